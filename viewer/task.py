@@ -1,0 +1,51 @@
+"""Progress and cancellation of long work, shared by every layer."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+class Cancelled(BaseException):
+    """The reader cancelled.
+
+    A `BaseException`, so that a library's `except Exception` cannot swallow it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a task is: `done` of `total` steps of the work named `doing`; `total` 0 means unknown."""
+
+    done: int
+    total: int
+    doing: str
+
+
+class Task:
+    """One piece of long work: workers report and check, another thread may cancel.
+
+    `report` is called on the worker's thread. A task can be cancelled once and is not reused.
+    """
+
+    def __init__(self, report: Callable[[Progress], None] | None = None) -> None:
+        self._report = report
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it raises `Cancelled` at its next check."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the reader has cancelled."""
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def progress(self, done: int, total: int, doing: str) -> None:
+        """Report a step and check for cancellation."""
+        self.check()
+        if self._report is not None:
+            self._report(Progress(done, total, doing))
