@@ -1,0 +1,1 @@
+"""The built-in explainers, one a file; they enter by the same entry points as a stranger's."""

@@ -1,0 +1,42 @@
+"""Explainers: the contract that a plugin author works with, discovery, and running them."""
+
+from annotated_types import Interval
+
+from viewer.errors import ExplainerError
+from viewer.explain.attention import no_attention, over_patches
+from viewer.explain.baseline import Baseline, baseline
+from viewer.explain.cam import CAM, no_layer, refuse_blank
+from viewer.explain.discover import discover, explainer
+from viewer.explain.explainer import Cost, Explainer, Family, Values, model_layer
+from viewer.explain.layers import suggest
+from viewer.explain.probe import INPUT, Probe, Wish
+from viewer.explain.run import Explained, explain
+from viewer.explain.targets import read_targets
+from viewer.models import Model
+
+__all__ = [
+    "CAM",
+    "INPUT",
+    "Baseline",
+    "Cost",
+    "Explained",
+    "Explainer",
+    "ExplainerError",
+    "Family",
+    "Interval",
+    "Model",
+    "Probe",
+    "Values",
+    "Wish",
+    "baseline",
+    "discover",
+    "explain",
+    "explainer",
+    "model_layer",
+    "no_attention",
+    "no_layer",
+    "over_patches",
+    "read_targets",
+    "refuse_blank",
+    "suggest",
+]

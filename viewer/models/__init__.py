@@ -1,0 +1,7 @@
+"""Trained models: card, loading behind a trust decision, preparation, prediction."""
+
+from viewer.models.card import Card
+from viewer.models.load import load
+from viewer.models.model import Model
+
+__all__ = ["Card", "Model", "load"]

@@ -1,0 +1,22 @@
+"""LayerCAM."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from viewer.explain import CAM
+
+
+@dataclass(frozen=True)
+class LayerCAM(CAM):
+    """Σ over channels of (positive part of the gradient × activation), cell by cell."""
+
+    name = "layer-cam"
+    title = "LayerCAM"
+    paper = "Jiang et al., LayerCAM, IEEE TIP 2021"
+    shows = (
+        "Cells where more activation would raise the score; sharp at early layers, silent on what lowers it."
+    )
+
+    def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
+        return (gradients.clamp(min=0) * activations).sum(2)

@@ -1,0 +1,202 @@
+"""Listening to attention weights, however a network computes them.
+
+Fused kernels never form the weights, `nn.MultiheadAttention` throws them away, and PyTorch's fast
+path skips modules altogether. Here every softmax attention inside a known attention module is done
+the plain way for the length of one forward, and its weights stay in the graph.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from viewer.errors import ExplainerError
+from viewer.models import Model
+from viewer.models.structure import Tokens, attention_modules
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The attention of one module: `tensor` is in the graph, (n, heads, queries, keys) or, from
+    `nn.MultiheadAttention`, (n × heads, queries, keys)."""
+
+    name: str
+    tensor: Tensor
+    n: int
+
+    def split(self, tensor: Tensor) -> Tensor:
+        """A tensor like `tensor` of this class as (n, heads, queries, keys)."""
+        return tensor.reshape(self.n, -1, *tensor.shape[-2:])
+
+
+class _Listener(TorchFunctionMode):
+    """Replaces fused attention by its definition and keeps the weights."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+        self.within: list[str] = []
+        self.heard: list[Heads] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.within:
+            if func is F.scaled_dot_product_attention:
+                return self._attend(*args, **kwargs)
+            if func is F.multi_head_attention_forward:
+                # It would run with this mode switched off, so it is done here in the plain way.
+                return self._multi_head(*args, **kwargs)
+            if func in (F.softmax, torch.softmax, Tensor.softmax):
+                result = func(*args, **kwargs)
+                return self._keep(result) if result.ndim >= 3 else result
+        return func(*args, **kwargs)
+
+    def leave(self, *_: Any) -> None:
+        """A forward hook; it returns nothing, for what a hook returns replaces the output."""
+        self.within.pop()
+
+    def _keep(self, weights: Tensor) -> Tensor:
+        if not weights.requires_grad:
+            weights = weights.detach().requires_grad_()
+        self.heard.append(Heads(self.within[-1], weights, self.n))
+        return weights
+
+    def _multi_head(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        embed_dim_to_check: int,
+        num_heads: int,
+        in_proj_weight: Tensor | None,
+        in_proj_bias: Tensor | None,
+        bias_k: Tensor | None,
+        bias_v: Tensor | None,
+        add_zero_attn: bool,
+        dropout_p: float,
+        out_proj_weight: Tensor,
+        out_proj_bias: Tensor | None,
+        training: bool = True,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        use_separate_proj_weight: bool = False,
+        q_proj_weight: Tensor | None = None,
+        k_proj_weight: Tensor | None = None,
+        v_proj_weight: Tensor | None = None,
+        static_k: Tensor | None = None,
+        static_v: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        """`F.multi_head_attention_forward` for (tokens, n, channels), the weights kept."""
+        if bias_k is not None or add_zero_attn or static_k is not None or query.ndim != 3:
+            raise ExplainerError("This network's attention adds keys of its own, which no map can place.")
+        if use_separate_proj_weight:
+            matrices = [q_proj_weight, k_proj_weight, v_proj_weight]
+        else:
+            assert in_proj_weight is not None  # nn.MultiheadAttention has one or the other
+            matrices = list(in_proj_weight.chunk(3))
+        biases = [None] * 3 if in_proj_bias is None else list(in_proj_bias.chunk(3))
+        q, k, v = (
+            self._heads(F.linear(x, w, b), num_heads)  # type: ignore[arg-type]
+            for x, w, b in zip((query, key, value), matrices, biases, strict=True)
+        )
+        mask = _mask(attn_mask, key_padding_mask, len(q), num_heads)
+        # The mask already says what is causal: nn.MultiheadAttention wants one beside the flag.
+        mixed = self._attend(q, k, v, mask)
+        mixed = mixed.permute(2, 0, 1, 3).flatten(2)
+        weights = self.heard[-1].tensor.detach()
+        told = weights.mean(1) if average_attn_weights else weights
+        return F.linear(mixed, out_proj_weight, out_proj_bias), told if need_weights else None
+
+    @staticmethod
+    def _heads(x: Tensor, heads: int) -> Tensor:
+        """(tokens, n, channels) → (n, heads, tokens, channels of a head)."""
+        return x.reshape(len(x), x.shape[1], heads, -1).permute(1, 2, 0, 3)
+
+    def _attend(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """`F.scaled_dot_product_attention` by its definition; `dropout_p` is 0 in eval mode."""
+        if enable_gqa:
+            groups = query.shape[-3] // key.shape[-3]
+            key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
+        score = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+        if is_causal:
+            attn_mask = torch.ones(score.shape[-2:], dtype=torch.bool, device=score.device).tril()
+        if attn_mask is not None:
+            if attn_mask.dtype == torch.bool:
+                score = score.masked_fill(~attn_mask, -math.inf)
+            else:
+                score = score + attn_mask
+        return self._keep(score.softmax(-1)) @ value
+
+
+def _mask(attention: Tensor | None, padding: Tensor | None, n: int, heads: int) -> Tensor | None:
+    """Both masks of `nn.MultiheadAttention` (True or −∞ means "not there") as one to be added."""
+    masks = []
+    if attention is not None:
+        masks.append(attention.reshape(n, heads, *attention.shape[-2:]) if attention.ndim == 3 else attention)
+    if padding is not None:
+        masks.append(padding[:, None, None, :])
+    total: Tensor | None = None
+    for mask in masks:
+        if mask.dtype == torch.bool:
+            mask = torch.zeros(mask.shape, device=mask.device).masked_fill(mask, -math.inf)
+        total = mask if total is None else total + mask
+    return total
+
+
+@contextmanager
+def listening(module: nn.Module, n: int) -> Iterator[list[Heads]]:
+    """While entered, a forward of `n` samples fills the list, one entry per attention module run.
+
+    Inside `Model.guarded` only, which removes the hooks and puts `fused_attn` back.
+    """
+    listener = _Listener(n)
+    for name, part in attention_modules(module).items():
+        part.register_forward_pre_hook(lambda _m, _a, name=name: listener.within.append(name))
+        part.register_forward_hook(listener.leave, always_call=True)
+        if hasattr(part, "fused_attn"):
+            part.fused_attn = True  # type: ignore[assignment]
+    # The fast path of nn.TransformerEncoderLayer would never call its attention module.
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with listener:
+            yield listener.heard
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def over_patches(matrix: Tensor, tokens: Tokens) -> Tensor:
+    """A token-by-token matrix (n, tokens, tokens) → what the classifier reads, over the patches (n, …grid).
+
+    The classifier reads the first token, or the mean of the patches; prefix tokens are left out.
+    """
+    row = matrix[:, 0] if tokens.pool == "class" else matrix[:, tokens.prefix :].mean(1)
+    return row[:, tokens.prefix :].reshape(len(row), *tokens.grid)
+
+
+def no_attention(model: Model) -> str | None:
+    """Why a method on attention does not suit a model, or None."""
+    if not model.structure.attention:
+        return "This network has no attention layers."
+    if model.structure.tokens is None:
+        return "The grid of this network's tokens is not known; give explain.attention in the card."
+    return None

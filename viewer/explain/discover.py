@@ -1,0 +1,68 @@
+"""Finding explainers: names are read from the entry points, code is imported when first used."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from viewer.errors import ExplainerError, PluginError, WhyscopeError
+from viewer.explain.explainer import Explainer
+
+GROUP = "whyscope.explainers"
+_DECLARED = ("name", "title", "family", "paper", "shows", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An explainer by name. `load` imports it; a broken one tells why."""
+
+    name: str
+    entry: EntryPoint
+
+    def load(self) -> type[Explainer]:
+        """The explainer's class; raises `PluginError` for a broken plugin."""
+        return _load(self.entry)
+
+    @property
+    def broken(self) -> str | None:
+        """None, or why this plugin cannot be used."""
+        try:
+            self.load()
+        except PluginError as error:
+            return str(error)
+        return None
+
+
+def discover() -> tuple[Found, ...]:
+    """All explainers that installed packages offer, by name, without importing them."""
+    found: dict[str, Found] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
+        found.setdefault(entry.name, Found(entry.name, entry))
+    return tuple(found.values())
+
+
+def explainer(name: str) -> type[Explainer]:
+    """The explainer of this name; raises `ExplainerError` or `PluginError`."""
+    found = {f.name: f for f in discover()}
+    if name not in found:
+        raise ExplainerError(f"There is no method {name!r}; there are {', '.join(found)}.")
+    return found[name].load()
+
+
+@cache
+def _load(entry: EntryPoint) -> type[Explainer]:
+    try:
+        cls = entry.load()
+    except WhyscopeError:
+        raise
+    except Exception as error:  # a stranger's module may raise anything on import
+        raise PluginError(
+            f"The plugin {entry.name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, Explainer)):
+        raise PluginError(f"The plugin {entry.name} is no explainer.")
+    missing = [fact for fact in _DECLARED if not hasattr(cls, fact)]
+    if missing:
+        raise PluginError(f"The plugin {entry.name} does not declare its {missing[0]}.")
+    if cls.name != entry.name:
+        raise PluginError(f"The plugin {entry.name} calls itself {cls.name}; the two must agree.")
+    return cls

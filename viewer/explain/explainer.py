@@ -1,0 +1,178 @@
+"""The contract of an explainer: a frozen dataclass whose fields are its settings."""
+
+import dataclasses
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self, final, get_type_hints
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from viewer import affine
+from viewer.errors import ExplainerError, PluginError
+from viewer.explain.layers import resolve
+from viewer.explain.probe import Probe
+from viewer.models import Model
+from viewer.types import Attribution, Shape3, Target
+
+Family = Literal["CAM", "gradient", "perturbation", "attention"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a map costs in passes through the network, in words, e.g. "steps" or "1 for all labels"."""
+
+    forwards: str
+    backwards: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
+    completeness error in per cent, (targets, n), NaN where the score does not change."""
+
+    values: Tensor
+    completeness_error: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Explainer(ABC):
+    """A configured method. An author declares the facts below and writes `compute`, nothing else.
+
+    A subclass is a frozen dataclass with a default for every field; annotated types (`Literal`,
+    `Annotated[int, Interval(ge=1)]`) become the form, the flags and the checks. A field named
+    `layer` means a layer of the network, None the suggested one.
+    """
+
+    name: ClassVar[str]
+    """Kebab-case, as on the command line."""
+    title: ClassVar[str]
+    family: ClassVar[Family]
+    paper: ClassVar[str]
+    shows: ClassVar[str]
+    """One plain sentence: what the map shows."""
+    cost: ClassVar[Cost]
+    target_dependent: ClassVar[bool] = True
+    """False for a method that is the same for every label; it then names no target."""
+    signed: ClassVar[bool] = True
+    display_sign: ClassVar[Literal["positive", "signed"]] = "positive"
+    """How a signed map is first drawn: its positive part, or both."""
+    unit: ClassVar[str] = "logit"
+    attention: ClassVar[bool] = False
+    """Whether the method reads attention weights."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name in ("attribute", "settings", "configured"):
+            if name in vars(cls):
+                raise PluginError(
+                    f"The explainer {cls.__name__} overrides {name}, which is not its to change."
+                )
+
+    def __post_init__(self) -> None:
+        for field, adapter in _adapters(type(self)).items():
+            try:
+                adapter.validate_python(getattr(self, field), strict=False)
+            except ValidationError as error:
+                raise ExplainerError(_fault(self.title, field, error)) from error
+
+    def unsuitable(self, model: Model) -> str | None:
+        """None, or a sentence why this method cannot explain this model."""
+        return None
+
+    def layers(self, model: Model) -> tuple[str, ...]:
+        """The layers to listen to in the shared forward; by default the one in the field `layer`."""
+        return (model_layer(self, model),) if hasattr(self, "layer") else ()
+
+    @abstractmethod
+    def compute(self, probe: Probe) -> Values | Tensor:
+        """Signed values at native resolution, shape (targets, n, …grid).
+
+        The first axis has length 1 for a method that is the same for every label.
+        """
+
+    @final
+    def settings(self) -> dict[str, Any]:
+        """The fields and their values."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @final
+    @classmethod
+    def configured(cls, wishes: dict[str, str]) -> Self:
+        """An instance from texts, as the command line gives them; raises `ExplainerError`."""
+        adapters = _adapters(cls)
+        values: dict[str, Any] = {}
+        for name, text in wishes.items():
+            if name not in adapters:
+                there = ", ".join(adapters) or "none"
+                raise ExplainerError(f"{cls.title} has no setting {name!r}; it has: {there}.")
+            try:
+                values[name] = adapters[name].validate_python(None if text.lower() == "none" else text)
+            except ValidationError as error:
+                raise ExplainerError(_fault(cls.title, name, error)) from error
+        return cls(**values)
+
+    @final
+    def attribute(self, probe: Probe) -> list[Attribution]:
+        """The attributions of one batch, target by target: checks what `compute` gave and places it."""
+        start = time.perf_counter()
+        probe.task.check()
+        result = self.compute(probe)
+        values = result if isinstance(result, Values) else Values(result)
+        rows: list[tuple[Target, ...] | None] = list(probe.targets) if self.target_dependent else [None]
+        grid = self._check(values.values, len(rows), probe)
+        maps = values.values.detach().float().cpu().numpy()
+        errors = values.completeness_error
+        seconds = time.perf_counter() - start
+        layer = ", ".join(self.layers(probe.model)) or None
+        return [
+            Attribution(
+                values=maps[t, n].reshape(grid),
+                matrix=source.matrix @ affine.cells(grid, source.shape),
+                unit=self.unit,
+                predictions=(probe.predictions[n],),
+                explainer=self,
+                target=None if row is None else row[n],
+                layer=layer,
+                completeness_error=None if errors is None else _number(errors[t, n]),
+                seconds=seconds,
+            )
+            for t, row in enumerate(rows)
+            for n, source in enumerate(probe.inputs)
+        ]
+
+    def _check(self, values: Tensor, rows: int, probe: Probe) -> Shape3:
+        spatial = probe.x.ndim - 2
+        if values.ndim != 2 + spatial or values.shape[:2] != (rows, len(probe.inputs)):
+            raise PluginError(
+                f"{self.title} gave values of shape {tuple(values.shape)} instead of "
+                f"({rows}, {len(probe.inputs)}, …) with {spatial} axes of a grid."
+            )
+        if not bool(torch.isfinite(values).all()):
+            raise ExplainerError(f"{self.title} gave NaN or infinity; there is no map to show.")
+        grid = tuple(int(n) for n in values.shape[2:])
+        return (1, *grid) if spatial == 2 else grid  # type: ignore[return-value]
+
+
+def model_layer(explainer: Explainer, model: Model) -> str:
+    """The layer an explainer is set to, or the suggested one; raises `ExplainerError`."""
+    return resolve(model, getattr(explainer, "layer", None))
+
+
+def _number(value: Tensor) -> float | None:
+    number = float(value)
+    return None if number != number else number
+
+
+@lru_cache(maxsize=256)
+def _adapters(cls: type[Explainer]) -> dict[str, TypeAdapter[Any]]:
+    hints = get_type_hints(cls, include_extras=True)
+    return {f.name: TypeAdapter(hints[f.name]) for f in dataclasses.fields(cls)}
+
+
+def _fault(title: str, field: str, error: ValidationError) -> str:
+    message = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
+    return f"{title}: the setting {field!r} is wrong: {message}."

@@ -1,0 +1,70 @@
+"""Which layer to explain at: suggestions, and what is wrong with a chosen one."""
+
+import difflib
+from collections import Counter
+from weakref import WeakKeyDictionary
+
+import torch
+
+from viewer.errors import ExplainerError
+from viewer.models import Model
+from viewer.task import Task
+
+_suggested: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
+
+
+def suggest(model: Model) -> tuple[str, ...]:
+    """Layers worth explaining at, the best first: those of the card, else the last of each stage.
+
+    For a network whose classifier reads the class token only, layers from whose patches no gradient
+    flows (everything behind the last block's keys and values) are left out: their map is blank.
+    """
+    if model not in _suggested:
+        _suggested[model] = model.card.explain.layers or _by_structure(model)
+    return _suggested[model]
+
+
+def resolve(model: Model, name: str | None) -> str:
+    """A layer's full name from the wish, None meaning the suggested one; raises `ExplainerError`."""
+    layers = {layer.name for layer in model.structure.layers}
+    if name is None:
+        suggested = suggest(model)
+        if not suggested:
+            raise ExplainerError("This network has no layer with a map over the image.")
+        name = suggested[0]
+    if name in layers:
+        return name
+    close = difflib.get_close_matches(name, layers, 1) or list(suggest(model))[:1]
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    exists = name in model.structure.modules
+    what = "gives no map over the image (or runs more than once)" if exists else "is not in this network"
+    raise ExplainerError(f"The layer {name!r} {what}.{hint}")
+
+
+def _by_structure(model: Model) -> tuple[str, ...]:
+    structure = model.structure
+    if structure.tokens is None:
+        return tuple(layer.name for layer in reversed(structure.stages))
+    tokens = [layer for layer in structure.layers if layer.layout == "tokens"]
+    width = Counter(layer.channels for layer in tokens).most_common(1)[0][0] if tokens else 0
+    stream = [layer.name for layer in tokens if layer.channels == width]
+    norms = [n for n in stream if n.rpartition(".")[2].startswith(("norm", "ln"))] or stream
+    alive = _alive(model, norms)
+    # With a head of zeros nothing is alive; then every layer is as good.
+    return tuple(name for name in reversed(norms) if not alive or name in alive)
+
+
+def _alive(model: Model, layers: list[str]) -> set[str]:
+    """The layers from whose patch tokens a gradient reaches the output, tried on noise."""
+    prefix = model.structure.tokens.prefix if model.structure.tokens else 0
+    taps: dict[str, torch.Tensor] = {}
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, *model.input_shape, generator=generator).to(model.device)
+    with model.guarded(Task()) as forward, torch.enable_grad():
+        for name in layers:
+            forward.module.get_submodule(name).register_forward_hook(
+                lambda _m, _a, out, name=name: taps.__setitem__(name, out)
+            )
+        score = forward(x.requires_grad_()).square().sum()
+        found = torch.autograd.grad(score, [taps[n] for n in layers], allow_unused=True)
+    return {n for n, g in zip(layers, found, strict=True) if g is not None and bool(g[:, prefix:].any())}

@@ -1,0 +1,260 @@
+"""What an explainer may ask of a guarded network: one shared forward, and what hangs on it.
+
+The graph is cut at the first layer that anybody listens to (Whyscope's speed rests on this): the
+layer's output is detached, made to require a gradient, and handed on as a clone. Below the cut the
+forward builds no graph; above it, one batched backward gives the gradients of every target. The
+prediction that is shown comes from that same forward.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from viewer import affine
+from viewer.affine import Matrix
+from viewer.errors import ExplainerError
+from viewer.explain.attention import Heads, listening
+from viewer.models import Model
+from viewer.models.guard import Forward
+from viewer.models.structure import Layer, Tokens
+from viewer.task import Task
+from viewer.types import ModelInput, Prediction, Shape3, Target
+
+INPUT = "input"
+"""The name by which `gradients` means the input itself."""
+
+_BATCHED_BYTES = 512 * 1024**2
+
+Wish = Target | Literal["top"]
+
+
+class Probe:
+    """One batch of inputs before a guarded network.
+
+    `x` is (n, channels, …spatial) on the model's device. `targets` is a row of n targets per wish.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        forward: Forward,
+        inputs: Sequence[ModelInput],
+        wishes: Sequence[Wish],
+        task: Task,
+        layers: Sequence[str] = (),
+        attention: bool = False,
+        override: str | None = None,
+    ) -> None:
+        self.model = model
+        self.inputs = tuple(inputs)
+        self.x = model.batch(inputs)
+        self.task = task
+        self._forward = forward
+        self._wishes = tuple(wishes)
+        self._layers = dict.fromkeys(layers)
+        self._attention = attention
+        self._override = override
+        self._taps: dict[str, Tensor] = {}
+        self._gradients: dict[str, Tensor] = {}
+        self._heads: list[Heads] = []
+
+    # --- the shared forward -----------------------------------------------------------------------
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The logits (n, labels[, …spatial]) of the shared forward, in the graph of its taps."""
+        x = self.x
+        with ExitStack() as stack:
+            if INPUT in self._layers:
+                self._taps[INPUT] = leaf = x.detach().clone().requires_grad_()
+                x = leaf.clone()
+            for name in self._layers:
+                if name != INPUT:
+                    handle = self._forward.module.get_submodule(name).register_forward_hook(self._tap(name))
+                    stack.callback(handle.remove)
+            if self._attention:
+                self._heads = stack.enter_context(listening(self._forward.module, len(x)))
+            stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
+            self._forward.expect(1, "running the model")
+            return self.model.run(self._forward, x)
+
+    def _tap(self, name: str) -> Callable[..., Tensor]:
+        def hook(_module: object, _arguments: object, output: Tensor) -> Tensor:
+            if not output.requires_grad:
+                output = output.detach().requires_grad_()
+            self._taps[name] = output
+            # A clone, because an in-place ReLU behind the layer would change what was stored.
+            return output.clone()
+
+        return hook
+
+    @cached_property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """What the model says of each input, from the shared forward."""
+        return self.model.predictions(self.inputs, self.output, self._override)
+
+    @cached_property
+    def targets(self) -> tuple[tuple[Target, ...], ...]:
+        """For each wish a target per input; "top" is each input's own highest label."""
+        labels = self.model.labels
+        plain = self.model.card.output.activation == "none"
+        return tuple(
+            tuple(
+                Target(p.top.label, labels.index(p.top.label), plain=plain) if wish == "top" else wish
+                for p in self.predictions
+            )
+            for wish in self._wishes
+        )
+
+    # --- scores -----------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
+        return self._forward(x)
+
+    def expect(self, calls: int, doing: str) -> None:
+        """Announce how many further forwards are coming, for the progress bar."""
+        self._forward.expect(calls, doing)
+
+    def score(self, output: Tensor, target: Target, n: int = 0) -> Tensor:
+        """The target's number for every sample of an output; `n` is the input they were made from."""
+        return target.of(output, self._placed(output, n) if target.region is not None else None)
+
+    def _placed(self, output: Tensor, n: int) -> Matrix:
+        spatial = tuple(int(i) for i in output.shape[2:])
+        grid: Shape3 = (1, *spatial) if len(spatial) == 2 else spatial  # type: ignore[assignment]
+        source = self.inputs[n]
+        return source.matrix if len(grid) != 3 else source.matrix @ affine.cells(grid, source.shape)
+
+    @cached_property
+    def _totals(self) -> Tensor:
+        """The sum over the batch of each target's number, (targets,): samples do not mix in eval mode."""
+        output = self.output
+        totals = []
+        for row in self.targets:
+            if all(target is row[0] for target in row) and row[0].region is None:
+                totals.append(self.score(output, row[0]).sum())
+            else:
+                parts = [self.score(output[n : n + 1], target, n).sum() for n, target in enumerate(row)]
+                totals.append(torch.stack(parts).sum())
+        return torch.stack(totals)
+
+    # --- layers -----------------------------------------------------------------------------------
+
+    def layer(self, name: str) -> Layer:
+        """The facts of a layer."""
+        layer = self.model.structure.layer(name)
+        if layer is None:
+            raise ExplainerError(f"The layer {name!r} gives no map over the image.")
+        return layer
+
+    def activations(self, layer: str) -> Tensor:
+        """A layer's output as (n, channels, …grid), detached."""
+        return self._as_map(self._tapped(layer).detach(), layer)
+
+    def gradients(self, layer: str = INPUT) -> Tensor:
+        """The gradient of every target at a layer, (targets, n, channels, …grid), in one backward.
+
+        Raises `ExplainerError` where the layer does not influence the output at all.
+        """
+        if layer not in self._gradients:
+            self._gradients[layer] = _gradients(self._totals, self._tapped(layer), layer)
+        gradient = self._gradients[layer]
+        mapped = self._as_map(gradient.flatten(0, 1), layer)
+        return mapped.reshape(*gradient.shape[:2], *mapped.shape[1:])
+
+    def _tapped(self, layer: str) -> Tensor:
+        _ = self.output  # the shared forward fills the taps
+        if layer not in self._taps:
+            raise ExplainerError(f"The layer {layer!r} did not run, so there is nothing to explain there.")
+        return self._taps[layer]
+
+    def _as_map(self, tensor: Tensor, layer: str) -> Tensor:
+        if layer == INPUT:
+            return tensor
+        facts = self.layer(layer)
+        if facts.layout == "channels first":
+            return tensor
+        if facts.layout == "tokens":
+            prefix = tensor.shape[1] - _product(facts.grid)
+            tensor = tensor[:, prefix:].reshape(len(tensor), *facts.grid, facts.channels)
+        return tensor.movedim(-1, 1)
+
+    # --- attention --------------------------------------------------------------------------------
+
+    @property
+    def tokens(self) -> Tokens:
+        """Where the tokens of a transformer lie."""
+        tokens = self.model.structure.tokens
+        if tokens is None:
+            raise ExplainerError(
+                "The grid of this network's tokens is not known; give explain.attention in the card."
+            )
+        return tokens
+
+    def attention(self) -> list[tuple[str, Tensor]]:
+        """(module, weights (n, heads, tokens, tokens)) in the order of the blocks, detached."""
+        _ = self.output
+        return [(h.name, h.split(h.tensor.detach())) for h in self._square()]
+
+    def attention_gradients(self, target: int) -> list[Tensor]:
+        """The gradient of one target at each of these weights, in the same shapes and order."""
+        heads = self._square()
+        tensors = [h.tensor for h in heads]
+        gradients = torch.autograd.grad(
+            self._totals[target], tensors, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return [h.split(g) for h, g in zip(heads, gradients, strict=True)]
+
+    def _square(self) -> list[Heads]:
+        count = self.tokens.count
+        heads = [h for h in self._heads if h.tensor.shape[-2:] == (count, count)]
+        if not heads:
+            raise ExplainerError("The attention of this network is not over the tokens of the image.")
+        return heads
+
+
+def _gradients(totals: Tensor, tensor: Tensor, layer: str) -> Tensor:
+    """∂ totals / ∂ tensor, (targets, *tensor.shape): one vectorised backward, in chunks if large."""
+    count = len(totals)
+    if not totals.requires_grad:
+        raise _without_influence(layer)
+    if count == 1:
+        (gradient,) = torch.autograd.grad(totals[0], tensor, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise _without_influence(layer)
+        return gradient[None]
+    chunk = max(1, _BATCHED_BYTES // (4 * tensor.numel()))
+    parts = []
+    eye = torch.eye(count, device=totals.device, dtype=totals.dtype)
+    for first in range(0, count, chunk):
+        some = eye[first : first + chunk]
+        try:
+            (part,) = torch.autograd.grad(
+                totals, tensor, some, retain_graph=True, allow_unused=True, is_grads_batched=True
+            )
+        except RuntimeError:
+            # A layer without a rule for vmap: one backward per target.
+            rows = [
+                torch.autograd.grad(totals, tensor, r, retain_graph=True, allow_unused=True)[0] for r in some
+            ]
+            part = None if rows[0] is None else torch.stack(rows)
+        if part is None:
+            raise _without_influence(layer)
+        parts.append(part)
+    return torch.cat(parts)
+
+
+def _without_influence(layer: str) -> ExplainerError:
+    return ExplainerError(f"The layer {layer!r} does not influence the output; choose another.")
+
+
+def _product(numbers: Sequence[int]) -> int:
+    result = 1
+    for n in numbers:
+        result *= n
+    return result

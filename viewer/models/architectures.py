@@ -1,0 +1,76 @@
+"""Networks by name: from torchvision, from timm, or built in.
+
+Only an allow-list of packages is asked, and never for weights: nothing is fetched or unpickled.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from viewer.errors import ModelError
+from viewer.models.builtin import BUILTIN
+
+# Arguments by which these libraries would fetch or unpickle something.
+_FORBIDDEN = {
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "weights",
+    "weights_backbone", "pretrained_strict", "file",
+}  # fmt: skip
+
+
+def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
+    """A freshly initialised network, e.g. `torchvision:densenet121`; raises `ModelError`."""
+    source, _, name = architecture.partition(":")
+    makers: dict[str, Callable[..., nn.Module]] = {
+        "torchvision": _torchvision,
+        "timm": _timm,
+        "builtin": _builtin,
+    }
+    if source not in makers or not name:
+        raise ModelError(
+            f"The architecture {architecture!r} is unknown; write torchvision:NAME, timm:NAME, "
+            "builtin:NAME or network.py:Net."
+        )
+    if not re.fullmatch(r"[\w.\-]+", name):
+        raise ModelError(f"The architecture name {name!r} is not a plain name.")
+    forbidden = sorted(_FORBIDDEN & set(arguments))
+    if forbidden:
+        raise ModelError(f"The field arguments.{forbidden[0]} is not allowed; weights come from the card.")
+    try:
+        return makers[source](name, **arguments)
+    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, AttributeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ModelError(f"The architecture {architecture!r} cannot be built so: {reason}") from error
+
+
+def _torchvision(name: str, **arguments: Any) -> nn.Module:
+    from torchvision import models
+
+    if name not in models.list_models():
+        raise ModelError(f"torchvision has no architecture {name!r}.")
+    # A backbone would otherwise be fetched for detection and segmentation nets.
+    without = {"weights": None}
+    if "." not in name and name in models.list_models(module=models.segmentation):
+        without["weights_backbone"] = None
+    return _module(models.get_model(name, **without, **arguments))
+
+
+def _timm(name: str, **arguments: Any) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        raise ModelError(f"timm has no architecture {name!r}.")
+    return _module(timm.create_model(name, pretrained=False, **arguments))
+
+
+def _builtin(name: str, **arguments: Any) -> nn.Module:
+    if name not in BUILTIN:
+        raise ModelError(f"There is no built-in architecture {name!r}; there are {', '.join(BUILTIN)}.")
+    return BUILTIN[name](**arguments)
+
+
+def _module(made: Any) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise TypeError("it is not a network")
+    return made

@@ -1,0 +1,247 @@
+"""The model card: what the weights cannot say, checked with messages that name the field."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from viewer.errors import ModelError
+
+CARD = "model.yaml"
+_MAX_CARD_BYTES = 1024**2
+
+Pair = tuple[float, float]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WindowValues(_Part):
+    """Modality values through a linear window (centre, width) to 0 … 1."""
+
+    window: tuple[float, Positive]
+
+
+class RangeValues(_Part):
+    """The stored range (what the stored bits can hold) to low … high."""
+
+    range: Pair
+
+
+class PercentileValues(_Part):
+    """These percentiles of the input's modality values to 0 … 1."""
+
+    percentiles: Pair
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ValueError("wants two rising numbers from 0 to 100")
+        return self
+
+
+Values = Literal["voi", "hu"] | WindowValues | RangeValues | PercentileValues
+
+
+class Input(_Part):
+    """The tensor that the network reads, and how it is made from a series."""
+
+    dimensions: Literal[2, 3] = 2
+    channels: int = Field(default=1, ge=1)
+    size: tuple[int, ...]
+    fit: Literal["squash", "pad", "crop", "patch"] = "squash"
+    values: Values = "voi"
+    clip: Pair | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[Positive, ...] | None = None
+    spacing: tuple[Positive, ...] | None = None
+    """Millimetres between rows and columns (2D), or slices, rows and columns (3D)."""
+    orientation: str | None = None
+    """Towards what columns, rows (and slices) increase, e.g. "LP" or "LPH"; S, I mean H, F."""
+    neighbours: int = Field(default=0, ge=0)
+    """Slices on either side that a 2D network sees as channels."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        n = self.dimensions
+        if len(self.size) != n or min(self.size) < 1:
+            raise ValueError(f"size wants {n} numbers of at least 1")
+        if self.spacing is not None and len(self.spacing) != n:
+            raise ValueError(f"spacing wants {n} numbers")
+        if self.spacing is not None and self.fit == "squash":
+            raise ValueError("spacing and fit: squash contradict each other; use pad, crop or patch")
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if value is not None and len(value) not in (1, self.channels):
+                raise ValueError(f"{name} wants 1 or {self.channels} numbers")
+        if self.neighbours and (n == 3 or self.channels != 2 * self.neighbours + 1):
+            raise ValueError("neighbours wants dimensions: 2 and channels: 2 × neighbours + 1")
+        if self.orientation is not None:
+            object.__setattr__(self, "orientation", _orientation(self.orientation, n))
+        if self.clip is not None and self.clip[0] >= self.clip[1]:
+            raise ValueError("clip wants two rising numbers")
+        return self
+
+
+def _orientation(text: str, dimensions: int) -> str:
+    letters = text.upper().replace("S", "H").replace("I", "F")
+    axes = {"L": 0, "R": 0, "P": 1, "A": 1, "H": 2, "F": 2}
+    if len(letters) != dimensions or len({axes.get(c, c) for c in letters} & {0, 1, 2}) != dimensions:
+        raise ValueError(f"orientation wants {dimensions} letters of L/R, P/A and H/F, one of each pair")
+    return letters
+
+
+class Output(_Part):
+    """The numbers that the network gives."""
+
+    labels: tuple[str, ...] = Field(min_length=1)
+    activation: Literal["sigmoid", "softmax", "none"] = "sigmoid"
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    select: str | int | None = None
+    """The entry of a tuple or dict output that holds the logits."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels wants every name once")
+        unknown = sorted(set(self.thresholds) - set(self.labels))
+        if unknown:
+            raise ValueError(f"thresholds names {unknown[0]!r}, which is not a label")
+        return self
+
+
+class AttentionFacts(_Part):
+    """Where a transformer's tokens lie, if the program cannot see it."""
+
+    prefix: int = Field(default=0, ge=0)
+    """Class and register tokens before the patches."""
+    grid: tuple[int, ...] | None = None
+    pool: Literal["class", "mean"] = "class"
+    """Whether the first token or the mean of the patches feeds the classifier."""
+
+
+class Explain(_Part):
+    """Hints for explainers."""
+
+    layers: tuple[str, ...] = ()
+    attention: AttentionFacts | None = None
+
+
+class Accepts(_Part):
+    """The studies this model was made for; an absent list accepts everything."""
+
+    modality: tuple[str, ...] | None = None
+    body_part: tuple[str, ...] | None = None
+    view: tuple[str, ...] | None = None
+
+
+class Calibration(_Part):
+    temperature: Positive
+
+
+class Card(_Part):
+    """A model card, `model.yaml`."""
+
+    name: str = Field(min_length=1)
+    architecture: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    weights: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    weights_key: str | None = None
+    input: Input
+    output: Output
+    explain: Explain = Explain()
+    accepts: Accepts = Accepts()
+    trained_on: str = ""
+    measured: dict[str, Any] | str | None = None
+    calibration: Calibration | None = None
+    intended_use: str = ""
+
+
+def find_card(path: Path) -> Path:
+    """The card, or the Hugging Face `config.json`, that `path` (a folder or the file) means."""
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise ModelError(f"There is no model at {path}; give a model folder or its {CARD}.")
+    for name in (CARD, "model.yml", "config.json"):
+        if (path / name).is_file():
+            return path / name
+    raise ModelError(f"The folder {path.name} holds no {CARD} (nor a config.json with model.safetensors).")
+
+
+def read_card(path: Path) -> Card:
+    """Read and check a card file; raises `ModelError` naming the field at fault."""
+    try:
+        if path.stat().st_size > _MAX_CARD_BYTES:
+            raise ModelError(f"{path.name} is too large for a model card.")
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path.name} cannot be read as text; a model card is a YAML file.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise ModelError(f"{path.name} is not valid {path.suffix[1:].upper()}{line}.") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path.name} is not a model card; it holds no fields.")
+    if path.suffix == ".json":
+        data = _from_timm(data, path)
+    try:
+        return Card.model_validate(data)
+    except ValidationError as error:
+        raise ModelError(f"{path.name}: {_sentence(error)}") from error
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault of a card in words."""
+    faults = error.errors(include_url=False)
+    unknown = [f for f in faults if f["type"] == "extra_forbidden"]
+    fault = (unknown or faults)[0]
+    parts = [str(p) for p in fault["loc"] if not str(p).endswith("Values")]
+    name = ".".join(p for p in parts if not p.startswith(("literal[", "function-")))
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(parts[-1], _names(Card), 1)
+        return f"the field {name!r} is unknown{f'; did you mean {close[0]!r}?' if close else '.'}"
+    if fault["type"] == "missing":
+        return f"the field {name!r} is missing."
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    more = "" if len(faults) == 1 else f" (and {len(faults) - 1} more)"
+    return f"the field {name!r}: {message}{more}."
+
+
+def _names(part: type[BaseModel]) -> list[str]:
+    names = list(part.model_fields)
+    for info in part.model_fields.values():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names += _names(info.annotation)
+    return names
+
+
+def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A card's fields from the `config.json` that timm writes for the Hugging Face hub."""
+    facts = config.get("pretrained_cfg", config)
+    name = config.get("architecture")
+    if not isinstance(name, str) or not isinstance(facts, dict):
+        raise ModelError(f"{path.name} names no timm architecture; write a {CARD} for this model.")
+    size = facts.get("input_size") or [3, 224, 224]
+    count = int(config.get("num_classes") or facts.get("num_classes") or 1000)
+    labels = config.get("label_names") or facts.get("label_names") or [f"class {i}" for i in range(count)]
+    return {
+        "name": path.parent.name or name,
+        "architecture": f"timm:{name}",
+        "arguments": {"num_classes": count, **config.get("model_args", {})},
+        "weights": "model.safetensors",
+        "input": {
+            "channels": size[0],
+            "size": size[1:],
+            "fit": "crop",
+            "mean": facts.get("mean"),
+            "std": facts.get("std"),
+        },
+        "output": {"labels": labels, "activation": "softmax"},
+    }

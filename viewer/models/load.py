@@ -1,0 +1,98 @@
+"""Opening a model: the card, the network, the weights, and the trust decision."""
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from viewer.errors import ModelError
+from viewer.models.architectures import build
+from viewer.models.card import Card, find_card, read_card
+from viewer.models.model import Model
+from viewer.models.weights import fit, read_weights, sha256
+from viewer.settings import Settings
+
+_CODE = re.compile(r"(?P<file>[\w\-]+\.py):(?P<name>\w+)")
+
+
+def load(path: Path, trust: bool = False, settings: Settings | None = None) -> Model:
+    """Open a model folder or card.
+
+    `trust` allows the Python file beside the weights that the card may name; it never allows
+    weights that hold objects. Raises `ModelError` in one sentence.
+    """
+    settings = settings or Settings()
+    card_path = find_card(Path(path))
+    card = read_card(card_path)
+    folder = card_path.parent
+    weights = folder / card.weights
+    if not weights.is_file():
+        raise ModelError(f"The weights {card.weights} that {card_path.name} names are not there.")
+    digest = sha256(weights)
+    if card.sha256 is not None and card.sha256.lower() != digest:
+        raise ModelError(
+            f"The weights {weights.name} are not those of the card: SHA-256 is {digest[:12]}…, "
+            f"the card says {card.sha256[:12]}…."
+        )
+    # The weights are read first: what is refused there is refused before any code could run.
+    state = read_weights(weights, card.weights_key)
+    module = _network(card, folder, trust)
+    fit(module, state, weights.name)
+    model = Model(card, module, digest, device(settings))
+    shape = model.structure.output
+    if shape is not None and shape[:1] != (len(card.output.labels),):
+        given = shape[0] if shape else 1
+        raise ModelError(
+            f"{card_path.name}: output.labels names {len(card.output.labels)} labels and the network "
+            f"gives {given} outputs."
+        )
+    return model
+
+
+def device(settings: Settings) -> torch.device:
+    """The device asked for, or the best there is: CUDA, then MPS, then the CPU."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if settings.device == "auto":
+        return torch.device(next(name for name, found in there.items() if found))
+    if not there[settings.device]:
+        raise ModelError(f"This machine has no {settings.device} device; leave the choice to the program.")
+    return torch.device(settings.device)
+
+
+def _network(card: Card, folder: Path, trust: bool) -> nn.Module:
+    code = _CODE.fullmatch(card.architecture)
+    if code is None:
+        return build(card.architecture, card.arguments)
+    path = folder / code["file"]
+    if not path.is_file():
+        raise ModelError(f"The file {path.name} that the card names as its architecture is not there.")
+    if not trust:
+        raise ModelError(
+            f"This model brings a program of its own, {path}, SHA-256 {sha256(path)}, which would run with "
+            "your rights; read it, and repeat with --trust if you trust it."
+        )
+    return _run_code(path, code["name"], card.arguments)
+
+
+def _run_code(path: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
+    """Run the trusted file and make its network."""
+    spec = importlib.util.spec_from_file_location(f"whyscope_network_{sha256(path)[:16]}", path)
+    if spec is None or spec.loader is None:
+        raise ModelError(f"The file {path.name} is no Python file.")
+    code = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(code)
+        module = getattr(code, name)(**arguments)
+    except Exception as error:  # somebody's program may raise anything
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise ModelError(f"The architecture {path.name}:{name} cannot be built: {reason}") from error
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"The architecture {path.name}:{name} is no torch network.")
+    return module

@@ -1,0 +1,175 @@
+"""A trained model: its card, its network, and what it says of an input."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from viewer.errors import ModelError
+from viewer.models.card import Card
+from viewer.models.guard import Forward, guarded
+from viewer.models.prepare import prepare
+from viewer.models.structure import Structure, structure
+from viewer.task import Task
+from viewer.types import ModelInput, Prediction, Score, Series
+
+
+class Model:
+    """A model ready to run. Its network is reached through `guarded` only."""
+
+    def __init__(self, card: Card, module: nn.Module, sha256: str, device: torch.device) -> None:
+        self.card = card
+        self.sha256 = sha256
+        self.device = device
+        self._module = module.eval().to(device)
+        tensors = [*module.named_parameters(), *module.named_buffers()]
+        self._pristine = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.card.output.labels
+
+    @property
+    def device_name(self) -> str:
+        """The device in words, e.g. "CPU" or "CUDA (NVIDIA A100)"."""
+        if self.device.type == "cuda":
+            return f"CUDA ({torch.cuda.get_device_name(self.device)})"
+        return self.device.type.upper()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(channels, …spatial) of one sample."""
+        return (self.card.input.channels, *self.card.input.size)
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Layers, attention and tokens of the network, from a dry run."""
+        with self.guarded(Task()) as forward:
+            return structure(forward.module, self.input_shape, self.card.explain.attention, self._select)
+
+    @contextmanager
+    def guarded(self, task: Task) -> Iterator[Forward]:
+        """The network, for one worker at a time; everything done to it is undone afterwards."""
+        with self._lock, guarded(self._module, self._pristine, self._select, task) as forward:
+            yield forward
+
+    def accepts(self, series: Series) -> str | None:
+        """None, or why this series lies outside what the model was made for, in words.
+
+        A fact that the file does not state (an absent body part or view) is no reason.
+        """
+        accepts = self.card.accepts
+        for name, allowed, value in (
+            ("modality", accepts.modality, series.modality),
+            ("body part", accepts.body_part, series.body_part),
+            ("view", accepts.view, series.view),
+        ):
+            if allowed is not None and value and value.upper() not in {a.upper() for a in allowed}:
+                return (
+                    f"The model {self.name} was made for {name} {' or '.join(allowed)}, and this is {value}."
+                )
+        return None
+
+    def prepare(
+        self, series: Series, slice: int | None = None, at: Sequence[float] | None = None
+    ) -> ModelInput:
+        """The input made from a series; see `viewer.models.prepare`."""
+        return prepare(series, self.card.input, slice, at)
+
+    def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
+        """The tensors of inputs as one batch on the model's device."""
+        return torch.cat([i.tensor for i in inputs]).to(self.device)
+
+    def predict(
+        self,
+        inputs: Sequence[ModelInput],
+        task: Task | None = None,
+        batch: int = 16,
+        override: str | None = None,
+    ) -> tuple[Prediction, ...]:
+        """Predictions of inputs, `batch` at a time; cancellable between batches."""
+        result: list[Prediction] = []
+        with self.guarded(task or Task()) as forward, torch.no_grad():
+            forward.expect(-(-len(inputs) // batch), "predicting")
+            for first in range(0, len(inputs), batch):
+                some = inputs[first : first + batch]
+                result += self.predictions(some, self.run(forward, self.batch(some)), override)
+        return tuple(result)
+
+    def run(self, forward: Forward, x: Tensor) -> Tensor:
+        """A forward whose faults are told in words."""
+        try:
+            return forward(x)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            reason = str(error).strip().split("\n")[0][:200]
+            raise ModelError(
+                f"The network does not take inputs of {' × '.join(map(str, self.input_shape))}: {reason}"
+            ) from error
+
+    def predictions(
+        self, inputs: Sequence[ModelInput], logits: Tensor, override: str | None = None
+    ) -> tuple[Prediction, ...]:
+        """What outputs (n, labels[, …spatial]) say of their inputs.
+
+        An output per pixel is shown as the mean logit and the mean probability over all pixels.
+        """
+        logits = logits.detach().float()
+        self._check(logits)
+        output, calibration = self.card.output, self.card.calibration
+        scaled = logits / calibration.temperature if calibration else logits
+        if output.activation == "softmax":
+            probabilities = scaled.softmax(1)
+        else:
+            probabilities = scaled.sigmoid() if output.activation == "sigmoid" else scaled
+        if logits.ndim > 2:
+            logits, probabilities = logits.flatten(2).mean(2), probabilities.flatten(2).mean(2)
+        return tuple(
+            Prediction(
+                input=source,
+                model=self.name,
+                weights=self.sha256,
+                device=self.device_name,
+                scores=tuple(
+                    Score(label, logit, probability, calibration is not None, output.thresholds.get(label))
+                    for label, logit, probability in zip(self.labels, row, chances, strict=True)
+                ),
+                override=override,
+            )
+            for source, row, chances in zip(inputs, logits.tolist(), probabilities.tolist(), strict=True)
+        )
+
+    def _check(self, logits: Tensor) -> None:
+        if logits.ndim < 2 or logits.shape[1] != len(self.labels):
+            given = logits.shape[1] if logits.ndim > 1 else 1
+            raise ModelError(
+                f"The card of {self.name} names {len(self.labels)} labels and the network gives "
+                f"{given} outputs; correct output.labels."
+            )
+        if not bool(torch.isfinite(logits).all()):
+            raise ModelError(
+                f"The model {self.name} gives NaN or infinity for this input; nothing can be said."
+            )
+
+    def _select(self, output: Any) -> Tensor:
+        """The logits among what the network returns."""
+        select = self.card.output.select
+        if select is not None:
+            try:
+                output = output[select]
+            except (KeyError, IndexError, TypeError) as error:
+                raise ModelError(f"The network's output has no entry {select!r} (output.select).") from error
+        if not isinstance(output, Tensor):
+            kind = "several outputs" if isinstance(output, (tuple, list, dict)) else "no tensor"
+            raise ModelError(f"The network gives {kind}; name the one with the logits in output.select.")
+        return output

@@ -1,0 +1,199 @@
+"""What a network is made of, read off one dry run: its layers with their shapes, and its tokens.
+
+The dry run goes over `meta` tensors, which have shapes and no values, so that it costs nothing even
+for a volume of 256³; a network that needs values is run once on zeros.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from viewer.errors import ModelError
+from viewer.models.card import AttentionFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer whose output is a map over the image.
+
+    `grid` is its (rows, columns) or (slices, rows, columns). `layout` says where the channels are:
+    "channels first", "channels last" (Swin), or "tokens" (n, tokens, channels).
+    """
+
+    name: str
+    channels: int
+    grid: tuple[int, ...]
+    layout: Literal["channels first", "channels last", "tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A transformer's tokens: `prefix` class and register tokens, then the patches of `grid`."""
+
+    prefix: int
+    grid: tuple[int, ...]
+    pool: Literal["class", "mean"]
+
+    @property
+    def count(self) -> int:
+        return self.prefix + _product(self.grid)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Layers in the order in which they run, attention modules, tokens, and the output's shape."""
+
+    layers: tuple[Layer, ...]
+    attention: tuple[str, ...]
+    tokens: Tokens | None
+    output: tuple[int, ...] | None
+    """(labels[, …spatial]) of one sample, or None where no dry run was possible."""
+    modules: frozenset[str]
+
+    def layer(self, name: str) -> Layer | None:
+        return next((layer for layer in self.layers if layer.name == name), None)
+
+    @property
+    def stages(self) -> tuple[Layer, ...]:
+        """The last layer at each resolution, from the input to the output."""
+        kind = "tokens" if self.tokens is not None else None
+        last: dict[tuple[int, ...], Layer] = {}
+        for layer in self.layers:
+            if kind is None or layer.layout == kind:
+                last.pop(layer.grid, None)
+                last[layer.grid] = layer
+        return tuple(last.values())
+
+
+def attention_modules(module: nn.Module) -> dict[str, nn.Module]:
+    """The self-attention modules by name: `nn.MultiheadAttention` and those of timm."""
+    return {
+        name: m
+        for name, m in module.named_modules()
+        if isinstance(m, nn.MultiheadAttention) or (hasattr(m, "fused_attn") and hasattr(m, "num_heads"))
+    }
+
+
+def structure(
+    module: nn.Module, input_shape: tuple[int, ...], facts: AttentionFacts | None, select: Any
+) -> Structure:
+    """Read a network's structure; `input_shape` is (channels, …). The module is in eval mode."""
+    attention = attention_modules(module)
+    modules = frozenset(name for name, _ in module.named_modules())
+    seen: list[tuple[str, Tensor]] = []
+    inner = tuple(f"{name}." for name in attention)
+    handles = [
+        m.register_forward_hook(lambda _m, _a, out, name=name: seen.append((name, out)))
+        for name, m in module.named_modules()
+        if name and not name.startswith(inner)
+    ]
+    try:
+        output = _dry_run(module, input_shape, select, seen)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if output is None:
+        return Structure((), tuple(attention), None, None, modules)
+    shape = tuple(int(n) for n in output.shape[1:])
+    candidates = _candidates(seen, output)
+    tokens = _tokens(module, candidates, facts, input_shape) if attention else None
+    swin = "swin" in type(module).__module__.lower()
+    layers = [_layer(name, t, len(input_shape) - 1, tokens, swin) for name, t in candidates]
+    return Structure(tuple(x for x in layers if x is not None), tuple(attention), tokens, shape, modules)
+
+
+def _dry_run(
+    module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[tuple[str, Tensor]]
+) -> Tensor | None:
+    tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    meta = {name: torch.empty_like(t, device="meta") for name, t in tensors.items()}
+    device = next(iter(tensors.values())).device if tensors else torch.device("cpu")
+    with torch.no_grad():
+        try:
+            x = torch.empty((1, *shape), device="meta")
+            result: Tensor = select(torch.func.functional_call(module, meta, (x,)))
+            return result
+        except ModelError:
+            raise
+        except Exception:  # noqa: BLE001
+            # A network may need values, or sizes known to Python; then it gets zeros. What is still
+            # wrong then will be told in words by the first prediction.
+            seen.clear()
+        try:
+            result = select(module(torch.zeros((1, *shape), device=device)))
+            return result
+        except ModelError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the first prediction tells it in words
+            seen.clear()
+            return None
+
+
+def _candidates(seen: list[tuple[str, Any]], output: Tensor) -> list[tuple[str, Tensor]]:
+    """One name per tensor, the outermost, of modules that run once and are not the output."""
+    runs = Counter(name for name, _ in seen)
+    named: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in seen:
+        if runs[name] > 1 or not isinstance(tensor, Tensor) or tensor is output:
+            continue
+        before = named.pop(id(tensor), None)
+        outer = before is not None and before[0].count(".") < name.count(".")
+        named[id(tensor)] = before if outer and before is not None else (name, tensor)
+    return list(named.values())
+
+
+def _layer(name: str, tensor: Tensor, dimensions: int, tokens: Tokens | None, swin: bool) -> Layer | None:
+    shape = tuple(int(n) for n in tensor.shape)
+    if tokens is not None and len(shape) == 3 and shape[1] == tokens.count:
+        return Layer(name, shape[2], tokens.grid, "tokens")
+    if len(shape) != dimensions + 2:
+        return None
+    channels, grid = (shape[-1], shape[1:-1]) if swin else (shape[1], shape[2:])
+    if _product(grid) < 2:
+        return None
+    return Layer(name, channels, grid, "channels last" if swin else "channels first")
+
+
+def _tokens(
+    module: nn.Module,
+    candidates: list[tuple[str, Tensor]],
+    facts: AttentionFacts | None,
+    shape: tuple[int, ...],
+) -> Tokens | None:
+    """How many prefix tokens there are, and the grid of the patches, from the shapes that ran."""
+    counts = Counter(int(t.shape[1]) for _, t in candidates if t.ndim == 3)
+    if not counts:
+        return None
+    count = counts.most_common(1)[0][0]
+    if facts is not None:
+        grid = facts.grid or _square(count - facts.prefix, len(shape) - 1)
+        return (
+            Tokens(facts.prefix, grid, facts.pool)
+            if grid and _product(grid) + facts.prefix == count
+            else None
+        )
+    told = getattr(module, "num_prefix_tokens", None)
+    grids = [tuple(int(n) for n in t.shape[2:]) for _, t in candidates if t.ndim == len(shape) + 1]
+    prefixes = [told] if isinstance(told, int) else range(min(count, 17))
+    for prefix in prefixes:
+        grid = next((g for g in grids if _product(g) == count - prefix), None)
+        grid = grid or (_square(count - prefix, len(shape) - 1) if not grids else None)
+        if grid:
+            pooled = getattr(module, "global_pool", "token" if prefix else "avg")
+            return Tokens(prefix, grid, "class" if prefix and pooled in ("token", "") else "mean")
+    return None
+
+
+def _square(count: int, dimensions: int) -> tuple[int, ...] | None:
+    side = round(count ** (1 / dimensions)) if count > 0 else 0
+    return (side,) * dimensions if side > 1 and side**dimensions == count else None
+
+
+def _product(numbers: tuple[int, ...]) -> int:
+    result = 1
+    for n in numbers:
+        result *= n
+    return result
