@@ -1,0 +1,278 @@
+"""Pixels on demand: native ones are read here, all others by a child process that can be killed.
+
+`Slices` is the lazy `Voxels` of a series. Nothing is decoded before it is asked for; the bytes of
+the slices kept are bounded, and any thread may ask.
+"""
+
+import functools
+import json
+import os
+import struct
+import subprocess
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer.dicom.decoder import fit
+from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Pixels
+from viewer.errors import SeriesError
+from viewer.settings import Limits
+
+Array = NDArray[Any]
+
+CACHE_BYTES = 128 * 1024**2
+"""What one series keeps of its decoded slices."""
+START_SECONDS = 60.0
+_PROGRAM = Path(__file__).with_name("decoder.py")
+_WHY = {
+    "memory": "it needs more memory than the limit allows",
+    "decode": "its image data are damaged, or of a kind the decoder cannot read",
+    "time": "decoding it took longer than the limit allows",
+    "crash": "the decoder stopped on it",
+    "gone": "the file can no longer be opened",
+    "short": "the file ends before the image does",
+}
+
+
+class DecodingError(Exception):
+    """Why one frame could not be decoded: a key of `_WHY`."""
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Close the child's pipes, which ends it, and kill it if it will not listen."""
+    process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            try:
+                pipe.close()
+            except OSError:  # what was not sent to a child that is gone
+                continue
+    process.wait()
+
+
+def _read(pipe: BinaryIO, count: int) -> bytes:
+    data = pipe.read(count)
+    if len(data) != count:
+        raise EOFError
+    return data
+
+
+def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any], most: int) -> Array:
+    """Send one request and read its reply, of which at most `most` bytes are believed."""
+    if process.stdin is None or process.stdout is None:
+        raise EOFError
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    process.stdin.flush()
+    (length,) = struct.unpack("<I", _read(process.stdout, 4))  # type: ignore[arg-type]
+    reply = json.loads(_read(process.stdout, min(length, 65_536)))  # type: ignore[arg-type]
+    if "failed" in reply:
+        raise DecodingError(reply["failed"])
+    shape, dtype = tuple(int(n) for n in reply["shape"]), np.dtype(reply["dtype"])
+    count = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if count > most or dtype.kind not in "iu":
+        raise EOFError
+    return np.frombuffer(_read(process.stdout, count), dtype).reshape(shape)  # type: ignore[arg-type]
+
+
+class Decoder:
+    """One child process, started when first needed and again after a crash or a time-out."""
+
+    def __init__(self, seconds: float, memory: int, program: Path = _PROGRAM) -> None:
+        self._seconds = seconds
+        self._memory = memory
+        self._program = program
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._finish: Callable[[], object] = lambda: None
+
+    def decode(self, request: dict[str, Any], most: int) -> Array:
+        """The array that answers a request, of at most `most` bytes; raises `DecodingError`."""
+        with self._lock:
+            process = self._alive()
+            with self._watched(process, self._seconds):
+                try:
+                    return _exchange(process, {**request, "seconds": self._seconds}, most)
+                except DecodingError as error:
+                    failure = error
+            raise failure
+
+    def close(self) -> None:
+        """End the child; the next request starts another."""
+        with self._lock:
+            self._stop()
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def _stop(self) -> None:
+        self._finish()
+        self._process = None
+
+    def _alive(self) -> subprocess.Popen[bytes]:
+        """The running child; a process forked off this one gets a child of its own."""
+        if self._owner == os.getpid():
+            if self._process is not None and self._process.poll() is None:
+                return self._process
+            self._stop()
+        # -I: neither the working directory nor PYTHONPATH is searched. A folder named `dl` there
+        # would break the import of gdcm, and a file named like a module would be run.
+        python = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+        process = subprocess.Popen(
+            [*python, str(self._program), str(self._memory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self._program.parent.anchor,
+            # Each thread of a BLAS reserves address space, which is what the child's limit counts.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        self._process, self._owner = process, os.getpid()
+        self._finish = weakref.finalize(self, _end, process)
+        with self._watched(process, START_SECONDS):
+            if process.stdout is None or process.stdout.readline() != b"ready\n":
+                raise EOFError
+        return process
+
+    @contextmanager
+    def _watched(self, process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+        """Kill the child when time is up or the exchange broke off: its pipes are then out of step."""
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (OSError, EOFError, ValueError, KeyError, TypeError, struct.error) as error:
+            self._stop()
+            raise DecodingError("time" if late.is_set() else "crash") from error
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            timer.cancel()
+
+
+@functools.cache
+def shared_decoder(seconds: float, memory: int) -> Decoder:
+    """The program's one child for these limits: starting it takes half a second, so it is kept."""
+    return Decoder(seconds, memory)
+
+
+def _native(pixels: Pixels, frame: int) -> Array:
+    """One frame read straight from the file: (rows, columns[, 3])."""
+    count = pixels.rows * pixels.columns * pixels.samples
+    start = (pixels.offset or 0) + frame * pixels.frame_bytes
+    kind = "i" if pixels.signed and not pixels.colour else "u"
+    try:
+        values = np.fromfile(pixels.path, f"<{kind}{pixels.allocated // 8}", count, offset=start)
+    except OSError as error:
+        raise DecodingError("gone") from error
+    if values.size != count:
+        raise DecodingError("short")
+    if not pixels.colour:
+        cells = values.reshape(pixels.rows, pixels.columns)
+        return fit(cells, pixels.stored, pixels.high_bit, pixels.signed)
+    if pixels.planar:
+        return np.moveaxis(values.reshape(3, pixels.rows, pixels.columns), 0, -1)
+    return values.reshape(pixels.rows, pixels.columns, 3)
+
+
+def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
+    """One frame's stored values, (rows, columns[, 3]), colour as RGB; raises `DecodingError`."""
+    if pixels.direct:
+        return _native(pixels, frame)
+    request = {
+        "kind": "dicom",
+        "path": str(pixels.path),
+        "frame": frame,
+        "frames": pixels.frames,
+        "syntax": pixels.syntax,
+        "photometric": pixels.photometric,
+        "bits": pixels.stored,
+        "signed": pixels.signed,
+        "encapsulated": pixels.offset if pixels.length is None else None,
+        "lossy": pixels.syntax in LOSSY | PERHAPS_LOSSY,
+        "dtype": pixels.dtype.name,
+    }
+    most = int(np.prod(pixels.shape)) * pixels.dtype.itemsize
+    return shared_decoder(limits.decode_seconds, limits.decode_memory).decode(request, most)
+
+
+class Slices:
+    """The slices of a series, decoded when asked for; satisfies `viewer.types.Voxels`.
+
+    `read` gives slice i, `names` the file each slice is in (without its folder), for messages.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Array],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        names: tuple[str, ...],
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._read = read
+        self._shape = shape
+        self._dtype = dtype
+        self._names = names
+        self._room = cache_bytes
+        self._kept: OrderedDict[int, Array] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._dtype
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, index: int, /) -> Array:
+        """Slice `index`, read-only; `SeriesError` if it cannot be decoded, `IndexError` past the end."""
+        number = index + len(self) if index < 0 else index
+        if not 0 <= number < len(self):
+            raise IndexError("no such slice")
+        with self._lock:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+                return self._kept[number]
+        array = self._decoded(number)
+        with self._lock:
+            self._kept[number] = array
+            while len(self._kept) > 1 and sum(a.nbytes for a in self._kept.values()) > self._room:
+                self._kept.popitem(last=False)
+        return array
+
+    def _decoded(self, number: int) -> Array:
+        place = f"Slice {number + 1} of {len(self)} ({self._names[number]}) cannot be shown"
+        try:
+            array = self._read(number)
+        except DecodingError as error:
+            raise SeriesError(f"{place}: {_WHY.get(str(error), _WHY['decode'])}.") from error
+        if array.shape != self._shape[1:]:
+            raise SeriesError(f"{place}: the image inside has another size than the file says.")
+        # A copy only where needed: `astype` may hand on the decoder's own, already read-only memory.
+        array = np.ascontiguousarray(array.astype(self._dtype, copy=False))
+        array.setflags(write=False)
+        return array

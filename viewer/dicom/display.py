@@ -1,0 +1,97 @@
+"""From stored values to what is shown: modality, then VOI, then presentation (PS3.3 C.11, PS3.4 N.2)."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer.types import Series, Window
+
+Array = NDArray[Any]
+Floats = NDArray[np.float32]
+
+DARKEST, BRIGHTEST = 1.0, 99.0
+"""Percentiles of the data that an automatic window spans."""
+
+
+def stored(series: Series, index: int) -> Array:
+    """Stored values of slice `index`, read-only: (rows, columns), or (rows, columns, 3) for colour."""
+    return series.voxels[index]
+
+
+def modality_values(series: Series, index: int) -> Floats:
+    """Slice `index` in the series' unit, e.g. HU: (rows, columns[, 3]); colour stays as stored."""
+    values, display = stored(series, index), series.display
+    if series.colour:
+        return values.astype(np.float32)
+    if display.lut is not None:
+        return _looked_up(values, display.lut).astype(np.float32)
+    slope, intercept = display.rescale[index]
+    return (values * np.float64(slope) + intercept).astype(np.float32)
+
+
+def _looked_up(values: Array, table: tuple[int, Array]) -> Array:
+    """Entries of a table (first input value, entries); inputs beyond an end get that end's entry."""
+    first, entries = table
+    index = np.rint(values).astype(np.int64) - first
+    return np.asarray(entries[np.clip(index, 0, len(entries) - 1)])
+
+
+def default_window(series: Series, index: int) -> Window:
+    """The first window of the file; without one, the 1st to 99th percentile of the slice's values.
+
+    Padding does not count. The automatic window is named "auto".
+    """
+    display = series.display
+    if display.windows:
+        return display.windows[0]
+    if series.colour:
+        lowest, highest = display.stored_range
+        return Window((lowest + highest) / 2, highest - lowest, "as stored", "LINEAR_EXACT")
+    values = modality_values(series, index)
+    if display.padding is not None:
+        raw = stored(series, index)
+        kept = values[(raw < display.padding[0]) | (raw > display.padding[1])]
+        values = kept if kept.size else values
+    dark, bright = (float(v) for v in np.percentile(values, (DARKEST, BRIGHTEST)))
+    if bright <= dark:  # nearly all of one value: what little differs is what there is to see
+        dark, bright = float(values.min()), float(values.max())
+    return Window((dark + bright) / 2, bright - dark if bright > dark else 1.0, "auto", "LINEAR_EXACT")
+
+
+def windowed(values: Array, window: Window) -> Floats:
+    """Modality values as 0…1 through a window, exactly as PS3.3 C.11.2.1.2 and C.11.2.1.3 say."""
+    x = values.astype(np.float64)
+    if window.function == "SIGMOID":
+        exponent = np.clip(-4 * (x - window.center) / window.width, -700, 700)
+        return (1 / (1 + np.exp(exponent))).astype(np.float32)
+    center, width = window.center, window.width
+    if window.function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    if width <= 0:  # a LINEAR window of width 1 is a step
+        return (x > center).astype(np.float32)
+    return np.clip((x - center) / width + 0.5, 0, 1).astype(np.float32)
+
+
+def presented(series: Series, index: int, window: Window | None = None) -> Floats:
+    """Slice `index` as grey or colour, 0…1: (rows, columns[, 3]); MONOCHROME1 comes inverted.
+
+    Without a `window` the file's VOI table is used, else its first window, else an automatic one.
+    Colour is shown as stored, whatever the window.
+    """
+    display = series.display
+    if series.colour:
+        lowest, highest = display.stored_range
+        values = (stored(series, index).astype(np.float32) - lowest) / (highest - lowest)
+        return np.asarray(np.clip(values, 0, 1), dtype=np.float32)
+    values = modality_values(series, index)
+    if window is None and display.voi_lut is not None:
+        grey = _looked_up(values, display.voi_lut).astype(np.float32)
+    else:
+        grey = windowed(values, window or default_window(series, index))
+    return 1 - grey if display.inverted else grey
+
+
+def displayed(series: Series, index: int, window: Window | None = None) -> NDArray[np.uint8]:
+    """`presented` in 0…255."""
+    return np.rint(presented(series, index, window) * 255).astype(np.uint8)

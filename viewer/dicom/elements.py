@@ -1,0 +1,142 @@
+"""Values out of a data set that may be malformed: each getter gives a plain value or nothing."""
+
+import logging
+import math
+import struct
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from viewer.dicom.facts import Cosines, Lut, Vector
+
+# A folder named `dl` in the working directory is taken by python-gdcm for Python 2's module of that
+# name, and the import of pydicom fails; while pydicom is imported there is no such module.
+_MISSING = object()
+_dl = sys.modules.get("dl", _MISSING)
+sys.modules["dl"] = None  # type: ignore[assignment]
+try:
+    import pydicom
+    from pydicom.dataset import Dataset
+    from pydicom.multival import MultiValue
+    from pydicom.sequence import Sequence
+finally:
+    if _dl is _MISSING:
+        del sys.modules["dl"]
+    else:
+        sys.modules["dl"] = _dl  # type: ignore[assignment]
+
+__all__ = ["Dataset", "pydicom"]
+
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
+_MALFORMED_VALUE = (*_MALFORMED, struct.error, OSError)
+_LONGEST = 1024
+
+
+def hush() -> None:
+    """Keep pydicom's warnings and log lines, which quote values of the file, from being printed.
+
+    A plain filter rather than `warnings.catch_warnings`, which is not safe with several threads.
+    """
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
+def value(dataset: Dataset, keyword: str) -> Any:
+    """The value as pydicom gives it, or None where it is absent, empty or cannot be converted."""
+    try:
+        return dataset.get(keyword)
+    except _MALFORMED_VALUE:
+        return None
+
+
+def _several(found: Any) -> list[Any]:
+    if found is None or found == "":
+        return []
+    if isinstance(found, list | tuple | MultiValue | Sequence):
+        return list(found)
+    return [found]  # a person's name too, which can be iterated letter by letter
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """The strings of a multi-valued element, without padding."""
+    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in _several(value(dataset, keyword)))
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """One string; several values are joined as in the file."""
+    return "\\".join(texts(dataset, keyword))[:_LONGEST]
+
+
+def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """Finite numbers; none at all if one of them is not."""
+    try:
+        found = tuple(float(v) for v in _several(value(dataset, keyword)))
+    except _MALFORMED_VALUE:
+        return ()
+    return found if all(math.isfinite(v) for v in found) else ()
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """One finite number, the first of several."""
+    found = numbers(dataset, keyword)
+    return found[0] if found else None
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """One whole number; None where it is absent, not one, or one of several."""
+    found = numbers(dataset, keyword)
+    return int(found[0]) if len(found) == 1 and found[0] == int(found[0]) else None
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence."""
+    return [v for v in _several(value(dataset, keyword)) if isinstance(v, Dataset)]
+
+
+def vector(dataset: Dataset, keyword: str) -> Vector | None:
+    """Three numbers, e.g. a position in LPS millimetres."""
+    found = numbers(dataset, keyword)
+    return (found[0], found[1], found[2]) if len(found) == 3 else None
+
+
+def spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
+    """Millimetres between rows and between columns; None where absent or zero, as some files have it."""
+    found = numbers(dataset, keyword)
+    return (found[0], found[1]) if len(found) == 2 and all(1e-6 < v < 1e6 for v in found) else None
+
+
+def cosines(dataset: Dataset) -> Cosines | None:
+    """Image Orientation (Patient) as two orthogonal unit vectors, or None if it is not that."""
+    found = np.asarray(numbers(dataset, "ImageOrientationPatient"))
+    if found.size != 6:
+        return None
+    row, column = found[:3], found[3:]
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    if any(abs(length - 1) > 0.05 for length in lengths) or abs(row @ column) > 0.05:
+        return None
+    a, b, c, d, e, f = (float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
+    return (a, b, c, d, e, f)
+
+
+def lut(item: Dataset, little: bool, signed: bool) -> tuple[Lut, int] | None:
+    """A look-up table (first input value, entries) and its bits per entry (PS3.3 C.11.1.1, C.11.2.1.1)."""
+    described = numbers(item, "LUTDescriptor")
+    if len(described) != 3:
+        return None
+    count, first, bits = (int(v) for v in described)
+    count = count % 65_536 or 65_536  # 0 means 65 536, and a signed reading of the count is negative
+    if signed and first > 32_767:
+        first -= 65_536
+    raw = value(item, "LUTData")
+    if isinstance(raw, bytes):
+        entries = np.frombuffer(raw, "u1" if len(raw) < 2 * count else "<u2" if little else ">u2")
+    else:
+        found = numbers(item, "LUTData")
+        entries = np.asarray(found, dtype=np.int64).astype(np.uint16)
+        if entries.size < count <= 2 * entries.size:  # two 8-bit entries to a word
+            entries = np.frombuffer(entries.astype("<u2" if little else ">u2").tobytes(), "u1")
+    if entries.size < count or not 1 <= bits <= 16:
+        return None
+    return (first, entries[:count].astype(np.uint16)), bits

@@ -1,0 +1,143 @@
+"""What one file says of its image, as plain values: no pydicom object outlives the reading of a header."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer.types import Identity, Window
+
+Vector = tuple[float, float, float]
+Cosines = tuple[float, float, float, float, float, float]
+Lut = tuple[int, NDArray[Any]]
+
+LOSSY = frozenset(
+    {
+        "1.2.840.10008.1.2.4.50",  # JPEG baseline
+        "1.2.840.10008.1.2.4.51",  # JPEG extended
+        "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
+    }
+)
+PERHAPS_LOSSY = frozenset({"1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"})  # JPEG 2000, HTJ2K
+COLOURS = frozenset({"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
+GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Where the pixel data of a file are and how they are stored (PS3.3 C.7.6.3).
+
+    `offset` is that of the value in the file; None where it lies in a deflated data set. `length`
+    is None for encapsulated data.
+    """
+
+    path: Path
+    syntax: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    planar: bool
+    offset: int | None
+    length: int | None
+
+    @property
+    def colour(self) -> bool:
+        return self.photometric in COLOURS
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one decoded frame: (rows, columns), or (rows, columns, 3) for colour."""
+        return (self.rows, self.columns, 3) if self.colour else (self.rows, self.columns)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the decoded values; a palette is looked up to 8 bits."""
+        if self.photometric == "PALETTE COLOR" or self.allocated == 1:
+            return np.dtype(np.uint8)
+        return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{self.allocated}")
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one native frame in the file; 1-bit frames are packed and not a whole number."""
+        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
+        return -(-self.rows * self.columns * samples * self.allocated // 8)
+
+    @property
+    def native_bytes(self) -> int:
+        """Bytes that all frames need when not compressed."""
+        if self.allocated == 1:
+            return -(-self.rows * self.columns * self.samples * self.frames // 8)
+        return self.frame_bytes * self.frames
+
+    @property
+    def direct(self) -> bool:
+        """Whether the values lie in the file as little-endian numbers and need no decoder."""
+        return (
+            self.syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+            and self.offset is not None
+            and self.allocated in (8, 16, 32)
+            and (self.photometric in GREYS or self.photometric == "RGB")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What may differ between the frames of one file. Positions and spacing are in millimetres."""
+
+    position: Vector | None
+    orientation: Cosines | None
+    spacing: tuple[float, float] | None
+    """Between rows, between columns, from Pixel Spacing (0028,0030)."""
+    thickness: float | None
+    rescale: tuple[float, float] | None
+    rescale_type: str
+    windows: tuple[Window, ...]
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One file's image: identifiers, frames, and what is common to its frames."""
+
+    pixels: Pixels
+    frames: tuple[Frame, ...]
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+    study_uid: str
+    modality: str
+    identity: Identity
+    instance: int | None = None
+    series_number: int | None = None
+    acquisition: int | None = None
+    description: str = ""
+    body_part: str = ""
+    view: str = ""
+    laterality: str = ""
+    image_type: tuple[str, ...] = ()
+    patient_orientation: tuple[str, str] | None = None
+    frame_of_reference: str | None = None
+    imager_spacing: tuple[float, float] | None = None
+    calibrated: bool = False
+    bad_orientation: bool = False
+    in_time: bool = False
+    units: str = ""
+    lossy: bool | None = False
+    """None where the transfer syntax allows both and the file does not say."""
+    padding: tuple[float, float] | None = None
+    lut: Lut | None = None
+    lut_type: str = ""
+    voi_lut: Lut | None = None
+    """Entries as 0…1 of the presentation range."""
+
+    @property
+    def path(self) -> Path:
+        return self.pixels.path

@@ -1,0 +1,117 @@
+"""Order of slices and their place in the patient, proven from positions (PS3.3 C.7.6.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from viewer.affine import Matrix
+from viewer.dicom.facts import Cosines, Frame, Image, Vector
+from viewer.types import Geometry, SpacingKind, direction_letters
+
+PROJECTION = frozenset({"CR", "DX", "MG", "XA", "RF", "IO", "PX", "RG"})
+"""Modalities whose pixels are shadows on a detector."""
+SAME_PLACE = 1e-3
+"""Millimetres below which two slices lie at the same position."""
+UNEVEN = 0.02
+"""Part of the median distance by which a distance may differ before it is called uneven."""
+TILTED = 0.5
+"""Degrees by which the stacking direction may lean before it is called sheared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stacking:
+    """How slices follow each other: the step between them in millimetres, and what is odd about it."""
+
+    step: Vector | None
+    """None where the slices are not one stack."""
+    warnings: tuple[str, ...] = ()
+
+
+def normal(orientation: Cosines) -> Matrix:
+    """Unit vector across the slices: row cosines × column cosines, in LPS."""
+    return np.cross(np.asarray(orientation[:3]), np.asarray(orientation[3:]))
+
+
+def along(orientation: Cosines, position: Vector) -> float:
+    """Where a slice lies on the normal, in millimetres; slices are ordered by it."""
+    return float(normal(orientation) @ np.asarray(position))
+
+
+def alike(first: Sequence[float], second: Sequence[float], tolerance: float) -> bool:
+    """Whether two vectors agree within a tolerance, component by component."""
+    return all(abs(a - b) <= tolerance for a, b in zip(first, second, strict=True))
+
+
+def stacking(orientation: Cosines, positions: Sequence[Vector]) -> Stacking:
+    """The step of slices already ordered along the normal, with warnings that say the millimetres."""
+    places = np.asarray(positions)
+    gaps = np.diff(places @ normal(orientation))
+    same = int(np.sum(gaps < SAME_PLACE))
+    if same:
+        return Stacking(
+            None,
+            (
+                f"{same + 1} or more of the {len(places)} slices share a position, "
+                "so they are shown one by one and no volume is built.",
+            ),
+        )
+    whole = (places[-1] - places[0]) / (len(places) - 1)
+    median = float(np.median(gaps))
+    warnings = []
+    step = whole
+    if np.max(np.abs(gaps - median)) > max(UNEVEN * median, 2 * SAME_PLACE):
+        step = whole * (median / float(whole @ normal(orientation)))
+        warnings.append(
+            f"The distance between slices is uneven: from {gaps.min():.2f} mm to {gaps.max():.2f} mm, "
+            f"{median:.2f} mm in the middle."
+        )
+    else:
+        line = places[0] + np.arange(len(places))[:, None] * whole
+        off = float(np.max(np.linalg.norm(places - line, axis=1)))
+        if off > max(5 * UNEVEN * median, 0.05):
+            warnings.append(f"The slices do not lie on a straight line; they are up to {off:.2f} mm off it.")
+    cosine = float(whole @ normal(orientation)) / float(np.linalg.norm(whole))
+    lean = float(np.degrees(np.arccos(min(1.0, cosine))))
+    if lean > TILTED:
+        warnings.append(f"The slices are stacked at a slant of {lean:.1f}°, as with a tilted gantry.")
+    x, y, z = (float(v) for v in step)
+    return Stacking((x, y, z), tuple(warnings))
+
+
+def pixel_spacing(image: Image, frame: Frame) -> tuple[tuple[float, float], SpacingKind]:
+    """Millimetres between rows and between columns, and where they are measured (PS3.3 C.10.7.1.3)."""
+    spacing, imager = frame.spacing, image.imager_spacing
+    if frame.orientation is None and image.modality == "OT" and spacing:
+        return spacing, "pixel"  # a secondary capture does not say of what its pixels are the size
+    if image.modality not in PROJECTION or frame.orientation is not None:
+        return (spacing, "patient") if spacing else ((1.0, 1.0), "absent")
+    if spacing and (image.calibrated or imager is None or not alike(spacing, imager, 1e-6)):
+        return spacing, "pixel"
+    return (imager, "detector") if imager else ((1.0, 1.0), "absent")
+
+
+def geometry(image: Image, frame: Frame, step: Vector | None) -> Geometry:
+    """The geometry of a stack whose slice 0 is `frame`; `step` is None for a slice without neighbours."""
+    (between_rows, between_columns), kind = pixel_spacing(image, frame)
+    placed = frame.position is not None and frame.orientation is not None and kind == "patient"
+    orientation: Cosines = (frame.orientation if placed else None) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    thickness = frame.thickness if frame.thickness and 0 < frame.thickness < 1e6 else 1.0
+    matrix = np.eye(4)
+    matrix[:3, 0] = normal(orientation) * thickness if step is None else step
+    matrix[:3, 1] = np.asarray(orientation[3:]) * between_rows
+    matrix[:3, 2] = np.asarray(orientation[:3]) * between_columns
+    if placed and frame.position is not None:
+        matrix[:3, 3] = frame.position
+    sides = image.patient_orientation
+    if frame.orientation is not None:  # letters stay known where millimetres are not
+        along_row, down = np.asarray(frame.orientation).reshape(2, 3)
+        sides = None if placed else (direction_letters(along_row), direction_letters(down))
+    return Geometry(
+        matrix=matrix,
+        spacing_kind=kind,
+        orientation_known=placed,
+        between=placed and step is not None,
+        frame_of_reference=image.frame_of_reference,
+        patient_orientation=sides,
+    )

@@ -1,0 +1,252 @@
+"""From one file to the facts of its image, without its pixels; files are hostile until shown otherwise."""
+
+import functools
+import importlib.util
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from viewer.dicom import elements as get
+from viewer.dicom.decoder import JPEG_2000
+from viewer.dicom.elements import Dataset, pydicom
+from viewer.dicom.facts import COLOURS, GREYS, Pixels
+from viewer.errors import SeriesError
+from viewer.settings import Limits
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
+_LARGE_ELEMENT = 8 * 1024**2
+_LONG_LENGTH = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
+_UNDEFINED = 0xFFFFFFFF
+
+
+class NotAnImage(Exception):  # noqa: N818 - a finding, not an error
+    """The file is healthy and not an image for this program; the message says what it is."""
+
+
+class _Bounded(io.RawIOBase):
+    """A file of which only so many bytes can be read: a header that wants more is not a header."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file = file
+        self._left = most
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(min(size, self._left + 1) if size >= 0 else self._left + 1)
+        self._left -= len(data)
+        if self._left < 0:
+            raise SeriesError("The file's header is longer than the limit allows.")
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _inflated(path: Path, meta: Any, limits: Limits) -> bytes:
+    """The start of a deflated data set, so much that a header fits; never more (a bomb stays small)."""
+    start = 132 + 12 + int(meta.FileMetaInformationGroupLength)
+    with path.open("rb") as file:
+        file.seek(start)
+        packed = file.read(limits.header_bytes)
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, limits.header_bytes)
+    except zlib.error as error:
+        raise SeriesError("The file is deflated, and its packed data are damaged.") from error
+
+
+def dataset_of(path: Path, limits: Limits) -> tuple[Dataset, "Place | None"]:
+    """The data set up to its pixels, and where those are; reads at most `limits.header_bytes`."""
+    with path.open("rb") as file:
+        file.seek(128)
+        marked = file.read(4) == b"DICM"
+    meta = pydicom.filereader.read_file_meta_info(path) if marked else None
+    if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
+        plain = io.BytesIO(_inflated(path, meta, limits))
+        dataset = pydicom.filereader.read_dataset(plain, False, True, stop_when=_at_pixels)
+        dataset.file_meta = meta
+        return dataset, _place(plain, True)
+    with path.open("rb") as file:
+        small = path.stat().st_size <= limits.header_bytes
+        bounded = file if small else cast(BinaryIO, _Bounded(file, limits.header_bytes))
+        dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
+        little = bool(dataset.original_encoding[1])
+        return dataset, _place(file, little)
+
+
+def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
+    return tag in (0x7FE00008, 0x7FE00009, 0x7FE00010)
+
+
+class Place:
+    """The pixel data element: its tag, where its value begins, and its length (None: encapsulated)."""
+
+    def __init__(self, tag: int, offset: int, length: int | None) -> None:
+        self.tag = tag
+        self.offset = offset
+        self.length = length
+
+
+def _place(file: BinaryIO, little: bool) -> Place | None:
+    """Parse the element at which pydicom stopped; None at the end of the file."""
+    head = file.read(12)
+    if len(head) < 8:
+        return None
+    order = "<" if little else ">"
+    group, element = struct.unpack(f"{order}HH", head[:4])
+    start = file.tell() - len(head)
+    if not _at_pixels(group << 16 | element, None, 0):
+        return None
+    if head[4:6].isalpha() and head[4:6].isupper():
+        long = head[4:6] in _LONG_LENGTH
+        if long and len(head) < 12:
+            return None
+        length = (
+            struct.unpack(f"{order}L", head[8:12])[0] if long else struct.unpack(f"{order}H", head[6:8])[0]
+        )
+        offset = start + (12 if long else 8)
+    else:
+        length, offset = struct.unpack(f"{order}L", head[4:8])[0], start + 8
+    return Place(group << 16 | element, offset, None if length == _UNDEFINED else length)
+
+
+def syntax_of(dataset: Dataset) -> str:
+    """The transfer syntax, from how the file was read where it does not say."""
+    stated = get.text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
+    if stated:
+        return stated
+    implicit, little = dataset.original_encoding
+    if not little:
+        return BIG_ENDIAN
+    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+
+
+@functools.cache
+def decodable(syntax: str) -> bool:
+    """Whether a decoder for a transfer syntax is installed."""
+    if syntax in JPEG_2000:
+        return importlib.util.find_spec("openjpeg") is not None
+    try:
+        return bool(pydicom.pixels.get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
+
+
+def syntax_name(syntax: str) -> str:
+    """A transfer syntax in words."""
+    name = str(pydicom.uid.UID(syntax).name)
+    return name if name != syntax else f"unknown transfer syntax {syntax[:64]}"
+
+
+def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits) -> Pixels:
+    """How the pixels are stored; raises `SeriesError` for what cannot be read or asks for too much."""
+    rows, columns = (get.integer(dataset, k) for k in ("Rows", "Columns"))
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise SeriesError("The file says it is an image but gives no number of rows and columns.")
+    if place is None:
+        raise SeriesError("The file has the header of an image but no image data.")
+    frames = get.integer(dataset, "NumberOfFrames")
+    if frames is None and get.text(dataset, "NumberOfFrames"):
+        raise SeriesError("The file's number of frames is not a number.")
+    allocated = get.integer(dataset, "BitsAllocated") or 0
+    stored = get.integer(dataset, "BitsStored") or allocated
+    high_bit = get.integer(dataset, "HighBit")
+    pixels = Pixels(
+        path=path,
+        syntax=syntax_of(dataset),
+        rows=rows,
+        columns=columns,
+        frames=1 if frames is None else frames,
+        samples=get.integer(dataset, "SamplesPerPixel") or 1,
+        photometric=get.text(dataset, "PhotometricInterpretation").upper(),
+        allocated=allocated,
+        stored=stored,
+        high_bit=stored - 1 if high_bit is None else high_bit,
+        signed=get.integer(dataset, "PixelRepresentation") == 1,
+        planar=get.integer(dataset, "PlanarConfiguration") == 1,
+        offset=None if syntax_of(dataset) == DEFLATED else place.offset,
+        length=place.length,
+    )
+    _sensible(pixels)
+    _within(pixels, limits)
+    _complete(pixels)
+    return pixels
+
+
+def _sensible(pixels: Pixels) -> None:
+    """Refuse what contradicts itself or what no decoder here can read."""
+    if pixels.photometric not in COLOURS | GREYS:
+        kind = f"“{pixels.photometric[:32]}”" if pixels.photometric else "not stated"
+        raise SeriesError(f"The image's colour type is {kind}, which cannot be shown.")
+    if pixels.samples != (1 if pixels.photometric in GREYS | {"PALETTE COLOR"} else 3):
+        raise SeriesError("The image's colour type and its number of colour channels do not agree.")
+    if pixels.frames < 1:
+        raise SeriesError("The file says that it holds no frames.")
+    if pixels.allocated not in (1, 8, 16, 32) or not 1 <= pixels.stored <= pixels.allocated:
+        raise SeriesError("The image's number of bits per pixel is not one that can be read.")
+    if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
+        raise SeriesError("The image's number of bits and the place of its highest bit do not agree.")
+    if not decodable(pixels.syntax):
+        raise SeriesError(
+            f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
+        )
+    if (pixels.length is None) == (pixels.syntax in NATIVE):
+        raise SeriesError("The way the image is stored is not the one that the file's header names.")
+
+
+def _within(pixels: Pixels, limits: Limits) -> None:
+    """Refuse what asks for more than the limits, before a byte is allocated for it."""
+    size = f"{pixels.columns} × {pixels.rows} pixels"
+    if pixels.rows > limits.rows or pixels.columns > limits.columns:
+        raise SeriesError(
+            f"The image asks for {size}, more than the limit of {limits.columns} × {limits.rows}."
+        )
+    if pixels.frames > limits.frames:
+        raise SeriesError(
+            f"The file asks for {pixels.frames} frames, more than the limit of {limits.frames}."
+        )
+    needed = pixels.rows * pixels.columns * pixels.samples * pixels.frames * -(-pixels.allocated // 8)
+    if needed > limits.bytes:
+        raise SeriesError(
+            f"The file asks for {size} in {pixels.frames} frames, {needed / 1024**3:.1f} GiB, "
+            f"more than the limit of {limits.bytes / 1024**3:.1f} GiB."
+        )
+
+
+def _complete(pixels: Pixels) -> None:
+    """Refuse image data that end too early, as far as the lengths in the file tell."""
+    size = pixels.path.stat().st_size
+    if pixels.length is None:
+        if pixels.offset is not None:
+            _fragments(pixels, pixels.offset, size)
+        return
+    there = pixels.length if pixels.offset is None else min(pixels.length, size - pixels.offset)
+    if there < pixels.native_bytes:
+        raise SeriesError(
+            f"The file ends before the image does: {max(there, 0)} of {pixels.native_bytes} bytes are there."
+        )
+
+
+def _fragments(pixels: Pixels, offset: int, size: int) -> None:
+    """Walk the fragments of compressed data (PS3.5 A.4), as many as are needed to know."""
+    found, table = 0, True
+    enough = 64 * pixels.frames + 1024  # more need not be walked: they are there
+    with pixels.path.open("rb") as file:
+        while found < enough:
+            file.seek(offset)
+            head = file.read(8)
+            if len(head) < 8 or head[:4] != b"\xfe\xff\x00\xe0":
+                break
+            (length,) = struct.unpack("<L", head[4:])
+            offset += 8 + length
+            if length == _UNDEFINED or offset > size:
+                raise SeriesError("The file ends before the image does: the compressed data are cut off.")
+            found += 0 if table or not length else 1
+            table = False
+    if found < pixels.frames:
+        raise SeriesError(f"The file holds the compressed data of {found} of its {pixels.frames} frames.")

@@ -1,0 +1,201 @@
+"""The facts of one DICOM file, and the kinds of healthy DICOM files that are not images for us."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from viewer.dicom import elements as get
+from viewer.dicom.elements import Dataset, pydicom
+from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
+from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
+from viewer.errors import SeriesError
+from viewer.settings import Limits
+from viewer.types import Identity, Window
+
+_OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
+    ("1.2.840.10008.1.3.10", "a DICOMDIR; its folder was read instead"),
+    ("1.2.840.10008.5.1.4.1.1.66.4", "a segmentation, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.66.7", "a segmentation, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.66", "a registration or raw data, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.30", "a parametric map, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.481.", "a radiotherapy object, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.88.59", "a key object selection, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.88.", "a structured report, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.9.", "a waveform, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.11.", "a presentation state, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.104.", "an embedded document, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.77.1.6", "a whole-slide image, which is not opened"),
+    ("1.2.840.10008.5.1.4.1.1.4.2", "MR spectroscopy, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.200.", "an annotation or surface, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.67", "a real-world value mapping, not an image"),
+    ("1.2.840.10008.5.1.4.1.1.68.", "a surface scan, not an image"),
+)
+_TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
+_FUNCTIONS: dict[str, Literal["LINEAR_EXACT", "SIGMOID"]] = {
+    "LINEAR_EXACT": "LINEAR_EXACT",
+    "SIGMOID": "SIGMOID",
+}
+_CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
+
+
+def image_of(path: Path, limits: Limits) -> Image:
+    """The facts of one file's image; raises `NotAnImage` or `SeriesError` with one sentence."""
+    dataset, place = dataset_of(path, limits)
+    meta = getattr(dataset, "file_meta", Dataset())
+    sop_class = get.text(dataset, "SOPClassUID") or get.text(meta, "MediaStorageSOPClassUID")
+    for beginning, kind in _OTHER_KINDS:
+        if sop_class.startswith(beginning):
+            raise NotAnImage(f"This is {kind}.")
+    name = str(pydicom.uid.UID(sop_class).name)
+    if get.value(dataset, "Rows") is None and "Image Storage" not in name:
+        kind = f" ({name})" if name and name != sop_class else ""
+        raise NotAnImage(f"This is a DICOM file without an image{kind}.")
+    if place is not None and place.tag != 0x7FE00010:
+        raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
+    pixels = pixels_of(path, dataset, place, limits)
+    return _image(dataset, pixels, sop_class)
+
+
+def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
+    meta = getattr(dataset, "file_meta", Dataset())
+    sides = get.texts(dataset, "PatientOrientation")
+    little = pixels.syntax != BIG_ENDIAN
+    voi = _lut(dataset, "VOILUTSequence", little, pixels.signed)
+    modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
+    return Image(
+        pixels=pixels,
+        frames=_frames(dataset, pixels.frames),
+        sop_class=sop_class,
+        sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(meta, "MediaStorageSOPInstanceUID"),
+        series_uid=get.text(dataset, "SeriesInstanceUID"),
+        study_uid=get.text(dataset, "StudyInstanceUID"),
+        modality=get.text(dataset, "Modality") or "OT",
+        identity=Identity(
+            patient=get.text(dataset, "PatientName"),
+            patient_id=get.text(dataset, "PatientID"),
+            birth_date=get.text(dataset, "PatientBirthDate"),
+            study_date=get.text(dataset, "StudyDate"),
+        ),
+        instance=get.integer(dataset, "InstanceNumber"),
+        series_number=get.integer(dataset, "SeriesNumber"),
+        acquisition=get.integer(dataset, "AcquisitionNumber"),
+        description=get.text(dataset, "SeriesDescription"),
+        body_part=get.text(dataset, "BodyPartExamined"),
+        view=get.text(dataset, "ViewPosition"),
+        laterality=get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
+        image_type=get.texts(dataset, "ImageType"),
+        patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
+        frame_of_reference=get.text(dataset, "FrameOfReferenceUID") or None,
+        imager_spacing=get.spacing(dataset, "ImagerPixelSpacing")
+        or get.spacing(dataset, "NominalScannedPixelSpacing"),
+        calibrated=bool(get.text(dataset, "PixelSpacingCalibrationType")),
+        bad_orientation=bool(get.numbers(dataset, "ImageOrientationPatient"))
+        and get.cosines(dataset) is None,
+        in_time=_in_time(dataset, pixels),
+        units=get.text(dataset, "Units"),
+        lossy=_lossy(dataset, pixels),
+        padding=_padding(dataset, pixels),
+        lut=None if modality_lut is None else modality_lut[0],
+        lut_type=_lut_type(dataset),
+        voi_lut=None if voi is None else _scaled(*voi),
+    )
+
+
+def _lossy(dataset: Dataset, pixels: Pixels) -> bool | None:
+    """Whether the image lost something to compression, at any time in its history (PS3.3 C.7.6.1.1.5)."""
+    stated = get.text(dataset, "LossyImageCompression")
+    if pixels.syntax in LOSSY or stated == "01":
+        return True
+    return None if pixels.syntax in PERHAPS_LOSSY and stated != "00" else False
+
+
+def _scaled(table: Lut, bits: int) -> Lut:
+    """A VOI table with its entries as 0…1 of what its bits can hold."""
+    first, entries = table
+    return first, (entries / float((1 << bits) - 1)).clip(0, 1).astype("float32")
+
+
+def _lut(dataset: Dataset, sequence: str, little: bool, signed: bool) -> tuple[Lut, int] | None:
+    """The first table of a sequence that is whole."""
+    found = (get.lut(item, little, signed) for item in get.items(dataset, sequence))
+    return next((table for table in found if table is not None), None)
+
+
+def _lut_type(dataset: Dataset) -> str:
+    return next((get.text(i, "ModalityLUTType") for i in get.items(dataset, "ModalityLUTSequence")), "")
+
+
+def _padding(dataset: Dataset, pixels: Pixels) -> tuple[float, float] | None:
+    """Lowest and highest stored value that stand for "no data" (PS3.3 C.7.5.1.1.2)."""
+    ends = [get.number(dataset, k) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if ends[0] is None or pixels.colour:
+        return None
+    first, last = ends[0], ends[0] if ends[1] is None else ends[1]
+    if pixels.signed:  # some files give a signed value as the unsigned number of the same bits
+        half = float(1 << (pixels.allocated - 1))
+        first, last = (v - 2 * half if v >= half else v for v in (first, last))
+    return min(first, last), max(first, last)
+
+
+def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
+    """Whether the frames follow each other in time, as the file says or its kind implies."""
+    if pixels.frames < 2 or get.items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return False
+    pointers = get.numbers(dataset, "FrameIncrementPointer")
+    if any(int(p) in _TIME_POINTERS for p in pointers):
+        return True
+    return not pointers and get.text(dataset, "Modality") in _CINE
+
+
+def _windows(dataset: Dataset) -> tuple[Window, ...]:
+    """All windows of a VOI module (PS3.3 C.11.2); those that cannot be applied are left out."""
+    pairs = zip(get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth"), strict=False)
+    names = get.texts(dataset, "WindowCenterWidthExplanation")
+    stated = get.text(dataset, "VOILUTFunction").upper()
+    result = []
+    for number, (center, width) in enumerate(pairs):
+        if width <= 0:
+            continue
+        function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = _FUNCTIONS.get(stated, "LINEAR")
+        if function == "LINEAR" and width < 1:
+            function = "LINEAR_EXACT"  # LINEAR has no meaning below 1; scaled maps write it all the same
+        result.append(Window(center, width, names[number] if number < len(names) else "", function))
+    return tuple(result)
+
+
+def _frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
+    """What each frame says, from its own functional groups, the shared ones, or the file itself."""
+    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
+    per_frame = get.items(dataset, "PerFrameFunctionalGroupsSequence")
+    if not per_frame and not len(shared):
+        return (_frame(dataset, Dataset(), Dataset()),) * count
+    if per_frame and len(per_frame) != count:
+        raise SeriesError(f"The file says {count} frames and describes {len(per_frame)}.")
+    return tuple(_frame(dataset, shared, own) for own in per_frame or [Dataset()] * count)
+
+
+def _frame(dataset: Dataset, shared: Dataset, own: Dataset) -> Frame:
+    def part(sequence: str) -> Dataset:
+        found = get.items(own, sequence) or get.items(shared, sequence)
+        return found[0] if found else dataset
+
+    measures = part("PixelMeasuresSequence")
+    values = part("PixelValueTransformationSequence")
+    slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
+    rescale = None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
+    return Frame(
+        position=get.vector(part("PlanePositionSequence"), "ImagePositionPatient"),
+        orientation=get.cosines(part("PlaneOrientationSequence")),
+        spacing=get.spacing(measures, "PixelSpacing"),
+        thickness=get.number(measures, "SliceThickness"),
+        rescale=rescale,
+        rescale_type=get.text(values, "RescaleType"),
+        windows=_windows(part("FrameVOILUTSequence")),
+        stack=get.text(part("FrameContentSequence"), "StackID"),
+    )
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

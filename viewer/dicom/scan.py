@@ -1,0 +1,206 @@
+"""What lies under some paths: series, healthy files that are not images, and files refused."""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from viewer.dicom import elements, pictures
+from viewer.dicom.facts import Image
+from viewer.dicom.group import groups, once
+from viewer.dicom.header import NotAnImage
+from viewer.dicom.image import image_of
+from viewer.dicom.pictures import Picture, picture_of, series_of_picture
+from viewer.dicom.series import series_of
+from viewer.errors import SeriesError
+from viewer.settings import Limits, Settings
+from viewer.task import Task
+from viewer.types import Series
+
+_DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
+_PICTURE_NAMES = frozenset({".png", ".jpg", ".jpeg"})
+_ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
+_PICTURES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
+_FIRST_GROUPS = frozenset({0x0002, 0x0008})
+_REPRESENTATIONS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UC UI UL UN UR US UT".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that is not part of a series, and why, in one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """All files under some paths, each counted once."""
+
+    series: tuple[Series, ...]
+    other: tuple[Listed, ...]
+    refused: tuple[Listed, ...]
+
+
+def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | None = None) -> Study:  # noqa: B008
+    """Find the series under files and folders, reading headers only.
+
+    Series come in the order of study, series number and uid, whatever the files are called. Raises
+    `SeriesError` if a path does not exist or there is no file at all.
+    """
+    elements.hush()
+    images: list[Image] = []
+    shown: list[Picture] = []
+    other: list[Listed] = []
+    refused: list[Listed] = []
+    files = _files(paths, other, refused)
+    if not files and not other and not refused:
+        raise SeriesError("There is no file in the folder.")
+    for number, path in enumerate(files):
+        if task is not None:
+            task.progress(number, len(files), "reading files")
+        match _attempt(path, settings.limits):
+            case Image() as image:
+                images.append(image)
+            case Picture() as picture:
+                shown.append(picture)
+            case NotAnImage() as finding:
+                other.append(Listed(path, str(finding)))
+            case SeriesError() as error:
+                refused.append(Listed(path, str(error)))
+    kept, copies = once(images)
+    other += [Listed(i.path, "This is the same image again.") for i in copies]
+    found = [series_of(group, settings.limits) for group in groups(kept)]
+    return Study(
+        (*_pictures(shown, other, settings.limits), *found),
+        tuple(sorted(other, key=lambda entry: entry.path)),
+        tuple(sorted(refused, key=lambda entry: entry.path)),
+    )
+
+
+def _pictures(shown: list[Picture], other: list[Listed], limits: Limits) -> list[Series]:
+    """One series per picture, sorted by content; a copy is listed, not shown twice."""
+    unique: dict[str, Picture] = {}
+    for picture in shown:
+        if picture.sha256 in unique:
+            other.append(Listed(picture.path, "This is the same image again."))
+        else:
+            unique[picture.sha256] = picture
+    return [series_of_picture(unique[key], limits) for key in sorted(unique)]
+
+
+def _attempt(path: Path, limits: Limits) -> Image | Picture | NotAnImage | SeriesError:
+    """Read one file's header, and turn whatever goes wrong into a sentence.
+
+    The one broad `except` of this package: on damaged or hostile files the parsers raise nearly
+    anything, from `struct.error` to `RecursionError`, and one file must not stop the others.
+    """
+    try:
+        return _read(path, limits)
+    except (NotAnImage, SeriesError) as finding:
+        return finding
+    except OSError:
+        return SeriesError("The file cannot be opened or read.")
+    except MemoryError:
+        return SeriesError("The file's header needs more memory than there is.")
+    except Exception:  # noqa: BLE001
+        return SeriesError("The file's header is damaged and cannot be read.")
+
+
+def _read(path: Path, limits: Limits) -> Image | Picture:
+    """The facts of a file, whatever it is called: what it is, its first bytes say."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(132)
+    suffix = path.suffix.lower()
+    if head.startswith((pictures.PNG, pictures.JPEG)):
+        return picture_of(path, limits)
+    if head[128:] == b"DICM" or _bare(head, size):
+        return image_of(path, limits)
+    if not size:
+        if suffix and suffix not in _DICOM_NAMES | _PICTURE_NAMES:
+            raise NotAnImage("The file is empty.")
+        raise SeriesError("The file is empty.")
+    if suffix in _DICOM_NAMES:
+        raise SeriesError("The file is named like a DICOM file, but what is in it is not DICOM.")
+    if suffix in _PICTURE_NAMES:
+        raise SeriesError("The file is named like a PNG or JPEG picture, but what is in it is neither.")
+    if head.startswith(_ARCHIVES):
+        raise NotAnImage("This is a packed archive; unpack it to see what is in it.")
+    if head.startswith(_PICTURES):
+        raise NotAnImage("This may be a picture, but of a kind that is not opened; save it as PNG.")
+    raise NotAnImage("This is neither DICOM nor a PNG or JPEG picture.")
+
+
+def _bare(head: bytes, size: int) -> bool:
+    """Whether a file without preamble starts like a DICOM data set."""
+    if len(head) < 8:
+        return False
+    for order in ("little", "big"):
+        group = int.from_bytes(head[:2], order)
+        if group in _FIRST_GROUPS and head[4:6] in _REPRESENTATIONS:
+            return True
+    length = int.from_bytes(head[4:8], "little")
+    return int.from_bytes(head[:2], "little") in _FIRST_GROUPS and length % 2 == 0 and length <= size
+
+
+def _files(paths: Sequence[Path], other: list[Listed], refused: list[Listed]) -> list[Path]:
+    """All regular files under the paths, each once; what cannot be read as one is listed."""
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    given: set[Path] = set()
+    for path in paths:
+        for entry in _under(path, refused):
+            if entry in given:
+                continue
+            given.add(entry)
+            try:
+                state = entry.stat()
+            except OSError:
+                refused.append(Listed(entry, "This is a link that leads nowhere."))
+                continue
+            if not stat.S_ISREG(state.st_mode):
+                other.append(Listed(entry, "This is not a file that can be read."))
+            elif entry.is_symlink() and (state.st_dev, state.st_ino) in seen:
+                other.append(Listed(entry, "This is a link to a file that is listed already."))
+            else:
+                seen.add((state.st_dev, state.st_ino))
+                found.append(entry)
+    return found
+
+
+def _under(path: Path, refused: list[Listed]) -> Iterator[Path]:
+    """The files of a folder and its folders, links last and each folder once; or the file itself."""
+    if not path.exists():
+        raise SeriesError(f"There is no file or folder {path.name}.")
+    if path.is_file():
+        if path.name.upper() != "DICOMDIR":
+            yield path
+            return
+        path = path.parent  # a directory of what lies beside it; the files themselves are the truth
+    elif not path.is_dir():
+        yield path
+        return
+    seen: set[tuple[int, int]] = set()
+    links: list[Path] = []
+
+    def fault(error: OSError) -> None:
+        refused.append(Listed(Path(error.filename), "This folder cannot be opened."))
+
+    for folder, folders, names in os.walk(path, onerror=fault, followlinks=True):
+        state = Path(folder).stat()
+        if (state.st_dev, state.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((state.st_dev, state.st_ino))
+        folders.sort()
+        for name in sorted(names):
+            entry = Path(folder) / name
+            if entry.is_symlink():
+                links.append(entry)
+            else:
+                yield entry
+    yield from links
