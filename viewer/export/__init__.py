@@ -1,0 +1,32 @@
+"""Pictures and files of an explanation, with its provenance, written whole or not at all."""
+
+from viewer.export.document import prediction_facts
+from viewer.export.files import whole, whole_set
+from viewer.export.picture import compose
+from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
+from viewer.export.write import (
+    FORMATS,
+    PLANNED,
+    export,
+    save_npz,
+    save_png,
+    strongest_slice,
+)
+
+__all__ = [
+    "FORMATS",
+    "INFLUENCE",
+    "PLANNED",
+    "RESEARCH_USE",
+    "compose",
+    "export",
+    "model_facts",
+    "prediction_facts",
+    "provenance",
+    "save_npz",
+    "save_png",
+    "strongest_slice",
+    "versions",
+    "whole",
+    "whole_set",
+]

@@ -1,0 +1,529 @@
+"""Exports are whole or absent, carry their provenance and warnings, and nobody's name."""
+
+import dataclasses
+import errno
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from viewer import affine
+from viewer.dicom import displayed
+from viewer.errors import ExportError
+from viewer.export import INFLUENCE, RESEARCH_USE, compose, export, provenance, whole
+from viewer.export import picture as layout
+from viewer.export import write as writing
+from viewer.export.drawing import clean, elide, font, number, width, wrap
+from viewer.export.panel import figures
+from viewer.overlay import automatic_style, composite, on_source, rgba
+from viewer.task import Cancelled, Task
+from viewer.types import (
+    Attribution,
+    Display,
+    Geometry,
+    Identity,
+    LoadedMap,
+    ModelInput,
+    Overlay,
+    Prediction,
+    Score,
+    Series,
+    Snapshot,
+    Style,
+    Target,
+    Window,
+)
+
+NAME, NUMBER, BORN = "Zoidberg^Wilhelmina", "PID-778899", "19610412"
+
+
+@dataclass(frozen=True)
+class Method:
+    steps: int = 32
+    weird: float = float("nan")
+    name: ClassVar[str] = "grad-cam"
+    title: ClassVar[str] = "Grad-CAM"
+    paper: ClassVar[str] = "Selvaraju et al., Grad-CAM, ICCV 2017"
+    signed: ClassVar[bool] = True
+    target_dependent: ClassVar[bool] = True
+
+    def settings(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Tensor:
+    def __init__(self, *shape: int) -> None:
+        self.shape = shape
+
+
+SCORES = (
+    Score("pneumonia", 1.5, 0.82, False, 0.5),
+    Score("nodule / mass", -0.4, 0.41, False, 0.6),
+    Score("Erguß", -2.0, 0.12),
+)
+
+
+def series(shape: tuple[int, ...] = (3, 60, 80), **facts: Any) -> Series:
+    voxels = (np.indices(shape[:3]).sum(axis=0) % 200).astype(np.int16)
+    if len(shape) == 4:
+        voxels = np.stack([voxels, voxels // 2, 200 - voxels], axis=-1).astype(np.uint8)
+    who = Identity(NAME, NUMBER, BORN, "20200101")
+    facts.setdefault("geometry", Geometry(np.diag([3.0, 0.7, 0.7, 1.0]), "patient", True, True))
+    display = Display(((1.0, 0.0),) * shape[0], windows=(Window(100, 200, "soft"),))
+    sops = tuple(f"1.2.3.{i}" for i in range(shape[0]))
+    return Series(
+        "1.2.3",
+        "CT",
+        voxels,
+        display=display,
+        sop_uids=sops,
+        identity=who,
+        description="Head ZOIDBERG",
+        **facts,
+    )
+
+
+def predict(source: Series, slice: int | None = 1, **facts: Any) -> Prediction:
+    whole_volume = slice is None
+    depth = source.shape[0] if whole_volume else 1
+    matrix = affine.scale_offset((1, 1, 1), (slice or 0, 0, 0)) @ affine.cells(
+        (depth, 32, 32), (depth, *source.shape[1:])
+    )
+    shape = (1, 1, depth, 32, 32) if whole_volume else (1, 1, 32, 32)
+    given = ModelInput(source, slice, Tensor(*shape), matrix)  # type: ignore[arg-type]
+    facts = {"scores": SCORES, **facts}
+    return Prediction(given, "Chest CNN", "3f9a12bc" * 8, "CPU", **facts)
+
+
+def explain(
+    said: Prediction, label: str | None = "pneumonia", values: Any = None, **facts: Any
+) -> Attribution:
+    if values is None:
+        values = np.linspace(-0.2, 0.4, said.input.shape[0] * 16).reshape(-1, 4, 4)
+    values = np.asarray(values, np.float32)
+    matrix = said.input.matrix @ affine.cells(values.shape, said.input.shape)
+    target = None if label is None else Target(label, [s.label for s in SCORES].index(label))
+    layer = facts.pop("layer", "features.norm5")
+    return Attribution(values, matrix, "logit", (said,), Method(), target, layer, **facts)
+
+
+def snapshot(map: Any, slice: int = 1, style: Style | None = None, **facts: Any) -> Snapshot:
+    return Snapshot(Overlay(map, style or automatic_style([map])), slice, **facts)
+
+
+def words(shot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All that is written on the picture."""
+    said: list[str] = []
+    real = ImageDraw.ImageDraw.text
+
+    def text(self: Any, at: Any, text: str, *args: Any, **kwargs: Any) -> None:
+        assert kwargs["font"].size >= 12
+        box = self.textbbox(at, text, font=kwargs["font"], anchor=kwargs.get("anchor"))
+        inside = min(box[:2]) >= 0 and box[2] <= self.im.size[0] and box[3] <= self.im.size[1]
+        assert inside, f"{text!r} leaves the picture"
+        said.append(text)
+        real(self, at, text, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageDraw.ImageDraw, "text", text)
+        compose(shot)
+    return "\n".join(said)
+
+
+def test_the_map_on_the_picture_is_the_overlay() -> None:
+    """At one pixel per pixel the right view is exactly the composite; the left one the plain image."""
+    source = series((1, 700, 650))
+    shot = snapshot(explain(predict(source, 0)), 0)
+    picture = np.asarray(compose(shot))
+    plain = displayed(source, 0)
+    expected = composite(plain, rgba(shot.overlay, 0))
+    assert (expected != plain[..., None]).any()
+    top, left = layout.TOP + layout.STRIP, layout.GUTTER
+    right = left + 650 + layout.GUTTER + 1 + layout.GUTTER
+    np.testing.assert_array_equal(picture[top : top + 700, left : left + 650, 0], plain)
+    np.testing.assert_array_equal(picture[top : top + 700, right : right + 650], expected)
+
+
+def test_a_crop_and_nearest_cells_stay_in_place() -> None:
+    source = dataclasses.replace(series((1, 1400, 1400)), voxels=np.zeros((1, 1400, 1400), np.int16))
+    values = np.zeros((1, 4, 4))
+    values[0, 1, 2] = 1
+    map = explain(predict(source, 0), values=values)
+    style = Style("grey", (0, 1), 1.0, 0.5, interpolation="nearest")
+    shot = snapshot(map, 0, style, crop=(0, 700, 699, 1399))
+    picture = np.asarray(compose(shot))
+    top, left = layout.TOP + layout.STRIP, 3 * layout.GUTTER + 700 + 1
+    view = picture[top : top + 700, left : left + 700]
+    lit = (view == 255).all(axis=-1)
+    assert lit[350:, :350].all()
+    assert not lit[:349].any()
+    assert not lit[:, 351:].any()
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+@pytest.mark.parametrize("size", [(1, 20, 24), (1, 2000, 90), (1, 90, 2000), (1, 1, 1)])
+def test_opacity_is_one_number_at_any_scale(size: tuple[int, int, int], interpolation: Any) -> None:
+    source = dataclasses.replace(series(size), voxels=np.zeros(size, np.int16))
+    style = Style("inferno", (0, 0.4), 0.5, 0.1, interpolation=interpolation)
+    map = explain(predict(source, 0), values=np.full((1, 4, 4), 0.4))
+    picture = compose(snapshot(map, 0, style))
+    colours = {c for _, c in picture.getcolors(10**7) if c[0] > 100 and c[2] < 100 and c[0] - c[2] > 30}
+    assert (126, 128, 82) in colours or (126, 127, 82) in colours
+
+
+def test_unequal_pixels_have_the_patients_shape() -> None:
+    geometry = Geometry(np.diag([1.0, 2.0, 0.5, 1.0]), "patient", True)
+    assert layout._size((100, 400), geometry) == (700, 700)
+    assert layout._size((1955, 1841), Geometry(np.eye(4))) == (659, 700)
+
+
+def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = words(snapshot(explain(predict(series())), window=Window(40, 400)), monkeypatch)
+    for text in (RESEARCH_USE, INFLUENCE, "Im 2 / 3", "C 40 W 400", "0.7 mm · 3 mm between slices"):
+        assert text in said
+    assert "map 4 × 4 · 1 cell ≈ 10 × 14 mm · bilinear" in said
+    assert "not defined for this method" in said
+    assert "pneumonia 0.82 (threshold 0.50)" in said
+    assert "\nS\nC\nO\nR\nE\n" in said
+    for letter in "LRAP":
+        assert f"\n{letter}\n" in said
+    assert "Zoidberg" not in said
+    assert "ZOIDBERG" not in said
+    assert "Patient ●●●●●●" in said
+
+
+def test_identity_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = words(snapshot(explain(predict(series())), show_identity=True), monkeypatch)
+    assert f"Zoidberg Wilhelmina · {NUMBER} · {BORN}" in said
+    assert "Head ZOIDBERG" in said
+
+
+def test_a_negative_is_hatched_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = predict(series())
+    shot = snapshot(explain(said, "nodule / mass"))
+    assert "Explains a negative: nodule / mass is below its threshold." in words(shot, monkeypatch)
+    shares = []
+    for picture in (np.asarray(compose(snapshot(explain(said)))), np.asarray(compose(shot))):
+        height = picture.shape[0] - layout.TOP - layout.FOOT
+        top, left = layout.TOP + (height - 525) // 2, layout.GUTTER
+        right = left + 700 + 2 * layout.GUTTER + 1
+        plain, mapped = (picture[top : top + 525, x : x + 700] for x in (left, right))
+        shares.append((plain != mapped).any(axis=-1).mean())
+    assert 0.4 < shares[1] / shares[0] < 0.6
+
+
+def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    map = explain(predict(series()), values=-np.ones((1, 4, 4)))
+    said = words(snapshot(map), monkeypatch)
+    assert "No positive evidence for pneumonia in this image." in said
+    assert "no map drawn" in said
+    assert "inferno" not in said
+
+
+def test_a_slice_that_was_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "did not look at this slice" in words(snapshot(explain(predict(series())), 2), monkeypatch)
+    blank = snapshot(explain(predict(series())), style=Style(range=(0, 9), threshold=5))
+    assert "Nothing reaches the threshold on this slice." in words(blank, monkeypatch)
+
+
+def test_an_override_makes_a_red_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    reason = "the model accepts CR of the chest, and this is a CT of the head " * 5
+    shot = snapshot(explain(predict(series(), override=reason)))
+    assert "Outside the model's intended use: the model accepts CR" in words(shot, monkeypatch)
+    assert compose(shot).getpixel((3, layout.TOP + 5)) == (255, 107, 107)
+    assert provenance(shot.overlay.map)["override"] == reason  # type: ignore[arg-type]
+
+
+def test_calibration_decides_the_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = tuple(dataclasses.replace(s, calibrated=True) for s in SCORES)
+    said = words(snapshot(explain(predict(series(), scores=scores))), monkeypatch)
+    assert "\n".join("PROBABILITY (CALIBRATED)") in said
+
+
+def test_many_labels_and_long_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = tuple(Score(f"finding {i} {'of a long vocabulary ' * 5}", 0, 0.9 / (i + 1)) for i in range(1000))
+    said = predict(series(), scores=scores)
+    target = Target(scores[700].label, 700)
+    map = dataclasses.replace(explain(said, layer="encoder." * 40), target=target)
+    text = words(snapshot(map, notes="Seen by the reader. " * 40, annotations=("arrow: here",)), monkeypatch)
+    assert "… and 989 more" in text
+    assert "finding 9 of" in text
+    assert "finding 700" in text
+    assert "finding 10 of" not in text
+    assert "arrow: here" in text
+
+
+def test_other_kinds_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Colour, without spacing or sides, the same for every label, and a map that came with the study."""
+    source = series((1, 40, 50, 3), geometry=Geometry(np.eye(4)))
+    said = words(snapshot(explain(predict(source, 0), None), 0), monkeypatch)
+    for text in (
+        "same for every label",
+        "no millimetres: spacing unknown",
+        "side unknown",
+        "colour, no window",
+    ):
+        assert text in said
+    loaded = LoadedMap(
+        np.ones((1, 4, 4), np.float32), affine.cells((1, 4, 4), (1, 40, 50)), "1/s", source, "Ktrans"
+    )
+    assert "Ktrans" in words(snapshot(loaded, 0), monkeypatch)
+
+
+def test_a_signed_map_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    style = Style("blue-white-red", (-0.4, 0.4), threshold=0.04, sign="signed")
+    said = words(snapshot(explain(predict(series()), completeness_error=0.42), style=style), monkeypatch)
+    for text in ("both signs", "+0.4", "−0.4", "+0.04", "−0.04", "error 0.42 %"):
+        assert text in said
+
+
+def test_texts_of_a_file_are_made_harmless() -> None:
+    assert clean("a\x00b\n\u202ec  d") == "a b c d"
+    face = font()
+    long = "features.denseblock4.denselayer16.conv2"
+    short = elide(long, face, 120)
+    assert width(short, face) <= 120
+    assert short.startswith("feat")
+    assert short.endswith("onv2")
+    assert elide("short", face, 120) == "short"
+    lines = wrap(f"see {long * 4} now", face, 120)
+    assert "".join(lines) == f"see{long * 4}now" or "".join(lines).replace(" ", "") == f"see{long * 4}now"
+    assert all(width(line, face) <= 120 for line in lines)
+
+
+def test_numbers() -> None:
+    given = (0.0, 0.41, -0.0498, 1234.5, 1.2e-5, -3e7, 100.0, 4.0)
+    assert [number(v) for v in given] == ["0", "0.41", "−0.0498", "1234", "1.2e-5", "−3e7", "100", "4"]
+    assert number(0.5, sign=True) == "+0.5"
+    assert figures(Score("a", 0, 0.499, False, 0.5)) == "0.499"
+    assert figures(Score("a", 0, 0.001)) == "<0.01"
+
+
+def run(out: Path, **facts: Any) -> dict[str, Any]:
+    source = series()
+    said = [predict(source, i) for i in range(2)]
+    maps = [explain(p, s.label, seconds=0.5) for p in said for s in SCORES]
+    return export(maps, said, out, **facts)
+
+
+def test_the_document(tmp_path: Path) -> None:
+    document = run(tmp_path / "new" / "out", formats=("png", "npz", "json", "sr", "tiff"))
+    assert json.loads((tmp_path / "new" / "out" / "result.json").read_text("utf-8")) == document
+    assert document["model"] == {"name": "Chest CNN", "sha256": "3f9a12bc" * 8, "device": "CPU"}
+    assert document["series"]["uid"] == "1.2.3"
+    assert document["series"]["slices"] == 3
+    assert [p["slice"] for p in document["predictions"]] == [0, 1]
+    assert document["predictions"][0]["labels"][0] == {
+        "label": "pneumonia",
+        "logit": 1.5,
+        "probability": 0.82,
+        "calibrated": False,
+        "threshold": 0.5,
+    }
+    assert [s["format"] for s in document["skipped"]] == ["sr", "tiff"]
+    assert document["skipped"][0]["reason"] == "not written by this version"
+    first = document["attributions"][0]
+    assert {
+        "method", "settings", "layer", "label", "slice", "native_shape", "min", "max",
+        "completeness_error", "seconds", "files",
+    } <= set(first)  # fmt: skip
+    assert first["settings"] == {"steps": 32, "weird": None}
+    assert first["native_shape"] == [1, 4, 4]
+    assert first["min"] == pytest.approx(-0.2)
+    assert first["seconds"] == 0.5
+    assert first["files"] == {
+        "png": "grad-cam_pneumonia_s0.png",
+        "npz": "grad-cam_pneumonia_s0.npz",
+        "json": "result.json",
+    }
+    names = {name for a in document["attributions"] for name in a["files"].values()}
+    assert names == {p.name for p in (tmp_path / "new" / "out").iterdir()}
+    assert {"grad-cam_nodule-mass_s1.png", "grad-cam_ergu_s1.npz"} <= names
+    assert set(document["versions"]) >= {
+        "whyscope",
+        "torch",
+        "captum",
+        "grad-cam",
+        "timm",
+        "numpy",
+        "pydicom",
+    }
+
+
+def test_one_range_for_slices_and_labels(tmp_path: Path) -> None:
+    source = series()
+    said = [predict(source, i) for i in range(3)]
+    maps = [explain(p, values=np.full((1, 4, 4), 1.0 + i)) for i, p in enumerate(said)]
+    other = explain(said[0], values=np.full((1, 4, 4), 50.0), layer="other")
+    entries = export([*maps, other], said, tmp_path, ("json",))["attributions"]
+    assert [e["style"]["range"][1] for e in entries] == [3, 3, 3, 50]
+
+
+def test_npz_round_trip(tmp_path: Path) -> None:
+    source = series()
+    flat, volume = explain(predict(source, 1)), explain(predict(source, None))
+    entries = export([flat, volume], [], tmp_path, ("npz", "png"))["attributions"]
+    assert entries[1]["files"]["npz"] == "grad-cam_pneumonia_volume.npz"
+    assert entries[1]["files"]["png"] == "grad-cam_pneumonia_volume_s2.png"
+    for map, entry in zip((flat, volume), entries, strict=True):
+        with np.load(tmp_path / entry["files"]["npz"], allow_pickle=False) as data:
+            assert data["map"].dtype == data["native"].dtype == np.float32
+            np.testing.assert_array_equal(data["native"], map.values)
+            np.testing.assert_array_equal(data["matrix"], map.matrix)
+            facts = json.loads(str(data["provenance"]))
+            stored = data["map"]
+        assert facts["target"] == "pneumonia"
+        assert facts["slice"] == map.slice
+        if map is flat:
+            np.testing.assert_array_equal(stored, on_source(map, 1))
+            assert stored.min() < 0
+        else:
+            assert stored.shape == source.shape
+            np.testing.assert_array_equal(stored[2], on_source(map, 2))
+
+
+def test_the_picture_carries_its_provenance(tmp_path: Path) -> None:
+    run(tmp_path)
+    with Image.open(tmp_path / "grad-cam_pneumonia_s1.png") as picture:
+        picture.load()
+        text = dict(picture.text)  # type: ignore[attr-defined]
+    assert text["Software"].startswith("Whyscope")
+    assert RESEARCH_USE in text["Description"]
+    facts = json.loads(text["whyscope:provenance"])
+    assert facts["model"]["sha256"] == "3f9a12bc" * 8
+    assert facts["series"] == "1.2.3"
+    assert facts["sop"] == "1.2.3.1"
+    assert facts["settings"] == {"steps": 32, "weird": None}
+    assert facts["style"]["range"] == [0.0, pytest.approx(0.4)]
+    assert facts["layer"] == "features.norm5"
+
+
+def test_nobodys_name_in_any_byte(tmp_path: Path) -> None:
+    run(tmp_path)
+    for path in tmp_path.iterdir():
+        content = path.read_bytes() + path.name.encode()
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                content += b"".join(archive.read(name) for name in archive.namelist()).replace(b"\0", b"")
+        lower = content.lower()
+        for secret in ("zoidberg", "wilhelmina", NUMBER.lower(), BORN):
+            assert secret.encode() not in lower, (path.name, secret)
+    shown = run(tmp_path / "shown", show_identity=True)
+    assert shown["series"]["patient"] == NAME
+
+
+def test_labels_never_become_paths(tmp_path: Path) -> None:
+    names = ("../../etc/passwd", "日本", "CON", "x" * 300, "a b", "a/b", "A-B")
+    scores = tuple(Score(name, 0.0, 0.5) for name in names)
+    said = predict(series(), scores=scores)
+    maps = [dataclasses.replace(explain(said), target=Target(n, i)) for i, n in enumerate(names)]
+    document = export(maps, [said], tmp_path / "out", ("npz",))
+    files = [a["files"]["npz"] for a in document["attributions"]]
+    assert len(set(files)) == len(files)
+    assert files[0] == "grad-cam_etc-passwd_s1.npz"
+    assert files[1] == "grad-cam_label-1_s1.npz"
+    assert files[4:] == ["grad-cam_a-b_s1.npz", "grad-cam_a-b_s1-2.npz", "grad-cam_a-b_s1-3.npz"]
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {*files, "result.json"}
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_nothing_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no format 'bmp'"):
+        run(tmp_path / "a", formats=("png", "bmp"))
+    with pytest.raises(ExportError, match="not written by this version"):
+        run(tmp_path / "a", formats=("tiff", "pdf"))
+    with pytest.raises(ExportError, match="no explanation"):
+        export([], [], tmp_path / "a")
+    with pytest.raises(ExportError, match="different series"):
+        export([explain(predict(series())), explain(predict(series()))], [], tmp_path / "a")
+    source = series()
+    other = dataclasses.replace(predict(source), weights="00")
+    with pytest.raises(ExportError, match="different models"):
+        export([explain(predict(source))], [other], tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EACCES, "may not be written to"),
+        (errno.EIO, "choose another folder"),
+    ],
+)
+@pytest.mark.parametrize("step", ["replace", "fsync", "write_bytes", "mkdir"])
+def test_a_disk_that_refuses_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str, step: str
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    place = os if step in ("replace", "fsync") else Path
+    with monkeypatch.context() as patch:
+        patch.setattr(place, step, refuse)
+        with pytest.raises(ExportError, match=sentence) as error:
+            run(tmp_path / "out")
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_while_an_array_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's own full disk, where there is one."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    real = Path.open
+
+    def full(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return real(Path("/dev/full") if mode == "wb" else self, mode, *args, **kwargs)
+
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(ExportError, match=r"_s0\.npz was not written: the disk is full"):
+            run(tmp_path, formats=("npz",))
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(ExportError, match="is a file"):
+        run(tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_whole_keeps_the_old_file_on_failure(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with whole(path) as part:
+        part.write_text("old")
+
+    def fail() -> None:
+        with whole(path) as part:
+            part.write_text("half")
+            raise ValueError("midway")
+
+    with pytest.raises(ValueError, match="midway"):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_cancelling_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(lambda progress: task.cancel() if progress.done == 2 else None)
+    with pytest.raises(Cancelled):
+        run(tmp_path / "out", task=task, formats=("npz",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_strongest_slice() -> None:
+    values = np.zeros((3, 4, 4), np.float32)
+    values[0, 1, 1], values[2, 2, 2] = -9, 3
+    map = explain(predict(series(), None), values=values)
+    assert writing.strongest_slice(Overlay(map, Style(sign="positive"))) == 2
+    assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 0

@@ -1,0 +1,83 @@
+"""The document `result.json`: what was predicted, what explained it, and which files hold it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from viewer.export.provenance import RESEARCH_USE, extremes, model_facts, plain, versions
+from viewer.types import Attribution, Prediction, Series, Style
+
+Document = dict[str, Any]
+
+
+def style_facts(style: Style) -> Document:
+    """How a map was drawn."""
+    return {name: plain(getattr(style, name)) for name in Style.__dataclass_fields__}
+
+
+def entry(attribution: Attribution, style: Style) -> Document:
+    """One map as `result.json` lists it; "files" is still empty."""
+    low, high = extremes(attribution)
+    target = attribution.target
+    facts = {
+        "method": attribution.explainer.name,
+        "settings": attribution.explainer.settings(),
+        "layer": attribution.layer,
+        "label": None if target is None else target.words,
+        "slice": attribution.slice,
+        "native_shape": attribution.values.shape,
+        "unit": attribution.unit,
+        "min": low,
+        "max": high,
+        "completeness_error": attribution.completeness_error,
+        "seconds": attribution.seconds,
+        "matrix": attribution.matrix,
+        "style": style_facts(style),
+        "files": {},
+    }
+    return {key: plain(value) for key, value in facts.items()}
+
+
+def document(
+    attributions: Sequence[Attribution],
+    predictions: Sequence[Prediction],
+    entries: list[Document],
+    skipped: list[Document],
+    show_identity: bool,
+) -> Document:
+    """The whole of `result.json`."""
+    first = attributions[0].predictions[0]
+    overrides = {p.override for a in attributions for p in a.predictions} - {None}
+    return {
+        "model": model_facts(first),
+        "series": _series(attributions[0].series, show_identity),
+        "predictions": [prediction_facts(p) for p in predictions],
+        "attributions": entries,
+        "skipped": skipped,
+        "override": " ".join(sorted(str(o) for o in overrides)) or None,
+        "versions": versions(),
+        "use": RESEARCH_USE,
+    }
+
+
+def prediction_facts(prediction: Prediction) -> Document:
+    """One prediction as `result.json` and `predict --json` list it."""
+    names = ("label", "logit", "probability", "calibrated", "threshold")
+    labels = [{name: plain(getattr(score, name)) for name in names} for score in prediction.scores]
+    return {"slice": prediction.input.slice, "labels": labels}
+
+
+def _series(series: Series, show_identity: bool) -> Document:
+    """Facts of a series; description and names only where identity is to be shown."""
+    slices, rows, columns = series.shape
+    facts: Document = {
+        "uid": series.uid,
+        "modality": series.modality,
+        "slices": slices,
+        "rows": rows,
+        "columns": columns,
+        "spacing": plain(series.geometry.spacing),
+    }
+    if show_identity:
+        facts["description"] = series.description
+        facts["patient"], facts["patient_id"] = series.identity.patient, series.identity.patient_id
+    return facts

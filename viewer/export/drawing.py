@@ -1,0 +1,114 @@
+"""Colours, type and the few marks of an exported picture."""
+
+import io
+import unicodedata
+from functools import cache
+from importlib.resources import files
+
+from PIL import ImageDraw, ImageFont, features
+
+BACK, IMAGE, PANEL, LINE = "#0e1014", "#000000", "#161920", "#2a303b"
+TEXT, QUIET, ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
+WARNING, STOP = "#f2b84b", "#ff6b6b"
+BAR_QUIET = "#5b8db3"
+
+LEADING = 18
+"""Pixels from one line of 13 px text to the next."""
+
+Font = ImageFont.FreeTypeFont
+Draw = ImageDraw.ImageDraw
+
+
+@cache
+def font(size: int = 13, bold: bool = False) -> Font:
+    """Inter from the program's own files, so that a picture looks the same on every machine."""
+    name = "Inter-SemiBold.otf" if bold else "Inter-Regular.otf"
+    return ImageFont.truetype(io.BytesIO((files("resources") / "fonts" / name).read_bytes()), size)
+
+
+@cache
+def _tabular() -> list[str] | None:
+    # Digits of one width, where the text engine can choose them.
+    return ["tnum"] if features.check("raqm") else None
+
+
+def clean(text: str) -> str:
+    """One line without control, bidirectional and other invisible characters: text of a file is hostile."""
+    shown = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    return " ".join(shown.split())
+
+
+def width(text: str, face: Font) -> float:
+    return face.getlength(text, features=_tabular())
+
+
+def elide(text: str, face: Font, room: float) -> str:
+    """The text, its middle replaced by "…" where it is wider than `room` pixels."""
+    text = clean(text)
+    if width(text, face) <= room:
+        return text
+    low, high = 0, len(text)
+    while low < high:  # the most characters that fit
+        keep = (low + high + 1) // 2
+        low, high = (keep, high) if width(_shortened(text, keep), face) <= room else (low, keep - 1)
+    return _shortened(text, low)
+
+
+def _shortened(text: str, keep: int) -> str:
+    head = (keep + 1) // 2
+    return f"{text[:head].rstrip()}…{text[len(text) - (keep - head) :].lstrip()}"
+
+
+def wrap(text: str, face: Font, room: float) -> list[str]:
+    """Lines no wider than `room` pixels; a word that is wider alone is broken, nothing is lost."""
+    lines: list[str] = []
+    line = ""
+    for word in clean(text).split():
+        longer = f"{line} {word}" if line else word
+        if width(longer, face) <= room:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        while width(word, face) > room and len(word) > 1:
+            fits = next(n for n in range(len(word), 0, -1) if n == 1 or width(word[:n], face) <= room)
+            # Rather behind a mark, as in dotted layer names, than within a word.
+            mark = max(word.rfind(c, fits // 2, fits) for c in "._/-") + 1
+            lines.append(word[: mark or fits])
+            word = word[mark or fits :]
+        line = word
+    return [*lines, line] if line else lines
+
+
+def write(
+    draw: Draw,
+    at: tuple[float, float],
+    text: str,
+    colour: str = TEXT,
+    face: Font | None = None,
+    anchor: str = "ls",
+) -> None:
+    """Text with its anchor (as Pillow's, by default the left end of the base line) at a point."""
+    draw.text(at, text, fill=colour, font=face or font(), anchor=anchor, features=_tabular())
+
+
+def heading(draw: Draw, at: tuple[float, float], text: str) -> None:
+    """A small heading in spaced capitals."""
+    x, y = at
+    face = font(12, bold=True)
+    for letter in text.upper():
+        write(draw, (x, y), letter, QUIET, face)
+        x += width(letter, face) + 1
+
+
+def number(value: float, sign: bool = False) -> str:
+    """Three figures with a true minus, e.g. "+0.41", "−1.2e-5"."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    text = f"{size:.2e}" if size < 1e-3 or size >= 1e5 else f"{size:.3g}" if size < 100 else f"{size:.0f}"
+    mantissa, e, exponent = text.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    text = f"{mantissa}e{int(exponent)}" if e else mantissa
+    return f"−{text}" if value < 0 else f"+{text}" if sign else text

@@ -1,0 +1,254 @@
+"""The column of text beside the exported views: what the model said, and how the map was made."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from viewer.export.drawing import (
+    BAR_QUIET,
+    CHOSEN,
+    LEADING,
+    LINE,
+    PANEL,
+    QUIET,
+    TEXT,
+    WARNING,
+    Draw,
+    clean,
+    elide,
+    font,
+    heading,
+    number,
+    width,
+    wrap,
+    write,
+)
+from viewer.export.provenance import SAME_FOR_ALL, versions
+from viewer.overlay import clipped_share, native_facts, shown_range
+from viewer.types import Attribution, Map, Prediction, Score, Snapshot
+
+WIDTH = 372
+MARGIN = 20
+_INNER = WIDTH - 2 * MARGIN
+_KEYS = 104
+"""Width of the names left of the values."""
+SHOWN_SCORES = 10
+"""Labels listed before "… and N more"."""
+
+
+class Column:
+    """Text and bars from top to bottom; drawn at the end, when the height is known."""
+
+    def __init__(self) -> None:
+        self.height = 12
+        self._marks: list[Callable[[Draw], None]] = []
+
+    def heading(self, text: str) -> None:
+        self.height += 28
+        y = self.height
+        self._marks.append(lambda draw: heading(draw, (MARGIN, y), text))
+        self.height += 6
+
+    def line(self, text: str, x: float = MARGIN, colour: str = TEXT, bold: bool = False) -> None:
+        """One line of text that is known to fit."""
+        self.height += LEADING
+        y, face = self.height, font(13, bold)
+        self._marks.append(lambda draw: write(draw, (x, y), text, colour, face))
+
+    def paragraph(self, text: str, colour: str = QUIET, bold: bool = False) -> None:
+        for line in wrap(text, font(13, bold), _INNER):
+            self.line(line, colour=colour, bold=bold)
+
+    def fact(self, name: str, value: str, colour: str = TEXT) -> None:
+        """A name and its value, the value on as many lines as it needs."""
+        y = self.height + LEADING
+        self._marks.append(lambda draw: write(draw, (MARGIN, y), name, QUIET))
+        for line in wrap(value, font(), _INNER - _KEYS) or [""]:
+            self.line(line, MARGIN + _KEYS, colour)
+        self.height += 2
+
+    def score(self, score: Score, explained: bool, bars: bool) -> None:
+        """A label, its bar with the threshold marked, its number on the right."""
+        top, y = self.height + 3, self.height + 20
+        figure = figures(score)
+        room = 150 if bars else _INNER - 70
+        name = elide(score.label, font(13, explained), room)
+        left, right = MARGIN + 164, WIDTH - MARGIN - 48
+
+        def mark(draw: Draw) -> None:
+            if explained:
+                draw.rounded_rectangle((MARGIN - 8, top, WIDTH - MARGIN + 8, top + 23), 4, fill=CHOSEN)
+            colour = WARNING if explained else TEXT
+            write(draw, (MARGIN, y), name, colour, font(13, explained))
+            write(draw, (WIDTH - MARGIN, y), figure, colour, font(13, explained), "rs")
+            if bars:
+                _bar(draw, (left, y - 8, right, y - 1), score, WARNING if explained else BAR_QUIET)
+
+        self._marks.append(mark)
+        self.height += 25
+
+    def picture(self, height: int) -> Image.Image:
+        """The column, `height` pixels high."""
+        image = Image.new("RGB", (WIDTH, height), PANEL)
+        draw = ImageDraw.Draw(image)
+        draw.line((0, 0, 0, image.height), fill=LINE)
+        for mark in self._marks:
+            mark(draw)
+        return image
+
+
+def _bar(draw: Draw, box: tuple[float, float, float, float], score: Score, colour: str) -> None:
+    left, top, right, bottom = box
+    draw.rounded_rectangle(box, 3, fill=LINE)
+    end = left + (right - left) * min(max(score.probability, 0.0), 1.0)
+    if end - left >= 2:
+        draw.rounded_rectangle((left, top, end, bottom), 3, fill=colour)
+    if score.threshold is not None:
+        x = left + (right - left) * min(max(score.threshold, 0.0), 1.0)
+        draw.rectangle((x - 1, top - 3, x, bottom + 3), fill="#ffffff")
+
+
+def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
+    """All the text of a snapshot; `remarks` are what a reader must know, `drawn` is whether a map is."""
+    result = Column()
+    shown = snapshot.overlay.map
+    if isinstance(shown, Attribution):
+        prediction = explained_prediction(shown)
+        _scores(result, prediction, explained_labels(shown), len(shown.predictions))
+    result.heading("Explanation")
+    _explanation(result, shown, remarks)
+    if drawn:
+        result.heading("Display")
+        _display(result, snapshot)
+    if snapshot.annotations or snapshot.notes:
+        result.heading("Notes")
+        for text in (*snapshot.annotations, snapshot.notes):
+            result.paragraph(masked(text, snapshot), TEXT)
+    if isinstance(shown, Attribution):
+        result.heading("Provenance")
+        _provenance(result, shown)
+    result.height += 20
+    return result
+
+
+def masked(text: str, snapshot: Snapshot) -> str:
+    """A text of the file without the patient's names and numbers, unless identity is to be shown."""
+    if not snapshot.show_identity:
+        who = snapshot.overlay.map.series.identity
+        parts = re.split(r"[\s^,=]+", f"{who.patient} {who.patient_id} {who.birth_date}")
+        for part in sorted((p for p in parts if len(p) > 2), key=len, reverse=True):
+            text = re.sub(re.escape(part), "●●●", text, flags=re.IGNORECASE)
+    return clean(text)
+
+
+def explained_labels(attribution: Attribution) -> set[str]:
+    target = attribution.target
+    return set() if target is None else {target.label, target.minus or target.label}
+
+
+def explained_score(attribution: Attribution) -> Score | None:
+    """The score of the target's label, or None of a map that names no label."""
+    if attribution.target is None:
+        return None
+    label = attribution.target.label
+    return next((s for s in explained_prediction(attribution).scores if s.label == label), None)
+
+
+def figures(score: Score) -> str:
+    """The score with two decimals, or three where two would hide its side of the threshold."""
+    value, threshold = score.probability, score.threshold
+    if 0 < value < 0.005:
+        return "<0.01"
+    close = threshold is not None and value != threshold and f"{value:.2f}" == f"{threshold:.2f}"
+    return (f"{value:.3f}" if close else f"{value:.2f}").replace("-", "−")
+
+
+def explained_prediction(attribution: Attribution) -> Prediction:
+    """The prediction shown beside the map; of a swept patch, the patch with the highest target score."""
+    target = attribution.target
+    if target is None or len(attribution.predictions) == 1:
+        return attribution.predictions[0]
+    return max(
+        attribution.predictions,
+        key=lambda p: next((s.logit for s in p.scores if s.label == target.label), float("-inf")),
+    )
+
+
+def _scores(result: Column, prediction: Prediction, labels: set[str], predictions: int) -> None:
+    scores = sorted(prediction.scores, key=lambda s: -s.probability)
+    bars = all(0 <= s.probability <= 1 for s in scores)
+    calibrated = bool(scores) and all(s.calibrated for s in scores)
+    result.heading("Probability (calibrated)" if calibrated else "Score" if bars else "Output")
+    facts = f" · {prediction.weights[:8]} · {prediction.device}"
+    room = _INNER - width(facts, font())
+    result.line(elide(prediction.model, font(), room) + facts, colour=QUIET)
+    result.height += 4
+    listed = scores[:SHOWN_SCORES] if len(scores) > SHOWN_SCORES + 1 else scores
+    listed = [*listed, *(s for s in scores[len(listed) :] if s.label in labels)]
+    for score in listed:
+        result.score(score, score.label in labels, bars)
+    if len(scores) > len(listed):
+        result.paragraph(f"… and {len(scores) - len(listed)} more")
+    if any(s.threshold is not None for s in listed):
+        result.paragraph("white mark: threshold")
+    if predictions > 1:
+        result.paragraph(f"the highest of {predictions} patches")
+
+
+def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
+    for remark in remarks:
+        result.paragraph(remark, WARNING, bold=True)
+        result.height += 4
+    result.fact("Method", shown.title)
+    if isinstance(shown, Attribution):
+        target = SAME_FOR_ALL if shown.target is None else shown.target.words
+        result.fact("Target", target, TEXT if shown.target is None else WARNING)
+        if shown.layer is not None:
+            result.fact("Layer", shown.layer)
+        settings = {k: v for k, v in shown.explainer.settings().items() if k != "layer" and v is not None}
+        if settings:
+            result.fact("Settings", " · ".join(f"{k} {_setting(v)}" for k, v in settings.items()))
+    result.fact("Unit", shown.unit)
+    finite = shown.values[np.isfinite(shown.values)]
+    if finite.size:
+        ends = (number(float(finite.min()), sign=True), number(float(finite.max()), sign=True))
+        result.fact("Values", " … ".join(ends))
+    result.fact("Resolution", native_facts(shown))
+    if isinstance(shown, Attribution):
+        result.fact("Completeness", *_completeness(shown.completeness_error))
+
+
+def _completeness(error: float | None) -> tuple[str, str]:
+    if error is None:
+        return "not defined for this method", QUIET
+    if not np.isfinite(error):
+        return "not defined: the score does not change", QUIET
+    return f"error {number(error)} %", TEXT
+
+
+def _setting(value: object) -> str:
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _display(result: Column, snapshot: Snapshot) -> None:
+    style = snapshot.overlay.style
+    low, high = shown_range(style)
+    signs = {"positive": "positive values", "signed": "both signs", "magnitude": "size, without sign"}
+    result.fact("Colours", f"{style.colours} · {signs[style.sign]}")
+    result.fact("Range", f"{number(low, sign=True)} … {number(high, sign=True)}")
+    share = clipped_share(snapshot.overlay.map, style)
+    if share > 0:
+        result.fact("", f"top clipped: {max(100 * share, 0.01):.2g} % of the cells lie above it")
+    size = "a size of " if style.sign != "positive" else ""
+    result.fact("Threshold", f"blank below {size}{number(style.threshold)}")
+    result.fact("Opacity", f"{100 * style.opacity:.0f} % · {style.interpolation}")
+
+
+def _provenance(result: Column, shown: Attribution) -> None:
+    prediction = explained_prediction(shown)
+    result.fact("Weights", f"SHA-256 {prediction.weights[:16]}…" if prediction.weights else "no file")
+    result.fact("Paper", shown.explainer.paper)
+    present = (f"{name} {found}" for name, found in versions().items() if found)
+    result.fact("Made with", " · ".join(present))

@@ -1,0 +1,311 @@
+"""One explained slice as a picture: composed from the data, never from a widget.
+
+Left the plain image, right the same with its map, at one scale; beside them what the model said and
+how the map was made. The sentences that keep a reader from concluding too much are burned in.
+"""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from viewer.dicom import default_window, displayed
+from viewer.export import drawing
+from viewer.export.colourbar import BAR, colour_bar
+from viewer.export.drawing import (
+    BACK,
+    IMAGE,
+    LINE,
+    QUIET,
+    STOP,
+    TEXT,
+    WARNING,
+    Draw,
+    elide,
+    font,
+    width,
+    write,
+)
+from viewer.export.panel import MARGIN, WIDTH, column, explained_labels, explained_score, figures, masked
+from viewer.export.provenance import INFLUENCE, RESEARCH_USE, SAME_FOR_ALL
+from viewer.overlay import (
+    Bytes,
+    colour,
+    composite,
+    hatched,
+    native_facts,
+    no_positive_evidence,
+    on_source,
+    visible,
+)
+from viewer.types import Array, Attribution, Geometry, Series, Snapshot
+
+SIDE = 700
+"""Longer side of a view's image in pixels."""
+LEAST = 420
+"""Least side of a view, so that texts have room beside a small or narrow image."""
+GUTTER, STRIP, TOP, FOOT = 38, 66, 46, 44
+HATCH = 12
+
+
+def compose(snapshot: Snapshot) -> Image.Image:
+    """The picture of a snapshot, RGB. Raises `SeriesError` for a slice that cannot be decoded."""
+    series = snapshot.overlay.map.series
+    values = on_source(snapshot.overlay.map, snapshot.slice, snapshot.overlay.style.interpolation)
+    drawn, remarks = _judged(snapshot, values)
+    image = _cropped(displayed(series, snapshot.slice, snapshot.window), snapshot)
+    plain = _scaled(image, _size(image.shape, series.geometry))
+    mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
+    text = column(snapshot, remarks, drawn)
+    height = max(plain.height + 2 * STRIP, LEAST, text.height)
+    views = (
+        _view(plain, _plain_texts(snapshot), series.geometry, height),
+        _view(mapped, _map_texts(snapshot, remarks, drawn), series.geometry, height, BAR),
+    )
+    if drawn:
+        colour_bar(views[1], snapshot.overlay, views[1].width - BAR, height)
+    return _page(snapshot, views, text.picture(height))
+
+
+def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
+    """Whether the map is to be drawn on this slice, and what must be said of it."""
+    shown, style = snapshot.overlay.map, snapshot.overlay.style
+    label = _label(snapshot)
+    if no_positive_evidence(shown):
+        where = "image" if shown.values.shape[0] == 1 else "volume"
+        remark = f"No positive evidence{f' for {label}' if label else ''} in this {where}."
+        return style.sign != "positive", (remark,)
+    if not np.isfinite(values).any():
+        return False, ("The model did not look at this slice.",)
+    if not visible(values, style).any():
+        return True, ("Nothing reaches the threshold on this slice.",)
+    return True, (f"Explains a negative: {label} is below its threshold.",) if _negative(snapshot) else ()
+
+
+def _negative(snapshot: Snapshot) -> bool:
+    """Whether the map explains a label that the model does not call."""
+    shown = snapshot.overlay.map
+    if not isinstance(shown, Attribution) or shown.target is None or shown.target.minus is not None:
+        return False
+    score = explained_score(shown)
+    return score is not None and score.positive is False
+
+
+def _label(snapshot: Snapshot) -> str:
+    shown = snapshot.overlay.map
+    return shown.target.words if isinstance(shown, Attribution) and shown.target is not None else ""
+
+
+def _cropped(array: Array, snapshot: Snapshot) -> Array:
+    if snapshot.crop is None:
+        return array
+    top, left, bottom, right = snapshot.crop
+    return array[top : bottom + 1, left : right + 1]
+
+
+def _size(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
+    """Width and height in the picture, in the shape that the patient has."""
+    aspect = geometry.pixel_aspect
+    height, across = shape[0] * (aspect if np.isfinite(aspect) and aspect > 0 else 1.0), float(shape[1])
+    scale = SIDE / max(height, across)
+    return max(1, round(across * scale)), max(1, round(height * scale))
+
+
+def _scaled(image: Array, size: tuple[int, int]) -> Image.Image:
+    picture = Image.fromarray(np.ascontiguousarray(image)).convert("RGB")
+    if picture.size == size:
+        return picture
+    method = Image.Resampling.LANCZOS if picture.width > size[0] else Image.Resampling.BICUBIC
+    return picture.resize(size, method)
+
+
+def _laid_over(plain: Image.Image, values: Array, snapshot: Snapshot) -> Image.Image:
+    """The map over the scaled image; its opacity stays one number at its border too."""
+    style = snapshot.overlay.style
+    rows, columns = values.shape
+    if style.interpolation == "nearest":
+        colours = _resized(colour(values, style), plain.size, Image.Resampling.NEAREST)
+    elif plain.width >= columns and plain.height >= rows:
+        colours = colour(_enlarged(values, plain.size), style)
+    else:
+        # Colours, not values: a mean over several pixels could fall below the threshold and vanish.
+        colours = _resized(colour(values, style), plain.size, Image.Resampling.BILINEAR)
+    if _negative(snapshot):
+        colours = hatched(colours, HATCH)
+    return Image.fromarray(composite(np.asarray(plain), colours))
+
+
+def _resized(colours: Bytes, size: tuple[int, int], method: Image.Resampling) -> Bytes:
+    """RGBA scaled, its alpha again one number or 0."""
+    alpha = int(colours[..., 3].max(initial=0))
+    opaque = colours.copy()
+    opaque[..., 3] = np.where(colours[..., 3] > 0, 255, 0)
+    scaled = np.array(Image.fromarray(opaque).resize(size, method))
+    scaled[..., 3] = np.where(scaled[..., 3] >= 128, alpha, 0)
+    return scaled
+
+
+def _enlarged(values: Array, size: tuple[int, int]) -> Array:
+    """Values between those of the pixels, NaN where the nearest pixel is; NaN enters no mean."""
+
+    def scaled(array: Array, method: Image.Resampling) -> Array:
+        return np.asarray(Image.fromarray(array.astype(np.float32)).resize(size, method))
+
+    seen = np.isfinite(values)
+    known = scaled(seen, Image.Resampling.NEAREST) > 0.5
+    share = scaled(seen, Image.Resampling.BILINEAR)
+    total = scaled(np.where(seen, values, 0), Image.Resampling.BILINEAR)
+    return np.divide(total, share, where=known, out=np.full(total.shape, np.nan, np.float32))
+
+
+Texts = dict[str, list[tuple[str, str]]]
+"""Lines (text, colour) per corner: "top left", "top right", "bottom left", "bottom right"."""
+
+
+def _plain_texts(snapshot: Snapshot) -> Texts:
+    series = snapshot.overlay.map.series
+    description = masked(series.description, snapshot)
+    where = [series.laterality, series.view] if series.geometry.letters() is not None else ["side unknown"]
+    facts = " · ".join(drawing.clean(text) for text in where if text)
+    return {
+        "top left": [
+            (f"{series.modality}  {description}".strip(), TEXT),
+            (f"Im {snapshot.slice + 1} / {series.shape[0]}", TEXT),
+        ],
+        "top right": [("image", TEXT)],
+        "bottom left": [(_window_text(snapshot), TEXT), (spacing_text(series), TEXT)],
+        "bottom right": [("", TEXT), (facts, QUIET)],
+    }
+
+
+def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Texts:
+    shown = snapshot.overlay.map
+    title, what = shown.title, ""
+    if isinstance(shown, Attribution):
+        title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
+        what = SAME_FOR_ALL if shown.target is None else shown.target.words
+        score = explained_score(shown)
+        if score is not None and len(explained_labels(shown)) == 1:
+            what += f"  {figures(score)}"
+            what += "" if score.threshold is None else f"  (threshold {score.threshold:.2f})"
+    facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
+    return {
+        "top left": [(title, TEXT), (what, WARNING if _label(snapshot) else TEXT)],
+        "top right": [("image + map" if drawn else "image, no map drawn", TEXT)],
+        "bottom left": [(remarks[0] if remarks else "", WARNING), (facts, TEXT)],
+        "bottom right": [],
+    }
+
+
+def _window_text(snapshot: Snapshot) -> str:
+    series = snapshot.overlay.map.series
+    if series.colour:
+        return "colour, no window"
+    window = snapshot.window or default_window(series, snapshot.slice)
+    name = drawing.clean(window.name)
+    return f"C {drawing.number(window.center)}  W {drawing.number(window.width)}  {name}".strip()
+
+
+def spacing_text(series: Series) -> str:
+    """How large a pixel is, and where that length is measured."""
+    spacing, kind = series.geometry.spacing, series.geometry.spacing_kind
+    if spacing is None:
+        return "no millimetres: spacing unknown"
+    between, rows, columns = spacing
+    size = drawing.number(rows)
+    if drawing.number(columns) != size:
+        size += f" × {drawing.number(columns)}"
+    place = {"detector": " at the detector", "magnified": ", corrected for magnification"}.get(kind, "")
+    return f"{size} mm{place}" + (
+        "" if between is None else f" · {drawing.number(between)} mm between slices"
+    )
+
+
+def _view(image: Image.Image, texts: Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
+    """An image in black with texts in the corners and the patient's sides around it; nothing covers it.
+
+    `gutter` is extra room on the right.
+    """
+    across = max(image.width, LEAST) + 2 * GUTTER
+    frame = Image.new("RGB", (across + gutter, height), IMAGE)
+    draw = ImageDraw.Draw(frame)
+    left, top = (across - image.width) // 2, (height - image.height) // 2
+    frame.paste(image, (left, top))
+    _corners(draw, texts, frame.width, frame.height)
+    _letters(draw, geometry, (left, top, left + image.width, top + image.height))
+    return frame
+
+
+def _corners(draw: Draw, texts: Texts, across: int, height: int) -> None:
+    """Two lines in each corner; the right one takes the room it needs, the left one is elided."""
+    for edge, lines in (("top", (20, 38)), ("bottom", (height - 30, height - 12))):
+        for i, y in enumerate(lines):
+            left, right = (
+                texts[f"{edge} {side}"][i] if i < len(texts[f"{edge} {side}"]) else ("", TEXT)
+                for side in ("left", "right")
+            )
+            end = elide(right[0], font(), across / 2)
+            write(draw, (across - 14, y), end, right[1], font(), "rs")
+            room = across - 28 - (width(end, font()) + 20 if end else 0)
+            face = font(13, bold=left[1] == WARNING)
+            write(draw, (14, y), elide(left[0], face, room), left[1], face)
+
+
+def _letters(draw: Draw, geometry: Geometry, box: tuple[int, int, int, int]) -> None:
+    letters = geometry.letters()
+    if letters is None:
+        return
+    left, top, right, bottom = box
+    middle, centre = (left + right) / 2, (top + bottom) / 2
+    places = (
+        (left - 8, centre, "rm"),
+        (right + 8, centre, "lm"),
+        (middle, top - 8, "ms"),
+        (middle, bottom + 8, "mt"),
+    )
+    for letter, (x, y, anchor) in zip(letters, places, strict=True):
+        write(draw, (x, y), elide(letter, font(), GUTTER - 10), QUIET, font(13, bold=True), anchor)
+
+
+def _page(snapshot: Snapshot, views: tuple[Image.Image, Image.Image], text: Image.Image) -> Image.Image:
+    """Head, a red bar where the intended use was overridden, views and text beside each other, foot."""
+    shown = snapshot.overlay.map
+    across = views[0].width + 1 + views[1].width + WIDTH
+    override = shown.predictions[0].override if isinstance(shown, Attribution) else None
+    stop = (
+        drawing.wrap(f"Outside the model's intended use: {override}", font(13, True), across - 32)
+        if override
+        else []
+    )
+    start = TOP + (len(stop) * drawing.LEADING + 14 if stop else 0)
+    page = Image.new("RGB", (across, start + text.height + FOOT), BACK)
+    draw = ImageDraw.Draw(page)
+    _head(draw, snapshot, across)
+    if stop:
+        draw.rectangle((0, TOP, across, start - 1), fill=STOP)
+        for i, line in enumerate(stop):
+            write(draw, (16, TOP + 20 + i * drawing.LEADING), line, BACK, font(13, True))
+    for view, x in ((views[0], 0), (views[1], views[0].width + 1)):
+        page.paste(view, (x, start))
+    draw.line((views[0].width, start, views[0].width, start + text.height), fill=LINE)
+    page.paste(text, (across - WIDTH, start))
+    y = page.height - FOOT / 2
+    write(draw, (16, y), RESEARCH_USE, WARNING, font(13, True), "lm")
+    write(draw, (across - MARGIN, y), INFLUENCE, TEXT, font(), "rm")
+    return page
+
+
+def _head(draw: Draw, snapshot: Snapshot, across: int) -> None:
+    """The program and whose image this is."""
+    series = snapshot.overlay.map.series
+    who = "Patient ●●●●●●"
+    if snapshot.show_identity:
+        identity = series.identity
+        facts = (identity.patient.replace("^", " "), identity.patient_id, identity.birth_date)
+        who = " · ".join(drawing.clean(f) for f in facts if f) or "Patient not named in the file"
+    title = font(15, True)
+    write(draw, (16, TOP / 2), "Whyscope", TEXT, title, "lm")
+    x = 16 + width("Whyscope", title) + 24
+    who = elide(who, font(), across / 2)
+    write(draw, (x, TOP / 2), who, TEXT, font(), "lm")
+    x += width(who, font()) + 6
+    place = " · ".join(t for t in (masked(series.description, snapshot), series.modality) if t)
+    write(draw, (x, TOP / 2), elide(f"· {place}", font(), across - x - 20), QUIET, font(), "lm")

@@ -1,0 +1,92 @@
+"""Where a map comes from, as plain data for JSON, PNG chunks and `.npz`."""
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from viewer.types import Attribution, Prediction, Series
+
+RESEARCH_USE = "For research use only. Not for diagnostic use."
+INFLUENCE = "Shows influence on the score. Not a segmentation. Absence of colour does not exclude disease."
+SAME_FOR_ALL = "same for every label"
+PACKAGES = ("whyscope", "torch", "captum", "grad-cam", "timm", "numpy", "pydicom")
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """Versions of the packages that shape a map, read without importing them; None where not installed."""
+
+    def of(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {name: of(name) for name in PACKAGES}
+
+
+def plain(value: Any) -> Any:
+    """The same as JSON can hold it: NaN and infinity become None, arrays lists, the unknown text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+def extremes(attribution: Attribution) -> tuple[float | None, float | None]:
+    """Smallest and largest finite value at native resolution, or None of an empty map."""
+    finite = attribution.values[np.isfinite(attribution.values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+
+
+def sop_uid(series: Series, slice: int | None) -> str | None:
+    """SOP instance UID of a slice, where there is one."""
+    return series.sop_uids[slice] if slice is not None and slice < len(series.sop_uids) else None
+
+
+def model_facts(prediction: Prediction) -> dict[str, Any]:
+    """The model as `result.json` names it."""
+    return {"name": prediction.model, "sha256": prediction.weights, "device": prediction.device}
+
+
+def provenance(attribution: Attribution) -> dict[str, Any]:
+    """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
+    prediction = attribution.predictions[0]
+    low, high = extremes(attribution)
+    explainer, series = attribution.explainer, attribution.series
+    facts = {
+        "model": model_facts(prediction),
+        "method": explainer.name,
+        "title": explainer.title,
+        "settings": explainer.settings(),
+        "layer": attribution.layer,
+        "target": None if attribution.target is None else attribution.target.words,
+        "target_kind": None if attribution.target is None else attribution.target.kind,
+        "slice": attribution.slice,
+        "series": series.uid,
+        "sop": sop_uid(series, attribution.slice),
+        "native_shape": attribution.values.shape,
+        "unit": attribution.unit,
+        "min": low,
+        "max": high,
+        "completeness_error": attribution.completeness_error,
+        "paper": explainer.paper,
+        "versions": versions(),
+        "override": prediction.override,
+        "use": RESEARCH_USE,
+        "meaning": INFLUENCE,
+    }
+    return {key: plain(value) for key, value in facts.items()}
