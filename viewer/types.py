@@ -128,9 +128,7 @@ def direction_letters(vector: Array) -> str:
     pairs = (("L", "R"), ("P", "A"), ("H", "F"))
     order = sorted(range(3), key=lambda i: -abs(float(vector[i])))
     return "".join(
-        pairs[i][0] if vector[i] > 0 else pairs[i][1]
-        for i in order
-        if abs(float(vector[i])) / length > 0.25
+        pairs[i][0] if vector[i] > 0 else pairs[i][1] for i in order if abs(float(vector[i])) / length > 0.25
     )
 
 
@@ -411,15 +409,6 @@ class Map:
     @property
     def title(self) -> str:
         raise NotImplementedError
-
-    @property
-    def cell_mm(self) -> tuple[float, float] | None:
-        """Height and width of a native cell in millimetres, or None where no spacing is known."""
-        spacing = self.series.geometry.spacing
-        if spacing is None:
-            return None
-        rows, columns = (float(np.linalg.norm(self.matrix[:3, i])) for i in (1, 2))
-        return (rows * spacing[1], columns * spacing[2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -75,7 +75,8 @@ class Explainer(ABC):
     def __post_init__(self) -> None:
         for field, adapter in _adapters(type(self)).items():
             try:
-                adapter.validate_python(getattr(self, field), strict=False)
+                # What was meant as a number becomes one, so that a result's key is the same.
+                object.__setattr__(self, field, adapter.validate_python(getattr(self, field)))
             except ValidationError as error:
                 raise ExplainerError(_fault(self.title, field, error)) from error
 
@@ -98,6 +99,12 @@ class Explainer(ABC):
     def settings(self) -> dict[str, Any]:
         """The fields and their values."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @final
+    @classmethod
+    def setting_names(cls) -> tuple[str, ...]:
+        """The names of the fields."""
+        return tuple(_adapters(cls))
 
     @final
     @classmethod

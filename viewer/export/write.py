@@ -31,6 +31,7 @@ def export(
     out: Path,
     formats: Sequence[str] = FORMATS,
     *,
+    refused: Sequence[tuple[str, str]] = (),
     style: Style | None = None,
     show_identity: bool = False,
     window: Window | None = None,
@@ -39,10 +40,12 @@ def export(
     """Write maps of one model and one series to the folder `out`; gives the document of `result.json`.
 
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
-    labels compare. `result.json` is always written; formats that this version does not write are
-    named in its "skipped". Raises `ExportError` where nothing can be written; then nothing is.
+    labels compare. `result.json` is always written; its "skipped" names the formats that this version
+    does not write and the methods that were `refused`, given as (method, reason). Raises `ExportError`
+    where nothing can be written; then nothing is.
     """
     asked, skipped = _sorted_out(formats)
+    skipped += [{"method": method, "reason": reason} for method, reason in refused]
     _check(attributions, predictions)
     task = task or Task()
     styles = _styles(attributions, style)

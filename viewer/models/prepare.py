@@ -5,8 +5,10 @@ along each axis of the input, `source = start + step × index`. The matrix hande
 that makes the pixels come from the same three numbers, so they cannot disagree.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 import torch
@@ -60,6 +62,8 @@ def prepare(
         raise ModelError("A place (--at) is for networks that read a patch; this one reads the whole.")
     if card.dimensions == 3:
         return _prepare_volume(series, card, at)
+    if at is not None and len(at) not in (2, 3):
+        raise ModelError("A place in a slice is ROW,COLUMN or SLICE,ROW,COLUMN.")
     if at is not None and len(at) == 3:
         slice, at = round(at[0]), at[1:]
     slice = series.shape[0] // 2 if slice is None else slice
@@ -124,23 +128,31 @@ def _volume_axes(series: Series, card: Input, at: Sequence[float] | None) -> lis
     return _axes(_turned(series, card.orientation, 3), series.shape, mm, known, card, at)
 
 
+_TOWARDS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "H": (2, 1), "F": (2, -1)}
+"""Patient axis (LPS) and direction of a letter."""
+
+
 def _turned(series: Series, orientation: str | None, dimensions: int) -> list[tuple[int, int]]:
     """For each input axis the source axis it runs along, and in which direction (+1 or −1)."""
     own = [0, 1, 2][3 - dimensions :]
     if orientation is None:
         return [(i, 1) for i in own]
     steps = _steps(series)
-    wanted = list(reversed(orientation))  # the card says columns, rows, slices
-    result: list[tuple[int, int]] = []
-    for letter in wanted:
-        axis, sign = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "H": (2, 1), "F": (2, -1)}[letter]
-        along = max(range(3), key=lambda i: abs(steps[i][axis]))
-        if along not in own or any(along == taken for taken, _ in result):
-            raise ModelError(
-                f"The model wants images oriented {orientation}, and this series lies in another plane."
-            )
-        result.append((along, sign if steps[along][axis] > 0 else -sign))
-    return result
+    wanted = [_TOWARDS[letter] for letter in reversed(orientation)]  # the card says columns, rows, slices
+    # Oblique axes lean towards two letters: all are shared out together, so that each gets its own.
+    best = max(
+        permutations(range(3), len(wanted)),
+        key=lambda along: sum(abs(steps[i][axis]) for i, (axis, _) in zip(along, wanted, strict=True)),
+    )
+    leanings = [float(steps[i][axis]) for i, (axis, _) in zip(best, wanted, strict=True)]
+    if not set(best) <= set(own) or not all(leanings):
+        raise ModelError(
+            f"The model wants images oriented {orientation}, and this series lies in another plane."
+        )
+    return [
+        (i, int(math.copysign(sign, lean * sign)))
+        for i, (_, sign), lean in zip(best, wanted, leanings, strict=True)
+    ]
 
 
 def _steps(series: Series) -> list[NDArray[np.float64]]:
@@ -186,10 +198,11 @@ def _axes(
             raise ModelError(
                 f"The place {centre:g} lies outside the image, which goes from 0 to {lengths[i] - 1}."
             )
-        if at is not None and step == 1.0 and size % 2 == 0:
-            centre -= 0.5 * sign  # an even patch has no middle pixel: keep whole source pixels
-        step *= sign
-        axes.append(Axis(i, size, centre - step * (size - 1) / 2, step))
+        start = centre - sign * step * (size - 1) / 2
+        if card.fit == "patch" and step == 1.0:
+            # An even patch has no middle pixel: keep whole source pixels.
+            start = math.floor(start) if sign > 0 else math.ceil(start)
+        axes.append(Axis(i, size, start, sign * step))
     return axes
 
 
@@ -226,12 +239,17 @@ def _scale(values: Floats, series: Series, card: Input) -> Floats:
     match card.values:
         case RangeValues(range=(low, high)):
             bottom, top = series.display.stored_range
-            return (values - np.float32(bottom)) * np.float32((high - low) / (top - bottom)) + np.float32(low)
+            scale = np.float32((high - low) / (top - bottom))
+            return np.asarray((values - np.float32(bottom)) * scale + np.float32(low))
         case WindowValues(window=(center, width)):
-            return np.clip((values - np.float32(center)) / np.float32(width) + np.float32(0.5), 0, 1)
+            return np.asarray(
+                np.clip((values - np.float32(center)) / np.float32(width) + np.float32(0.5), 0, 1)
+            )
         case PercentileValues(percentiles=(low, high)):
             bottom, top = np.percentile(values, (low, high))
-            return np.clip((values - np.float32(bottom)) / np.float32(max(top - bottom, 1e-6)), 0, 1)
+            return np.asarray(
+                np.clip((values - np.float32(bottom)) / np.float32(max(top - bottom, 1e-6)), 0, 1)
+            )
     return values
 
 

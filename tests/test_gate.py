@@ -1,0 +1,70 @@
+"""Style, types and layers are part of the gate."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*words: str) -> str:
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    """A tool of the environment that runs the tests."""
+    return str(Path(sys.executable).parent / name)
+
+
+def test_ruff_finds_nothing() -> None:
+    run(tool("ruff"), "check", ".")
+
+
+def test_the_code_is_formatted() -> None:
+    run(tool("ruff"), "format", "--check", ".")
+
+
+def test_mypy_finds_nothing() -> None:
+    run(tool("mypy"))
+
+
+def test_the_layers_hold() -> None:
+    assert "Contracts: 4 kept, 0 broken" in run(tool("lint-imports"), "--no-cache")
+
+
+@pytest.mark.parametrize(
+    ("module", "contract"),
+    [
+        ("viewer/types.py", "layers point downward"),
+        ("viewer/stray.py", "every module has its place"),
+        ("viewer/models/prepare.py", "Only the window knows Qt"),
+        ("viewer/explain/run.py", "knows no plugin by name"),
+        ("plugins/saliency.py", "import viewer.explain only"),
+    ],
+)
+def test_a_broken_layer_is_noticed(module: str, contract: str, tmp_path: Path) -> None:
+    import shutil
+
+    for part in ("viewer", "plugins", "resources"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "fonts"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    wrong = {
+        "viewer/types.py": "import viewer.session\n",
+        "viewer/stray.py": "",
+        "viewer/models/prepare.py": "import PySide6\n",
+        "viewer/explain/run.py": "import plugins.saliency\n",
+        "plugins/saliency.py": "import viewer.types\n",
+    }[module]
+    path = tmp_path / module
+    path.write_text((path.read_text(encoding="utf-8") if path.exists() else "") + "\n" + wrong, "utf-8")
+    done = subprocess.run(
+        [tool("lint-imports"), "--no-cache"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={"PYTHONPATH": str(tmp_path), "PATH": str(Path(sys.executable).parent)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert contract in done.stdout + done.stderr

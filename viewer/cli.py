@@ -1,0 +1,323 @@
+"""The command line: `series`, `methods`, `predict`, `explain`, `demo`.
+
+Heavy imports stay inside the commands, so that `series` runs without torch and nothing here ever
+needs Qt. Standard output carries results, standard error progress and problems; exit status 0 is
+done, 1 a problem in the input (one sentence), 2 wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from viewer.errors import WhyscopeError
+from viewer.task import Cancelled, Task
+from viewer.task import Progress as Step
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Why did this imaging model say that, on this patient's image? For research use only.",
+)
+
+PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A file, a folder, a PNG or a JPEG.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+ModelOption = Annotated[Path, typer.Option("--model", help="A model folder or its model.yaml.")]
+SeriesOption = Annotated[
+    str | None, typer.Option("--series", help="A number as listed by `series`, from 0, or a UID.")
+]
+SliceOption = Annotated[str | None, typer.Option("--slice", help="A slice, from 0, or all.")]
+AtOption = Annotated[
+    str | None, typer.Option("--at", help="ROW,COLUMN or SLICE,ROW,COLUMN: the middle of a patch.")
+]
+TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
+OutsideOption = Annotated[
+    bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+
+
+def run(words: Sequence[str]) -> None:
+    """Run a command; ends the process with the exit status."""
+    if words and words[0] not in COMMANDS and Path(words[0]).exists():
+        _fail(f"There is no window in this version; try: whyscope series {words[0]}")
+    try:
+        app(list(words), prog_name="whyscope")
+    except WhyscopeError as error:
+        _fail(str(error))
+    except (Cancelled, KeyboardInterrupt):
+        _fail("Cancelled.")
+    except MemoryError:
+        _fail("There is too little memory for this; choose one slice, or a smaller --set batch.")
+
+
+def _fail(sentence: str) -> None:
+    typer.echo(" ".join(sentence.split()), err=True)
+    raise SystemExit(1)
+
+
+@app.command()
+def series(path: PathArgument, as_json: JsonOption = False) -> None:
+    """List what is there: series with their facts and warnings, and what was not opened and why."""
+    from viewer import dicom
+    from viewer.dicom.listing import listing
+
+    with _progress(as_json) as task:
+        study = dicom.scan([path], task=task)
+    if as_json:
+        _print_json(listing(study))
+        return
+    console = Console()
+    table = Table("#", "modality", "description", "size", "spacing (mm)", "syntax", "files", box=None)
+    for i, s in enumerate(study.series):
+        spacing = s.geometry.spacing
+        table.add_row(
+            str(i),
+            s.modality,
+            s.description,
+            " × ".join(map(str, s.shape)),
+            " × ".join("–" if v is None else f"{v:.3g}" for v in spacing) if spacing else "unknown",
+            s.syntax,
+            str(s.files),
+        )
+    console.print(table)
+    for i, s in enumerate(study.series):
+        for warning in s.warnings:
+            console.print(f"  # {i}: {warning}", style="yellow", markup=False)
+    for title, listed in (("Not an image", study.other), ("Refused", study.refused)):
+        for item in listed:
+            console.print(f"{title}: {item.path.name}: {item.reason}", markup=False, highlight=False)
+
+
+@app.command()
+def methods(
+    model: Annotated[Path | None, typer.Option("--model", help="Say which of them suit this model.")] = None,
+    trust: TrustOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the explainers, their settings, and whether they suit a model."""
+    from viewer import explain, session
+
+    loaded = None if model is None else session.load_model(model, trust)
+    listed = explain.describe(loaded)
+    if as_json:
+        _print_json(
+            {"methods": listed} | ({} if loaded is None else {"layers": list(explain.suggest(loaded))})
+        )
+        return
+    table = Table("method", "family", "settings", "shows", box=None)
+    for item in listed:
+        settings = ", ".join(f"{k}={v}" for k, v in item["settings"].items())
+        why = item["unsuitable"]
+        table.add_row(item["name"], item["family"], settings, f"unsuitable: {why}" if why else item["shows"])
+    Console().print(table)
+    if loaded is not None:
+        Console().print("Layers: " + ", ".join(explain.suggest(loaded)[:8]), markup=False, highlight=False)
+
+
+@app.command()
+def predict(
+    path: PathArgument,
+    model: ModelOption,
+    series: SeriesOption = None,
+    slice: SliceOption = None,
+    at: AtOption = None,
+    trust: TrustOption = False,
+    outside_intended_use: OutsideOption = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what the model says: a logit and a score for every label."""
+    from viewer import session
+
+    with _progress(as_json) as task:
+        chosen, loaded = _open(path, model, series, trust, device, task)
+        predictions = session.predict(
+            chosen, loaded, _slice(slice), _place(at), outside_intended_use, task=task
+        )
+    results = [_labels(p) for p in predictions]
+    facts = {"name": loaded.name, "sha256": loaded.sha256, "device": loaded.device_name}
+    if as_json:
+        _print_json({"model": facts, "results": results})
+        return
+    kind = "probability" if predictions[0].scores[0].calibrated else "score"
+    table = Table("slice", "label", "logit", kind, "threshold", box=None)
+    for result in results:
+        for label in result["labels"]:
+            where = "volume" if result["slice"] is None else str(result["slice"])
+            threshold = label["threshold"]
+            row = (f"{label['logit']:+.3f}", f"{label['probability']:.3f}")
+            table.add_row(where, label["label"], *row, "" if threshold is None else f"{threshold:g}")
+    Console().print(table)
+    _remarks([f"{loaded.name} on {loaded.device_name}.", *filter(None, {p.override for p in predictions})])
+
+
+@app.command()
+def explain(
+    path: PathArgument,
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    method: Annotated[list[str], typer.Option("--method", help="Repeat, or separate by commas.")],
+    target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@BOX.")] = "top",
+    layer: Annotated[str | None, typer.Option("--layer", help="A layer; see `methods --model`.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. steps=100.")] = None,
+    series: SeriesOption = None,
+    slice: SliceOption = None,
+    at: AtOption = None,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
+    trust: TrustOption = False,
+    outside_intended_use: OutsideOption = False,
+    show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what the model says, as annotated pictures, arrays and a JSON document."""
+    from viewer import session
+    from viewer.errors import ExplainerError
+
+    with _progress(as_json) as task:
+        # What is wrong with the words themselves is told before anything is loaded.
+        wishes = _settings(setting)
+        chosen, loaded = _open(path, model, series, trust, device, task)
+        explained = session.explain(
+            chosen,
+            loaded,
+            _words(method),
+            target,
+            _slice(slice),
+            _place(at),
+            layer,
+            wishes,
+            outside_intended_use,
+            task=task,
+        )
+        if not explained.attributions:
+            raise ExplainerError(" ".join(reason for _, reason in explained.refused))
+        document = session.export(
+            explained, out, _words(formats) or ("png", "npz", "json"), show_identity, task
+        )
+    if as_json:
+        _print_json(document)
+        return
+    _remarks([f"{name}: {reason}" for name, reason in explained.refused])
+    for entry in document["attributions"]:
+        for name in sorted(set(entry["files"].values())):
+            typer.echo(out / name)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Where the study, model and picture go.")] = Path(
+        "whyscope-demo"
+    ),
+) -> None:
+    """Make a small phantom study, train a small network on such phantoms, and explain it."""
+    from viewer import demo
+
+    with _progress(False) as task:
+        pictures = demo.run(out, task)
+    typer.echo(f"The explained picture{'s are' if len(pictures) > 1 else ' is'}:")
+    for picture in pictures:
+        typer.echo(picture.resolve())
+
+
+COMMANDS = ("series", "methods", "predict", "explain", "demo")
+
+
+# --- words → values -------------------------------------------------------------------------------
+
+
+def _open(
+    path: Path, model: Path, series: str | None, trust: bool, device: str, task: Task
+) -> tuple[Any, Any]:
+    from viewer import dicom, session
+    from viewer.settings import Settings
+
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise typer.BadParameter(f"{device!r} is not one of auto, cpu, cuda, mps.")
+    chosen = session.choose_series(dicom.scan([path], task=task), series)
+    return chosen, session.load_model(model, trust, Settings(device=device))  # type: ignore[arg-type]
+
+
+def _words(values: Sequence[str] | None) -> list[str]:
+    """Options that repeat or take commas."""
+    return [w.strip() for value in values or () for w in value.split(",") if w.strip()]
+
+
+def _slice(text: str | None) -> Any:
+    if text is None or text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"--slice wants a number or all, not {text!r}.") from None
+
+
+def _place(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        place = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        place = ()
+    if len(place) not in (2, 3):
+        raise typer.BadParameter(f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, not {text!r}.")
+    return place
+
+
+def _settings(texts: Sequence[str] | None) -> dict[str, str]:
+    result = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"--set wants KEY=VALUE, not {text!r}.")
+        result[key.strip()] = value.strip()
+    return result
+
+
+# --- output ---------------------------------------------------------------------------------------
+
+
+def _labels(prediction: Any) -> dict[str, Any]:
+    from viewer.export import prediction_facts
+
+    return {"series": prediction.input.series.uid, **prediction_facts(prediction)}
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def _remarks(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        typer.echo(sentence, err=True)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Task]:
+    """A task whose progress is drawn on standard error, with the time left; silent if `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield Task()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task("working", total=None)
+        doing = ""
+
+        def report(step: Step) -> None:
+            nonlocal doing
+            if step.doing != doing:
+                doing = step.doing
+                bar.reset(line, description=doing)
+            bar.update(line, completed=step.done, total=step.total or None)
+
+        yield Task(report)

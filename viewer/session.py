@@ -1,0 +1,149 @@
+"""The program without a window: open, load, predict, explain, export, and the gates between."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from viewer import explain as explaining
+from viewer import export as exporting
+from viewer import models
+from viewer.dicom import Study
+from viewer.errors import ModelError, SeriesError
+from viewer.explain import Explained, Explainer, explainer, read_targets
+from viewer.models import Model
+from viewer.settings import Settings
+from viewer.task import Task
+from viewer.types import ModelInput, Prediction, Series
+
+Which = int | Literal["all"] | None
+"""A slice, all of them, or None for the middle one."""
+
+
+def load_model(path: Path | str, trust: bool = False, settings: Settings | None = None) -> Model:
+    """Open a model folder or card; `trust` allows the code beside the weights."""
+    return models.load(Path(path), trust, settings)
+
+
+def choose_series(study: Study, which: str | None = None) -> Series:
+    """The series of this number (as listed, from 0) or UID; the only one where none is asked for."""
+    found = study.series
+    if not found:
+        reasons = [f"{item.path.name}: {item.reason}" for item in (*study.refused, *study.other)]
+        raise SeriesError(" ".join(["There is no image to open.", *reasons[:3]]))
+    if which is None:
+        if len(found) > 1:
+            listed = ", ".join(f"{i} ({s.modality}, {s.shape[0]} slices)" for i, s in enumerate(found[:8]))
+            raise SeriesError(f"There are {len(found)} series; choose one with --series: {listed}.")
+        return found[0]
+    by_name = {str(i): s for i, s in enumerate(found)} | {s.uid: s for s in found}
+    if which not in by_name:
+        raise SeriesError(f"There is no series {which!r}; there are 0 to {len(found) - 1}.")
+    return by_name[which]
+
+
+def gate(series: Series, model: Model, outside_intended_use: bool = False) -> str | None:
+    """None, or the reason that was overridden; raises `ModelError` where it was not."""
+    reason = model.accepts(series)
+    if reason is not None and not outside_intended_use:
+        raise ModelError(f"{reason} Repeat with --outside-intended-use to go on all the same.")
+    return reason
+
+
+def inputs(
+    series: Series, model: Model, slice: Which = None, at: Sequence[float] | None = None
+) -> list[ModelInput]:
+    """The inputs for one slice, for all of them, or for the volume of a 3D network."""
+    if model.card.input.dimensions == 3:
+        if slice is not None and slice != "all":
+            raise ModelError("This network reads the whole volume; leave the slice out, or give a place.")
+        return [model.prepare(series, at=at)]
+    if slice == "all":
+        return [model.prepare(series, i, at) for i in range(series.shape[0])]
+    return [model.prepare(series, slice, at)]
+
+
+def predict(
+    series: Series,
+    model: Model,
+    slice: Which = None,
+    at: Sequence[float] | None = None,
+    outside_intended_use: bool = False,
+    settings: Settings | None = None,
+    task: Task | None = None,
+) -> tuple[Prediction, ...]:
+    """What the model says of a slice, of all slices, or of the volume."""
+    override = gate(series, model, outside_intended_use)
+    batch = (settings or Settings()).batch
+    return model.predict(inputs(series, model, slice, at), task, batch, override)
+
+
+def configured(
+    methods: Sequence[str | Explainer], layer: str | None = None, settings: Mapping[str, str] | None = None
+) -> list[Explainer]:
+    """Methods by name with their settings; raises `ExplainerError` for one that none of them has.
+
+    A setting goes to every method that has it; `METHOD.SETTING` to that one alone.
+    """
+    wishes = dict(settings or {}) | ({} if layer is None else {"layer": layer})
+    named = {m if isinstance(m, str) else m.name: m for m in methods}
+    result: list[Explainer] = []
+    used: set[str] = set()
+    for name, method in named.items():
+        if isinstance(method, Explainer):
+            result.append(method)
+            used |= set(wishes)
+            continue
+        cls = explainer(name)
+        own = {}
+        for key, value in wishes.items():
+            owner, _, field = key.rpartition(".")
+            if owner == name or (not owner and field in cls.setting_names()):
+                own[field] = value
+                used.add(key)
+        result.append(cls.configured(own))
+    unused = [key for key in wishes if key not in used]
+    if unused:
+        # Said by the method itself, with the settings that it has.
+        explainer(next(iter(named))).configured({unused[0].rpartition(".")[2]: wishes[unused[0]]})
+    return result
+
+
+def explain(
+    series: Series,
+    model: Model,
+    methods: Sequence[str | Explainer] = ("grad-cam",),
+    target: str = "top",
+    slice: Which = None,
+    at: Sequence[float] | None = None,
+    layer: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    outside_intended_use: bool = False,
+    preferences: Settings | None = None,
+    task: Task | None = None,
+) -> Explained:
+    """Predict and explain in one pass; see `viewer.explain.explain`."""
+    override = gate(series, model, outside_intended_use)
+    chosen = configured(methods, layer, settings)
+    where = slice if isinstance(slice, int) else None
+    wishes = read_targets(target, model, series, where)
+    batch = (preferences or Settings()).batch
+    return explaining.explain(model, inputs(series, model, slice, at), chosen, wishes, task, batch, override)
+
+
+def export(
+    explained: Explained,
+    out: Path | str,
+    formats: Sequence[str] = exporting.FORMATS,
+    show_identity: bool = False,
+    task: Task | None = None,
+) -> dict[str, Any]:
+    """Write pictures, arrays and `result.json`; gives the document of the latter."""
+    return exporting.export(
+        explained.attributions,
+        explained.predictions,
+        Path(out),
+        formats,
+        refused=explained.refused,
+        show_identity=show_identity,
+        task=task,
+    )
