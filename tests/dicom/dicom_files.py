@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def write(path: Path, pixels: np.ndarray | None = None, drop: tuple[str, ...] = 
     dataset.file_meta.TransferSyntaxUID = UID(tags.pop("TransferSyntaxUID", ExplicitVRLittleEndian))
     facts: dict[str, Any] = {
         "SOPClassUID": CT,
-        "SOPInstanceUID": f"1.2.3.{abs(hash(path.name))}",
+        "SOPInstanceUID": f"1.2.3.{zlib.crc32(path.name.encode())}",
         "SeriesInstanceUID": "1.2.3",
         "StudyInstanceUID": "1.2",
         "PatientID": "P1",

@@ -1,6 +1,7 @@
 """Every file is counted once, refused with a sentence where it must be, and nothing is trusted."""
 
 import os
+import random
 import subprocess
 import sys
 import zlib
@@ -11,7 +12,7 @@ import pytest
 from dicom_files import Make, shuffled, write
 from pydicom.uid import JPEGBaseline8Bit
 
-from viewer.dicom import Study, scan
+from viewer.dicom import Study, presented, scan
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.task import Cancelled, Progress, Task
@@ -255,6 +256,23 @@ def test_files_without_preamble_are_read(make: Make, tmp_path: Path) -> None:
     (tmp_path / "plain.dcm").unlink()
     (series,) = scan([tmp_path]).series
     np.testing.assert_array_equal(series.voxels[0], np.arange(24).reshape(4, 6))
+
+
+def test_random_damage_never_escapes_as_an_exception(make: Make, tmp_path: Path) -> None:
+    whole = make("whole.dcm", PatientName="Doe", WindowCenterWidthExplanation="SOFT").read_bytes()
+    chance = random.Random(0)
+    path = tmp_path / "damaged.dcm"
+    for _ in range(400):
+        damaged = bytearray(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+        for _ in range(chance.choice([1, 4, 20])):
+            if damaged:
+                damaged[chance.randrange(len(damaged))] = chance.choice([0, 127, 128, 255])
+        path.write_bytes(damaged)
+        study = scan([path])
+        assert count(study) == 1
+        assert all(sentence(entry.reason) for entry in study.refused)
+        for series in study.series:
+            assert np.isfinite(presented(series, 0)).all()
 
 
 def test_identity_and_facts(make: Make) -> None:

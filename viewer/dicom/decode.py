@@ -95,15 +95,28 @@ class Decoder:
         self._finish: Callable[[], object] = lambda: None
 
     def decode(self, request: dict[str, Any], most: int) -> Array:
-        """The array that answers a request, of at most `most` bytes; raises `DecodingError`."""
+        """The array that answers a request, of at most `most` bytes; raises `DecodingError`.
+
+        A child that had worked before and is found dead may have been killed by someone else, so the
+        request is made once more; one that dies of its first request is not given another.
+        """
         with self._lock:
-            process = self._alive()
-            with self._watched(process, self._seconds):
-                try:
-                    return _exchange(process, {**request, "seconds": self._seconds}, most)
-                except DecodingError as error:
-                    failure = error
-            raise failure
+            old = self.pid
+            try:
+                return self._ask(request, most)
+            except DecodingError as error:
+                if str(error) != "crash" or old is None:
+                    raise
+            return self._ask(request, most)
+
+    def _ask(self, request: dict[str, Any], most: int) -> Array:
+        process = self._alive()
+        with self._watched(process, self._seconds):
+            try:
+                return _exchange(process, {**request, "seconds": self._seconds}, most)
+            except DecodingError as error:
+                failure = error
+        raise failure
 
     def close(self) -> None:
         """End the child; the next request starts another."""

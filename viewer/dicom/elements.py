@@ -98,7 +98,8 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 def vector(dataset: Dataset, keyword: str) -> Vector | None:
     """Three numbers, e.g. a position in LPS millimetres."""
     found = numbers(dataset, keyword)
-    return (found[0], found[1], found[2]) if len(found) == 3 else None
+    sensible = len(found) == 3 and all(abs(v) < 1e6 for v in found)
+    return (found[0], found[1], found[2]) if sensible else None
 
 
 def spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -183,6 +183,8 @@ def _frame(dataset: Dataset, shared: Dataset, own: Dataset) -> Frame:
     values = part("PixelValueTransformationSequence")
     slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
     rescale = None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
+    if rescale is not None and max(map(abs, rescale)) > 1e12:
+        raise SeriesError("The file's rescale values are too large to mean anything.")
     return Frame(
         position=get.vector(part("PlanePositionSequence"), "ImagePositionPatient"),
         orientation=get.cosines(part("PlaneOrientationSequence")),

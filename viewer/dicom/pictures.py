@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
+from PIL.Image import Exif
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from viewer.dicom.decode import Slices, shared_decoder
 from viewer.dicom.image import fingerprint
@@ -42,13 +44,16 @@ def picture_of(path: Path, limits: Limits) -> Picture:
     """The facts of a picture from its header; raises `SeriesError`."""
     if path.stat().st_size > limits.bytes:
         raise SeriesError("The picture's file is larger than the limit allows.")
-    with Pillow.open(path, formats=("PNG", "JPEG")) as picture:
-        kind, mode, (columns, rows) = picture.format, picture.mode, picture.size
+    with path.open("rb") as file:
+        png = file.read(len(PNG)) == PNG
+    # Not `Image.open`: its own check of the size warns or raises before ours can say the numbers.
+    with PngImageFile(path) if png else JpegImageFile(path) as picture:
+        mode, (columns, rows) = picture.mode, picture.size
         exif, moving = picture.info.get("exif"), int(getattr(picture, "n_frames", 1)) > 1
         transparent = "transparency" in picture.info or mode in ("RGBA", "LA", "PA")
     if rows > limits.rows or columns > limits.columns or rows * columns * 4 > limits.bytes:
         raise SeriesError(f"The picture asks for {columns} × {rows} pixels, more than the limit allows.")
-    _whole(path, kind == "PNG")
+    _whole(path, png)
     turn = _turn(exif)
     deep = mode in _SIXTEEN_BITS
     warnings = ["A picture says neither its spacing nor how it lies in the patient."]
@@ -59,11 +64,11 @@ def picture_of(path: Path, limits: Limits) -> Picture:
         warnings.append("Transparent parts of the picture are shown black.")
     if moving:
         warnings.append("The picture moves; only its first frame is shown.")
-    if kind == "PNG" and not deep and _png_depth(path) == 16:
+    if png and not deep and _png_depth(path) == 16:
         warnings.append("The picture has 16 bits per colour, of which 8 are read.")
     return Picture(
         path=path,
-        kind="PNG" if kind == "PNG" else "JPEG",
+        kind="PNG" if png else "JPEG",
         sha256=fingerprint(path),
         rows=rows,
         columns=columns,
@@ -78,7 +83,7 @@ def _turn(exif: object) -> int:
     """EXIF orientation, 1 to 8; 1 where there is none that can be read."""
     if not isinstance(exif, bytes):
         return 1
-    found = Pillow.Exif()
+    found = Exif()
     found.load(exif)
     turn = found.get(_EXIF_ORIENTATION, 1)
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1

@@ -1,0 +1,153 @@
+"""Modality, VOI and presentation values against pydicom, highdicom and the formulas of the standard."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import Make
+from highdicom.content import VOILUTTransformation
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+from viewer.dicom import default_window, displayed, modality_values, presented, scan
+from viewer.dicom.display import windowed
+from viewer.types import Series, Window
+
+REAL = [
+    "pydicom/test_files/CT_small.dcm",
+    "pydicom/test_files/examples_overlay.dcm",
+    "pydicom/test_files/dicomdirtests/77654033/CR1/6154",
+    "pydicom-data/mlut_18.dcm",
+    "pydicom-data/vlut_04.dcm",
+    "pydicom-data/RG3_J2KR.dcm",
+    "slicer/philips_ingenia_4_1_3_dwi.dcm",
+    "highdicom/dx_image.dcm",
+]
+
+
+def only(path: Path) -> Series:
+    (series,) = scan([path]).series
+    return series
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", REAL)
+def test_values_agree_with_pydicom(shared: Path, name: str) -> None:
+    path = shared / "dicom" / name
+    series, dataset = only(path), pydicom.dcmread(path)
+    values = apply_modality_lut(series.voxels[0], dataset)
+    np.testing.assert_allclose(modality_values(series, 0), values, rtol=1e-6)
+    shown = apply_voi_lut(values, dataset)
+    if shown is values:
+        return
+    if dataset.get("VOILUTSequence"):
+        lowest, highest = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+    else:
+        lowest, highest = (
+            r * series.display.rescale[0][0] + series.display.rescale[0][1]
+            for r in series.display.stored_range
+        )
+    grey = (shown - lowest) / (highest - lowest)
+    expected = 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+    np.testing.assert_allclose(presented(series, 0), expected, atol=2e-6)
+    np.testing.assert_allclose(displayed(series, 0), expected * 255, atol=0.501)
+
+
+@given(
+    center=st.floats(-2000, 2000),
+    width=st.floats(2, 4000),
+    function=st.sampled_from(["LINEAR", "LINEAR_EXACT", "SIGMOID"]),
+)
+def test_windows_agree_with_highdicom(center: float, width: float, function: str) -> None:
+    values = np.linspace(-3000, 3000, 601)
+    theirs = VOILUTTransformation(window_center=center, window_width=width, voi_lut_function=function)
+    with np.errstate(over="ignore"):  # its exponential overflows where the curve is flat
+        expected = theirs.apply(values, dtype=np.float64)
+    ours = windowed(values, Window(center, width, function=function))  # type: ignore[arg-type]
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_the_linear_window_of_the_standard() -> None:
+    # PS3.3 C.11.2.1.2.1, its own example: c=2048, w=4096 maps 0…4095 onto the full range.
+    x = np.array([-1, 0, 2047.5, 4095, 4096])
+    np.testing.assert_allclose(windowed(x, Window(2048, 4096)), [0, 0, 0.5, 1, 1], atol=1e-7)
+    np.testing.assert_array_equal(windowed(np.array([99, 100, 101]), Window(100, 1)), [0, 1, 1])
+    np.testing.assert_array_equal(windowed(np.array([0, 1]), Window(0.5, 1, function="LINEAR_EXACT")), [0, 1])
+
+
+def test_monochrome1_is_inverted_and_a_window_may_be_asked_for(make: Make) -> None:
+    pixels = np.array([[0, 100, 200]], np.uint16)
+    tags = {"RescaleIntercept": 0, "WindowCenter": 100.5, "WindowWidth": 201}
+    series = only(make("a.dcm", pixels=pixels, PhotometricInterpretation="MONOCHROME1", **tags))
+    assert displayed(series, 0).tolist() == [[255, 128, 0]]
+    assert displayed(series, 0, Window(50, 101)).tolist()[0][1:] == [0, 0]
+
+
+def test_several_windows_keep_their_names(make: Make) -> None:
+    series = only(
+        make(
+            "a.dcm",
+            WindowCenter=[40, 500],
+            WindowWidth=[400, 2000],
+            WindowCenterWidthExplanation=["SOFT", "BONE"],
+        )
+    )
+    assert series.display.windows == (Window(40, 400, "SOFT"), Window(500, 2000, "BONE"))
+    assert default_window(series, 0).name == "SOFT"
+
+
+def test_the_automatic_window_leaves_padding_out(make: Make) -> None:
+    pixels = np.full((20, 20), -2000, np.int16)
+    pixels[5:15, 5:15] = np.arange(100).reshape(10, 10)
+    series = only(
+        make("a.dcm", pixels=pixels, PixelPaddingValue=-2000, RescaleIntercept=0, drop=("WindowCenter",))
+    )
+    window = default_window(series, 0)
+    assert window.name == "auto"
+    assert window.center - window.width / 2 == pytest.approx(0.99)
+    assert window.center + window.width / 2 == pytest.approx(98.01)
+    assert "No window in the file; grey levels are set from the data." in series.warnings
+
+
+def test_a_flat_image_is_shown_without_a_fault(make: Make) -> None:
+    series = only(make("a.dcm", pixels=np.zeros((4, 4), np.int16), drop=("WindowWidth",)))
+    assert np.isfinite(presented(series, 0)).all()
+
+
+def test_rescale_is_that_of_each_slice(make: Make, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        make(
+            f"{number}.dcm",
+            Modality="PT",
+            RescaleSlope=number,
+            RescaleIntercept=0,
+            Units="BQML",
+            ImagePositionPatient=[0, 0, number],
+        )
+    series = only(tmp_path)
+    assert [float(modality_values(series, i)[0, 1]) for i in range(3)] == [1, 2, 3]
+    assert series.display.unit == "BQML"
+
+
+@pytest.mark.shared
+def test_units_are_only_claimed_where_they_are_known(shared: Path) -> None:
+    assert only(shared / "dicom/pydicom/test_files/CT_small.dcm").display.unit == "HU"
+    head = only(shared / "dicom/slicer/CTHeadAxialDicom")
+    assert head.display.unit == ""
+    assert any("Hounsfield" in w for w in head.warnings)
+
+
+def test_colour_is_shown_as_stored(make: Make) -> None:
+    pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 15
+    path = make(
+        "a.dcm",
+        pixels=pixels[None],
+        SamplesPerPixel=3,
+        PhotometricInterpretation="RGB",
+        PlanarConfiguration=0,
+        Rows=2,
+        Columns=3,
+    )
+    np.testing.assert_array_equal(displayed(only(path), 0), pixels)

@@ -1,0 +1,198 @@
+"""Order and place of slices, against SimpleITK and against series whose truth is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - its own name
+from dicom_files import Make, shuffled, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from viewer.dicom import scan
+from viewer.types import Series
+
+REAL = {"slicer/CTHeadAxialDicom": 93, "mr-t1-oblique/dicoms": 40}
+
+
+def only(path: Path) -> Series:
+    (series,) = scan([path]).series
+    return series
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", REAL)
+def test_place_and_values_agree_with_simpleitk(shared: Path, tmp_path: Path, folder: str) -> None:
+    series = only(shuffled(shared / "dicom" / folder, tmp_path / "copy"))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(shared / "dicom" / folder)))
+    image = reader.Execute()
+    assert series.shape == (REAL[folder], *image.GetSize()[1::-1])
+    ours = series.geometry
+    np.testing.assert_allclose(ours.origin, image.GetOrigin(), atol=1e-4)
+    assert ours.spacing is not None
+    np.testing.assert_allclose(ours.spacing, image.GetSpacing()[::-1], atol=1e-4)
+    assert ours.direction is not None
+    theirs = np.reshape(image.GetDirection(), (3, 3))[:, ::-1]
+    np.testing.assert_allclose(ours.direction, theirs, atol=1e-4)
+    np.testing.assert_array_equal(np.stack(list(series.voxels)), sitk.GetArrayFromImage(image))
+
+
+@pytest.mark.shared
+def test_letters_of_the_real_series(shared: Path) -> None:
+    for folder in REAL:
+        assert only(shared / "dicom" / folder).geometry.letters() == ("R", "L", "A", "P")
+        assert only(shared / "dicom" / folder).geometry.between
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float, int, float]:
+    """Rotation, origin, distance, number and in-plane shear of a stack."""
+    angles = [draw(st.floats(-3.1, 3.1)) for _ in range(3)]
+    (a, b, c), (d, e, f) = np.cos(angles), np.sin(angles)
+    turn = (
+        np.array([[a, -d, 0], [d, a, 0], [0, 0, 1]])
+        @ np.array([[b, 0, e], [0, 1, 0], [-e, 0, b]])
+        @ np.array([[1, 0, 0], [0, c, -f], [0, f, c]])
+    )
+    origin = np.array([draw(st.floats(-500, 500)) for _ in range(3)])
+    shear = draw(st.sampled_from([0.0, 0.3]))
+    return turn, origin, draw(st.floats(0.3, 20)), draw(st.integers(2, 7)), shear
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stack=stacks(), seed=st.randoms(use_true_random=False))
+def test_any_stack_comes_back_in_order(
+    tmp_path_factory: pytest.TempPathFactory,
+    stack: tuple[np.ndarray, np.ndarray, float, int, float],
+    seed: object,
+) -> None:
+    turn, origin, distance, number, shear = stack
+    row, column = turn[:, 0], turn[:, 1]
+    step = np.cross(row, column) * distance + column * shear * distance
+    folder = tmp_path_factory.mktemp("stack")
+    order = list(range(number))
+    seed.shuffle(order)  # type: ignore[attr-defined]
+    for name, index in enumerate(order):
+        write(
+            folder / f"{name}.dcm",
+            np.full((4, 6), index, np.int16),
+            SOPInstanceUID=f"1.2.{index + 1}",
+            InstanceNumber=number - index,
+            ImageOrientationPatient=[f"{v:.10f}" for v in (*row, *column)],
+            ImagePositionPatient=[f"{v:.9f}" for v in origin + index * step],
+        )
+    series = only(folder)
+    assert [int(v[0, 0]) for v in series.voxels] == list(range(number))
+    expected = np.column_stack([step, column * 0.5, row * 0.25])
+    np.testing.assert_allclose(series.geometry.matrix[:3, :3], expected, atol=1e-6)
+    np.testing.assert_allclose(series.geometry.origin, origin, atol=1e-6)
+    assert any("slant" in w for w in series.warnings) == bool(shear)
+
+
+def test_uneven_gaps_are_told_in_millimetres(make: Make, tmp_path: Path) -> None:
+    for place in (0, 2, 4, 10):
+        make(f"{place}.dcm", ImagePositionPatient=[0, 0, place])
+    series = only(tmp_path)
+    assert any("from 2.00 mm to 6.00 mm, 2.00 mm in the middle" in w for w in series.warnings)
+    assert series.geometry.spacing == pytest.approx((2.0, 0.5, 0.25))
+
+
+def test_shared_positions_make_no_volume(make: Make, tmp_path: Path) -> None:
+    for number, place in enumerate((0, 0, 2, 2)):
+        make(f"{number}.dcm", ImagePositionPatient=[0, 0, place], InstanceNumber=number)
+    series = only(tmp_path)
+    assert not series.geometry.between
+    assert any("share a position" in w for w in series.warnings)
+
+
+def test_without_positions_the_instance_number_orders_and_a_warning_says_so(
+    make: Make, tmp_path: Path
+) -> None:
+    for name, number in (("a", 3), ("b", 1), ("c", 2)):
+        make(
+            f"{name}.dcm",
+            pixels=np.full((4, 6), number, np.int16),
+            InstanceNumber=number,
+            drop=("ImagePositionPatient", "ImageOrientationPatient"),
+        )
+    series = only(tmp_path)
+    assert [int(v[0, 0]) for v in series.voxels] == [1, 2, 3]
+    assert any("does not prove" in w for w in series.warnings)
+    assert not series.geometry.orientation_known
+    assert series.geometry.spacing == (None, 0.5, 0.25)
+
+
+def test_orientations_and_sizes_are_kept_apart(make: Make, tmp_path: Path) -> None:
+    make("axial.dcm", InstanceNumber=1)
+    make("coronal.dcm", ImageOrientationPatient=[1, 0, 0, 0, 0, -1], InstanceNumber=2)
+    make("large.dcm", pixels=np.zeros((8, 6), np.int16), InstanceNumber=3)
+    make("fine.dcm", PixelSpacing=[0.1, 0.1], InstanceNumber=4)
+    assert [s.uid for s in scan([tmp_path]).series] == [f"1.2.3#{n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_jittering_orientation_stays_one_stack(make: Make, tmp_path: Path) -> None:
+    for number in range(6):
+        jitter = 0.0005 + (-1) ** number * 2e-7  # on either side of what a rounding would cut
+        make(
+            f"{number}.dcm",
+            ImageOrientationPatient=[1, jitter, 0, -jitter, 1, 0],
+            ImagePositionPatient=[0, 0, number],
+        )
+    assert only(tmp_path).shape[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind", "spacing"),
+    [
+        ({"PixelSpacing": [0.2, 0.2], "ImagerPixelSpacing": [0.3, 0.3]}, "pixel", 0.2),
+        ({"PixelSpacing": [0.3, 0.3], "ImagerPixelSpacing": [0.3, 0.3]}, "detector", 0.3),
+        (
+            {
+                "PixelSpacing": [0.3, 0.3],
+                "ImagerPixelSpacing": [0.3, 0.3],
+                "PixelSpacingCalibrationType": "FIDUCIAL",
+            },
+            "pixel",
+            0.3,
+        ),
+        ({"ImagerPixelSpacing": [0.3, 0.3], "drop": ("PixelSpacing",)}, "detector", 0.3),
+        ({"PixelSpacing": [0, 0]}, "absent", None),
+        ({"drop": ("PixelSpacing",)}, "absent", None),
+    ],
+)
+def test_spacing_of_projections(
+    make: Make, tags: dict[str, object], kind: str, spacing: float | None
+) -> None:
+    dropped = (*tags.pop("drop", ()), "ImagePositionPatient", "ImageOrientationPatient")  # type: ignore[misc]
+    path = make("dx.dcm", Modality="DX", PatientOrientation=["L", "F"], drop=dropped, **tags)
+    space = only(path).geometry
+    assert space.spacing_kind == kind
+    assert space.spacing == (None if spacing is None else (None, spacing, spacing))
+    assert space.letters() == ("R", "L", "H", "F")
+
+
+def test_letters_stay_where_spacing_is_unknown(make: Make) -> None:
+    space = only(make("mr.dcm", Modality="MR", drop=("PixelSpacing",))).geometry
+    assert space.spacing is None
+    assert space.letters() == ("R", "L", "A", "P")
+
+
+def test_an_impossible_orientation_is_not_used(make: Make) -> None:
+    series = only(make("odd.dcm", ImageOrientationPatient=[1, 0, 0, 1, 0, 0]))
+    assert not series.geometry.orientation_known
+    assert any("orientation" in w for w in series.warnings)
+
+
+@pytest.mark.shared
+def test_frames_of_enhanced_files(shared: Path) -> None:
+    ct = only(shared / "dicom/pydicom-data/eCT_Supplemental.dcm")
+    assert ct.geometry.spacing == pytest.approx((10.0, 0.388672, 0.388672))
+    assert ct.geometry.letters() == ("L", "R", "A", "P")
+    assert ct.geometry.origin == pytest.approx((99.5, -301.5, -149.0))  # the second frame comes first
+    fmri = only(shared / "dicom/dicom2nifti/philips_enhanced")
+    assert fmri.shape[0] == 32
+    assert not fmri.geometry.between
+    assert any("no volume" in w for w in fmri.warnings)
+    cine = only(shared / "dicom/pydicom/test_files/examples_ybr_color.dcm")
+    assert (cine.frames_in_time, cine.shape, cine.colour) == (30, (30, 240, 320), True)
