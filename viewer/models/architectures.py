@@ -3,6 +3,7 @@
 Only an allow-list of packages is asked, and never for weights: nothing is fetched or unpickled.
 """
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,16 @@ from torch import nn
 from viewer.errors import ModelError
 from viewer.models.builtin import BUILTIN
 
+FAULTS = (
+    RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError, ArithmeticError,
+    OSError,
+)  # fmt: skip
+"""What a network raises on arguments or inputs that do not suit it."""
+
 # Arguments by which these libraries would fetch or unpickle something.
 _FORBIDDEN = {
     "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir", "weights",
-    "weights_backbone", "pretrained_strict", "file",
+    "weights_backbone", "pretrained_backbone", "pretrained_strict", "file",
 }  # fmt: skip
 
 
@@ -39,7 +46,7 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
         raise ModelError(f"The field arguments.{forbidden[0]} is not allowed; weights come from the card.")
     try:
         return makers[source](name, **arguments)
-    except (TypeError, ValueError, RuntimeError, AssertionError, KeyError, AttributeError) as error:
+    except FAULTS as error:
         reason = str(error).split("\n")[0]
         raise ModelError(f"The architecture {architecture!r} cannot be built so: {reason}") from error
 
@@ -49,10 +56,9 @@ def _torchvision(name: str, **arguments: Any) -> nn.Module:
 
     if name not in models.list_models():
         raise ModelError(f"torchvision has no architecture {name!r}.")
-    # A backbone would otherwise be fetched for detection and segmentation nets.
-    without = {"weights": None}
-    if "." not in name and name in models.list_models(module=models.segmentation):
-        without["weights_backbone"] = None
+    # Detection and segmentation nets would otherwise fetch a backbone.
+    known = inspect.signature(models.get_model_builder(name)).parameters
+    without = {key: None for key in ("weights", "weights_backbone") if key in known}
     return _module(models.get_model(name, **without, **arguments))
 
 

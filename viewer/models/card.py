@@ -2,8 +2,10 @@
 
 import difflib
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -12,13 +14,14 @@ from viewer.errors import ModelError
 
 CARD = "model.yaml"
 _MAX_CARD_BYTES = 1024**2
+_MAX_NUMBERS = 2**29  # of one input: 2 GiB as float32
 
 Pair = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class WindowValues(_Part):
@@ -31,6 +34,12 @@ class RangeValues(_Part):
     """The stored range (what the stored bits can hold) to low … high."""
 
     range: Pair
+
+    @model_validator(mode="after")
+    def _wide(self) -> Self:
+        if self.range[0] == self.range[1]:
+            raise ValueError("wants two different numbers")
+        return self
 
 
 class PercentileValues(_Part):
@@ -71,6 +80,8 @@ class Input(_Part):
         n = self.dimensions
         if len(self.size) != n or min(self.size) < 1:
             raise ValueError(f"size wants {n} numbers of at least 1")
+        if math.prod(self.size) * self.channels > _MAX_NUMBERS:
+            raise ValueError("size and channels ask for more numbers than memory can hold")
         if self.spacing is not None and len(self.spacing) != n:
             raise ValueError(f"spacing wants {n} numbers")
         if self.spacing is not None and self.fit == "squash":
@@ -108,6 +119,8 @@ class Output(_Part):
     def _consistent(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels wants every name once")
+        if self.activation == "softmax" and len(self.labels) == 1:
+            raise ValueError("activation: softmax of a single label is always 1; use sigmoid")
         unknown = sorted(set(self.thresholds) - set(self.labels))
         if unknown:
             raise ValueError(f"thresholds names {unknown[0]!r}, which is not a label")
@@ -174,19 +187,36 @@ def find_card(path: Path) -> Path:
     raise ModelError(f"The folder {path.name} holds no {CARD} (nor a config.json with model.safetensors).")
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, by which a few lines can stand for gigabytes, and without double fields."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) != len(node.value):
+            raise yaml.MarkedYAMLError(problem="a field is given twice", problem_mark=node.start_mark)
+        return mapping
+
+
 def read_card(path: Path) -> Card:
     """Read and check a card file; raises `ModelError` naming the field at fault."""
     try:
         if path.stat().st_size > _MAX_CARD_BYTES:
             raise ModelError(f"{path.name} is too large for a model card.")
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        data = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path.name} cannot be read as text; a model card is a YAML file.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise ModelError(f"{path.name} is not valid {path.suffix[1:].upper()}{line}.") from error
+        line = f" at line {where.line + 1}: {getattr(error, 'problem', '')}" if where else ""
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise ModelError(f"{path.name} is not valid {kind}{line}.") from error
     if not isinstance(data, dict):
         raise ModelError(f"{path.name} is not a model card; it holds no fields.")
     if path.suffix == ".json":
@@ -205,8 +235,8 @@ def _sentence(error: ValidationError) -> str:
     parts = [str(p) for p in fault["loc"] if not str(p).endswith("Values")]
     name = ".".join(p for p in parts if not p.startswith(("literal[", "function-")))
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(parts[-1], _names(Card), 1)
-        return f"the field {name!r} is unknown{f'; did you mean {close[0]!r}?' if close else '.'}"
+        close = _close(name)
+        return f"the field {name!r} is unknown{f'; did you mean {close!r}?' if close else '.'}"
     if fault["type"] == "missing":
         return f"the field {name!r} is missing."
     message = str(fault["msg"]).removeprefix("Value error, ")
@@ -214,12 +244,26 @@ def _sentence(error: ValidationError) -> str:
     return f"the field {name!r}: {message}{more}."
 
 
-def _names(part: type[BaseModel]) -> list[str]:
-    names = list(part.model_fields)
-    for info in part.model_fields.values():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            names += _names(info.annotation)
-    return names
+def _close(name: str) -> str | None:
+    """The known field most like an unknown one: best in the same part, else with that last name."""
+    known = list(_names(Card))
+    part, _, last = name.rpartition(".")
+    here = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == part}
+    anywhere = {k.rpartition(".")[2]: k for k in reversed(known)}
+    for among in (here, anywhere):
+        close = difflib.get_close_matches(last, among, 1)
+        if close:
+            return among[close[0]]
+    return None
+
+
+def _names(part: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every field with the parts it lies in, e.g. "input.values.window"."""
+    for name, info in part.model_fields.items():
+        yield prefix + name
+        for kind in (info.annotation, *get_args(info.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _names(kind, f"{prefix}{name}.")
 
 
 def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -229,12 +273,17 @@ def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(name, str) or not isinstance(facts, dict):
         raise ModelError(f"{path.name} names no timm architecture; write a {CARD} for this model.")
     size = facts.get("input_size") or [3, 224, 224]
-    count = int(config.get("num_classes") or facts.get("num_classes") or 1000)
+    count = config.get("num_classes") or facts.get("num_classes") or 1000
+    arguments = config.get("model_args") or {}
+    if not (isinstance(size, list) and len(size) == 3 and isinstance(count, int) and 0 < count <= 10**6):
+        raise ModelError(f"{path.name}: input_size wants three numbers, and num_classes one.")
+    if not isinstance(arguments, dict):
+        raise ModelError(f"{path.name}: model_args wants names and values.")
     labels = config.get("label_names") or facts.get("label_names") or [f"class {i}" for i in range(count)]
     return {
         "name": path.parent.name or name,
         "architecture": f"timm:{name}",
-        "arguments": {"num_classes": count, **config.get("model_args", {})},
+        "arguments": {"num_classes": count, "in_chans": size[0], **arguments},
         "weights": "model.safetensors",
         "input": {
             "channels": size[0],
@@ -243,5 +292,5 @@ def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
             "mean": facts.get("mean"),
             "std": facts.get("std"),
         },
-        "output": {"labels": labels, "activation": "softmax"},
+        "output": {"labels": labels, "activation": "softmax" if count > 1 else "sigmoid"},
     }

@@ -1,8 +1,12 @@
 """Opening a model: the card, the network, the weights, and the trust decision."""
 
+import hashlib
 import importlib.util
 import re
+import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -81,16 +85,34 @@ def _network(card: Card, folder: Path, trust: bool) -> nn.Module:
     return _run_code(path, code["name"], card.arguments)
 
 
+class _Source(SourceFileLoader):
+    """Runs the bytes that were read and hashed, never a cached `.pyc`, which is another program."""
+
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self._source, self.path)
+        return code
+
+
 def _run_code(path: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
     """Run the trusted file and make its network."""
-    spec = importlib.util.spec_from_file_location(f"whyscope_network_{sha256(path)[:16]}", path)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"The file {path.name} is no Python file.")
-    code = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(code)
+        source = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+    title = f"whyscope_network_{hashlib.sha256(source).hexdigest()[:16]}"
+    loader = _Source(title, str(path), source)
+    spec = importlib.util.spec_from_loader(title, loader)
+    assert spec is not None  # a loader was given
+    code = importlib.util.module_from_spec(spec)
+    sys.modules[title] = code  # dataclasses look themselves up there
+    try:
+        loader.exec_module(code)
         module = getattr(code, name)(**arguments)
-    except Exception as error:  # somebody's program may raise anything
+    except (Exception, SystemExit) as error:  # somebody's program may raise anything
         reason = str(error).split("\n")[0] or type(error).__name__
         raise ModelError(f"The architecture {path.name}:{name} cannot be built: {reason}") from error
     if not isinstance(module, nn.Module):

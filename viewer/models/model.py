@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from viewer.errors import ModelError
+from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
 from viewer.models.guard import Forward, guarded
 from viewer.models.prepare import prepare
@@ -109,7 +110,7 @@ class Model:
         """A forward whose faults are told in words."""
         try:
             return forward(x)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except FAULTS as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             reason = str(error).strip().split("\n")[0][:200]
@@ -172,4 +173,7 @@ class Model:
         if not isinstance(output, Tensor):
             kind = "several outputs" if isinstance(output, (tuple, list, dict)) else "no tensor"
             raise ModelError(f"The network gives {kind}; name the one with the logits in output.select.")
-        return output
+        if output.ndim == 0:
+            raise ModelError("The network gives one number for a whole batch; it must give one per input.")
+        # A network with one output may leave out the axis of the labels.
+        return output[:, None] if output.ndim == 1 and len(self.labels) == 1 else output

@@ -150,8 +150,7 @@ def _turned(series: Series, orientation: str | None, dimensions: int) -> list[tu
             f"The model wants images oriented {orientation}, and this series lies in another plane."
         )
     return [
-        (i, int(math.copysign(sign, lean * sign)))
-        for i, (_, sign), lean in zip(best, wanted, leanings, strict=True)
+        (i, sign if lean > 0 else -sign) for i, (_, sign), lean in zip(best, wanted, leanings, strict=True)
     ]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from viewer.errors import ModelError
 
 _MAX_HEADER = 100 * 1024**2
+_MAX_WRAPPERS = 4
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "weights")
 _PROGRAM = "it is a program (TorchScript or an exported program), and programs are not opened as weights"
 
@@ -105,8 +106,9 @@ def _state(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
             there = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else "no entries"
             raise ModelError(f"The weights {path.name} have no entry {key!r}; there is: {there}.")
         content = content[key]
-    elif isinstance(content, Mapping) and not _tensors(content):
-        content = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
+    for _ in range(_MAX_WRAPPERS):
+        if isinstance(content, Mapping) and not _tensors(content):
+            content = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
     if not isinstance(content, Mapping) or not _tensors(content):
         raise ModelError(
             f"The weights {path.name} hold no state dict; name the entry that does in weights_key."
@@ -114,7 +116,10 @@ def _state(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
     state = {str(k): v for k, v in content.items()}
     if all(k.startswith("module.") for k in state):
         state = {k.removeprefix("module."): v for k, v in state.items()}
-    bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    odd = [k for k, v in state.items() if not _plain(v)]
+    if odd:
+        raise ModelError(f"The weights {path.name} hold a tensor that is not plain numbers, {odd[0]!r}.")
+    bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v.float()).all())]
     if bad:
         raise ModelError(f"The weights {path.name} hold NaN or infinity, first in {bad[0]!r}.")
     return state
@@ -122,6 +127,13 @@ def _state(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
 
 def _tensors(content: Mapping[Any, Any]) -> bool:
     return bool(content) and all(isinstance(v, Tensor) for v in content.values())
+
+
+def _plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds as many real numbers as its shape says: a few bytes can claim to be huge."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
+        return False
+    return not tensor.is_complex() and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
 def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
