@@ -61,11 +61,18 @@ def test_every_real_file_is_counted_once(shared: Path) -> None:
 
 
 @pytest.mark.shared
-def test_every_real_image_decodes_or_says_why(shared: Path) -> None:
+def test_every_slice_of_every_real_series_decodes(shared: Path) -> None:
     for series in scan([shared / "dicom"]).series:
-        assert series.voxels[0].shape == series.voxels.shape[1:]
-        assert series.voxels[0].dtype == series.voxels.dtype
-        assert not series.voxels[0].flags.writeable
+        for values in (series.voxels[i] for i in range(len(series.voxels))):
+            assert values.shape == series.voxels.shape[1:]
+            assert values.dtype == series.voxels.dtype
+            assert not values.flags.writeable
+
+
+@pytest.mark.shared
+def test_what_no_decoder_reads_is_refused_by_the_scan(shared: Path) -> None:
+    (entry,) = scan([shared / "dicom/pydicom/test_files/JPGExtended.dcm"]).refused
+    assert "12-bit JPEG" in entry.reason
 
 
 @pytest.mark.shared
