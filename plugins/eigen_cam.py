@@ -1,9 +1,8 @@
-"""Eigen-CAM, by the grad-cam package."""
+"""Eigen-CAM."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,15 +28,13 @@ class EigenCAM(Explainer):
         return no_layer(model)
 
     def compute(self, probe: Probe) -> Tensor:
-        # Imported here: it brings OpenCV and takes seconds.
-        from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
-
-        activations = probe.activations(model_layer(self, probe.model)).float().cpu().numpy()
-        # The package works in place of a picture's two axes; a volume is folded into rows.
-        folded = activations.reshape(*activations.shape[:2], activations.shape[2], -1)
-        maps = get_2d_projection(np.array(folded)).reshape(len(activations), *activations.shape[2:])
+        activations = probe.activations(model_layer(self, probe.model)).float()
+        n, _, *grid = activations.shape
+        cells = activations.flatten(2).transpose(1, 2)  # (n, cells, channels)
+        cells = cells - cells.mean(1, keepdim=True)
+        # As in the grad-cam package, but without its (cells × cells) matrix, which a volume cannot afford.
+        _, _, components = torch.linalg.svd(cells, full_matrices=False)
+        maps = (cells @ components[:, 0, :, None])[..., 0]
         # A principal component has no sign of its own: it is turned to agree with the mean activation.
-        strength = activations.mean(1)
-        axes = tuple(range(1, strength.ndim))
-        agree = ((maps - maps.mean(axes, keepdims=True)) * strength).sum(axes, keepdims=True)
-        return torch.from_numpy(np.where(agree < 0, -maps, maps).astype(np.float32))[None]
+        agree = (maps * activations.flatten(2).mean(1)).sum(1, keepdim=True)
+        return torch.where(agree < 0, -maps, maps).reshape(1, n, *grid)

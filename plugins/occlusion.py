@@ -14,7 +14,7 @@ class Occlusion(Explainer):
     """How far the score falls when a window is covered, averaged over the windows at each pixel."""
 
     window: Annotated[int, Interval(ge=0)] = 0
-    """Pixels of the input along each side; 0 is an eighth of its shortest side."""
+    """Pixels of the input along each side; 0 is an eighth of that side."""
     stride: Annotated[int, Interval(ge=0)] = 0
     """Pixels between windows; 0 is half a window."""
     baseline: Baseline = "minimum"
@@ -34,7 +34,7 @@ class Occlusion(Explainer):
         from captum.attr import Occlusion as Peer
 
         sides = probe.x.shape[2:]
-        window = tuple(min(self.window or max(1, min(sides) // 8), side) for side in sides)
+        window = tuple(min(self.window or max(1, side // 8), side) for side in sides)
         stride = tuple(min(self.stride or max(1, w // 2), w) for w in window)
         windows = 1
         for side, w, s in zip(sides, window, stride, strict=True):

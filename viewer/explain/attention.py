@@ -6,8 +6,9 @@ the plain way for the length of one forward, and its weights stay in the graph.
 """
 
 import math
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,26 +163,52 @@ def _mask(attention: Tensor | None, padding: Tensor | None, n: int, heads: int) 
     return total
 
 
+class _SlowPath:
+    """While anybody is inside, nn.TransformerEncoderLayer calls its attention module.
+
+    Its fast path never would. The switch is one for the whole process, and two models may listen at
+    once: the last to leave puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch.backends.mha.get_fastpath_enabled()
+                torch.backends.mha.set_fastpath_enabled(False)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.mha.set_fastpath_enabled(self._before)
+
+
+_SLOW = _SlowPath()
+
+
 @contextmanager
 def listening(module: nn.Module, n: int) -> Iterator[list[Heads]]:
     """While entered, a forward of `n` samples fills the list, one entry per attention module run.
 
-    Inside `Model.guarded` only, which removes the hooks and puts `fused_attn` back.
+    Inside `Model.guarded` only, which puts `fused_attn` back.
     """
     listener = _Listener(n)
-    for name, part in attention_modules(module).items():
-        part.register_forward_pre_hook(lambda _m, _a, name=name: listener.within.append(name))
-        part.register_forward_hook(listener.leave, always_call=True)
-        if hasattr(part, "fused_attn"):
-            part.fused_attn = True  # type: ignore[assignment]
-    # The fast path of nn.TransformerEncoderLayer would never call its attention module.
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with listener:
-            yield listener.heard
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    with ExitStack() as stack:
+        for name, part in attention_modules(module).items():
+            enter = part.register_forward_pre_hook(lambda _m, _a, name=name: listener.within.append(name))
+            stack.callback(enter.remove)
+            stack.callback(part.register_forward_hook(listener.leave, always_call=True).remove)
+            if hasattr(part, "fused_attn"):
+                part.fused_attn = True  # type: ignore[assignment]
+        stack.enter_context(_SLOW)
+        stack.enter_context(listener)
+        yield listener.heard
 
 
 def over_patches(matrix: Tensor, tokens: Tokens) -> Tensor:

@@ -1,5 +1,7 @@
 """Finding explainers: names are read from the entry points, code is imported when first used."""
 
+import dataclasses
+import inspect
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -52,17 +54,19 @@ def explainer(name: str) -> type[Explainer]:
 def _load(entry: EntryPoint) -> type[Explainer]:
     try:
         cls = entry.load()
-    except WhyscopeError:
-        raise
-    except Exception as error:  # a stranger's module may raise anything on import
-        raise PluginError(
-            f"The plugin {entry.name} cannot be loaded: {type(error).__name__}: {error}"
-        ) from error
+    except (Exception, SystemExit) as error:  # a stranger's module may do anything on import
+        told = str(error) if isinstance(error, WhyscopeError) else f"{type(error).__name__}: {error}"
+        raise PluginError(f"The plugin {entry.name} cannot be loaded: {told}") from error
     if not (isinstance(cls, type) and issubclass(cls, Explainer)):
         raise PluginError(f"The plugin {entry.name} is no explainer.")
     missing = [fact for fact in _DECLARED if not hasattr(cls, fact)]
     if missing:
         raise PluginError(f"The plugin {entry.name} does not declare its {missing[0]}.")
+    if inspect.isabstract(cls):
+        raise PluginError(f"The plugin {entry.name} does not write its compute.")
+    for field in dataclasses.fields(cls):
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise PluginError(f"The plugin {entry.name} gives its setting {field.name!r} no default.")
     if cls.name != entry.name:
         raise PluginError(f"The plugin {entry.name} calls itself {cls.name}; the two must agree.")
     return cls

@@ -67,10 +67,11 @@ class Probe:
     @cached_property
     def output(self) -> Tensor:
         """The logits (n, labels[, …spatial]) of the shared forward, in the graph of its taps."""
-        x = self.x
+        # A clone each time, because a network may begin with an operation in place.
+        x = self.x.clone()
         with ExitStack() as stack:
             if INPUT in self._layers:
-                self._taps[INPUT] = leaf = x.detach().clone().requires_grad_()
+                self._taps[INPUT] = leaf = self.x.clone().requires_grad_()
                 x = leaf.clone()
             for name in self._layers:
                 if name != INPUT:
@@ -114,7 +115,7 @@ class Probe:
 
     def forward(self, x: Tensor) -> Tensor:
         """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
-        return self._forward(x)
+        return self.model.run(self._forward, x.clone())
 
     def expect(self, calls: int, doing: str) -> None:
         """Announce how many further forwards are coming, for the progress bar."""
@@ -162,7 +163,7 @@ class Probe:
         Raises `ExplainerError` where the layer does not influence the output at all.
         """
         if layer not in self._gradients:
-            self._gradients[layer] = _gradients(self._totals, self._tapped(layer), layer)
+            self._gradients[layer] = _gradients(self._totals, self._tapped(layer), layer, self.task)
         gradient = self._gradients[layer]
         mapped = self._as_map(gradient.flatten(0, 1), layer)
         return mapped.reshape(*gradient.shape[:2], *mapped.shape[1:])
@@ -203,6 +204,7 @@ class Probe:
 
     def attention_gradients(self, target: int) -> list[Tensor]:
         """The gradient of one target at each of these weights, in the same shapes and order."""
+        self.task.check()
         heads = self._square()
         tensors = [h.tensor for h in heads]
         gradients = torch.autograd.grad(
@@ -218,7 +220,7 @@ class Probe:
         return heads
 
 
-def _gradients(totals: Tensor, tensor: Tensor, layer: str) -> Tensor:
+def _gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
     """∂ totals / ∂ tensor, (targets, *tensor.shape): one vectorised backward, in chunks if large."""
     count = len(totals)
     if not totals.requires_grad:
@@ -232,6 +234,7 @@ def _gradients(totals: Tensor, tensor: Tensor, layer: str) -> Tensor:
     parts = []
     eye = torch.eye(count, device=totals.device, dtype=totals.dtype)
     for first in range(0, count, chunk):
+        task.check()
         some = eye[first : first + chunk]
         try:
             (part,) = torch.autograd.grad(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from viewer.errors import ExplainerError
+from viewer.errors import ExplainerError, ModelError, PluginError
 from viewer.explain.explainer import Explainer
 from viewer.explain.probe import Probe, Wish
 from viewer.models import Model
@@ -34,38 +34,34 @@ def explain(
 ) -> Explained:
     """Predict and explain inputs; a method that does not suit is refused with its reason."""
     task = task or Task()
-    refused: dict[str, str] = {}
-    for method in methods:
-        reason = method.unsuitable(model)
-        if reason is not None:
-            refused[method.name] = reason
-    suited = [m for m in methods if m.name not in refused]
+    # By place and not by name: the same method may be asked for twice, with other settings.
+    refused: dict[int, str] = {}
+    layers: dict[str, None] = {}
+    for i, method in enumerate(methods):
+        try:
+            reason = method.unsuitable(model)
+            if reason is None:
+                layers |= dict.fromkeys(method.layers(model))
+            else:
+                refused[i] = reason
+        except ExplainerError as error:
+            refused[i] = str(error)
     predictions: list[Prediction] = []
-    maps: dict[int, list[Attribution]] = {i: [] for i in range(len(suited))}
-    layers = _layers(suited, model, refused)
+    maps: dict[int, list[Attribution]] = {i: [] for i in range(len(methods))}
     with model.guarded(task) as forward, torch.enable_grad():
         for first in range(0, len(inputs), batch):
             some = inputs[first : first + batch]
-            attention = any(m.attention for m in suited if m.name not in refused)
-            probe = Probe(model, forward, some, wishes, task, layers, attention, override)
+            attention = any(m.attention for i, m in enumerate(methods) if i not in refused)
+            probe = Probe(model, forward, some, wishes, task, tuple(layers), attention, override)
             predictions += probe.predictions
-            for i, method in enumerate(suited):
-                if method.name in refused:
+            for i, method in enumerate(methods):
+                if i in refused:
                     continue
                 try:
                     maps[i] += method.attribute(probe)
-                except ExplainerError as error:
-                    refused[method.name] = str(error)
+                except (ExplainerError, ModelError, PluginError) as error:
+                    refused[i] = str(error)
                     maps[i].clear()
-    attributions = tuple(a for i in range(len(suited)) for a in maps[i])
-    return Explained(tuple(predictions), attributions, tuple(refused.items()))
-
-
-def _layers(methods: Sequence[Explainer], model: Model, refused: dict[str, str]) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    for method in methods:
-        try:
-            names |= dict.fromkeys(method.layers(model))
-        except ExplainerError as error:
-            refused[method.name] = str(error)
-    return tuple(names)
+    attributions = tuple(a for found in maps.values() for a in found)
+    reasons = tuple((methods[i].name, reason) for i, reason in sorted(refused.items()))
+    return Explained(tuple(predictions), attributions, reasons)

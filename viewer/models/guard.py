@@ -92,6 +92,7 @@ def guarded(
         module.eval()
         for parameter in module.parameters():
             parameter.requires_grad_(False)
+            parameter.grad = None  # a stranger's backward would add to what is there
         yield Forward(module, select, task)
     except (torch.cuda.OutOfMemoryError, torch.OutOfMemoryError) as error:
         raise ModelError(
