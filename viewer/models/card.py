@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -188,7 +189,15 @@ def find_card(path: Path) -> Path:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases, by which a few lines can stand for gigabytes, and without double fields."""
+    """YAML without aliases, by which a few lines can stand for gigabytes, and without double fields.
+
+    Of plain words only true and false are booleans: `on`, `no` and dates are text.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":timestamp"))]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -201,6 +210,9 @@ class _Loader(yaml.SafeLoader):
         if len(mapping) != len(node.value):
             raise yaml.MarkedYAMLError(problem="a field is given twice", problem_mark=node.start_mark)
         return mapping
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(true|false)$", re.I), list("tTfF"))
 
 
 def read_card(path: Path) -> Card:
