@@ -341,3 +341,14 @@ def test_projections_of_one_series_are_no_stack(tmp_path: Path) -> None:
             drop=("ImagePositionPatient", "ImageOrientationPatient"),
         )
     assert [s.shape[0] for s in scan([tmp_path]).series] == [1, 1]
+
+
+def test_a_relative_path_still_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The child that decodes works in another folder.
+    from PIL import Image
+
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(tmp_path / "grey.png")
+    monkeypatch.chdir(tmp_path)
+    (series,) = scan([Path("grey.png")]).series
+    monkeypatch.chdir("/")
+    assert series.voxels[0][7, 7] == 63

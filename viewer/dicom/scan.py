@@ -62,7 +62,8 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     for number, path in enumerate(files):
         if task is not None:
             task.progress(number, len(files), "reading files")
-        match _attempt(path, settings.limits):
+        # Slices are read later, by a child in another folder: what is kept is the whole path.
+        match _attempt(path.absolute(), settings.limits):
             case Image() as image:
                 images.append(image)
             case Picture() as picture:
@@ -72,21 +73,24 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
             case SeriesError() as error:
                 refused.append(Listed(path, str(error)))
     kept, copies = once(images)
-    other += [Listed(i.path, "This is the same image again.") for i in copies]
+    as_given = {path.absolute(): path for path in files}
+    other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
     found = [series_of(group, settings.limits) for group in groups(kept)]
     return Study(
-        (*_pictures(shown, other, settings.limits), *found),
+        (*_pictures(shown, other, as_given, settings.limits), *found),
         tuple(sorted(other, key=lambda entry: entry.path)),
         tuple(sorted(refused, key=lambda entry: entry.path)),
     )
 
 
-def _pictures(shown: list[Picture], other: list[Listed], limits: Limits) -> list[Series]:
+def _pictures(
+    shown: list[Picture], other: list[Listed], as_given: dict[Path, Path], limits: Limits
+) -> list[Series]:
     """One series per picture, sorted by content; a copy is listed, not shown twice."""
     unique: dict[str, Picture] = {}
     for picture in shown:
         if picture.sha256 in unique:
-            other.append(Listed(picture.path, "This is the same image again."))
+            other.append(Listed(as_given[picture.path], "This is the same image again."))
         else:
             unique[picture.sha256] = picture
     return [series_of_picture(unique[key], limits) for key in sorted(unique)]
