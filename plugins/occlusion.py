@@ -1,12 +1,12 @@
 """Occlusion, by captum."""
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, baseline
+from viewer.explain import Baseline, Cost, Explainer, Interval, Model, Probe, baseline
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Occlusion(Explainer):
     )
     cost = Cost("1 per window and label")
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
+
+    def fitted(self, model: Model) -> Self:
+        automatic = {max(1, side // 8) for side in model.card.input.size}
+        window = self.window or (automatic.pop() if len(automatic) == 1 else 0)
+        return replace(self, window=window, stride=self.stride or window // 2 or min(window, 1))
 
     def compute(self, probe: Probe) -> Tensor:
         from captum.attr import Occlusion as Peer

@@ -84,6 +84,13 @@ class Explainer(ABC):
         """None, or a sentence why this method cannot explain this model."""
         return None
 
+    def fitted(self, model: Model) -> Self:
+        """This method with settings that mean "automatic" replaced by the numbers used for a model.
+
+        What an export writes down is this.
+        """
+        return self
+
     def layers(self, model: Model) -> tuple[str, ...]:
         """The layers to listen to in the shared forward; by default the one in the field `layer`."""
         return (model_layer(self, model),) if hasattr(self, "layer") else ()

@@ -34,6 +34,7 @@ def explain(
 ) -> Explained:
     """Predict and explain inputs; a method that does not suit is refused with its reason."""
     task = task or Task()
+    methods = list(methods)
     # By place and not by name: the same method may be asked for twice, with other settings.
     refused: dict[int, str] = {}
     layers: dict[str, None] = {}
@@ -41,6 +42,7 @@ def explain(
         try:
             reason = method.unsuitable(model)
             if reason is None:
+                methods[i] = method = method.fitted(model)
                 layers |= dict.fromkeys(method.layers(model))
             else:
                 refused[i] = reason
