@@ -70,3 +70,13 @@ def _load(entry: EntryPoint) -> type[Explainer]:
     if cls.name != entry.name:
         raise PluginError(f"The plugin {entry.name} calls itself {cls.name}; the two must agree.")
     return cls
+
+
+@cache
+def built_in(cls: type[Explainer]) -> bool:
+    """Whether an explainer comes with the program, and not from a stranger's package."""
+    for found in discover():
+        ours = found.entry.dist is not None and found.entry.dist.name == "whyscope"
+        if ours and found.name == getattr(cls, "name", "") and found.broken is None:
+            return found.load() is cls
+    return False

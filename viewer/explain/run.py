@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from viewer.errors import ExplainerError, ModelError, PluginError
+from viewer.explain.discover import built_in
 from viewer.explain.explainer import Explainer
 from viewer.explain.probe import Probe, Wish
 from viewer.models import Model
@@ -33,37 +34,76 @@ def explain(
     override: str | None = None,
 ) -> Explained:
     """Predict and explain inputs; a method that does not suit is refused with its reason."""
-    task = task or Task()
-    methods = list(methods)
-    # By place and not by name: the same method may be asked for twice, with other settings.
-    refused: dict[int, str] = {}
-    layers: dict[str, None] = {}
+    run = _Run(model, inputs, wishes, task or Task(), batch, override)
+    suited, refused = _suited(methods, model)
+    ours = {i: m for i, m in suited.items() if built_in(type(m))}
+    # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
+    groups = [{i: m} for i, m in suited.items() if i not in ours]
+    if ours or not groups:
+        groups.insert(0, ours)
+    predictions: tuple[Prediction, ...] = ()
+    maps: dict[int, list[Attribution]] = {}
+    for group in groups:
+        found = run.together(group, maps, refused, thorough=group is not ours)
+        predictions = predictions or found
+    attributions = tuple(a for i in sorted(maps) for a in maps[i])
+    reasons = tuple((methods[i].name, refused[i]) for i in sorted(refused))
+    return Explained(predictions, attributions, reasons)
+
+
+def _suited(methods: Sequence[Explainer], model: Model) -> tuple[dict[int, Explainer], dict[int, str]]:
+    """The methods that suit, and the reasons of those that do not, by their place in the list.
+
+    By place and not by name: the same method may be asked for twice, with other settings.
+    """
+    suited, refused = {}, {}
     for i, method in enumerate(methods):
         try:
             reason = method.unsuitable(model)
             if reason is None:
-                methods[i] = method = method.fitted(model)
-                layers |= dict.fromkeys(method.layers(model))
+                suited[i] = method.fitted(model)
+                suited[i].layers(model)  # an unknown layer is told before anything runs
             else:
                 refused[i] = reason
         except ExplainerError as error:
+            suited.pop(i, None)
             refused[i] = str(error)
-    predictions: list[Prediction] = []
-    maps: dict[int, list[Attribution]] = {i: [] for i in range(len(methods))}
-    with model.guarded(task) as forward, torch.enable_grad():
-        for first in range(0, len(inputs), batch):
-            some = inputs[first : first + batch]
-            attention = any(m.attention for i, m in enumerate(methods) if i not in refused)
-            probe = Probe(model, forward, some, wishes, task, tuple(layers), attention, override)
-            predictions += probe.predictions
-            for i, method in enumerate(methods):
-                if i in refused:
-                    continue
-                try:
-                    maps[i] += method.attribute(probe)
-                except (ExplainerError, ModelError, PluginError) as error:
-                    refused[i] = str(error)
-                    maps[i].clear()
-    attributions = tuple(a for found in maps.values() for a in found)
-    reasons = tuple((methods[i].name, reason) for i, reason in sorted(refused.items()))
-    return Explained(tuple(predictions), attributions, reasons)
+    return suited, refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    model: Model
+    inputs: Sequence[ModelInput]
+    wishes: Sequence[Wish]
+    task: Task
+    batch: int
+    override: str | None
+
+    def together(
+        self,
+        group: dict[int, Explainer],
+        maps: dict[int, list[Attribution]],
+        refused: dict[int, str],
+        thorough: bool,
+    ) -> tuple[Prediction, ...]:
+        """Run methods on one shared forward per batch; fills `maps` and `refused` by place."""
+        layers = tuple(dict.fromkeys(name for m in group.values() for name in m.layers(self.model)))
+        attention = any(m.attention for m in group.values())
+        found: list[Prediction] = []
+        with self.model.guarded(self.task, thorough) as forward, torch.enable_grad():
+            for first in range(0, len(self.inputs), self.batch):
+                some = self.inputs[first : first + self.batch]
+                probe = Probe(
+                    self.model, forward, some, self.wishes, self.task, layers, attention, self.override
+                )
+                found += probe.predictions
+                for i, method in group.items():
+                    if i in refused:
+                        continue
+                    try:
+                        maps.setdefault(i, []).extend(method.attribute(probe))
+                    except (ExplainerError, ModelError, PluginError) as error:
+                        refused[i] = str(error)
+                        del maps[i]
+        return tuple(found)

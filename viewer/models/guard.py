@@ -5,7 +5,8 @@ gives wrong numbers ever after, without an error. So the whole state of the modu
 entering and put back on leaving, whether by success, error or cancel.
 """
 
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +15,6 @@ from torch import Tensor, nn
 
 from viewer.errors import ModelError
 from viewer.task import Task
-
-_INNER = (dict, set)
 
 
 class Forward:
@@ -47,29 +46,43 @@ class Forward:
         return self._select(self.module(x))
 
 
-State = dict[nn.Module, tuple[dict[str, Any], dict[str, Any]]]
+_CONTAINERS = frozenset({dict, OrderedDict, set})
+State = list[tuple[dict[str, Any], dict[str, Any], list[tuple[Any, Any]]]]
 
 
-def _state(module: nn.Module) -> State:
-    """Every module's attributes, and a shallow copy of those that are containers (hooks, children)."""
-    return {
-        m: (
-            dict(vars(m)),
-            {k: v.copy() for k, v in vars(m).items() if isinstance(v, _INNER)},
-        )
-        for m in module.modules()
-    }
+def _state(modules: Sequence[nn.Module]) -> State:
+    """Every module's attributes, and a shallow copy of those that are containers (hooks, children).
+
+    A large network has thousands of containers, nearly all of them empty: those are not copied, for
+    this is done at every call and must cost little beside one forward.
+    """
+    return [
+        (own, dict(own), [(v, v.copy() if v else None) for v in own.values() if type(v) in _CONTAINERS])
+        for own in map(vars, modules)
+    ]
 
 
 def _put_back(state: State) -> None:
-    for module, (attributes, containers) in state.items():
-        own = vars(module)
+    for own, attributes, containers in state:
         own.clear()
         own.update(attributes)
-        for name, before in containers.items():
-            now = own[name]
-            now.clear()
-            now.update(before)
+        for now, before in containers:
+            if now:
+                now.clear()
+            if before is not None:
+                now.update(before)
+
+
+def _tensors(modules: Sequence[nn.Module]) -> list[Tensor]:
+    """All parameters and buffers."""
+    return [
+        t
+        for m in modules
+        for held in (m._parameters, m._buffers)
+        if held
+        for t in held.values()
+        if t is not None
+    ]
 
 
 @contextmanager
@@ -78,21 +91,24 @@ def guarded(
     pristine: dict[str, Tensor],
     select: Callable[[Any], Tensor],
     task: Task,
+    thorough: bool = False,
 ) -> Iterator[Forward]:
     """Lend out a network in eval mode with frozen parameters; put everything back afterwards.
 
-    `pristine` is a copy of its weights, from which they are restored if someone changed them.
+    `pristine` is a copy of its weights, from which they are restored if someone changed them. Torch
+    counts the writes to a tensor, but not those through `.data`: `thorough` compares the values.
     """
-    state = _state(module)
-    tensors = {
-        name: (t, t.requires_grad, t.grad, t._version, t.data_ptr())
-        for name, t in [*module.named_parameters(), *module.named_buffers()]
-    }
+    modules = list(module.modules())
+    state = _state(modules)
+    tensors = [(t, t.requires_grad, t.grad, t._version, t.data_ptr()) for t in _tensors(modules)]
     try:
-        module.eval()
-        for parameter in module.parameters():
-            parameter.requires_grad_(False)
-            parameter.grad = None  # a stranger's backward would add to what is there
+        if any(m.training for m in modules):
+            module.eval()
+        for tensor, wanted, grad, _, _ in tensors:
+            if wanted and tensor.is_leaf:
+                tensor.requires_grad_(False)
+            if grad is not None:
+                tensor.grad = None  # a stranger's backward would add to what is there
         yield Forward(module, select, task)
     except (torch.cuda.OutOfMemoryError, torch.OutOfMemoryError) as error:
         raise ModelError(
@@ -100,11 +116,25 @@ def guarded(
         ) from error
     finally:
         _put_back(state)
-        with torch.no_grad():
-            for name, (tensor, wanted, grad, version, pointer) in tensors.items():
-                changed = tensor._version != version or tensor.data_ptr() != pointer
-                if changed and name in pristine:
-                    tensor.data = pristine[name].to(tensor.device, copy=True)
-                if tensor.is_leaf and tensor.requires_grad != wanted:
-                    tensor.requires_grad_(wanted)
+        changed = [
+            t for t, _, _, version, pointer in tensors if (t._version, t.data_ptr()) != (version, pointer)
+        ]
+        if thorough or changed:
+            _restore([t for t, *_ in tensors] if thorough else changed, module, pristine)
+        for tensor, wanted, grad, _, _ in tensors:
+            if tensor.requires_grad != wanted and tensor.is_leaf:
+                tensor.requires_grad_(wanted)
+            if tensor.grad is not grad:
                 tensor.grad = grad
+
+
+def _restore(tensors: Sequence[Tensor], module: nn.Module, pristine: dict[str, Tensor]) -> None:
+    """Give tensors whose values are no longer the loaded ones those values again."""
+    names = {id(t): name for name, t in [*module.named_parameters(), *module.named_buffers()]}
+    for tensor in tensors:
+        loaded = pristine.get(names.get(id(tensor), ""))
+        if loaded is None:
+            continue
+        loaded = loaded.to(tensor.device)
+        if tensor.shape != loaded.shape or tensor.dtype != loaded.dtype or not torch.equal(tensor, loaded):
+            tensor.data = loaded.clone()

@@ -58,9 +58,13 @@ class Model:
             return structure(forward.module, self.input_shape, self.card.explain.attention, self._select)
 
     @contextmanager
-    def guarded(self, task: Task) -> Iterator[Forward]:
-        """The network, for one worker at a time; everything done to it is undone afterwards."""
-        with self._lock, guarded(self._module, self._pristine, self._select, task) as forward:
+    def guarded(self, task: Task, thorough: bool = False) -> Iterator[Forward]:
+        """The network, for one worker at a time; everything done to it is undone afterwards.
+
+        `thorough` also finds writes to the weights that torch does not count, at the price of reading
+        them all: for code of strangers.
+        """
+        with self._lock, guarded(self._module, self._pristine, self._select, task, thorough) as forward:
             yield forward
 
     def accepts(self, series: Series) -> str | None:
