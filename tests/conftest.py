@@ -1,8 +1,11 @@
 """What all tests share."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from program import Whyscope, caller, write_model, write_stack
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +15,54 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data set is not beside the repository")
     return folder
+
+
+@pytest.fixture
+def whyscope(capsys: pytest.CaptureFixture[str]) -> Whyscope:
+    """`whyscope("series", path)` runs the command line in this process."""
+    return caller(capsys)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a made-up CT series of four slices; not to be written to."""
+    return write_stack(tmp_path_factory.mktemp("stack"))
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small untrained 2D network with three labels; not to be written to."""
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `whyscope demo` leaves behind: study, model, explained. It takes some twenty seconds."""
+    from viewer import demo
+
+    folder = tmp_path_factory.mktemp("whyscope-demo")
+    demo.run(folder)
+    return folder
+
+
+WEIGHTS = {
+    "cxr-tinyvgg": "weights/cxr-tinyvgg/models/pneumonia_model.pth",
+    "mnist-vit": "weights/mnist-vit/mnist_vit.pth",
+    "mnist-net": "weights/dianna/tests/test_data/mnistnet_training_checkpoint.pt",
+    "cifar-resnet20": "weights/cifar-resnet20/pretrained_models/resnet20-12fca82f.th",
+    "brainchop-gwm": "weights/brainchop/model5_gw_ae/model.pth",
+}
+"""Where the weights of the cards in `tests/cards` lie in the shared data."""
+
+
+@pytest.fixture
+def model_folder(shared: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """`model_folder(name)` is a copy of a card of `tests/cards` with its real weights beside it."""
+
+    def copy(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(Path(__file__).parent / "cards" / name, folder)
+        shutil.copy(shared / WEIGHTS[name], folder)
+        return folder
+
+    return copy

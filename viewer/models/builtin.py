@@ -95,6 +95,8 @@ class MeshNet(nn.Module):
     ) -> None:
         super().__init__()
         act = {"relu": nn.ReLU, "gelu": nn.GELU, "elu": nn.ELU}[activation]
+        if min(dilations, default=1) < 1:
+            raise ValueError("dilations are whole numbers of at least 1")
         layers: list[nn.Module] = []
         inside = 1
         for dilation in dilations:

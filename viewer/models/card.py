@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from viewer.errors import ModelError
 
@@ -55,7 +55,28 @@ class PercentileValues(_Part):
         return self
 
 
-Values = Literal["voi", "hu"] | WindowValues | RangeValues | PercentileValues
+def _way(value: Any) -> str | None:
+    """Which of the ways to values is meant, so that its own fault is told and not that of the others."""
+    if isinstance(value, str):
+        return "word"
+    if isinstance(value, dict):
+        ways = {"window": "WindowValues", "range": "RangeValues", "percentiles": "PercentileValues"}
+        close = [way for key in value for way in difflib.get_close_matches(str(key), ways, 1)]
+        return ways[close[0]] if close else None
+    return type(value).__name__
+
+
+Values = Annotated[
+    Annotated[Literal["voi", "hu"], Tag("word")]
+    | Annotated[WindowValues, Tag("WindowValues")]
+    | Annotated[RangeValues, Tag("RangeValues")]
+    | Annotated[PercentileValues, Tag("PercentileValues")],
+    Discriminator(
+        _way,
+        custom_error_type="way",
+        custom_error_message="wants voi, hu, or one of window, range and percentiles with its two numbers",
+    ),
+]
 
 
 class Input(_Part):
@@ -244,8 +265,10 @@ def _sentence(error: ValidationError) -> str:
     faults = error.errors(include_url=False)
     unknown = [f for f in faults if f["type"] == "extra_forbidden"]
     fault = (unknown or faults)[0]
-    parts = [str(p) for p in fault["loc"] if not str(p).endswith("Values")]
-    name = ".".join(p for p in parts if not p.startswith(("literal[", "function-")))
+    parts = [str(p) for p in fault["loc"]]
+    if parts[:2] == ["input", "values"]:
+        del parts[2:3]  # the way, which is no field
+    name = ".".join(p for p in parts if p != "str" and not p.startswith("dict["))
     if fault["type"] == "extra_forbidden":
         close = _close(name)
         return f"the field {name!r} is unknown{f'; did you mean {close!r}?' if close else '.'}"
@@ -273,9 +296,16 @@ def _names(part: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every field with the parts it lies in, e.g. "input.values.window"."""
     for name, info in part.model_fields.items():
         yield prefix + name
-        for kind in (info.annotation, *get_args(info.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _names(kind, f"{prefix}{name}.")
+        for kind in _parts(info.annotation):
+            yield from _names(kind, f"{prefix}{name}.")
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The parts of a card in a type, e.g. in an optional or a choice of several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _parts(inner)
 
 
 def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:

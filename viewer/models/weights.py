@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ from viewer.errors import ModelError
 _MAX_HEADER = 100 * 1024**2
 _MAX_WRAPPERS = 4
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "weights")
+_OBJECTS = re.compile("Unsupported global|unsupported GLOBAL|Unsupported class|Trying to|Can only")
 _PROGRAM = "it is a program (TorchScript or an exported program), and programs are not opened as weights"
 
 
@@ -44,36 +47,38 @@ def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
         raise ModelError(f"The weights {path.name} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise ModelError(f"The weights {path.name} are empty (0 bytes); copy the file again.")
-    content: Any = _safetensors(path, size) if _is_safetensors(head, size) else _torch(path, head, size)
+    # A safetensors file is the length of its JSON header, 8 bytes, and the header.
+    content: Any = _safetensors(path, size) if head[8:9] == b"{" else _torch(path, head, size)
     return _state(content, path, key)
 
 
-def _is_safetensors(head: bytes, size: int) -> bool:
-    return len(head) > 8 and head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= size
-
-
 def _safetensors(path: Path, size: int) -> dict[str, Tensor]:
+    damaged = f"The weights {path.name} are damaged or cut short; copy the file again."
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
-        if length > min(_MAX_HEADER, size):
+        if length > size:
+            raise ModelError(damaged)
+        if length > _MAX_HEADER:
             raise ModelError(f"The weights {path.name} have a header that is too large to be true.")
         try:
             json.loads(file.read(length))
         except (ValueError, RecursionError) as error:
-            raise ModelError(f"The weights {path.name} are damaged: their header is unreadable.") from error
+            raise ModelError(damaged) from error
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ModelError(f"The weights {path.name} are damaged or cut short; copy the file again.") from error
+        raise ModelError(damaged) from error
 
 
 def _torch(path: Path, head: bytes, size: int) -> Any:
     if head[:2] == b"PK":
         _check_zip(path, size)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # An open file, because of a path torch looks at the name; its warnings are for programmers.
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything on a hostile file
-        if "weights_only" in str(error).lower() or "Unsupported" in str(error):
+        if _OBJECTS.search(str(error)):
             raise ModelError(
                 f"The weights {path.name} hold Python objects beside tensors (a pickled module?) and are "
                 "never opened, trusted or not; save the state dict alone, best as safetensors."
