@@ -5,7 +5,11 @@ needs Qt. Standard output carries results, standard error progress and problems;
 done, 1 a problem in the input (one sentence), 2 wrong usage.
 """
 
+import io
 import json
+import math
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +52,10 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 
 def run(words: Sequence[str]) -> None:
     """Run a command; ends the process with the exit status."""
-    if words and words[0] not in COMMANDS and Path(words[0]).exists():
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name or label may hold what the terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if words and words[0] not in COMMANDS and os.path.exists(words[0]):  # noqa: PTH110 - never raises
         _fail(f"There is no window in this version; try: whyscope series {words[0]}")
     try:
         app(list(words), prog_name="whyscope")
@@ -56,12 +63,24 @@ def run(words: Sequence[str]) -> None:
         _fail(str(error))
     except (Cancelled, KeyboardInterrupt):
         _fail("Cancelled.")
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _fail("Cancelled.")
+        raise
+    except OSError as error:
+        # What no layer has told in its own words, such as a name that is too long.
+        _fail(f"A file or folder cannot be used: {error.strerror or type(error).__name__}.")
     except MemoryError:
         _fail("There is too little memory for this; choose one slice, or a smaller --set batch.")
 
 
+_INTERRUPTED = 130
+"""The status with which typer ends, without a word, after Ctrl-C."""
+
+
 def _fail(sentence: str) -> None:
-    typer.echo(" ".join(sentence.split()), err=True)
+    sentence = " ".join(sentence.split())
+    typer.echo(sentence if sentence.endswith((".", "?")) else f"{sentence}.", err=True)
     raise SystemExit(1)
 
 
@@ -137,13 +156,13 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Say what the model says: a logit and a score for every label."""
+    # What is wrong with the words themselves is told before anything is loaded.
+    which, place = _slice(slice), _place(at)
     from viewer import session
 
     with _progress(as_json) as task:
         chosen, loaded = _open(path, model, series, trust, device, task)
-        predictions = session.predict(
-            chosen, loaded, _slice(slice), _place(at), outside_intended_use, task=task
-        )
+        predictions = session.predict(chosen, loaded, which, place, outside_intended_use, task=task)
     results = [_labels(p) for p in predictions]
     facts = {"name": loaded.name, "sha256": loaded.sha256, "device": loaded.device_name}
     if as_json:
@@ -181,34 +200,30 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what the model says, as annotated pictures, arrays and a JSON document."""
-    from viewer import session
+    which, place, wishes, names = _slice(slice), _place(at), _settings(setting), _words(method)
+    if not names:
+        raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
+    from viewer import export, session
     from viewer.errors import ExplainerError
 
+    # Before hours of work, not after them.
+    chosen_formats = _words(formats) or export.FORMATS
+    export.check_formats(chosen_formats)
+    export.check_folder(out)
     with _progress(as_json) as task:
-        # What is wrong with the words themselves is told before anything is loaded.
-        wishes = _settings(setting)
         chosen, loaded = _open(path, model, series, trust, device, task)
         explained = session.explain(
-            chosen,
-            loaded,
-            _words(method),
-            target,
-            _slice(slice),
-            _place(at),
-            layer,
-            wishes,
-            outside_intended_use,
-            task=task,
+            chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, task=task
         )
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
-        document = session.export(
-            explained, out, _words(formats) or ("png", "npz", "json"), show_identity, task
-        )
+        document = session.export(explained, out, chosen_formats, show_identity, task)
     if as_json:
         _print_json(document)
         return
     _remarks([f"{name}: {reason}" for name, reason in explained.refused])
+    _remarks([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
+    _remarks([document["override"]] if document["override"] else [])
     for entry in document["attributions"]:
         for name in sorted(set(entry["files"].values())):
             typer.echo(out / name)
@@ -269,16 +284,17 @@ def _place(text: str | None) -> tuple[float, ...] | None:
         place = tuple(float(part) for part in text.split(","))
     except ValueError:
         place = ()
-    if len(place) not in (2, 3):
+    if len(place) not in (2, 3) or not all(map(math.isfinite, place)):
         raise typer.BadParameter(f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, not {text!r}.")
     return place
 
 
 def _settings(texts: Sequence[str] | None) -> dict[str, str]:
     result = {}
-    for text in texts or ():
+    # A comma parts two settings where a name and "=" follow; else it belongs to the value.
+    for text in (part for given in texts or () for part in re.split(r",(?=[\w.\- ]+=)", given)):
         key, equals, value = text.partition("=")
-        if not equals:
+        if not (equals and key.strip()):
             raise typer.BadParameter(f"--set wants KEY=VALUE, not {text!r}.")
         result[key.strip()] = value.strip()
     return result
@@ -294,7 +310,9 @@ def _labels(prediction: Any) -> dict[str, Any]:
 
 
 def _print_json(document: object) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    # Where standard output is not UTF-8, or a name is no text, JSON's own escapes stand for it.
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(document, ensure_ascii=not unicode, indent=1, allow_nan=False) + "\n")
 
 
 def _remarks(sentences: Sequence[str]) -> None:

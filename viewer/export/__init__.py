@@ -1,12 +1,13 @@
 """Pictures and files of an explanation, with its provenance, written whole or not at all."""
 
 from viewer.export.document import prediction_facts
-from viewer.export.files import whole, whole_set
+from viewer.export.files import check_folder, whole, whole_set
 from viewer.export.picture import compose
 from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
 from viewer.export.write import (
     FORMATS,
     PLANNED,
+    check_formats,
     export,
     save_npz,
     save_png,
@@ -18,6 +19,8 @@ __all__ = [
     "INFLUENCE",
     "PLANNED",
     "RESEARCH_USE",
+    "check_folder",
+    "check_formats",
     "compose",
     "export",
     "model_facts",

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from viewer.errors import ExportError
@@ -38,21 +38,43 @@ def whole_set(folder: Path) -> Iterator[Path]:
     `folder` is made where it does not exist. Each file is to be written through `whole`, so that a
     full disk shows itself before the first name changes. Raises `ExportError` as `whole` does.
     """
-    existed = folder.is_dir()
     part = folder / f".{secrets.token_hex(6)}.part"
-    done = False
+    made = _missing(folder)
     try:
         part.mkdir(parents=True)
         yield part
-        for file in sorted(part.iterdir()):
+        files = sorted(part.iterdir())
+        for file in files:
+            # Told before the first name changes.
+            if (folder / file.name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{file.name} is a folder there")
+        for file in files:
             file.replace(folder / file.name)
-        done = True
+        made.clear()
     except OSError as error:
         raise ExportError(f"Nothing was written to {folder}: {_reason(folder, error)}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        if not (done or existed) and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        _remove(made)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `ExportError` where files could not be written to `folder`; nothing stays behind."""
+    made = _missing(folder)
+    with whole_set(folder):
+        pass
+    _remove(made)
+
+
+def _missing(folder: Path) -> list[Path]:
+    """The folders that will have to be made, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+
+
+def _remove(folders: list[Path]) -> None:
+    for path in folders:
+        with suppress(OSError):  # not made at all, or someone else has put a file there meanwhile
+            path.rmdir()
 
 
 def _flush(path: Path) -> None:

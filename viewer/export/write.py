@@ -44,7 +44,7 @@ def export(
     does not write and the methods that were `refused`, given as (method, reason). Raises `ExportError`
     where nothing can be written; then nothing is.
     """
-    asked, skipped = _sorted_out(formats)
+    asked, skipped = check_formats(formats)
     skipped += [{"method": method, "reason": reason} for method, reason in refused]
     _check(attributions, predictions)
     task = task or Task()
@@ -83,8 +83,11 @@ def _files(
     return files
 
 
-def _sorted_out(formats: Sequence[str]) -> tuple[list[str], list[Document]]:
-    """The formats to write, and those to be skipped with the reason."""
+def check_formats(formats: Sequence[str]) -> tuple[list[str], list[Document]]:
+    """The formats to write, and those to be skipped with the reason.
+
+    Raises `ExportError` for a format that does not exist, and where none is left to be written.
+    """
     words = list(dict.fromkeys(word.strip().lower() for word in formats))
     unknown = [word for word in words if word not in FORMATS + PLANNED]
     if unknown:
