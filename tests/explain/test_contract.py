@@ -76,7 +76,7 @@ def test_a_map_is_finite_read_only_and_covers_the_image(pair: tuple[Explainer, M
         assert found.values.any()
         assert not found.values.flags.writeable
         assert found.predictions == (explained.predictions[n],)
-        assert found.explainer is explainer
+        assert found.explainer == explainer.fitted(model)
         assert (found.target is None) == (not explainer.target_dependent)
         assert explainer.signed or found.values.min() >= 0
         grid = found.values.shape
