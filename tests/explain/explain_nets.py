@@ -52,8 +52,9 @@ class Residual(nn.Module):
 class DenseLike(nn.Module):
     """Concatenated features whose last layer goes into an in-place ReLU outside the layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, inplace: bool = True) -> None:
         super().__init__()
+        self.inplace = inplace
         self.first = nn.Conv2d(3, 6, 3, 2, 1)
         self.second = nn.Conv2d(6, 6, 3, 1, 1)
         self.features = nn.Sequential(nn.BatchNorm2d(12))
@@ -62,7 +63,7 @@ class DenseLike(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
         x = self.features(torch.cat([x, self.second(x)], 1))
-        return self.classifier(F.relu(x, inplace=True).mean((2, 3)))
+        return self.classifier(F.relu(x, inplace=self.inplace).mean((2, 3)))
 
 
 class TorchTransformer(nn.Module):

@@ -180,7 +180,9 @@ def _tokens(
     prefixes = [told] if isinstance(told, int) else range(min(count, 17))
     for prefix in prefixes:
         grid = next((g for g in grids if _product(g) == count - prefix), None)
-        grid = grid or (_square(count - prefix, len(shape) - 1) if not grids else None)
+        # Without a map to compare with, only what is common is guessed: a square of a square.
+        guess = not grids and prefix in (0, 1, told) and len(set(shape[1:])) == 1
+        grid = grid or (_square(count - prefix, len(shape) - 1) if guess else None)
         if grid:
             pooled = getattr(module, "global_pool", "token" if prefix else "avg")
             return Tokens(prefix, grid, "class" if prefix and pooled in ("token", "") else "mean")
