@@ -60,6 +60,8 @@ def prepare(
     """
     if at is not None and card.fit != "patch":
         raise ModelError("A place (--at) is for networks that read a patch; this one reads the whole.")
+    if at is not None and not all(math.isfinite(i) for i in at):
+        raise ModelError("A place (--at) is made of numbers.")
     if card.dimensions == 3:
         return _prepare_volume(series, card, at)
     if at is not None and len(at) not in (2, 3):
