@@ -190,23 +190,31 @@ def test_a_negative_head_is_refused() -> None:
         Attention(head=-1)
 
 
-def test_a_grid_that_cannot_be_seen_comes_from_the_card() -> None:
-    class Flat(nn.Module):
-        """Patches by a linear layer: no map from which the grid could be read."""
+class Flat(nn.Module):
+    """Patches of 4 × 4 by a linear layer: no map from which the grid could be read."""
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.embed = nn.Linear(16, 8)
-            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
-            self.head = nn.Linear(8, len(LABELS))
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(16, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.head = nn.Linear(8, len(LABELS))
 
-        def forward(self, x: Tensor) -> Tensor:
-            x = x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4).flatten(1, 3)
-            x = self.embed(x)
-            return self.head((x + self.attention(x, x, x)[0]).mean(1))
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4).flatten(1, 3)
+        x = self.embed(x)
+        return self.head((x + self.attention(x, x, x)[0]).mean(1))
 
-    unknown = model_of(Flat(), (8, 12), 1)
+
+# 2 × 3 could be two tokens and 2 × 2, 2 × 5 could be a token and 3 × 3: neither is guessed.
+@pytest.mark.parametrize(("size", "grid"), [((8, 12), (2, 3)), ((8, 20), (2, 5))])
+def test_a_grid_that_cannot_be_seen_comes_from_the_card(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    unknown = model_of(Flat(), size, 1)
     sentence = "The grid of this network's tokens is not known; give explain.attention in the card."
     assert Attention().unsuitable(unknown) == sentence
-    told = model_of(Flat(), (8, 12), 1, explain={"attention": {"prefix": 0, "grid": (2, 3), "pool": "mean"}})
-    assert one(told, AttentionRollout()).values.shape == (1, 2, 3)
+    facts = {"attention": {"prefix": 0, "grid": grid, "pool": "mean"}}
+    told = model_of(Flat(), size, 1, explain=facts)
+    assert one(told, AttentionRollout()).values.shape == (1, *grid)
+
+
+def test_a_square_of_patches_of_a_square_image_is_guessed() -> None:
+    assert model_of(Flat(), (16, 16), 1).structure.tokens == Tokens(0, (4, 4), "mean")

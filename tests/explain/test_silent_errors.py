@@ -9,6 +9,7 @@ from explain_nets import DenseLike, inputs_of, make, maps, model_of, near, one, 
 from torch import Tensor, nn
 
 from plugins.attention import Attention
+from plugins.attention_relevance import AttentionRelevance
 from plugins.eigen_cam import EigenCAM
 from plugins.grad_cam import GradCAM
 from plugins.hires_cam import HiResCAM
@@ -17,8 +18,9 @@ from plugins.layer_cam import LayerCAM
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from plugins.score_cam import ScoreCAM
-from viewer.explain import Baseline, baseline, explain
-from viewer.task import Task
+from viewer.errors import ModelError
+from viewer.explain import Baseline, baseline, explain, probe
+from viewer.task import Cancelled, Task
 from viewer.types import ModelInput, Target
 
 MASS = Target("mass", 1)
@@ -179,14 +181,32 @@ def test_one_run_shares_one_forward() -> None:
 
 
 def test_many_labels_in_chunks_give_the_maps_of_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    from viewer.explain import probe
-
     model = make("residual")
     wishes = [Target(label, i) for i, label in enumerate(model.labels)]
     wanted = maps(explain(model, inputs_of(model), [GradCAM(), Saliency()], wishes))
     monkeypatch.setattr(probe, "_BATCHED_BYTES", 1)
     found = maps(explain(model, inputs_of(model), [GradCAM(), Saliency()], wishes))
     assert all(near(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize("method", [AttentionRelevance(), GradCAM(), Saliency()])
+def test_a_cancel_between_labels_stops_before_the_next(
+    method: GradCAM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make("timm ViT")
+    method.layers(model)  # what is suggested is found out by a gradient of its own
+    monkeypatch.setattr(probe, "_BATCHED_BYTES", 1)
+    task, calls, plain = Task(), [0], torch.autograd.grad
+
+    def grad(*arguments: object, **named: object) -> object:
+        calls[0] += 1
+        task.cancel()
+        return plain(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    with pytest.raises(Cancelled):
+        explain(model, inputs_of(model), [method], [Target("mass", 1), MASS, MASS], task)
+    assert calls == [1]
 
 
 def test_a_layer_that_cannot_be_vectorised_goes_label_by_label() -> None:
@@ -225,8 +245,6 @@ def test_a_map_belongs_to_the_series_of_its_input() -> None:
 
 
 def test_a_network_that_gives_nan_is_no_blank_map() -> None:
-    from viewer.errors import ModelError
-
     model = make("residual")
     source = ModelInput(series_of((1, 32, 32)), 0, torch.full((1, 3, 32, 32), torch.nan), np.eye(4))
     with pytest.raises(ModelError, match="NaN or infinity"):

@@ -1,12 +1,12 @@
 """What is explained, in words and as a number."""
 
-import numpy as np
 import pytest
 import torch
 from explain_nets import LABELS, PerPixel, inputs_of, make, maps, model_of, near, one, series_of
 from torch import nn
 
 from plugins.grad_cam import GradCAM
+from plugins.hires_cam import HiResCAM
 from plugins.integrated_gradients import IntegratedGradients
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
@@ -188,8 +188,8 @@ def test_regions_of_a_batch_are_placed_one_by_one() -> None:
     tensor = torch.randn(1, 3, 32, 32)
     inputs = [ModelInput(series, 0, tensor, affine.scale_offset((1, 1, 1), (0, o, o))) for o in (0, 10)]
     (wish,) = read_targets("mass@12,12,15,15", model, series, 0)
-    together = maps(explain(model, inputs, [Saliency(), GradCAM()], [wish]))
-    for method, pair in zip((Saliency(), GradCAM()), (together[:2], together[2:]), strict=True):
-        for source, found in zip(inputs, pair, strict=True):
-            assert near(found, maps(explain(model, [source], [method], [wish]))[0])
-    assert not np.allclose(together[0], together[1])
+    for method in (Saliency(), HiResCAM(), IntegratedGradients(steps=4), Occlusion(window=8), ScoreCAM()):
+        together = maps(explain(model, inputs, [method], [wish]))
+        for source, found in zip(inputs, together, strict=True):
+            assert near(found, maps(explain(model, [source], [method], [wish]))[0], 1e-4)
+        assert not near(together[0], together[1], 1e-3)

@@ -194,18 +194,13 @@ _SLOW = _SlowPath()
 
 @contextmanager
 def listening(module: nn.Module, n: int) -> Iterator[list[Heads]]:
-    """While entered, a forward of `n` samples fills the list, one entry per attention module run.
-
-    Inside `Model.guarded` only, which puts `fused_attn` back.
-    """
+    """While entered, a forward of `n` samples fills the list, one entry per attention module run."""
     listener = _Listener(n)
     with ExitStack() as stack:
         for name, part in attention_modules(module).items():
             enter = part.register_forward_pre_hook(lambda _m, _a, name=name: listener.within.append(name))
             stack.callback(enter.remove)
             stack.callback(part.register_forward_hook(listener.leave, always_call=True).remove)
-            if hasattr(part, "fused_attn"):
-                part.fused_attn = True  # type: ignore[assignment]
         stack.enter_context(_SLOW)
         stack.enter_context(listener)
         yield listener.heard
