@@ -281,7 +281,7 @@ class Twice(nn.Module):
 
 def test_layers_that_no_map_can_use_are_left_out() -> None:
     found = read(Twice(), (1, 8, 8))
-    assert [layer.name for layer in found.layers] == ["stem", "pair.conv"]
+    assert [layer.name for layer in found.layers] == ["stem.0", "stem", "pair.conv"]
     assert found.output == (2,)
 
 

@@ -219,6 +219,10 @@ def no_attention(model: Model) -> str | None:
     """Why a method on attention does not suit a model, or None."""
     if not model.structure.attention:
         return "This network has no attention layers."
+    if "windowed" in model.structure.traits:
+        return "This network attends within windows, which this method does not follow from block to block."
+    if "keys of its own" in model.structure.traits:
+        return "This network's attention adds keys of its own, which no map can place."
     if model.structure.tokens is None:
         return "The grid of this network's tokens is not known; give explain.attention in the card."
     return None

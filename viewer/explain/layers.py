@@ -32,6 +32,7 @@ def resolve(model: Model, name: str | None) -> str:
         if not suggested:
             raise ExplainerError("This network has no layer with a map over the image.")
         name = suggested[0]
+    name = model.structure.aliases.get(name, name)
     if name in layers:
         return name
     close = difflib.get_close_matches(name, layers, 1) or list(suggest(model))[:1]
@@ -48,10 +49,15 @@ def _by_structure(model: Model) -> tuple[str, ...]:
     tokens = [layer for layer in structure.layers if layer.layout == "tokens"]
     width = Counter(layer.channels for layer in tokens).most_common(1)[0][0] if tokens else 0
     stream = [layer.name for layer in tokens if layer.channels == width]
-    norms = [n for n in stream if n.rpartition(".")[2].startswith(("norm", "ln"))] or stream
+    inner = {outer: alias for alias, outer in structure.aliases.items()}
+    norms = [n for n in stream if _is_norm(n) or _is_norm(inner.get(n, ""))] or stream
     alive = _alive(model, norms)
     # With a head of zeros nothing is alive; then every layer is as good.
     return tuple(name for name in reversed(norms) if not alive or name in alive)
+
+
+def _is_norm(name: str) -> bool:
+    return name.rpartition(".")[2].startswith(("norm", "ln"))
 
 
 def _alive(model: Model, layers: list[str]) -> set[str]:
@@ -65,6 +71,6 @@ def _alive(model: Model, layers: list[str]) -> set[str]:
             forward.module.get_submodule(name).register_forward_hook(
                 lambda _m, _a, out, name=name: taps.__setitem__(name, out)
             )
-        score = forward(x.requires_grad_()).square().sum()
+        score = forward(x.requires_grad_().clone()).square().sum()
         found = torch.autograd.grad(score, [taps[n] for n in layers], allow_unused=True)
     return {n for n, g in zip(layers, found, strict=True) if g is not None and bool(g[:, prefix:].any())}

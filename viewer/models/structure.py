@@ -52,6 +52,10 @@ class Structure:
     output: tuple[int, ...] | None
     """(labels[, …spatial]) of one sample, or None where no dry run was possible."""
     modules: frozenset[str]
+    traits: frozenset[str]
+    """"windowed" for attention within windows (Swin), "keys of its own" for attention with added keys."""
+    aliases: dict[str, str]
+    """Inner modules whose output is that of a layer around them, e.g. layer4.1 → layer4."""
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)
@@ -66,6 +70,14 @@ class Structure:
                 last.pop(layer.grid, None)
                 last[layer.grid] = layer
         return tuple(last.values())
+
+
+Seen = tuple[str, Any, int]
+"""A module's name, its output, and how often that had been written to by then."""
+
+
+def _version(output: Any) -> int:
+    return output._version if isinstance(output, Tensor) else 0
 
 
 def attention_modules(module: nn.Module) -> dict[str, nn.Module]:
@@ -83,10 +95,11 @@ def structure(
     """Read a network's structure; `input_shape` is (channels, …). The module is in eval mode."""
     attention = attention_modules(module)
     modules = frozenset(name for name, _ in module.named_modules())
-    seen: list[tuple[str, Tensor]] = []
+    traits = _traits(module, attention)
+    seen: list[Seen] = []
     inner = tuple(f"{name}." for name in attention)
     handles = [
-        m.register_forward_hook(lambda _m, _a, out, name=name: seen.append((name, out)))
+        m.register_forward_hook(lambda _m, _a, out, name=name: seen.append((name, out, _version(out))))
         for name, m in module.named_modules()
         if name and not name.startswith(inner)
     ]
@@ -96,18 +109,26 @@ def structure(
         for handle in handles:
             handle.remove()
     if output is None:
-        return Structure((), tuple(attention), None, None, modules)
+        return Structure((), tuple(attention), None, None, modules, traits, {})
     shape = tuple(int(n) for n in output.shape[1:])
-    candidates = _candidates(seen, output)
+    candidates, aliases = _candidates(seen, output)
     tokens = _tokens(module, candidates, facts, input_shape) if attention else None
+    layers = [_layer(name, t, len(input_shape) - 1, tokens, "windowed" in traits) for name, t in candidates]
+    kept = tuple(layer for layer in layers if layer is not None)
+    return Structure(kept, tuple(attention), tokens, shape, modules, traits, aliases)
+
+
+def _traits(module: nn.Module, attention: dict[str, nn.Module]) -> frozenset[str]:
+    own = any(isinstance(m, nn.MultiheadAttention) and _adds_keys(m) for m in attention.values())
     swin = "swin" in type(module).__module__.lower()
-    layers = [_layer(name, t, len(input_shape) - 1, tokens, swin) for name, t in candidates]
-    return Structure(tuple(x for x in layers if x is not None), tuple(attention), tokens, shape, modules)
+    return frozenset({"keys of its own"} if own else set()) | frozenset({"windowed"} if swin else set())
 
 
-def _dry_run(
-    module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[tuple[str, Tensor]]
-) -> Tensor | None:
+def _adds_keys(module: nn.MultiheadAttention) -> bool:
+    return module.bias_k is not None or bool(module.add_zero_attn)
+
+
+def _dry_run(module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[Seen]) -> Tensor | None:
     tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     meta = {name: torch.empty_like(t, device="meta") for name, t in tensors.items()}
     device = next(iter(tensors.values())).device if tensors else torch.device("cpu")
@@ -132,17 +153,23 @@ def _dry_run(
             return None
 
 
-def _candidates(seen: list[tuple[str, Any]], output: Tensor) -> list[tuple[str, Tensor]]:
-    """One name per tensor, the outermost, of modules that run once and are not the output."""
-    runs = Counter(name for name, _ in seen)
-    named: dict[int, tuple[str, Tensor]] = {}
-    for name, tensor in seen:
+def _candidates(seen: list[Seen], output: Tensor) -> tuple[list[tuple[str, Tensor]], dict[str, str]]:
+    """One name per tensor, the outermost, of modules that run once and are not the output; and aliases.
+
+    The same tensor changed in place in between (an in-place ReLU) counts as another.
+    """
+    runs = Counter(name for name, _, _ in seen)
+    named: dict[tuple[int, int], list[str]] = {}
+    tensors: dict[tuple[int, int], Tensor] = {}
+    for name, tensor, version in seen:
         if runs[name] > 1 or not isinstance(tensor, Tensor) or tensor is output:
             continue
-        before = named.pop(id(tensor), None)
-        outer = before is not None and before[0].count(".") < name.count(".")
-        named[id(tensor)] = before if outer and before is not None else (name, tensor)
-    return list(named.values())
+        key = (id(tensor), version)
+        names = named.pop(key, [])  # taken out and put back: the order is that of the last to finish
+        named[key], tensors[key] = [*names, name], tensor
+    outermost = {key: min(reversed(names), key=lambda n: n.count(".")) for key, names in named.items()}
+    aliases = {n: outermost[key] for key, names in named.items() for n in names if n != outermost[key]}
+    return [(name, tensors[key]) for key, name in outermost.items()], aliases
 
 
 def _layer(name: str, tensor: Tensor, dimensions: int, tokens: Tokens | None, swin: bool) -> Layer | None:
