@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from program import Whyscope, caller, write_model, write_stack
 
 
@@ -15,6 +16,12 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared data set is not beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """For miniatures more threads cost time, on a busy machine several times as much."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
