@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from installed import Environment
 from program import Whyscope, caller, write_model, write_stack
 
 
@@ -40,6 +41,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small untrained 2D network with three labels; not to be written to."""
     return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The program installed from its wheel."""
+    return Environment.make(tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture(scope="session")
