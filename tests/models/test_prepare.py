@@ -403,6 +403,30 @@ def test_spacing_is_met(fit: str) -> None:
 
 
 @quick
+@given(
+    turn=rotations(), orientation=st.sampled_from(ORIENTATIONS), fit=st.sampled_from(["pad", "crop", "patch"])
+)
+def test_millimetres_are_kept_when_axes_are_exchanged(turn: Array, orientation: str, fit: str) -> None:
+    source = series(
+        np.zeros((4, 5, 6), np.float32),
+        spaced((2, 1, 0.5), turn),
+        spacing_kind="patient",
+        orientation_known=True,
+    )
+
+    def millimetres_of_a_step(**card: Any) -> list[float]:
+        made = prepare(
+            source, model_input(dimensions=3, size=[7, 8, 9], orientation=orientation, fit=fit, **card)
+        )
+        return np.linalg.norm((source.geometry.matrix @ made.matrix)[:3, :3], axis=0).tolist()
+
+    assert millimetres_of_a_step(spacing=[3, 0.7, 1.1]) == pytest.approx([3, 0.7, 1.1])
+    if fit != "patch":
+        along = millimetres_of_a_step()
+        assert along == pytest.approx([along[0]] * 3)
+
+
+@quick
 @given(data=st.data(), size=st.tuples(st.integers(1, 12), st.integers(1, 12)))
 def test_a_patch_is_whole_source_pixels(data: st.DataObject, size: tuple[int, int]) -> None:
     shape = (2, data.draw(st.integers(4, 16)), data.draw(st.integers(4, 16)))

@@ -168,6 +168,21 @@ class Encoder(nn.Module):
         return self.head(x[:, 0])
 
 
+class Registers(Encoder):
+    """25 tokens that look like 5 × 5, and are 9 registers and 4 × 4 patches."""
+
+    num_prefix_tokens = 9
+
+    def __init__(self) -> None:
+        super().__init__(9, convolution=False)
+
+
+def test_the_network_is_believed_on_its_prefix() -> None:
+    tokens = read(Registers(), (1, 16, 16)).tokens
+    assert tokens is not None
+    assert (tokens.prefix, tokens.grid) == (9, (4, 4))
+
+
 @pytest.mark.parametrize("prefix", [1, 3])
 def test_tokens_of_torch(prefix: int) -> None:
     found = read(Encoder(prefix), (1, 16, 24))
@@ -283,6 +298,28 @@ def test_layers_that_no_map_can_use_are_left_out() -> None:
     found = read(Twice(), (1, 8, 8))
     assert [layer.name for layer in found.layers] == ["stem.0", "stem", "pair.conv"]
     assert found.output == (2,)
+
+
+class There(nn.Module):
+    """Shrinks and grows again, hands a tensor through, and gives an output per pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(1, 2, 3, padding=1)
+        self.down = nn.Conv2d(2, 3, 2, 2)
+        self.rest = nn.Sequential(nn.Identity(), nn.Upsample(scale_factor=2))
+        self.last = nn.Sequential(nn.Conv2d(3, 2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.rest(self.down(self.wide(x))))
+
+
+def test_a_network_that_shrinks_and_grows() -> None:
+    found = read(There(), (1, 8, 8))
+    # The output is no layer; what the identity hands through keeps the name of who made it.
+    assert [layer.name for layer in found.layers] == ["wide", "down", "rest"]
+    assert [(s.name, s.grid) for s in found.stages] == [("down", (4, 4)), ("rest", (8, 8))]
+    assert found.output == (2, 8, 8)
 
 
 def test_the_output_is_selected() -> None:

@@ -358,6 +358,11 @@ def test_a_mismatch_is_listed(tmp_path: Path) -> None:
     )
 
 
+def test_another_shape_alone_is_a_mismatch() -> None:
+    with pytest.raises(ModelError, match=r"Of another shape: weight is \(1, 1\) in the file and \(2, 1\)"):
+        fit(nn.Linear(1, 2), {"weight": torch.ones(1, 1), "bias": torch.ones(2)}, "m.pt")
+
+
 def test_a_long_mismatch_is_cut() -> None:
     state = {f"layer{i}": torch.ones(1) for i in range(40)}
     with pytest.raises(ModelError, match=r"layer0, layer1, .* layer11 and 28 more"):

@@ -280,16 +280,10 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _close(name: str) -> str | None:
-    """The known field most like an unknown one: best in the same part, else with that last name."""
-    known = list(_names(Card))
-    part, _, last = name.rpartition(".")
-    here = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == part}
-    anywhere = {k.rpartition(".")[2]: k for k in reversed(known)}
-    for among in (here, anywhere):
-        close = difflib.get_close_matches(last, among, 1)
-        if close:
-            return among[close[0]]
-    return None
+    """The known field whose last name is most like that of an unknown one."""
+    known = {field.rpartition(".")[2]: field for field in _names(Card)}
+    close = difflib.get_close_matches(name.rpartition(".")[2], known, 1)
+    return known[close[0]] if close else None
 
 
 def _names(part: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -41,8 +41,7 @@ class Axis:
         centre = self.start + self.step * np.arange(self.size)
         support = max(1.0, abs(self.step))
         inside = (centre >= -0.5) & (centre <= length - 0.5)
-        clamped = np.clip(centre, 0, length - 1) if abs(self.step) <= 1 else centre
-        distance = np.abs(np.arange(length)[None, :] - clamped[:, None]) / support
+        distance = np.abs(np.arange(length)[None, :] - centre[:, None]) / support
         weight = np.clip(1 - distance, 0, None)
         total = weight.sum(1, keepdims=True)
         weight = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
