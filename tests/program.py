@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 from viewer.cli import run
 from viewer.models.builtin import SmallCNN
+from viewer.models.card import _Loader
 
 LABELS = ("effusion", "mass", "nodule")
 ROWS, COLUMNS = 20, 28
@@ -118,10 +119,16 @@ def write_model(folder: Path, dimensions: int = 2, **fields: Any) -> Path:
     return folder
 
 
+def card_of(folder: Path) -> dict[str, Any]:
+    """The fields of a card as they are written, where `on` is a word."""
+    card: dict[str, Any] = yaml.load((folder / "model.yaml").read_text("utf-8"), _Loader)
+    return card
+
+
 def change_card(folder: Path, **fields: Any) -> Path:
     """Replace fields of a card; None takes one away."""
     path = folder / "model.yaml"
-    card = {k: v for k, v in (yaml.safe_load(path.read_text("utf-8")) | fields).items() if v is not None}
+    card = {k: v for k, v in (card_of(folder) | fields).items() if v is not None}
     path.write_text(yaml.safe_dump(card, sort_keys=False), "utf-8")
     return folder
 

@@ -224,9 +224,9 @@ def explain(
     _remarks([f"{name}: {reason}" for name, reason in explained.refused])
     _remarks([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
     _remarks([document["override"]] if document["override"] else [])
-    for entry in document["attributions"]:
-        for name in sorted(set(entry["files"].values())):
-            typer.echo(out / name)
+    files = [name for entry in document["attributions"] for name in entry["files"].values()]
+    for name in sorted(dict.fromkeys(files), key=lambda name: name == export.RESULT):
+        typer.echo(out / name)
 
 
 @app.command()

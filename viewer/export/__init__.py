@@ -7,6 +7,7 @@ from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, prove
 from viewer.export.write import (
     FORMATS,
     PLANNED,
+    RESULT,
     check_formats,
     export,
     save_npz,
@@ -19,6 +20,7 @@ __all__ = [
     "INFLUENCE",
     "PLANNED",
     "RESEARCH_USE",
+    "RESULT",
     "check_folder",
     "check_formats",
     "compose",

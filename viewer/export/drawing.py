@@ -2,6 +2,7 @@
 
 import io
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -39,7 +40,7 @@ def clean(text: str) -> str:
 
 
 def width(text: str, face: Font) -> float:
-    return face.getlength(text, features=_tabular())
+    return face.getlength(text)
 
 
 def elide(text: str, face: Font, room: float) -> str:
@@ -80,6 +81,18 @@ def wrap(text: str, face: Font, room: float) -> list[str]:
     return [*lines, line] if line else lines
 
 
+def packed(parts: Sequence[str], face: Font, room: float) -> list[str]:
+    """Lines of parts with " · " between them, broken between parts and not within, where one fits a line."""
+    lines: list[str] = []
+    for part in map(clean, parts):
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and width(longer, face) <= room:
+            lines[-1] = longer
+        else:
+            lines += wrap(part, face, room)
+    return lines
+
+
 def write(
     draw: Draw,
     at: tuple[float, float],
@@ -87,9 +100,14 @@ def write(
     colour: str = TEXT,
     face: Font | None = None,
     anchor: str = "ls",
+    figures: bool = False,
 ) -> None:
-    """Text with its anchor (as Pillow's, by default the left end of the base line) at a point."""
-    draw.text(at, text, fill=colour, font=face or font(), anchor=anchor, features=_tabular())
+    """Text with its anchor (as Pillow's, by default the left end of the base line) at a point.
+
+    `figures` are set with digits of one width, for columns; elsewhere a 11 would look like 1 1.
+    """
+    features = _tabular() if figures else None
+    draw.text(at, text, fill=colour, font=face or font(), anchor=anchor, features=features)
 
 
 def heading(draw: Draw, at: tuple[float, float], text: str) -> None:

@@ -1,7 +1,7 @@
 """The column of text beside the exported views: what the model said, and how the map was made."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -21,6 +21,7 @@ from viewer.export.drawing import (
     font,
     heading,
     number,
+    packed,
     width,
     wrap,
     write,
@@ -61,11 +62,13 @@ class Column:
         for line in wrap(text, font(13, bold), _INNER):
             self.line(line, colour=colour, bold=bold)
 
-    def fact(self, name: str, value: str, colour: str = TEXT) -> None:
-        """A name and its value, the value on as many lines as it needs."""
+    def fact(self, name: str, value: str | Sequence[str], colour: str = TEXT) -> None:
+        """A name and its value, the value on as many lines as it needs; several are kept whole."""
         y = self.height + LEADING
         self._marks.append(lambda draw: write(draw, (MARGIN, y), name, QUIET))
-        for line in wrap(value, font(), _INNER - _KEYS) or [""]:
+        room = _INNER - _KEYS
+        lines = wrap(value, font(), room) if isinstance(value, str) else packed(value, font(), room)
+        for line in lines or [""]:
             self.line(line, MARGIN + _KEYS, colour)
         self.height += 2
 
@@ -82,7 +85,7 @@ class Column:
                 draw.rounded_rectangle((MARGIN - 8, top, WIDTH - MARGIN + 8, top + 23), 4, fill=CHOSEN)
             colour = WARNING if explained else TEXT
             write(draw, (MARGIN, y), name, colour, font(13, explained))
-            write(draw, (WIDTH - MARGIN, y), figure, colour, font(13, explained), "rs")
+            write(draw, (WIDTH - MARGIN, y), figure, colour, font(13, explained), "rs", figures=True)
             if bars:
                 _bar(draw, (left, y - 8, right, y - 1), score, WARNING if explained else BAR_QUIET)
 
@@ -209,7 +212,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
             result.fact("Layer", shown.layer)
         settings = {k: v for k, v in shown.explainer.settings().items() if k != "layer" and v is not None}
         if settings:
-            result.fact("Settings", " · ".join(f"{k} {_setting(v)}" for k, v in settings.items()))
+            result.fact("Settings", [f"{k} {_setting(v)}" for k, v in settings.items()])
     result.fact("Unit", shown.unit)
     finite = shown.values[np.isfinite(shown.values)]
     if finite.size:
@@ -250,5 +253,4 @@ def _provenance(result: Column, shown: Attribution) -> None:
     prediction = explained_prediction(shown)
     result.fact("Weights", f"SHA-256 {prediction.weights[:16]}…" if prediction.weights else "no file")
     result.fact("Paper", shown.explainer.paper)
-    present = (f"{name} {found}" for name, found in versions().items() if found)
-    result.fact("Made with", " · ".join(present))
+    result.fact("Made with", [f"{name} {found}" for name, found in versions().items() if found])
