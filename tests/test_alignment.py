@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from viewer import affine, session
 from viewer.dicom import stored
 from viewer.explain import explain
-from viewer.export import save_npz
+from viewer.export import save_npz, strongest_slice
 from viewer.models import Card, Model
-from viewer.types import Attribution, Display, Geometry, ModelInput, Series
+from viewer.types import Attribution, Display, Geometry, ModelInput, Overlay, Series, Style
 
 METHODS = ("grad-cam", "hires-cam", "saliency", "integrated-gradients", "occlusion")
 CELL = 4
@@ -459,6 +459,18 @@ def test_an_exported_map_that_is_a_pixel_off_is_noticed(monkeypatch: pytest.Monk
     monkeypatch.setattr(write, "on_source", lambda map, i: np.nan_to_num(on_source(map, i)))
     with pytest.raises(AssertionError):
         check(replace(fine, fit="patch", size=(16, 16), at=(1, 15, 12)))
+
+
+def test_the_slice_shown_of_a_volume_is_one_of_the_block() -> None:
+    """Though the network sees more than the series has, and most where there is nothing."""
+    wide = replace(VOLUME, fit="patch", size=(64, 40, 40), at=(10, 20, 18), orientation=None)
+    attribution = mapped(replace(wide, method="saliency"))
+    beyond = attribution.values.copy()
+    beyond[0] = 2 * beyond.max()
+    for values in (attribution.values, beyond):
+        shown = replace(attribution, values=values)
+        slice = strongest_slice(Overlay(shown, Style(range=(0, 1))))
+        assert VOLUME.block[0][0] <= slice <= VOLUME.block[0][1]
 
 
 def test_a_picture_is_drawn_from_what_is_stored() -> None:

@@ -189,7 +189,7 @@ def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:
         assert text in said
     assert "map 4 × 4 · 1 cell ≈ 10 × 14 mm · bilinear" in said
     assert "not defined for this method" in said
-    assert "pneumonia 0.82 (threshold 0.50)" in said
+    assert "pneumonia · score 0.82 (threshold 0.50)" in said
     assert "\nS\nC\nO\nR\nE\n" in said
     for letter in "LRAP":
         assert f"\n{letter}\n" in said

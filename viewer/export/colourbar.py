@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from viewer.export.drawing import LINE, QUIET, TEXT, WARNING, elide, font, number, write
+from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, WARNING, elide, font, number, wrap, write
 from viewer.overlay import colour, shown_range
 from viewer.types import Overlay, Style
 
 BAR = 104
 """Width of the gutter that holds the bar, right of a view."""
 _WIDTH, _LONGEST, _APART = 14, 320, 16
+_UNIT_LINES = 3
 
 
 def colour_bar(frame: Image.Image, overlay: Overlay, x: int, height: int) -> None:
@@ -25,7 +26,9 @@ def colour_bar(frame: Image.Image, overlay: Overlay, x: int, height: int) -> Non
     frame.paste(Image.fromarray(opaque), (left, top), Image.fromarray(opaque[..., 3]))
     draw = ImageDraw.Draw(frame)
     draw.rectangle((left - 1, top - 1, left + _WIDTH, top + length), outline=LINE)
-    write(draw, (left - 1, top - 14), elide(overlay.map.unit, font(), BAR - 8), QUIET)
+    lines = wrap(overlay.map.unit, font(), BAR - 8)[:_UNIT_LINES]
+    for i, line in enumerate(reversed(lines)):
+        write(draw, (left - 1, top - 14 - i * LEADING), elide(line, font(), BAR - 8), QUIET)
     for y, value, at in _ticks(style, top, length):
         marked = abs(value) == style.threshold and value != 0
         right = left + _WIDTH

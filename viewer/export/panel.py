@@ -168,6 +168,13 @@ def figures(score: Score) -> str:
     return (f"{value:.3f}" if close else f"{value:.2f}").replace("-", "−")
 
 
+def kind_of(score: Score) -> str:
+    """What a label's number is: a probability only where the card gives a calibration."""
+    if not 0 <= score.probability <= 1:
+        return "output"
+    return "probability" if score.calibrated else "score"
+
+
 def explained_prediction(attribution: Attribution) -> Prediction:
     """The prediction shown beside the map; of a swept patch, the patch with the highest target score."""
     target = attribution.target

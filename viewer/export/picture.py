@@ -24,7 +24,16 @@ from viewer.export.drawing import (
     width,
     write,
 )
-from viewer.export.panel import MARGIN, WIDTH, column, explained_labels, explained_score, figures, masked
+from viewer.export.panel import (
+    MARGIN,
+    WIDTH,
+    column,
+    explained_labels,
+    explained_score,
+    figures,
+    kind_of,
+    masked,
+)
 from viewer.export.provenance import INFLUENCE, RESEARCH_USE, SAME_FOR_ALL
 from viewer.overlay import (
     Bytes,
@@ -184,8 +193,8 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Tex
         what = SAME_FOR_ALL if shown.target is None else shown.target.words
         score = explained_score(shown)
         if score is not None and len(explained_labels(shown)) == 1:
-            what += f"  {figures(score)}"
-            what += "" if score.threshold is None else f"  (threshold {score.threshold:.2f})"
+            what += f" · {kind_of(score)} {figures(score)}"
+            what += "" if score.threshold is None else f" (threshold {score.threshold:.2f})"
     facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
     return {
         "top left": [(title, TEXT), (what, WARNING if _label(snapshot) else TEXT)],

@@ -150,12 +150,17 @@ def _names(attributions: Iterable[Attribution]) -> list[str]:
 
 
 def strongest_slice(overlay: Overlay) -> int:
-    """The source slice on which the shown value is largest."""
-    values = overlay.map.values
+    """The source slice on which the shown value is largest, of cells that lie on the series."""
+    values, matrix = overlay.map.values, overlay.map.matrix
     shown = values if overlay.style.sign == "positive" else np.abs(values)
-    cell = np.unravel_index(int(np.argmax(np.nan_to_num(shown, nan=-np.inf))), shown.shape)
+    index = np.ogrid[tuple(slice(n) for n in values.shape)]
+    within = np.isfinite(shown)
+    for axis, length in enumerate(overlay.map.series.shape):
+        place = sum((matrix[axis, k] * index[k] for k in range(3)), matrix[axis, 3])
+        within = within & (place >= -0.5) & (place <= length - 0.5)
+    cell = np.unravel_index(int(np.argmax(np.where(within, shown, -np.inf))), shown.shape)
     slices = overlay.map.series.shape[0]
-    at = overlay.map.matrix[0, :3] @ np.asarray(cell) + overlay.map.matrix[0, 3]
+    at = matrix[0, :3] @ np.asarray(cell) + matrix[0, 3]
     return int(np.clip(np.rint(at), 0, slices - 1))
 
 
