@@ -393,6 +393,19 @@ def test_no_method_that_suits_is_a_failure(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_that_is_no_text_is_carried_through(stack: Path, tmp_path: Path, whyscope: Whyscope) -> None:
+    model = write_model(tmp_path / "model", output={"labels": ["effusion", "m\ud800ss", "../nodule"]})
+    done = whyscope(
+        "explain", stack, "--model", model, "--method", "saliency", "--target", "all",
+        "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert done.document == json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
+    assert [e["label"] for e in done.document["attributions"]] == ["effusion", "m\ud800ss", "../nodule"]
+    assert len(names(tmp_path / "out")) == 7
+    assert names(tmp_path) == {"model", "out"}
+
+
 def test_identity_only_when_asked(stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope) -> None:
     words = ("explain", stack, "--model", small_model, "--method", "saliency", "--format", "json", "--json")
     masked = whyscope(*words, "--out", tmp_path / "masked")

@@ -1,5 +1,6 @@
 """Where a map comes from, as plain data for JSON, PNG chunks and `.npz`."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -44,6 +45,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [plain(item) for item in value]
     return str(value)
+
+
+def as_json(document: Any, indent: int | None = None) -> str:
+    """A document as JSON text that can be stored as UTF-8, whatever a card or a file calls itself."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent, allow_nan=False)
+    # Half a surrogate pair is no text; JSON has an escape for it, and Python writes the same one.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def extremes(attribution: Attribution) -> tuple[float | None, float | None]:

@@ -1,7 +1,6 @@
 """Writes explanations as files, all of them or none, and the document that names them."""
 
 import io
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -15,7 +14,7 @@ from viewer.errors import ExportError
 from viewer.export.document import Document, document, entry, style_facts
 from viewer.export.files import whole, whole_set
 from viewer.export.picture import compose
-from viewer.export.provenance import RESEARCH_USE, provenance, versions
+from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
 from viewer.overlay import automatic_style, on_source
 from viewer.task import Task
 from viewer.types import Array, Attribution, Overlay, Prediction, Snapshot, Style, Window
@@ -62,7 +61,7 @@ def export(
             entries.append(facts)
         result = document(attributions, predictions, entries, skipped, show_identity)
         with whole(folder / RESULT) as part:
-            part.write_text(json.dumps(result, ensure_ascii=False, indent=1, allow_nan=False), "utf-8")
+            part.write_text(as_json(result, indent=1), "utf-8")
         task.check()
     return result
 
@@ -176,7 +175,7 @@ def save_png(snapshot: Snapshot, path: Path) -> None:
             "style": style_facts(snapshot.overlay.style),
             "shown_slice": snapshot.slice,
         }
-        info.add_itxt("whyscope:provenance", json.dumps(facts, ensure_ascii=False))
+        info.add_itxt("whyscope:provenance", as_json(facts))
     # Encoded in memory: Pillow turns a full disk into an error without its number.
     encoded = io.BytesIO()
     compose(snapshot).save(encoded, "PNG", pnginfo=info, optimize=False)
@@ -193,7 +192,7 @@ def save_npz(attribution: Attribution, path: Path) -> None:
             map=_source_map(attribution),
             native=np.asarray(attribution.values, dtype=np.float32),
             matrix=attribution.matrix,
-            provenance=np.asarray(json.dumps(provenance(attribution), ensure_ascii=False)),
+            provenance=np.asarray(as_json(provenance(attribution))),
         )
 
 
