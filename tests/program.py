@@ -39,6 +39,12 @@ class Done:
 Whyscope = Callable[..., Done]
 
 
+def arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """What an `.npz` holds; the file is closed, and nothing in it is unpickled."""
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
 def caller(capsys: pytest.CaptureFixture[str]) -> Whyscope:
     """The command line in this process."""
 

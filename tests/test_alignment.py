@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from program import arrays_of
 from torch import Tensor, nn
 
 from viewer import affine, session
@@ -298,7 +299,7 @@ def exported_map(attribution: Attribution) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.npz"
         save_npz(attribution, path)
-        return np.load(path)["map"]
+        return arrays_of(path)["map"]
 
 
 def tensor_fault(case: Case, source: ModelInput) -> float:

@@ -15,7 +15,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from program import COLUMNS, LABELS, ROWS, Whyscope, change_card, is_sentence, write_model, write_stack
+from program import (
+    COLUMNS,
+    LABELS,
+    ROWS,
+    Whyscope,
+    arrays_of,
+    change_card,
+    is_sentence,
+    write_model,
+    write_stack,
+)
 from safetensors.torch import load_file, save_file
 
 from viewer import cli
@@ -221,7 +231,7 @@ def test_a_patch_is_placed(stack: Path, tmp_path: Path, whyscope: Whyscope) -> N
     out = tmp_path / "out"
     done = whyscope("explain", stack, "--model", model, "--method", "saliency", "--at", "6,9", "--out", out)
     assert done.status == 0
-    seen = np.isfinite(np.load(next(out.glob("*.npz")))["map"])
+    seen = np.isfinite(arrays_of(next(out.glob("*.npz")))["map"])
     assert (seen.any(1).nonzero()[0][[0, -1]].tolist(), seen.any(0).nonzero()[0][[0, -1]].tolist()) == (
         [2, 9],
         [5, 12],
@@ -240,7 +250,7 @@ def test_a_volume_needs_no_slice(stack: Path, tmp_path: Path, whyscope: Whyscope
     done = whyscope("explain", stack, "--model", model, "--method", "grad-cam", "--out", out, "--json")
     entry = done.document["attributions"][0]
     assert (entry["slice"], entry["native_shape"]) == (None, [2, 8, 8])
-    assert np.load(out / entry["files"]["npz"])["map"].shape == (4, ROWS, COLUMNS)
+    assert arrays_of(out / entry["files"]["npz"])["map"].shape == (4, ROWS, COLUMNS)
     done = whyscope("predict", stack, "--model", model, "--slice", "1")
     assert (done.status, is_sentence(done.err)) == (1, True)
 
@@ -268,7 +278,7 @@ def test_explain_writes_what_its_document_names(
         } <= set(entry)  # fmt: skip
         assert (entry["label"], entry["slice"], set(entry["files"])) == ("mass", 2, {"png", "npz", "json"})
         assert all((out / name).is_file() for name in entry["files"].values())
-        arrays = np.load(out / entry["files"]["npz"], allow_pickle=False)
+        arrays = arrays_of(out / entry["files"]["npz"])
         assert (arrays["map"].shape, arrays["map"].dtype) == ((ROWS, COLUMNS), np.float32)
         assert list(arrays["native"].shape) == entry["native_shape"]
         assert [arrays["native"].min(), arrays["native"].max()] == pytest.approx([entry["min"], entry["max"]])
@@ -461,7 +471,7 @@ def test_a_study_outside_the_intended_use(stack: Path, tmp_path: Path, whyscope:
     assert chunk["override"] == reason
     assert red.any(1).sum() > 20
     assert red[red.any(1)].mean() > 0.5  # a bar across the picture
-    kept = json.loads(str(np.load(tmp_path / "out" / files["npz"])["provenance"]))
+    kept = json.loads(str(arrays_of(tmp_path / "out" / files["npz"])["provenance"]))
     assert kept["override"] == reason
     assert reason in whyscope("predict", stack, "--model", model, "--outside-intended-use").err
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from installed import Environment, build_wheel
+from program import arrays_of
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "write-an-explainer.md"
 
@@ -68,6 +69,6 @@ def test_the_plugin_explains(
     for entry in document["attributions"]:
         assert entry["method"] == method()
         assert entry["min"] < entry["max"]
-        map = np.load(tmp_path / "out" / entry["files"]["npz"])["map"]
+        map = arrays_of(tmp_path / "out" / entry["files"]["npz"])["map"]
         assert np.isfinite(map).all()
         assert (tmp_path / "out" / entry["files"]["png"]).is_file()

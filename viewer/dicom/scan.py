@@ -178,7 +178,11 @@ def _files(paths: Sequence[Path], other: list[Listed], refused: list[Listed]) ->
 
 def _under(path: Path, refused: list[Listed]) -> Iterator[Path]:
     """The files of a folder and its folders, links last and each folder once; or the file itself."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that is too long, or that no file can have
+        there = False
+    if not there:
         raise SeriesError(f"There is no file or folder {path.name}.")
     if path.is_file():
         if path.name.upper() != "DICOMDIR":

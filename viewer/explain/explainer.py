@@ -14,7 +14,7 @@ from torch import Tensor
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain.layers import resolve
-from viewer.explain.probe import Probe
+from viewer.explain.probe import INPUT, Probe
 from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 
@@ -141,7 +141,7 @@ class Explainer(ABC):
         maps = values.values.detach().float().cpu().numpy()
         errors = values.completeness_error
         seconds = time.perf_counter() - start
-        layer = ", ".join(self.layers(probe.model)) or None
+        layer = ", ".join(name for name in self.layers(probe.model) if name != INPUT) or None
         return [
             Attribution(
                 values=maps[t, n].reshape(grid),

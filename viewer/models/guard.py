@@ -1,8 +1,8 @@
 """The only place where a network is touched: one lock, one worker, and nothing left behind.
 
 Explainers hook, patch and differentiate. A tool that leaves one hook or one changed module behind
-gives wrong numbers ever after, without an error. So the whole state of the module tree is taken on
-entering and put back on leaving, whether by success, error or cancel.
+gives wrong numbers ever after, without an error. So the whole state of the module tree is put back on
+leaving, whether by success, error or cancel.
 """
 
 from collections import OrderedDict
@@ -47,30 +47,43 @@ class Forward:
 
 
 _CONTAINERS = frozenset({dict, OrderedDict, set})
-State = list[tuple[dict[str, Any], dict[str, Any], list[tuple[Any, Any]]]]
 
 
-def _state(modules: Sequence[nn.Module]) -> State:
-    """Every module's attributes, and a shallow copy of those that are containers (hooks, children).
+class Rest:
+    """A network's state at rest: every module's attributes and containers (hooks, children), its tensors.
 
-    A large network has thousands of containers, nearly all of them empty: those are not copied, for
-    this is done at every call and must cost little beside one forward.
+    Taken when the model is made and used while it `holds`: a large network has thousands of containers,
+    and this must cost little beside one forward. Empty ones, which are nearly all, are not copied.
     """
-    return [
-        (own, dict(own), [(v, v.copy() if v else None) for v in own.values() if type(v) in _CONTAINERS])
-        for own in map(vars, modules)
-    ]
 
+    def __init__(self, module: nn.Module) -> None:
+        self.modules = list(module.modules())
+        self.tensors = _tensors(self.modules)
+        self._state = [
+            (own, dict(own), [(v, v.copy() if v else None) for v in own.values() if type(v) in _CONTAINERS])
+            for own in map(vars, self.modules)
+        ]
 
-def _put_back(state: State) -> None:
-    for own, attributes, containers in state:
-        own.clear()
-        own.update(attributes)
-        for now, before in containers:
-            if now:
-                now.clear()
-            if before is not None:
-                now.update(before)
+    def holds(self) -> bool:
+        """Whether the network is still as it was: nobody hooked or changed it in between."""
+        try:
+            return all(
+                own == attributes and all(now == before if before else not now for now, before in containers)
+                for own, attributes, containers in self._state
+            )
+        except (RuntimeError, ValueError):  # another tensor in the place of one has no single truth
+            return False
+
+    def put_back(self) -> None:
+        """Give every module exactly the attributes, and every container the content, that it had."""
+        for own, attributes, containers in self._state:
+            own.clear()
+            own.update(attributes)
+            for now, before in containers:
+                if now:
+                    now.clear()
+                if before is not None:
+                    now.update(before)
 
 
 def _tensors(modules: Sequence[nn.Module]) -> list[Tensor]:
@@ -88,6 +101,7 @@ def _tensors(modules: Sequence[nn.Module]) -> list[Tensor]:
 @contextmanager
 def guarded(
     module: nn.Module,
+    rest: Rest,
     pristine: dict[str, Tensor],
     select: Callable[[Any], Tensor],
     task: Task,
@@ -98,11 +112,9 @@ def guarded(
     `pristine` is a copy of its weights, from which they are restored if someone changed them. Torch
     counts the writes to a tensor, but not those through `.data`: `thorough` compares the values.
     """
-    modules = list(module.modules())
-    state = _state(modules)
-    tensors = [(t, t.requires_grad, t.grad, t._version, t.data_ptr()) for t in _tensors(modules)]
+    tensors = [(t, t.requires_grad, t.grad, t._version, t.data_ptr()) for t in rest.tensors]
     try:
-        if any(m.training for m in modules):
+        if any(m.training for m in rest.modules):
             module.eval()
         for tensor, wanted, grad, _, _ in tensors:
             if wanted and tensor.is_leaf:
@@ -115,7 +127,7 @@ def guarded(
             "The device has too little memory for this; choose a smaller batch or the CPU."
         ) from error
     finally:
-        _put_back(state)
+        rest.put_back()
         changed = [
             t for t, _, _, version, pointer in tensors if (t._version, t.data_ptr()) != (version, pointer)
         ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
-from viewer.models.guard import Forward, guarded
+from viewer.models.guard import Forward, Rest, guarded
 from viewer.models.prepare import prepare
 from viewer.models.structure import Structure, structure
 from viewer.task import Task
@@ -29,6 +29,7 @@ class Model:
         self._module = module.eval().to(device)
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._pristine = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
+        self._rest = Rest(self._module)
         self._lock = threading.RLock()
 
     @property
@@ -64,8 +65,11 @@ class Model:
         `thorough` also finds writes to the weights that torch does not count, at the price of reading
         them all: for code of strangers.
         """
-        with self._lock, guarded(self._module, self._pristine, self._select, task, thorough) as forward:
-            yield forward
+        with self._lock:
+            # What its owner hooked since, or a call around this one, is part of what is put back.
+            rest = self._rest if self._rest.holds() else Rest(self._module)
+            with guarded(self._module, rest, self._pristine, self._select, task, thorough) as forward:
+                yield forward
 
     def accepts(self, series: Series) -> str | None:
         """None, or why this series lies outside what the model was made for, in words.
