@@ -183,7 +183,8 @@ def _under(path: Path, refused: list[Listed]) -> Iterator[Path]:
     except (OSError, ValueError):  # a name that is too long, or that no file can have
         there = False
     if not there:
-        raise SeriesError(f"There is no file or folder {path.name}.")
+        name = path.name if len(path.name) <= 80 else f"{path.name[:80]}…"
+        raise SeriesError(f"There is no file or folder {name}.")
     if path.is_file():
         if path.name.upper() != "DICOMDIR":
             yield path
