@@ -13,7 +13,7 @@ from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, Values, b
 class IntegratedGradients(Explainer):
     """(input − baseline) × the mean gradient on the straight way between them, summed over channels."""
 
-    steps: Annotated[int, Interval(ge=2, le=2000)] = 50
+    steps: Annotated[int, Interval(ge=2, le=1000)] = 50
     baseline: Baseline = "minimum"
     chunk: Annotated[int, Interval(ge=1, le=512)] = 8
 

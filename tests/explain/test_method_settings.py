@@ -35,7 +35,7 @@ def test_none_is_a_value_where_it_may_be() -> None:
     [
         (IntegratedGradients, {"steps": "many"}, "Integrated gradients: the setting 'steps' is wrong: "),
         (IntegratedGradients, {"steps": "1"}, "greater than or equal to 2"),
-        (IntegratedGradients, {"steps": "2001"}, "less than or equal to 2000"),
+        (IntegratedGradients, {"steps": "1001"}, "less than or equal to 1000"),
         (IntegratedGradients, {"steps": "2.5"}, "'steps' is wrong"),
         (IntegratedGradients, {"baseline": "black"}, "'minimum', 'zero', 'mean' or 'blur'"),
         (IntegratedGradients, {"step": "9"}, "has no setting 'step'; it has: steps, baseline, chunk."),
