@@ -55,8 +55,11 @@ def run(words: Sequence[str]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name or label may hold what the terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
-    if words and words[0] not in COMMANDS and os.path.exists(words[0]):  # noqa: PTH110 - never raises
-        _fail(f"There is no window in this version; try: whyscope series {words[0]}")
+    if not words or words[0] not in (*COMMANDS, "--help"):
+        first = words[0] if words else "-"
+        # A first word that is neither a command nor a path is a mistyped command: typer says so.
+        if first.startswith("-") or os.path.exists(first):  # noqa: PTH110 - never raises
+            words = ["window", *words]
     try:
         app(list(words), prog_name="whyscope")
     except WhyscopeError as error:
@@ -231,11 +234,9 @@ def explain(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Where the study, model and picture go.")] = Path(
-        "whyscope-demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("whyscope-demo"),
 ) -> None:
-    """Make a small phantom study, train a small network on such phantoms, and explain it."""
+    """Explain the phantom radiograph that the program brings along."""
     from viewer import demo
 
     with _progress(False) as task:
@@ -243,6 +244,31 @@ def demo(
     typer.echo(f"The explained picture{'s are' if len(pictures) > 1 else ' is'}:")
     for picture in pictures:
         typer.echo(picture.resolve())
+
+
+@app.command(hidden=True)
+def window(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="A model folder or its model.yaml.")] = None,
+    screenshot: Annotated[
+        Path | None, typer.Option("--screenshot", help="Save the window to a PNG and end.")
+    ] = None,
+    size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT of the window.")] = "1600x1000",
+    light: Annotated[bool, typer.Option("--light", help="Light instead of dark.")] = False,
+    trust: TrustOption = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Open the window."""
+    from viewer.ui import app as ui
+
+    try:
+        width, height = (int(part) for part in size.split("x"))
+    except ValueError:
+        raise typer.BadParameter(f"--size wants WIDTHxHEIGHT, not {size!r}.") from None
+    missing = next((p for p in paths or () if not p.exists()), None)
+    if missing is not None:
+        _fail(f"There is no file or folder {missing.name}.")
+    ui.run(paths or [], model, screenshot, (width, height), not light, trust, _preferences(device))
 
 
 COMMANDS = ("series", "methods", "predict", "explain", "demo")
@@ -255,12 +281,18 @@ def _open(
     path: Path, model: Path, series: str | None, trust: bool, device: str, task: Task
 ) -> tuple[Any, Any]:
     from viewer import dicom, session
+
+    settings = _preferences(device)
+    chosen = session.choose_series(dicom.scan([path], task=task), series)
+    return chosen, session.load_model(model, trust, settings)
+
+
+def _preferences(device: str) -> Any:
     from viewer.settings import Settings
 
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise typer.BadParameter(f"{device!r} is not one of auto, cpu, cuda, mps.")
-    chosen = session.choose_series(dicom.scan([path], task=task), series)
-    return chosen, session.load_model(model, trust, Settings(device=device))  # type: ignore[arg-type]
+    return Settings(device=device)  # type: ignore[arg-type]
 
 
 def _words(values: Sequence[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention, over_patches
 from viewer.explain.baseline import Baseline, baseline
 from viewer.explain.cam import CAM, no_layer, refuse_blank
-from viewer.explain.describe import describe
+from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Cost, Explainer, Family, Values, model_layer
 from viewer.explain.layers import suggest
@@ -40,5 +40,6 @@ __all__ = [
     "over_patches",
     "read_targets",
     "refuse_blank",
+    "setting_types",
     "suggest",
 ]

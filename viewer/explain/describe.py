@@ -1,10 +1,17 @@
 """The explainers as data: for the command line, the window and the documentation."""
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from viewer.errors import PluginError
 from viewer.explain.discover import discover
+from viewer.explain.explainer import Explainer
 from viewer.models import Model
+
+
+def setting_types(cls: type[Explainer]) -> dict[str, Any]:
+    """The types of an explainer's settings, with their bounds: what a form needs."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {name: hints[name] for name in cls.setting_names()}
 
 
 def describe(model: Model | None = None) -> list[dict[str, Any]]:

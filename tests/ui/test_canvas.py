@@ -1,0 +1,359 @@
+"""What a view paints, pixel by pixel, and what its mouse says."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import explained, image, series
+from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from viewer.overlay import colour_table
+from viewer.ui import pixels, words
+from viewer.ui.canvas import SliceBar, SliceView
+from viewer.ui.state import Busy, ViewState
+from viewer.ui.theme import DARK
+
+SIDE = 400
+LOOK = (SIDE * 3 // 8, SIDE * 3 // 8)
+"""A place of the view, x and y, that no text covers."""
+
+
+def view(
+    qtbot: QtBot, state: ViewState, plain: bool = True, width: int = SIDE, height: int = SIDE
+) -> SliceView:
+    result = SliceView(plain)
+    qtbot.addWidget(result)
+    result.resize(width, height)
+    result.show(state)
+    result.show()
+    qtbot.waitExposed(result)
+    return result
+
+
+def seen(widget: SliceView | SliceBar, x: float, y: float) -> tuple[int, int, int]:
+    shot = widget.grab().toImage()
+    colour = shot.pixelColor(round(x * shot.devicePixelRatio()), round(y * shot.devicePixelRatio()))
+    return colour.red(), colour.green(), colour.blue()
+
+
+def flat(value: float, rows: int = 40, columns: int = 40) -> np.ndarray:
+    return np.full((rows, columns), value, dtype=np.float32)
+
+
+@pytest.mark.parametrize(("value", "grey"), [(-20, 0), (0, 0), (20, 51), (60, 153), (100, 255), (900, 255)])
+def test_levels(qtbot: QtBot, value: float, grey: int) -> None:
+    assert seen(view(qtbot, image(flat(value))), *LOOK) == (grey,) * 3
+    assert seen(view(qtbot, image(flat(value), inverted=True)), *LOOK) == (255 - grey,) * 3
+
+
+def test_nan_is_black_and_the_levels_may_be_equal(qtbot: QtBot) -> None:
+    assert seen(view(qtbot, image(flat(np.nan))), *LOOK) == (0, 0, 0)
+    assert seen(view(qtbot, replace(image(flat(5)), levels=(3.0, 3.0))), *LOOK) == (0, 0, 0)
+
+
+def test_colour_as_it_is(qtbot: QtBot) -> None:
+    values = np.zeros((40, 40, 3), dtype=np.uint8)
+    values[:] = (200, 30, 90)
+    state = image(values, series=series())
+    assert seen(view(qtbot, state), *LOOK) == (200, 30, 90)
+
+
+def test_pixels_lie_where_they_belong(qtbot: QtBot) -> None:
+    values = flat(0)
+    values[30:, 10:20] = 100
+    shown = view(qtbot, image(values))
+    assert seen(shown, 150, 320) == (255, 255, 255)
+    for x, y in ((150, 280), (80, 320), (220, 320)):
+        assert seen(shown, x, y) == (0, 0, 0)
+
+
+def test_pixels_keep_their_shape(qtbot: QtBot) -> None:
+    """Pixels twice as high as wide: a square array is a tall picture, black beside it."""
+    shown = view(qtbot, image(flat(100), series=series(aspect=2.0)))
+    frame = shown.frame()
+    assert frame is not None
+    assert frame == QRectF(100, 0, 200, 400)
+    assert seen(shown, 110, 260) == (255, 255, 255)
+    assert seen(shown, 90, 260) == (0, 0, 0)
+
+
+def test_a_large_image_is_averaged_not_picked(qtbot: QtBot) -> None:
+    values = np.zeros((1600, 1600), dtype=np.float32)
+    values[::2] = 100
+    red, _, _ = seen(view(qtbot, image(values)), *LOOK)
+    assert abs(red - 127) <= 1
+
+
+def half(value: float) -> np.ndarray:
+    """A map with this value on the left half of 40 × 40, nothing on the right."""
+    values = np.zeros((40, 40), dtype=np.float32)
+    values[:, :20] = value
+    return values
+
+
+def test_the_map_is_laid_over_with_one_opacity(qtbot: QtBot) -> None:
+    shown = view(qtbot, explained(flat(40), half(0.8)), plain=False)
+    over = colour_table("inferno")[round(0.8 * 255)].astype(float)
+    expected = np.round(0.5 * 102 + 0.5 * over)
+    assert np.abs(np.array(seen(shown, *LOOK)) - expected).max() <= 2
+    assert seen(shown, SIDE - LOOK[0], LOOK[1] + 120) == (102, 102, 102)
+
+
+def test_below_the_threshold_is_blank(qtbot: QtBot) -> None:
+    state = explained(flat(40), half(0.8))
+    state = replace(state, style=replace(state.style, threshold=0.9))
+    shown = view(qtbot, state, plain=False)
+    assert seen(shown, *LOOK) == (102, 102, 102)
+    assert ("Nothing reaches the threshold on this slice.", "warning") in words.explained(
+        state, False
+    ).bottom_left
+
+
+def test_what_the_model_did_not_see_is_blank(qtbot: QtBot) -> None:
+    state = explained(flat(40), half(0.8))
+    assert state.map is not None
+    holes = state.map.copy()
+    holes[10:20] = np.nan
+    shown = view(qtbot, replace(state, map=holes), plain=False)
+    assert seen(shown, *LOOK) == (102, 102, 102)
+    assert seen(shown, LOOK[0], 250) != (102, 102, 102)
+
+
+@pytest.mark.parametrize(("sign", "drawn"), [("positive", False), ("signed", True), ("magnitude", True)])
+def test_negative_values(qtbot: QtBot, sign: str, drawn: bool) -> None:
+    state = explained(flat(40), half(-0.8))
+    state = replace(state, style=replace(state.style, sign=sign))
+    assert (seen(view(qtbot, state, plain=False), *LOOK) != (102, 102, 102)) is drawn
+
+
+def test_the_plain_view_shows_no_map(qtbot: QtBot) -> None:
+    assert seen(view(qtbot, explained(flat(40), half(0.8))), *LOOK) == (102, 102, 102)
+
+
+def test_the_gate_hides_then_hatches(qtbot: QtBot) -> None:
+    state = explained(flat(40), half(0.8), score=0.3, gate="negative")
+    shown = view(qtbot, state, plain=False)
+    assert seen(shown, *LOOK) == (102, 102, 102)
+    assert "hidden until asked" in words.explained(state, False).bottom_left[0][0]
+    state = replace(state, asked=True)
+    shown.show(state)
+    row = {seen(shown, x, LOOK[1]) for x in range(LOOK[0], LOOK[0] + 2 * pixels.HATCH)}
+    assert len(row) == 2
+    assert (102, 102, 102) in row
+    assert words.explained(state, True).bottom_left[0][0].startswith("Explains a negative")
+
+
+def test_outside_the_intended_use(qtbot: QtBot) -> None:
+    state = explained(flat(40), half(0.8), gate="outside", outside="made for CR")
+    assert seen(view(qtbot, state, plain=False), *LOOK) == (102, 102, 102)
+    assert words.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
+
+
+def test_only_what_changed_is_computed(qtbot: QtBot) -> None:
+    state = explained(flat(40), half(0.8))
+    shown = view(qtbot, state, plain=False)
+    before = seen(shown, *LOOK)
+    image_before, map_before = shown._image.uploads, shown._map.uploads
+    shown.show(replace(state, style=replace(state.style, opacity=0.1)))
+    assert seen(shown, *LOOK) != before
+    assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before)
+    shown.show(replace(state, style=replace(state.style, threshold=0.3)))
+    shown.grab()
+    assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before + 1)
+    shown.show(replace(state, levels=(0.0, 50.0)))
+    shown.grab()
+    assert shown._image.uploads == image_before + 1
+
+
+def test_texts() -> None:
+    state = explained(flat(40), half(0.8))
+    plain, mapped = words.plain(state), words.explained(state, True)
+    assert [t for t, _ in plain.top_left] == ["CT  HEAD", "Im 1 / 1"]
+    assert [t for t, _ in plain.bottom_left] == ["C 50  W 100  test", "1 mm"]
+    assert mapped.top_left == (
+        ("Grad-CAM · conv_2", "text"),
+        ("pneumonia · score 0.82 (threshold 0.50)", "warning"),
+    )
+    assert mapped.bottom_right == (
+        ("map 40 × 40 · 1 cell ≈ 1 mm · bilinear", "text"),
+        ("Shows influence on the score. Not a segmentation.", "text"),
+    )
+    assert mapped.top_right == (("image + map", "text"),)
+    hidden = words.explained(replace(state, overlay=False), False)
+    assert hidden.top_right == (("image, map hidden", "text"),)
+
+
+def test_no_evidence_is_said_not_stretched() -> None:
+    state = explained(flat(40), np.zeros((40, 40)))
+    remark = words.explained(state, False).bottom_left[0][0]
+    assert remark == "No positive evidence for pneumonia in this image."
+
+
+def test_sides(qtbot: QtBot) -> None:
+    """Letters stand at the four sides; without a geometry the view says so."""
+    shown = view(qtbot, image(flat(0)))
+    near = {
+        place: sum(sum(seen(shown, x + i, y + j)) > 300 for i in range(-3, 16, 1) for j in range(-6, 7, 3))
+        for place, (x, y) in {"left": (14, 200), "right": (376, 200), "nowhere": (60, 200)}.items()
+    }
+    assert near["left"] > 0
+    assert near["right"] > 0
+    assert near["nowhere"] == 0
+    unknown = image(flat(0), series=series(orientation_known=False))
+    assert words.plain(unknown).bottom_right == (("side unknown", "quiet"),)
+
+
+def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
+    state = explained(flat(0), half(0.8))
+    shown = view(qtbot, replace(state, style=replace(state.style, threshold=0.5)), plain=False, height=800)
+    x = SIDE - 14 - 6
+    assert np.abs(np.array(seen(shown, x, 84)) - colour_table("inferno")[253]).max() < 12
+    assert seen(shown, x, 82 + 140) == (0, 0, 0)
+    arrow = QColor(DARK.warning)
+    assert seen(shown, SIDE - 14 - 12 - 5, 82 + 110) == (arrow.red(), arrow.green(), arrow.blue())
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (ViewState(), words.EMPTY),
+        (replace(image(flat(0)), values=None), "Reading the slice …"),
+        (ViewState(busy=Busy("reading the folder")), "reading the folder …"),
+        (replace(image(flat(0)), values=None, series=None), "Choose a series on the left"),
+    ],
+)
+def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: str) -> None:
+    sentence = words.sentence(state)
+    assert sentence is not None
+    assert sentence[0] == said
+    shot = view(qtbot, state).grab().toImage()
+    middle = [shot.pixelColor(x, y).lightness() for x in range(100, 300) for y in range(185, 215)]
+    assert max(middle) > 80
+
+
+# --- hands ----------------------------------------------------------------------------------------
+
+
+def test_left_drag_is_the_window(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0)))
+    qtbot.mousePress(shown, Qt.MouseButton.LeftButton, pos=QPoint(100, 100))
+    with qtbot.waitSignal(shown.window_dragged) as heard:
+        qtbot.mouseMove(shown, QPoint(110, 95))
+    assert heard.args == [10.0, -5.0]
+    qtbot.mouseRelease(shown, Qt.MouseButton.LeftButton, pos=QPoint(110, 95))
+    with qtbot.assertNotEmitted(shown.window_dragged):
+        qtbot.mouseMove(shown, QPoint(150, 95))
+
+
+def test_middle_drag_pans_and_the_other_view_follows(qtbot: QtBot) -> None:
+    one, other = (view(qtbot, image(flat(0))) for _ in range(2))
+    one.view_changed.connect(other.set_view)
+    qtbot.mousePress(one, Qt.MouseButton.MiddleButton, pos=QPoint(100, 100))
+    with qtbot.assertNotEmitted(other.view_changed):
+        qtbot.mouseMove(one, QPoint(130, 80))
+    assert one.frame() == QRectF(30, -20, 400, 400)
+    assert other.frame() == one.frame()
+    with qtbot.waitSignal(one.view_changed) as heard:
+        one.fit()
+    assert heard.args == [None]
+    assert other.frame() == QRectF(0, 0, 400, 400)
+
+
+def test_right_drag_zooms_about_where_it_began(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0)))
+    before = shown.position(QPointF(100, 300))
+    qtbot.mousePress(shown, Qt.MouseButton.RightButton, pos=QPoint(100, 300))
+    qtbot.mouseMove(shown, QPoint(100, 200))
+    frame = shown.frame()
+    assert frame is not None
+    assert frame.width() > 600
+    assert shown.position(QPointF(100, 300)) == pytest.approx(before)
+
+
+def wheel(widget: SliceView, turned: int) -> None:
+    at = QPointF(200, 200)
+    event = QWheelEvent(
+        at,
+        widget.mapToGlobal(at),
+        QPoint(),
+        QPoint(0, turned),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, event)
+
+
+def test_the_wheel_goes_through_slices(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0)))
+    heard: list[int] = []
+    shown.slice_wheel.connect(heard.append)
+    for turned in (-120, 120, -240, -60, -60, -60, 60, 60):
+        wheel(shown, turned)
+    assert heard == [1, -1, 2, 1, -1]
+
+
+def test_double_click_asks_for_room(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0)))
+    with qtbot.waitSignal(shown.maximise_requested):
+        qtbot.mouseDClick(shown, Qt.MouseButton.LeftButton, pos=QPoint(50, 50))
+
+
+def test_the_pointer_says_row_and_column(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0), series=series(aspect=2.0)))
+    heard: list[tuple[float | None, float | None]] = []
+    shown.pointer_moved.connect(lambda row, column: heard.append((row, column)))
+    for x, y in ((102, 5), (298, 395), (50, 200)):
+        qtbot.mouseMove(shown, QPoint(x, y))
+    assert (round(heard[-3][0] or 0), round(heard[-3][1] or 0)) == (0, 0)
+    assert (round(heard[-2][0] or 0), round(heard[-2][1] or 0)) == (39, 39)
+    assert heard[-1] == (None, None)
+
+
+def test_a_new_series_is_fitted(qtbot: QtBot) -> None:
+    shown = view(qtbot, image(flat(0)))
+    shown.zoom(3)
+    shown.show(image(flat(0)))
+    assert shown.frame() == QRectF(0, 0, 400, 400)
+
+
+# --- slice bar ------------------------------------------------------------------------------------
+
+
+def bar(qtbot: QtBot, state: ViewState) -> SliceBar:
+    result = SliceBar()
+    qtbot.addWidget(result)
+    result.resize(result.width(), 428)
+    result.show(state)
+    return result
+
+
+def stack(slices: int, profile: tuple[float | None, ...] = ()) -> ViewState:
+    return replace(explained(flat(0), half(0.8)), series=series(slices), profile=profile)
+
+
+def test_a_click_on_the_bar_asks_for_a_slice(qtbot: QtBot) -> None:
+    shown = bar(qtbot, stack(100))
+    assert not shown.isHidden()
+    with qtbot.waitSignal(shown.slice_requested) as heard:
+        qtbot.mouseClick(shown, Qt.MouseButton.LeftButton, pos=QPoint(20, 14 + 4 * 25 + 1))
+    assert heard.args == [25]
+    assert (shown.slice_at(0), shown.slice_at(999)) == (0, 99)
+
+
+def test_one_slice_needs_no_bar(qtbot: QtBot) -> None:
+    assert bar(qtbot, stack(1)).isHidden()
+
+
+def test_evidence_per_slice(qtbot: QtBot) -> None:
+    """Above the threshold amber, below it blue, not run blank; a score of zero is not blank."""
+    shown = bar(qtbot, replace(stack(4, (0.9, 0.3, None, 0.0)), slice=2))
+    x = shown.width() - 8 - 6 - 4 - 1
+    colours = [seen(shown, x, 14 + 100 * i + 30) for i in range(4)]
+    rgb = [QColor(c) for c in (DARK.warning, DARK.bar, "#000000", DARK.bar)]
+    assert colours == [(c.red(), c.green(), c.blue()) for c in rgb]
+    assert [shown.describe(i) for i in (0, 2)] == ["Im 1 / 4 · score 0.90", "Im 3 / 4 · not run"]

@@ -1,0 +1,466 @@
+"""The panels and bars: they show a state without a word, and pass on what hands do."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PySide6.QtCore import QPoint, Qt, SignalInstance
+from PySide6.QtGui import QStandardItemModel
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+from viewer.types import (
+    Attribution,
+    Display,
+    Geometry,
+    Identity,
+    ModelInput,
+    Prediction,
+    Score,
+    Series,
+    Style,
+    Target,
+)
+from viewer.ui.panels import (
+    DisplayPanel,
+    ExplainPanel,
+    ExportDialog,
+    MessageBar,
+    PredictionPanel,
+    SeriesPanel,
+    StatusBar,
+    TopBar,
+)
+from viewer.ui.parts import Text
+from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
+
+LEFT = Qt.MouseButton.LeftButton
+LABELS = ("pneumonia", "nodule", "effusion")
+
+
+class _Method:
+    name = "grad-cam"
+    title = "Grad-CAM"
+    paper = ""
+    signed = True
+    target_dependent = True
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+
+def _state() -> ViewState:
+    series = Series(
+        "1",
+        "CR",
+        np.zeros((1, 8, 8), np.uint8),
+        Geometry(np.eye(4)),
+        Display(((1.0, 0.0),)),
+        identity=Identity("DOE^JANE", "4711"),
+        body_part="CHEST",
+    )
+    source = ModelInput(series, 0, torch.zeros(1, 1, 8, 8), np.eye(4))
+    scores = tuple(
+        Score(label, 0.5, value, threshold=0.5)
+        for label, value in zip(LABELS, (0.82, 0.41, 0.001), strict=True)
+    )
+    prediction = Prediction(source, "Chest CNN", "3f9a" + "0" * 58 + "c1", "cpu", scores)
+    shown = Attribution(
+        np.zeros((1, 2, 2), np.float32),
+        np.eye(4),
+        "logit",
+        predictions=(prediction,),
+        explainer=_Method(),
+        target=Target("pneumonia", 0),
+    )
+    methods = (
+        MethodItem("grad-cam", "Grad-CAM", "CAM", "Places.", "1", {"layer": None}),
+        MethodItem(
+            "score-cam", "Score-CAM", "CAM", "Places.", "many", {"layer": None}, "Two dimensions only."
+        ),
+        MethodItem("saliency", "Saliency", "gradient", "Pixels.", "1", {"steps": 5}, None, {"steps": int}),
+    )
+    return ViewState(
+        items=(
+            SeriesItem("CHEST", ("CR · 8 × 8",), (), np.zeros((8, 8), np.uint8)),
+            SeriesItem("Head", ("CT · 93 slices",), ("slices are missing",)),
+        ),
+        not_opened=(("a.txt", "not an image"), ("b.txt", "not an image"), ("c.dcm", "truncated")),
+        chosen=0,
+        series=series,
+        model=ModelItem(
+            "Chest CNN", "3f9a" + "0" * 58 + "c1", "cpu", LABELS, ("block1", "block2"), methods, False
+        ),
+        prediction=prediction,
+        target="pneumonia",
+        attribution=shown,
+        style=Style("inferno", (0.0, 0.4), 0.5, 0.1),
+        probed=Probed(812, 402, "5 211", "−204 HU", "+0.27"),
+    )
+
+
+@pytest.fixture
+def state() -> ViewState:
+    return _state()
+
+
+@pytest.fixture
+def shown(qtbot: QtBot, state: ViewState) -> Callable[..., Any]:
+    """`shown(TopBar)` is the widget on the screen with the state in it; keywords change the state."""
+
+    def make(kind: type[QWidget], **changes: Any) -> Any:
+        widget: Any = kind()
+        qtbot.addWidget(widget)
+        widget.show(dataclasses.replace(state, **changes))
+        widget.resize(300, 600) if widget.maximumWidth() > 1000 else None
+        if kind in (TopBar, StatusBar):
+            widget.resize(1280, widget.height())
+        QWidget.show(widget)
+        qtbot.waitExposed(widget)
+        return widget
+
+    return make
+
+
+def heard(*signals: SignalInstance) -> list[tuple[object, ...]]:
+    """A list that fills with the arguments of what is emitted."""
+    told: list[tuple[object, ...]] = []
+    for signal in signals:
+        signal.connect(lambda *arguments: told.append(arguments))
+    return told
+
+
+SIGNALS = {
+    SeriesPanel: ("series_chosen", "narrow_toggled"),
+    PredictionPanel: ("target_chosen", "model_requested"),
+    ExplainPanel: (
+        "method_chosen",
+        "target_chosen",
+        "layer_chosen",
+        "setting_changed",
+        "explain_requested",
+        "cancel_requested",
+    ),
+    DisplayPanel: ("style_changed", "lock_toggled", "overlay_toggled"),
+    TopBar: ("mask_toggled", "layout_chosen", "open_requested", "model_requested", "export_requested"),
+    MessageBar: ("action", "dismissed"),
+}
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_showing_a_state_emits_nothing(
+    kind: type[QWidget], shown: Callable[..., Any], state: ViewState
+) -> None:
+    widget = shown(kind)
+    told = heard(*(getattr(widget, name) for name in SIGNALS[kind]))
+    other = dataclasses.replace(
+        state,
+        chosen=1,
+        target="effusion",
+        method="saliency",
+        settings={"steps": 9},
+        layer="block1",
+        style=Style("blue-white-red", (-1.0, 1.0), 0.9, 0.5, "signed", "nearest"),
+        locked=False,
+        overlay=False,
+        masked=False,
+        layout="1",
+        busy=Busy("explaining", 3, 9),
+        notice=Notice("A.", "warning", "Do it", "do"),
+    )
+    for one in (other, ViewState(), state, other):
+        widget.show(one)
+    assert told == []
+
+
+# --- series ---------------------------------------------------------------------------------------
+
+
+def _middle(view: Any, row: int) -> QPoint:
+    return view.visualRect(view.model().index(row)).center()
+
+
+def test_a_click_and_the_keys_choose_a_series(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(SeriesPanel)
+    told = heard(panel.series_chosen)
+    qtbot.mouseClick(panel.list.viewport(), LEFT, pos=_middle(panel.list, 1))
+    qtbot.keyClick(panel.list, Qt.Key.Key_Up)
+    qtbot.keyClick(panel.list, Qt.Key.Key_Up)
+    assert told == [(1,), (0,)]
+
+
+def test_the_series_panel_folds(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(SeriesPanel)
+    told = heard(panel.narrow_toggled)
+    qtbot.mouseClick(panel.fold, LEFT)
+    assert panel.width() == 56
+    assert not panel.title.isVisible()
+    qtbot.keyClick(panel.fold, Qt.Key.Key_Space)
+    assert panel.width() > 200
+    assert told == [(True,), (False,)]
+
+
+def test_what_was_not_opened_says_why(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(SeriesPanel)
+    assert panel.why.quiet_part == "3 files · "
+    assert not panel.reasons.isVisible()
+    qtbot.mouseClick(panel.why, LEFT)
+    assert panel.reasons.isVisible()
+    assert panel.reasons.toPlainText() == "not an image\na.txt\nb.txt\n\ntruncated\nc.dcm"
+    qtbot.mouseClick(panel.why, LEFT)
+    assert not panel.reasons.isVisible()
+
+
+def test_an_empty_list_says_what_to_do(shown: Callable[..., Any]) -> None:
+    panel = shown(SeriesPanel, items=(), not_opened=(), chosen=None)
+    assert panel.empty.isVisible()
+    assert not panel.not_opened.isVisible()
+
+
+# --- prediction -----------------------------------------------------------------------------------
+
+
+def test_a_click_explains_a_label(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(PredictionPanel)
+    told = heard(panel.target_chosen)
+    qtbot.mouseClick(panel.list.viewport(), LEFT, pos=_middle(panel.list, 1))
+    qtbot.keyClick(panel.list, Qt.Key.Key_Down)
+    qtbot.keyClick(panel.list, Qt.Key.Key_Return)
+    assert told == [("nodule",), ("effusion",)]
+
+
+def test_the_model_is_named_and_its_numbers_are_scores(shown: Callable[..., Any], state: ViewState) -> None:
+    panel = shown(PredictionPanel)
+    assert (panel.model_name.full, panel.model_facts.full) == ("Chest CNN", "· 3f9a…c1 · CPU")
+    assert panel.caption.full == "Scores, not probabilities"
+    assert state.prediction is not None
+    sure = tuple(dataclasses.replace(score, calibrated=True) for score in state.prediction.scores)
+    calibrated = dataclasses.replace(state.prediction, scores=sure)
+    panel.show(dataclasses.replace(state, prediction=calibrated))
+    assert panel.caption.full == "Calibrated probabilities"
+    tip = panel.list.model().index(0).data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "pneumonia\nprobability 0.82 · threshold 0.5: called · logit 0.5"
+
+
+def test_the_rows_are_there_before_the_scores(shown: Callable[..., Any], state: ViewState) -> None:
+    panel = shown(PredictionPanel, prediction=None)
+    before = panel.sizeHint().height()
+    panel.show(state)
+    assert panel.sizeHint().height() == before
+
+
+def test_without_a_model_a_button_opens_one(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(PredictionPanel, model=None, prediction=None)
+    told = heard(panel.model_requested)
+    qtbot.mouseClick(panel.open_model, LEFT)
+    assert len(told) == 1
+
+
+def test_many_labels_scroll(shown: Callable[..., Any], state: ViewState) -> None:
+    assert state.model is not None
+    model = dataclasses.replace(state.model, labels=tuple(f"label {i}" for i in range(40)))
+    panel = shown(PredictionPanel, model=model, prediction=None)
+    assert panel.list.height() == 12 * 26
+    assert panel.list.verticalScrollBar().maximum() > 0
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+def test_methods_stand_under_their_family_and_the_unsuitable_are_grey(shown: Callable[..., Any]) -> None:
+    panel = shown(ExplainPanel)
+    entries = panel.method.model()
+    assert isinstance(entries, QStandardItemModel)
+    rows = [entries.item(i) for i in range(entries.rowCount())]
+    assert [(row.text(), row.isEnabled()) for row in rows] == [
+        ("CAM", False),
+        ("Grad-CAM", True),
+        ("Score-CAM", False),
+        ("GRADIENT", False),
+        ("Saliency", True),
+    ]
+    assert rows[2].toolTip() == "Two dimensions only."
+    assert panel.method.currentText() == "Grad-CAM"
+
+
+def test_method_target_and_layer_are_chosen(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(ExplainPanel)
+    told = heard(panel.method_chosen, panel.target_chosen, panel.layer_chosen)
+    qtbot.keyClick(panel.method, Qt.Key.Key_Down)  # over the grey one and the family
+    qtbot.keyClick(panel.target, Qt.Key.Key_Down)
+    qtbot.keyClick(panel.layer, Qt.Key.Key_Down)
+    line = panel.layer.lineEdit()
+    line.selectAll()
+    qtbot.keyClicks(line, "block9.conv")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    line.selectAll()
+    qtbot.keyClick(line, Qt.Key.Key_Delete)
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    assert told == [("saliency",), ("nodule",), ("block1",), ("block9.conv",), (None,)]
+
+
+def test_a_setting_is_changed(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(ExplainPanel, method="saliency")
+    told = heard(panel.setting_changed)
+    qtbot.keyClick(panel.form.controls["steps"], Qt.Key.Key_Up)
+    assert told == [("steps", 6)]
+    assert not panel.layer.isEnabled()
+
+
+def test_run_makes_room_for_progress_and_cancel(
+    shown: Callable[..., Any], state: ViewState, qtbot: QtBot
+) -> None:
+    panel = shown(ExplainPanel)
+    run, cancel = heard(panel.explain_requested), heard(panel.cancel_requested)
+    height = panel.sizeHint().height()
+    qtbot.mouseClick(panel.run_bar.run, LEFT)
+    panel.run_bar.run.setFocus()
+    panel.show(dataclasses.replace(state, busy=Busy("integrating", 21, 32)))
+    assert panel.sizeHint().height() == height
+    assert panel.run_bar.words.full == "step 21 / 32"
+    assert panel.window().focusWidget() is panel.run_bar.cancel
+    qtbot.mouseClick(panel.run_bar.cancel, LEFT)
+    panel.show(dataclasses.replace(state, busy=Busy("starting engine")))
+    assert panel.run_bar.words.full == "starting engine…"
+    assert (len(run), len(cancel)) == (1, 1)
+
+
+def test_what_cannot_run_says_why(shown: Callable[..., Any]) -> None:
+    assert shown(ExplainPanel, model=None).run_bar.run.toolTip() == "Open a model first."
+    panel = shown(ExplainPanel, method="score-cam")
+    assert not panel.run_bar.run.isEnabled()
+    assert panel.run_bar.run.toolTip() == "Two dimensions only."
+
+
+# --- display --------------------------------------------------------------------------------------
+
+
+def test_sliders_by_mouse_and_keys(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(DisplayPanel)
+    assert (panel.opacity.value(), panel.threshold.value()) == (50, 25)
+    told = heard(panel.style_changed)
+    qtbot.mouseClick(panel.opacity, LEFT, pos=panel.opacity.place(80).toPoint())
+    qtbot.keyClick(panel.threshold, Qt.Key.Key_Right)
+    [(name, opacity), (other, threshold)] = told
+    assert (name, other) == ("opacity", "threshold")
+    assert opacity == pytest.approx(0.8, abs=0.02)
+    assert threshold == pytest.approx(0.26 * 0.4)
+
+
+def test_combos_switch_and_lock(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    panel = shown(DisplayPanel)
+    told = heard(panel.style_changed, panel.overlay_toggled, panel.lock_toggled)
+    for combo in (panel.table, panel.sign, panel.interpolation):
+        qtbot.keyClick(combo, Qt.Key.Key_Down)
+    qtbot.mouseClick(panel.overlay, LEFT)
+    qtbot.mouseClick(panel.lock, LEFT)
+    assert told == [
+        ("colours", "viridis"),
+        ("sign", "signed"),
+        ("interpolation", "nearest"),
+        (False,),
+        (False,),
+    ]
+
+
+def test_the_range_is_told_with_its_unit(shown: Callable[..., Any]) -> None:
+    panel = shown(DisplayPanel)
+    assert panel.range.full == "0 … 0.4"
+    assert "logit" in panel.range.toolTip()
+    assert not shown(DisplayPanel, attribution=None).threshold.isEnabled()
+
+
+# --- bars -----------------------------------------------------------------------------------------
+
+
+def test_the_top_bar_passes_on_every_button(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    bar = shown(TopBar)
+    names = ("mask_toggled", "open_requested", "model_requested", "export_requested", "theme_toggled")
+    for name, button in zip(names, (bar.patient, bar.open, bar.model, bar.export, bar.theme), strict=True):
+        told = heard(getattr(bar, name))
+        qtbot.mouseClick(button, LEFT)
+        qtbot.keyClick(button, Qt.Key.Key_Space)
+        assert told == [(), ()]
+    told = heard(bar.layout_chosen)
+    qtbot.mouseClick(bar.layouts.buttons["1|1"], LEFT)  # it is chosen already
+    qtbot.mouseClick(bar.layouts.buttons["1"], LEFT)
+    assert told == [("1",)]
+    assert bar.layouts.buttons["1|1"].isChecked()  # until a state says otherwise
+
+
+def test_the_patient_is_masked(shown: Callable[..., Any], state: ViewState) -> None:
+    bar = shown(TopBar)
+    assert bar.patient.full == "Patient ●●●●●●"
+    assert "DOE" not in bar.patient.toolTip() + bar.patient.accessibleName()
+    bar.show(dataclasses.replace(state, masked=False))
+    assert bar.patient.full == "DOE JANE · 4711"
+    bar.show(ViewState())
+    assert bar.patient.full == "No image"
+    assert not bar.export.isEnabled()
+
+
+def test_the_status_bar_always_says_what_it_must(shown: Callable[..., Any], state: ViewState) -> None:
+    bar = shown(StatusBar)
+    facts = [fact.full for fact in (bar.row, bar.column, bar.raw, bar.value, bar.map, bar.device)]
+    assert facts == ["row 812", "column 402", "raw 5 211", "−204 HU", "map +0.27", "CPU"]
+    place = bar.map.x()
+    bar.show(dataclasses.replace(state, probed=Probed(1, 2, "3", "4 HU", "0")))
+    bar.layout().activate()
+    assert bar.map.x() == place  # nothing moves when a number gets shorter
+    bar.show(ViewState())
+    assert bar.research.text() == "For research use only. Not for diagnostic use."
+
+
+def test_a_message_acts_and_goes(shown: Callable[..., Any], state: ViewState, qtbot: QtBot) -> None:
+    bar = shown(MessageBar, notice=Notice("Outside.", "stop", "Go on", "override"))
+    action, gone = heard(bar.action), heard(bar.dismissed)
+    qtbot.mouseClick(bar.button, LEFT)
+    qtbot.mouseClick(bar.close_button, LEFT)
+    assert action == [("override",)]
+    assert len(gone) == 1
+    bar.show(dataclasses.replace(state, notice=Notice("Done.")))
+    assert not bar.button.isVisible()
+    bar.show(dataclasses.replace(state, notice=None))
+    assert not bar.isVisible()
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def test_the_export_dialogue(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ExportDialog(folder=tmp_path)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitExposed(dialog)
+    assert dialog.values() == (tmp_path, ("png", "npz", "json"), False)
+    height = dialog.sizeHint().height()
+    assert not dialog.warning.isVisible()
+    qtbot.mouseClick(dialog.identity, LEFT)
+    assert dialog.warning.isVisible()
+    assert dialog.sizeHint().height() == height
+    qtbot.mouseClick(dialog.formats["npz"], LEFT)
+    assert dialog.values() == (tmp_path, ("png", "json"), True)
+    for name in ("png", "json"):
+        qtbot.keyClick(dialog.formats[name], Qt.Key.Key_Space)
+    assert not dialog.write.isEnabled()
+    qtbot.mouseClick(dialog.formats["png"], LEFT)
+    with qtbot.waitSignal(dialog.accepted):
+        qtbot.mouseClick(dialog.write, LEFT)
+
+
+def test_text_is_cut_in_the_middle_and_told_in_the_tip(qtbot: QtBot) -> None:
+    text = Text("a long name of a series with a number 12345")
+    qtbot.addWidget(text)
+    text.resize(120, 20)
+    text.show()
+    qtbot.waitExposed(text)
+    assert "…" in text.text()
+    assert text.text().endswith("5")
+    assert text.toolTip() == "a long name of a series with a number 12345"
+    text.resize(600, 20)
+    qtbot.waitUntil(lambda: text.text() == text.full)
+    assert text.toolTip() == ""

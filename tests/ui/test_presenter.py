@@ -1,0 +1,282 @@
+"""What the window does, without a window: a spec'd mock view, real workers, a real small study."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+import pytest
+from program import LABELS, write_model, write_stack
+
+from viewer.settings import Settings
+from viewer.types import Window
+from viewer.ui.evidence import next_peak, volume_profile
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter import Presenter, View, levels
+from viewer.ui.state import ViewState
+
+
+class Desk:
+    """A presenter, and every state that it showed."""
+
+    def __init__(self, qtbot) -> None:
+        self.view = create_autospec(View, instance=True)
+        self.shown: list[ViewState] = []
+        self.view.show_state.side_effect = self.shown.append
+        self.jobs = Jobs()
+        self.presenter = Presenter(self.view, self.jobs, Settings(device="cpu"))
+        self.qtbot = qtbot
+
+    @property
+    def state(self) -> ViewState:
+        return self.presenter.state
+
+    def wait(self, until: Callable[[ViewState], object]) -> ViewState:
+        self.qtbot.waitUntil(lambda: bool(until(self.state)), timeout=20_000)
+        return self.state
+
+    def explained(self, study: Path, model: Path) -> ViewState:
+        self.presenter.open([study])
+        self.wait(lambda s: s.values is not None)
+        self.presenter.load_model(model)
+        return self.wait(lambda s: s.attribution is not None and s.busy is None)
+
+    def at_rest(self) -> None:
+        names = ("scan", "slice", "thumbnails", "load", "explain", "profile", "export")
+        self.wait(lambda _s: not any(self.jobs.active(n) for n in names))
+
+
+@pytest.fixture
+def desk(qtbot) -> Iterator[Desk]:
+    made = Desk(qtbot)
+    yield made
+    made.presenter.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("whyscope ")]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    write_stack(tmp_path / "study" / "a", 5)
+    write_stack(tmp_path / "study" / "b", 3, uid="1.2.826.78", SeriesDescription="Other")
+    (tmp_path / "study" / "notes.txt").write_text("nothing", "utf-8")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model")
+
+
+def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    state = desk.wait(lambda s: s.values is not None)
+    assert [i.title for i in state.items] == ["Made-up block", "Other"]
+    assert (state.chosen, state.slice) == (0, 2)
+    assert state.not_opened == (("notes.txt", "This is neither DICOM nor a PNG or JPEG picture."),)
+    assert state.values.max() == 300
+    assert state.levels == levels(Window(0, 2000))
+    desk.at_rest()
+    assert all(i.thumbnail is not None for i in desk.state.items)
+
+
+def test_nothing_there_is_a_sentence(desk: Desk, tmp_path: Path) -> None:
+    desk.presenter.open([tmp_path / "nowhere"])
+    assert "nowhere" in desk.wait(lambda s: s.notice).notice.text
+
+
+def test_the_model_predicts_and_explains_unasked(desk: Desk, study: Path, model: Path) -> None:
+    state = desk.explained(study, model)
+    assert [s.label for s in state.prediction.scores] == list(LABELS)
+    assert state.target == state.prediction.top.label
+    assert state.attribution.slice == 2
+    assert state.map.shape == state.values.shape
+
+
+def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    for label in LABELS:
+        desk.presenter.choose_target(label)
+        assert desk.state.attribution.target.words == label
+    desk.jobs.run.assert_not_called()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.set_style("opacity", 0.3),
+        lambda p: p.set_style("threshold", 0.01),
+        lambda p: p.set_style("colours", "viridis"),
+        lambda p: p.set_style("interpolation", "nearest"),
+        lambda p: p.toggle_overlay(),
+        lambda p: p.invert(),
+        lambda p: p.toggle_mask(),
+        lambda p: p.drag_window(10, -4),
+        lambda p: p.preset(2),
+        lambda p: p.preset(0),
+        lambda p: p.preset(1),
+        lambda p: p.choose_layout("1"),
+        lambda p: p.point(3.2, 4.9),
+    ],
+)
+def test_display_never_runs_anything(desk: Desk, study: Path, model: Path, change: Callable) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    before = desk.state
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    change(desk.presenter)
+    desk.jobs.run.assert_not_called()
+    assert desk.state is not before
+    assert desk.state.attribution is before.attribution
+
+
+def test_the_window_follows_the_drag_and_comes_back(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    state = desk.wait(lambda s: s.values is not None)
+    low, high = state.levels
+    desk.presenter.drag_window(100, 0)
+    assert desk.state.levels[1] - desk.state.levels[0] == pytest.approx(1.5 * (high - low))
+    desk.presenter.drag_window(0, 10)
+    assert sum(desk.state.levels) > low + high
+    desk.presenter.preset(1)
+    assert desk.state.levels == (low, high)
+
+
+def test_the_probe_reads_native_values(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.point(5.1, 7.2)
+    probed = desk.state.probed
+    assert (probed.row, probed.column, probed.raw, probed.value) == (5, 7, "1324", "300 HU")
+    desk.presenter.point(-3, 1)
+    assert desk.state.probed is None
+
+
+def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "mr", accepts={"modality": ["MR"]})
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.load_model(model)
+    state = desk.wait(lambda s: s.gate == "outside")
+    assert state.notice.kind == "stop"
+    assert state.attribution is None
+    desk.presenter.answer("override")
+    state = desk.wait(lambda s: s.attribution is not None)
+    assert "MR" in state.attribution.predictions[0].override
+
+
+def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "code", architecture="network.py:Net", arguments={})
+    marker = tmp_path / "ran"
+    (model / "network.py").write_text(
+        f"open({str(marker)!r}, 'w').close()\n"
+        "from viewer.models.builtin import SmallCNN\n"
+        "Net = lambda: SmallCNN(1, 3, [4, 6])\n",
+        "utf-8",
+    )
+    desk.presenter.open([study])
+    desk.presenter.load_model(model)
+    notice = desk.wait(lambda s: s.notice and s.notice.action).notice
+    assert "SHA-256" in notice.text
+    assert "network.py" in notice.text
+    assert not marker.exists()
+    desk.presenter.answer(notice.wish)
+    desk.wait(lambda s: s.model is not None)
+    assert marker.exists()
+
+
+def test_a_label_below_its_threshold_hides_the_map_until_asked(
+    desk: Desk, study: Path, tmp_path: Path
+) -> None:
+    model = write_model(
+        tmp_path / "high",
+        output={"labels": list(LABELS), "activation": "sigmoid", "thresholds": {"mass": 0.999}},
+    )
+    desk.explained(study, model)
+    desk.presenter.choose_target("mass")
+    assert (desk.state.gate, desk.state.map_shown) == ("negative", False)
+    desk.presenter.answer("show")
+    assert desk.state.map_shown
+    desk.presenter.choose_target("nodule")
+    assert (desk.state.gate, desk.state.asked) == ("open", False)
+
+
+def test_the_profile_fills_and_leads_to_the_evidence(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    profile = desk.state.profile
+    assert len(profile) == 5
+    assert None not in profile
+    desk.presenter.next_evidence()
+    assert profile[desk.state.slice] == max(profile)
+
+
+def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.choose_method("integrated-gradients")
+    desk.presenter.set_setting("steps", 600)
+    desk.presenter.set_setting("chunk", 1)
+    desk.presenter.explain()
+    desk.wait(lambda s: s.busy and s.busy.total > 1)
+    desk.presenter.cancel()
+    assert desk.state.busy is None
+    assert desk.state.notice.text == "Cancelled."
+    desk.qtbot.wait(100)
+    assert desk.state.attribution is None
+
+
+def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: Path) -> None:
+    """Random switching of series, slice, label and method while explainers run."""
+    desk.explained(study, model)
+    chance = random.Random(5)
+    for _ in range(120):
+        wish = chance.choice(("series", "slice", "label", "method", "wait"))
+        if wish == "series":
+            desk.presenter.choose_series(chance.randrange(2))
+        elif wish == "slice":
+            desk.presenter.go_to(chance.randrange(5))
+        elif wish == "label":
+            desk.presenter.choose_target(chance.choice(LABELS))
+        elif wish == "method":
+            desk.presenter.choose_method(chance.choice(("grad-cam", "saliency", "hires-cam")))
+        else:
+            desk.qtbot.wait(chance.randrange(15))
+    desk.at_rest()
+    drawn = [s for s in desk.shown if s.map is not None]
+    assert len(drawn) > 20
+    for state in drawn:
+        assert state.attribution.series is state.series
+        assert state.attribution.slice == state.slice
+        assert state.attribution.explainer.name == state.method
+        assert state.attribution.target.words == state.target
+        assert state.map.shape == state.series.shape[1:]
+
+
+def test_a_volume_is_explained_once_for_all_slices(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.at_rest()
+    first = desk.state
+    assert sum(first.profile) == pytest.approx(1)
+    desk.presenter.step(1)
+    assert desk.state.attribution is first.attribution
+    assert not np.array_equal(desk.state.map, first.map)
+    assert desk.state.profile == volume_profile(first.attribution)
+
+
+def test_the_export_is_that_of_the_command_line(desk: Desk, study: Path, model: Path, tmp_path: Path) -> None:
+    desk.explained(study, model)
+    desk.presenter.export(tmp_path / "out", ("png", "npz", "json"), False)
+    desk.wait(lambda s: s.notice and s.notice.text.startswith("Written"))
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_peaks_come_highest_first_and_start_again() -> None:
+    visited: list[int] = []
+    profile = (0.1, 0.5, 0.2, None, 0.9, 0.3, 0.4)
+    assert [next_peak(profile, visited) for _ in range(4)] == [4, 1, 6, 4]
+    assert next_peak((None, None), []) is None
+    assert next_peak((0.0, 0.0), []) is None

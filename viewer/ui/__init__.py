@@ -1,0 +1,1 @@
+"""The window: a presenter decides, widgets show one frozen state and emit wishes."""

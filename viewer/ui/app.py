@@ -1,0 +1,86 @@
+"""Starting the program with its window, and taking a picture of it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from viewer.errors import WhyscopeError
+from viewer.export import whole
+from viewer.settings import Settings
+from viewer.ui import theme
+from viewer.ui.window import Window
+
+_QUIET_MS = 400
+"""How long nothing must happen before the window counts as ready."""
+
+
+def run(
+    paths: Sequence[Path],
+    model: Path | None = None,
+    screenshot: Path | None = None,
+    size: tuple[int, int] = (1600, 1000),
+    dark: bool = True,
+    trust: bool = False,
+    settings: Settings | None = None,
+) -> None:
+    """Open the window on paths and a model; returns when it is closed.
+
+    With `screenshot` the window is drawn without a screen if there is none, saved once it is ready,
+    and closed.
+    """
+    if not has_display():
+        if screenshot is None:
+            raise WhyscopeError(
+                "There is no display to open a window on; use the commands series, predict and explain, "
+                "or --screenshot FILE."
+            )
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(application, QApplication)
+    theme.apply(application, theme.DARK if dark else theme.LIGHT)
+    window = Window(settings or Settings(), dark)
+    window.resize(*size)
+    window.show()
+
+    def begin() -> None:
+        if model is not None:
+            window.presenter.load_model(model, trust)
+        if paths:
+            window.presenter.open(paths)
+        if screenshot is not None:
+            _photograph(window, screenshot)
+
+    QTimer.singleShot(0, begin)  # after the first paint: nothing may hold it up
+    application.exec()
+
+
+def has_display() -> bool:
+    """Whether a window can be shown: always outside Linux, there with a display or a chosen platform."""
+    if not sys.platform.startswith("linux"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
+def _photograph(window: Window, path: Path) -> None:
+    """Save the window as soon as no work has been under way for a moment."""
+    timer = QTimer(window)
+    timer.setInterval(_QUIET_MS)
+    calm = 0
+
+    def look() -> None:
+        nonlocal calm
+        calm = 0 if window.presenter.working else calm + 1
+        if calm < 2:
+            return
+        timer.stop()
+        picture = window.grab()
+        with whole(path) as part:
+            picture.save(str(part), "PNG")
+        window.close()
+
+    timer.timeout.connect(look)
+    timer.start()

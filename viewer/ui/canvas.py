@@ -1,0 +1,321 @@
+"""One view of the shown slice: black to the edge, the image, its map, and what must be said of them."""
+
+import math
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QEnterEvent,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from viewer.types import Style
+from viewer.ui import marks, words
+from viewer.ui.layers import ImageLayer, MapLayer
+from viewer.ui.slicebar import SliceBar
+from viewer.ui.state import ViewState
+from viewer.ui.theme import DARK, font
+
+__all__ = ["SliceBar", "SliceView"]
+
+NOTCH = 120
+"""Eighths of a degree in one notch of a mouse wheel."""
+CLOSEST, FARTHEST = 64.0, 0.25
+"""Most screen pixels per image pixel, and the least share of the view that an image fills."""
+
+
+class SliceView(QWidget):
+    """The image (`plain`), or the image with its map.
+
+    Rectangles of view are in pixels of the image: x from 0 to the columns, y from 0 to the rows.
+    """
+
+    window_dragged = Signal(float, float)
+    """Pixels right and down since the last one: the left button is held."""
+    slice_wheel = Signal(int)
+    """Slices onward (positive) or back."""
+    maximise_requested = Signal()
+    pointer_moved = Signal(object, object)
+    """Row and column, 0 at the first pixel's centre, so that `round` is an index; None, None outside."""
+    view_changed = Signal(object)
+    """The part of the image seen (QRectF), or None where the whole image is fitted."""
+
+    def __init__(self, plain: bool, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.plain = plain
+        self._state = ViewState()
+        self._image = ImageLayer()
+        self._map = MapLayer()
+        self._seen: QRectF | None = None
+        self._texts: QPixmap | None = None
+        self._written: tuple[object, ...] = ()
+        self._from: QPointF | None = None
+        self._start = QPointF()
+        self._button = Qt.MouseButton.NoButton
+        self._turned = 0
+        self.setMouseTracking(True)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(160, 160)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName("Image" if plain else "Image with map")
+
+    def sizeHint(self) -> QSize:
+        return QSize(520, 720)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; without one, what Qt means by it: become visible."""
+        if state is None:
+            super().show()
+            return
+        before, self._state = self._state, state
+        if state.series is not before.series:
+            self._seen = None
+        self._image.set(state.values, state.levels, state.inverted)
+        drawn = not self.plain and state.map_shown and state.map is not None
+        self._map.set(state.map if drawn else None, state.style, state.gate == "negative")
+        if state is not before:
+            self.update()
+
+    def fit(self) -> None:
+        """Show the whole image."""
+        self._move(None)
+
+    def set_view(self, seen: QRectF | None) -> None:
+        """Show this part of the image, as another view does; emits nothing."""
+        if seen != self._seen:
+            self._seen = seen
+            self.update()
+
+    def zoom(self, factor: float, about: QPointF | None = None) -> None:
+        """Enlarge about a point of the widget, its middle without one."""
+        frame = self.frame()
+        if frame is None:
+            return
+        whole = self._whole()
+        scale = frame.width() / self._columns
+        least = FARTHEST * whole.width() / self._columns
+        factor = min(max(factor, least / scale), max(CLOSEST, scale) / scale)
+        point = about if about is not None else QPointF(self.width() / 2, self.height() / 2)
+        x, y = point.x() - frame.x(), point.y() - frame.y()
+        self._place(
+            QRectF(
+                point.x() - x * factor,
+                point.y() - y * factor,
+                frame.width() * factor,
+                frame.height() * factor,
+            )
+        )
+
+    # Where the image lies
+
+    @property
+    def _columns(self) -> int:
+        return int(self._state.values.shape[1]) if self._state.values is not None else 1
+
+    @property
+    def _rows(self) -> int:
+        return int(self._state.values.shape[0]) if self._state.values is not None else 1
+
+    def _aspect(self) -> float:
+        """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
+        series = self._state.series
+        aspect = series.geometry.pixel_aspect if series is not None else 1.0
+        return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
+
+    def _whole(self) -> QRectF:
+        """The fitted image on the widget."""
+        high = self._rows * self._aspect()
+        scale = min(self.width() / self._columns, self.height() / high)
+        width, height = self._columns * scale, high * scale
+        return QRectF((self.width() - width) / 2, (self.height() - height) / 2, width, height)
+
+    def frame(self) -> QRectF | None:
+        """Where the whole image lies on the widget, in its pixels; None without an image."""
+        if words.sentence(self._state) is not None:
+            return None
+        if self._seen is None:
+            return self._whole()
+        seen, aspect = self._seen, self._aspect()
+        scale = min(self.width() / seen.width(), self.height() / (seen.height() * aspect))
+        centre = seen.center()
+        return QRectF(
+            self.width() / 2 - centre.x() * scale,
+            self.height() / 2 - centre.y() * scale * aspect,
+            self._columns * scale,
+            self._rows * scale * aspect,
+        )
+
+    def _place(self, frame: QRectF) -> None:
+        """Lay the image there, and tell the linked views which part of it is seen."""
+        across, down = self._columns / frame.width(), self._rows / frame.height()
+        self._move(
+            QRectF(-frame.x() * across, -frame.y() * down, self.width() * across, self.height() * down)
+        )
+
+    def _move(self, seen: QRectF | None) -> None:
+        self._seen = seen
+        self.update()
+        self.view_changed.emit(seen)
+
+    def position(self, point: QPointF) -> tuple[float, float] | None:
+        """Row and column under a point of the widget, 0 at a pixel's centre; None outside the image."""
+        frame = self.frame()
+        if frame is None:
+            return None
+        column = (point.x() - frame.x()) / frame.width() * self._columns
+        row = (point.y() - frame.y()) / frame.height() * self._rows
+        inside = 0 <= row < self._rows and 0 <= column < self._columns
+        return (row - 0.5, column - 0.5) if inside else None
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(DARK.images))
+        frame = self.frame()
+        if frame is not None:
+            ratio = self.devicePixelRatioF()
+            self._image.draw(painter, frame, QRectF(self.rect()), ratio)
+            self._map.draw(painter, frame, QRectF(self.rect()), ratio)
+        painter.drawPixmap(0, 0, self._writing())
+        painter.end()
+
+    def _writing(self) -> QPixmap:
+        """Texts, letters and colour bar: drawn anew only when one of them changes."""
+        state, blank = self._state, not self._map.anything
+        sentence = words.sentence(state)
+        shown = words.Corners()
+        if sentence is None:
+            shown = words.plain(state) if self.plain else words.explained(state, not blank)
+        letters = state.series.geometry.letters() if state.series is not None and sentence is None else None
+        bar = state.style if sentence is None and not self.plain and state.map_shown else None
+        unit = state.attribution.unit if bar is not None and state.attribution is not None else ""
+        key = (
+            sentence,
+            shown,
+            letters,
+            bar and (*_bar_key(bar), unit),
+            self.size(),
+            self.devicePixelRatioF(),
+        )
+        if self._texts is None or key != self._written:
+            self._written = key
+            self._texts = self._blank_pixmap()
+            painter = QPainter(self._texts)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if sentence is not None and (self.plain or state.layout == "1"):
+                self._say(painter, *sentence)
+            if letters is not None:
+                marks.sides(painter, letters, self.width(), self.height())
+            marks.corners(painter, shown, self.width(), self.height())
+            box = marks.bar_box(self.width(), self.height())
+            if bar is not None and box is not None:
+                marks.colour_bar(painter, bar, unit, box)
+            painter.end()
+        return self._texts
+
+    def _blank_pixmap(self) -> QPixmap:
+        ratio = self.devicePixelRatioF()
+        result = QPixmap((self.size().toSizeF() * ratio).toSize())
+        result.setDevicePixelRatio(ratio)
+        result.fill(Qt.GlobalColor.transparent)
+        return result
+
+    def _say(self, painter: QPainter, sentence: str, role: str) -> None:
+        painter.setFont(font(15) if role == "text" else font())
+        painter.setPen(marks.colour(role))
+        box = QRectF(self.rect()).adjusted(24, 24, -24, -24)
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(box, int(flags), sentence)
+
+    def grab_map(self) -> QImage | None:
+        """The map as it lies on the screen, for those who check it; None where none is drawn."""
+        return self._map.image
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.update()
+
+    # Hands
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._from = event.position()
+        self._start = event.position()
+        self._button = event.button()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == self._button:
+            self._button, self._from = Qt.MouseButton.NoButton, None
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.maximise_requested.emit()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        now = event.position()
+        if self._from is not None and self._button != Qt.MouseButton.NoButton:
+            step = now - self._from
+            self._from = now
+            self._drag(step)
+        self._point(now)
+
+    def _drag(self, step: QPointF) -> None:
+        drags: dict[Qt.MouseButton, Callable[[QPointF], None]] = {
+            Qt.MouseButton.LeftButton: lambda s: self.window_dragged.emit(s.x(), s.y()),
+            Qt.MouseButton.MiddleButton: self.pan,
+            Qt.MouseButton.RightButton: lambda s: self.zoom(math.exp(-s.y() / 150), self._start),
+        }
+        if self._button in drags and not step.isNull():
+            drags[self._button](step)
+
+    def pan(self, step: QPointF) -> None:
+        """Move the image by pixels of the screen; its middle stays in the view."""
+        frame = self.frame()
+        if frame is None:
+            return
+        frame.translate(step)
+        middle, room = frame.center(), QRectF(self.rect())
+        stays = QPointF(
+            min(max(middle.x(), room.left() - frame.width() / 2 + 40), room.right() + frame.width() / 2 - 40),
+            min(
+                max(middle.y(), room.top() - frame.height() / 2 + 40), room.bottom() + frame.height() / 2 - 40
+            ),
+        )
+        frame.moveCenter(stays)
+        self._place(frame)
+
+    def _point(self, at: QPointF) -> None:
+        place = self.position(at)
+        self.pointer_moved.emit(*(place if place is not None else (None, None)))
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._point(event.position())
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.pointer_moved.emit(None, None)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        turned = event.angleDelta().y()
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoom(math.exp(turned / 600), event.position())
+        else:
+            # A touchpad turns by fractions of a notch; what is left over counts for the next turn.
+            same = (turned >= 0) == (self._turned >= 0)
+            self._turned = turned + (self._turned if same else 0)
+            steps = int(self._turned / NOTCH)
+            self._turned -= steps * NOTCH
+            if steps:
+                self.slice_wheel.emit(-steps)
+        event.accept()
+
+
+def _bar_key(style: Style) -> tuple[object, ...]:
+    """What of a style the colour bar shows: its opacity it does not."""
+    return (style.colours, style.range, style.threshold, style.sign)

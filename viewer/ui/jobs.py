@@ -1,0 +1,156 @@
+"""Work off the GUI thread: one worker for files, one for the model.
+
+A new job of a kind cancels the one before it, and a result is delivered only while its request is
+still the current one of its kind: what comes late is dropped, and can never land on another image.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Literal
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+from viewer.errors import WhyscopeError
+from viewer.task import Cancelled, Progress, Task
+
+Lane = Literal["io", "model"]
+_REPORT_EVERY = 0.05
+"""Seconds between two progress reports: more often nobody can see, and the GUI thread pays."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work. `done`, `failed` and `progress` are called on the GUI thread."""
+
+    kind: str
+    work: Callable[[Task], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[str], None]
+    progress: Callable[[Progress], None] | None = None
+    task: Task = field(default_factory=Task)
+
+
+class Jobs(QObject):
+    """Both workers. Made, asked and closed on the GUI thread."""
+
+    _arrived = Signal(object, object, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._current: dict[str, Job] = {}
+        self._lanes = {name: _Worker(name, self._send) for name in ("io", "model")}
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def run(
+        self,
+        lane: Lane,
+        kind: str,
+        work: Callable[[Task], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[str], None],
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Do `work` on a lane; what is under way or waiting of the same kind is cancelled."""
+        self.cancel(kind)
+        job = Job(kind, work, done, failed, progress)
+        job.task = Task(self._reporter(job))
+        self._current[kind] = job
+        self._lanes[lane].add(job)
+
+    def cancel(self, kind: str) -> bool:
+        """Cancel the current job of a kind; whether there was one."""
+        job = self._current.pop(kind, None)
+        if job is not None:
+            job.task.cancel()
+        return job is not None
+
+    def active(self, kind: str) -> bool:
+        """Whether a job of a kind waits or runs."""
+        return kind in self._current
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job waits or runs."""
+        return bool(self._current)
+
+    def close(self) -> None:
+        """Cancel everything and wait for both workers to end."""
+        for kind in list(self._current):
+            self.cancel(kind)
+        for worker in self._lanes.values():
+            worker.end()
+
+    def _reporter(self, job: Job) -> Callable[[Progress], None] | None:
+        if job.progress is None:
+            return None
+        last = 0.0
+
+        def report(step: Progress) -> None:
+            nonlocal last
+            if monotonic() - last >= _REPORT_EVERY:
+                last = monotonic()
+                self._arrived.emit(job, job.progress, step)
+
+        return report
+
+    def _send(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+        self._arrived.emit(job, answer, value)
+
+    @Slot(object, object, object)
+    def _deliver(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+        if self._current.get(job.kind) is not job:
+            return
+        if answer is not job.progress or answer is None:
+            del self._current[job.kind]
+        if answer is not None:
+            answer(value)
+
+
+class _Worker:
+    """One thread that does jobs in the order in which they came."""
+
+    def __init__(self, name: str, send: Callable[[Job, Callable[[Any], None] | None, Any], None]) -> None:
+        self._send = send
+        self._waiting: deque[Job] = deque()
+        self._ready = threading.Condition()
+        self._ending = False
+        self._thread = threading.Thread(target=self._work, name=f"whyscope {name}", daemon=True)
+        self._thread.start()
+
+    def add(self, job: Job) -> None:
+        with self._ready:
+            self._waiting.append(job)
+            self._ready.notify()
+
+    def end(self) -> None:
+        with self._ready:
+            self._ending = True
+            self._ready.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._ready:
+                self._ready.wait_for(lambda: self._waiting or self._ending)
+                if self._ending:
+                    return
+                job = self._waiting.popleft()
+            self._do(job)
+
+    def _do(self, job: Job) -> None:
+        try:
+            job.task.check()
+            value = job.work(job.task)
+        except Cancelled:
+            self._send(job, None, None)
+        except WhyscopeError as error:
+            self._send(job, job.failed, str(error))
+        except Exception as error:  # noqa: BLE001 - the job runner: a fault must not end the worker
+            self._send(
+                job, job.failed, f"This went wrong inside the program: {type(error).__name__}: {error}"
+            )
+        else:
+            self._send(job, job.done, value)

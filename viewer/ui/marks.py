@@ -1,0 +1,142 @@
+"""What is written over an image: texts in the corners, the patient's sides, the colour bar.
+
+Each text stands on its own dark ground, which is not seen on black and keeps it readable on a bright image.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPolygonF
+
+from viewer.export.drawing import number
+from viewer.overlay import shown_range
+from viewer.types import Style
+from viewer.ui import pixels
+from viewer.ui.theme import DARK, font
+from viewer.ui.words import Corners, Line
+
+MARGIN, LEADING = 14, 18
+_GROUND = QColor(0, 0, 0, 215)
+BAR_TOP, BAR_WIDTH, BAR_LONGEST, BAR_SHORTEST = 82, 12, 220, 60
+_APART = 17
+
+
+def colour(name: str) -> QColor:
+    """A colour of the dark palette by its role: images are black in both."""
+    return QColor(getattr(DARK, name))
+
+
+def text(painter: QPainter, at: QPointF, words: str, role: str, align: Qt.AlignmentFlag) -> QRectF:
+    """Write one line; `at` is its left, right or middle, half its height; what it covers."""
+    metrics = QFontMetricsF(painter.font())
+    width = metrics.horizontalAdvance(words)
+    left = {Qt.AlignmentFlag.AlignRight: at.x() - width, Qt.AlignmentFlag.AlignHCenter: at.x() - width / 2}
+    box = QRectF(left.get(align, at.x()), at.y() - LEADING / 2, width, LEADING)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(_GROUND)
+    painter.drawRoundedRect(box.adjusted(-4, 0, 4, 0), 3, 3)
+    painter.setPen(colour(role))
+    painter.drawText(box, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, words)
+    return box
+
+
+def corners(painter: QPainter, shown: Corners, width: float, height: float) -> None:
+    """All four corners; where two lines meet, the left one is cut off."""
+    painter.setFont(font())
+    _pair(painter, shown.top_left, shown.top_right, width, MARGIN + LEADING / 2)
+    lines = max(len(shown.bottom_left), len(shown.bottom_right))
+    top = height - MARGIN - (lines - 0.5) * LEADING
+    left, right = (
+        ((("", "text"),) * (lines - len(side)) + side) for side in (shown.bottom_left, shown.bottom_right)
+    )
+    _pair(painter, left, right, width, top)
+
+
+def _pair(painter: QPainter, left: Sequence[Line], right: Sequence[Line], width: float, y: float) -> None:
+    metrics = QFontMetricsF(painter.font())
+    for i in range(max(len(left), len(right))):
+        room = width - 2 * MARGIN
+        at = y + i * LEADING
+        if i < len(right) and right[i][0]:
+            words = metrics.elidedText(right[i][0], Qt.TextElideMode.ElideRight, room)
+            text(painter, QPointF(width - MARGIN, at), words, right[i][1], Qt.AlignmentFlag.AlignRight)
+            room -= metrics.horizontalAdvance(words) + 16
+        if i < len(left) and left[i][0]:
+            words = metrics.elidedText(left[i][0], Qt.TextElideMode.ElideRight, max(room, 0))
+            text(painter, QPointF(MARGIN, at), words, left[i][1], Qt.AlignmentFlag.AlignLeft)
+
+
+def sides(painter: QPainter, letters: tuple[str, str, str, str], width: float, height: float) -> None:
+    """The patient's sides at the view's left, right, top and bottom."""
+    painter.setFont(font(bold=True))
+    middle, centre = width / 2, height / 2
+    left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
+    both = Qt.AlignmentFlag.AlignHCenter
+    places = (
+        (QPointF(MARGIN, centre), left),
+        (QPointF(width - MARGIN, centre), right),
+        # Inside the corners' lines, two above and three below, which may be long.
+        (QPointF(middle, MARGIN + 2.5 * LEADING + 2), both),
+        (QPointF(middle, height - MARGIN - 3.5 * LEADING - 2), both),
+    )
+    for letter, (at, align) in zip(letters, places, strict=True):
+        if letter:
+            text(painter, at, letter, "text", align)
+
+
+def bar_box(width: float, height: float) -> QRectF | None:
+    """Where the colour bar stands: in the upper half, so that the side's letter stays free."""
+    length = min(BAR_LONGEST, height / 2 - 24 - BAR_TOP)
+    if length < BAR_SHORTEST:
+        return None
+    return QRectF(width - MARGIN - BAR_WIDTH, BAR_TOP, BAR_WIDTH, round(length))
+
+
+def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
+    """The colours with their numbers; blank where the map is blank, an arrow at the threshold."""
+    low, high = shown_range(style)
+    painter.setFont(font(12))
+    right = Qt.AlignmentFlag.AlignRight
+    text(painter, QPointF(box.right() + 1, box.top() - 19), unit, "quiet", right)
+    painter.fillRect(box.adjusted(-4, -4, 4, 4), _GROUND)
+    rows = round(box.height())
+    values = np.linspace(high, low, rows, dtype=np.float32)[:, None]
+    places = pixels.indices(values, pixels.Scale.of(style))
+    opaque = [0] + [0xFF000000 | c & 0xFFFFFF for c in pixels.table(style)[1:]]
+    strip: QImage = pixels.indexed(places, opaque)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+    painter.drawImage(box, strip)
+    painter.setPen(colour("quiet"))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
+    for y, value, at in ticks(style, box.top(), box.height()):
+        marked = abs(value) == style.threshold and value != 0
+        painter.setBrush(colour("warning" if marked else "quiet"))
+        painter.setPen(Qt.PenStyle.NoPen)
+        if marked:
+            edge = box.left() - 2
+            painter.drawPolygon(
+                QPolygonF([QPointF(edge, at), QPointF(edge - 7, at - 4), QPointF(edge - 7, at + 4)])
+            )
+        else:
+            painter.drawRect(QRectF(box.left() - 6, at - 0.5, 4, 1))
+        text(painter, QPointF(box.left() - 14, y), number(value, sign=True), _role(marked), right)
+
+
+def _role(marked: bool) -> str:
+    return "warning" if marked else "text"
+
+
+def ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
+    """(place of the number, value, place on the bar) from top to bottom, the numbers apart."""
+    low, high = shown_range(style)
+    values = {high, low, 0.0, style.threshold}
+    if style.sign == "signed":
+        values.add(-style.threshold)
+    span = (high - low) or 1.0
+    result: list[tuple[float, float, float]] = []
+    for value in sorted((v for v in values if low <= v <= high), reverse=True):
+        at = top + (high - value) / span * length
+        result.append((max(at, result[-1][0] + _APART) if result else at, value, at))
+    return result

@@ -1,0 +1,294 @@
+"""The bars: whose image this is, what the window must always say, and messages."""
+
+from typing import Any
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+
+from viewer.export import RESEARCH_USE
+from viewer.types import Series
+from viewer.ui.controls import IconButton, Segments
+from viewer.ui.icons import Icon, draw_icon
+from viewer.ui.panels.prediction import device_name
+from viewer.ui.parts import Sentence, Text, by_tab, colours, dress_panel
+from viewer.ui.state import Notice, ViewState
+from viewer.ui.theme import DARK
+
+MASK = "●●●●●●"
+LAYOUTS = {"1": "1", "1|1": "1 | 1"}
+LAYOUT_TIPS = {"1": "Image with map", "1|1": "Image beside image with map"}
+TALL, LOW = 44, 28
+"""Heights of the top bar and of the status bar."""
+
+
+def patient_words(series: Series | None, masked: bool) -> str:
+    """Whose image this is, or that it is masked."""
+    if series is None:
+        return "No image"
+    if masked:
+        return f"Patient {MASK}"
+    who = series.identity
+    name = " ".join(part for part in who.patient.replace("^", " ").split() if part)
+    return " · ".join(part for part in (name, who.patient_id) if part) or "Patient without a name"
+
+
+class PatientButton(QPushButton):
+    """The patient, masked or not; elides in its middle where the room is short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFlat(True)
+        self.full = ""
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+
+    def say(self, text: str) -> None:
+        self.full = text
+        self.setAccessibleName(text)
+        self._fit()
+        self.updateGeometry()
+
+    def sizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance(self.full) + 24, 30)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(96, 30)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        self.setText(
+            self.fontMetrics().elidedText(self.full, Qt.TextElideMode.ElideMiddle, max(self.width() - 22, 40))
+        )
+        self.setToolTip(f"{self.full}\nClick to show or mask the identity everywhere")
+
+
+class TopBar(QWidget):
+    """Title, patient, layouts, open, model, export, theme."""
+
+    mask_toggled = Signal()
+    layout_chosen = Signal(str)
+    open_requested = Signal()
+    model_requested = Signal()
+    export_requested = Signal()
+    theme_toggled = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedHeight(TALL)
+        self.title = Text("Whyscope", "title")
+        self.title.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.patient = PatientButton()
+        self.facts = Text("", "quiet")
+        self.layouts = Segments(LAYOUTS, LAYOUT_TIPS)
+        self.open, self.model, self.export = (QPushButton(t) for t in ("Open…", "Model…", "Export…"))
+        self.export.setProperty("primary", True)
+        self.theme = IconButton("light", "Light or dark")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 0, 12, 0)
+        line.setSpacing(8)
+        for widget, stretch in (
+            (self.title, 0),
+            (self.patient, 0),
+            (self.facts, 1),
+            (self.layouts, 0),
+            (_gap(8), 0),
+            (self.open, 0),
+            (self.model, 0),
+            (self.export, 0),
+            (self.theme, 0),
+        ):
+            line.addWidget(widget, stretch)
+        self.patient.clicked.connect(lambda: self.mask_toggled.emit())
+        self.layouts.chosen.connect(self.layout_chosen)
+        self.open.clicked.connect(lambda: self.open_requested.emit())
+        self.model.clicked.connect(lambda: self.model_requested.emit())
+        self.export.clicked.connect(lambda: self.export_requested.emit())
+        self.theme.clicked.connect(lambda: self.theme_toggled.emit())
+        for button in (self.patient, self.open, self.model, self.export):
+            by_tab(button)
+        self._wear()
+        dress_panel(self, "top")
+        self.show(ViewState())
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        series = state.series
+        self.patient.say(patient_words(series, state.masked))
+        self.patient.setEnabled(series is not None)
+        facts = () if series is None else (series.body_part, series.modality)
+        self.facts.say(" · ".join(fact for fact in facts if fact))
+        self.layouts.put(state.layout)
+        self.export.setEnabled(state.attribution is not None)
+        self.export.setToolTip(
+            "Write the explained picture"
+            if state.attribution is not None
+            else "There is no map to export yet."
+        )
+        self.open.setToolTip("Open files or a folder")
+        self.model.setToolTip(
+            "Open a model" if state.model is None else f"Open another model than {state.model.name}"
+        )
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._wear()
+
+    def _wear(self) -> None:
+        """The icon tells what a click gives."""
+        dark = colours() is DARK
+        self.theme.wear("light" if dark else "dark", "Light colours" if dark else "Dark colours")
+
+
+class Fact(Text):
+    """A fact of changing length that never gives back room, so that what stands beside it stays."""
+
+    def __init__(self, *marks: str) -> None:
+        super().__init__("", *marks, right=True)
+        self._widest = 0
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+
+    def sizeHint(self) -> QSize:
+        size = super().sizeHint()
+        self._widest = max(self._widest, size.width())
+        return QSize(self._widest, size.height())
+
+    def forget(self) -> None:
+        """Start with no room, for another series."""
+        self._widest = 0
+        self.updateGeometry()
+
+
+class StatusBar(QWidget):
+    """The research-use sentence, always; what lies under the pointer; the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress_panel(self, "bottom")
+        self.setFixedHeight(LOW)
+        self.research = Text(RESEARCH_USE, "warning")
+        self.research.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.row, self.column = Fact("quiet"), Fact("quiet")
+        self.raw, self.value, self.map = Fact(), Fact(), Fact()
+        self.device = Text("", "quiet", right=True)
+        self._series: Series | None = None
+        line = QHBoxLayout(self)
+        line.setContentsMargins(14, 0, 14, 0)
+        line.setSpacing(16)
+        for fact in (self.research, self.row, self.column, self.raw, self.value, self.map):
+            line.addWidget(fact)
+        line.addWidget(self.device, 1)
+        self.show(ViewState())
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        facts = (self.row, self.column, self.raw, self.value, self.map)
+        if state.series is not self._series:
+            self._series = state.series
+            for fact in facts:
+                fact.forget()
+        probed = state.probed
+        texts = (
+            ("", "", "", "", "")
+            if probed is None
+            else (
+                f"row {probed.row}",
+                f"column {probed.column}",
+                f"raw {probed.raw}" if probed.raw else "",
+                probed.value,
+                f"map {probed.map}" if probed.map else "",
+            )
+        )
+        for fact, text in zip(facts, texts, strict=True):
+            fact.say(text)
+        self.device.say("" if state.model is None else device_name(state.model.device))
+
+
+class MessageBar(QWidget):
+    """One message: a shape and a colour for its kind, a sentence, a button, and a way to close it."""
+
+    action = Signal(str)
+    dismissed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notice: Notice | None = None
+        self.sentence = Sentence("")
+        self.button = QPushButton()
+        by_tab(self.button)
+        self.close_button = IconButton("close", "Close this message")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(44, 7, 8, 7)
+        line.setSpacing(12)
+        line.addWidget(self.sentence, 1)
+        line.addWidget(self.button)
+        line.addWidget(self.close_button)
+        self.button.clicked.connect(self._act)
+        self.close_button.clicked.connect(lambda: self.dismissed.emit())
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.hide()
+
+    def _act(self) -> None:
+        if self._notice is not None and self._notice.wish is not None:
+            self.action.emit(self._notice.wish)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        notice = state.notice
+        if notice == self._notice:
+            return
+        self._notice = notice
+        if notice is not None:
+            self.sentence.setText(notice.text)
+            self.button.setText(notice.action or "")
+            self.button.setVisible(notice.action is not None)
+            self.setAccessibleName(f"{notice.kind}: {notice.text}")
+        self.setVisible(notice is not None)
+        self.updateGeometry()
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(320, self.heightForWidth(max(self.width(), 320)))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._notice is None:
+            return
+        look = colours()
+        colour, icon = _KINDS[self._notice.kind]
+        tone = QColor(getattr(look, colour))
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect())
+        painter.fillRect(box, QColor(look.panel))
+        tint = QColor(tone)
+        tint.setAlpha(36 if self._notice.kind == "stop" else 20)
+        painter.fillRect(box, tint)
+        painter.fillRect(QRectF(0, 0, 4, box.height()), tone)
+        painter.setPen(QPen(QColor(look.line), 1))
+        painter.drawLine(0, self.height() - 1, self.width(), self.height() - 1)
+        draw_icon(painter, icon, QRectF(16, box.center().y() - 9, 18, 18), tone)
+
+
+_KINDS: dict[str, tuple[str, Icon]] = {
+    "info": ("accent", "info"),
+    "warning": ("warning", "warning"),
+    "stop": ("stop", "stop"),
+}
+
+
+def _gap(width: int) -> QWidget:
+    gap = QWidget()
+    gap.setFixedWidth(width)
+    return gap

@@ -1,0 +1,137 @@
+"""How the map is drawn. Nothing here runs the model."""
+
+from typing import Any
+
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+
+from viewer.export.drawing import number
+from viewer.overlay import NAMES, colour_table, shown_range
+from viewer.types import Style
+from viewer.ui.controls import Combo, IconButton, Slider, Switch
+from viewer.ui.parts import MARGIN, ROW, Text, add_row, dress_panel, heading, pair, rows, swatch
+from viewer.ui.state import ViewState
+
+SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
+INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
+LOCKED, FREE = "all labels", "this map"
+
+
+def share_of(style: Style) -> int:
+    """The threshold in per cent of the top of the range."""
+    top = shown_range(style)[1]
+    return round(100 * min(max(style.threshold / top, 0.0), 1.0)) if top > 0 else 0
+
+
+class DisplayPanel(QWidget):
+    """Opacity, threshold, range, colours, sign, interpolation, overlay on or off."""
+
+    style_changed = Signal(str, object)
+    lock_toggled = Signal(bool)
+    overlay_toggled = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress_panel(self)
+        self._style = Style()
+        self._locked = True
+        self.opacity, self.threshold = Slider(), Slider()
+        self.opacity_number, self.threshold_number = Text(right=True), Text(right=True)
+        for text in (self.opacity_number, self.threshold_number):
+            text.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            text.setFixedWidth(42)
+        self.range = Text()
+        self.lock = IconButton("locked", "", LOCKED)
+        room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (LOCKED, FREE))
+        self.lock.setFixedSize(QSize(room + 40, ROW))
+        self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
+        self.overlay = Switch()
+        self._fill()
+        self._lay_out()
+        self._connect()
+        self.show(ViewState())
+
+    def _fill(self) -> None:
+        self.table.setIconSize(QSize(36, 10))
+        for name in NAMES:
+            self.table.addItem(swatch(colour_table(name)), name, name)
+        for combo, entries in ((self.sign, SIGNS), (self.interpolation, INTERPOLATIONS)):
+            for value, words in entries.items():
+                combo.addItem(words, value)
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN, 10, MARGIN, 10)
+        column.setSpacing(6)
+        column.addWidget(heading("Display"))
+        grid = rows()
+        add_row(grid, "Overlay", pair(self.overlay, Text("W", "quiet", right=True), stretch=1))
+        add_row(grid, "Opacity", pair(self.opacity, self.opacity_number))
+        add_row(grid, "Threshold", pair(self.threshold, self.threshold_number))
+        add_row(grid, "Range", pair(self.range, self.lock))
+        add_row(grid, "Colours", self.table)
+        add_row(grid, "Sign", self.sign)
+        add_row(grid, "Interpolation", self.interpolation)
+        column.addLayout(grid)
+        for control, name in (
+            (self.opacity, "Opacity"),
+            (self.threshold, "Threshold"),
+            (self.overlay, "Overlay"),
+        ):
+            control.setAccessibleName(name)
+        self.opacity.setToolTip("Opacity of the map where it is drawn (Q, E)")
+        self.threshold.setToolTip("Smaller values are not drawn; share of the top of the range")
+        self.overlay.setToolTip("Show or hide the map (W)")
+
+    def _connect(self) -> None:
+        self.opacity.moved.connect(self._opacity_moved)
+        self.threshold.moved.connect(self._threshold_moved)
+        for name, combo in (
+            ("colours", self.table),
+            ("sign", self.sign),
+            ("interpolation", self.interpolation),
+        ):
+            combo.activated.connect(self._chosen(name, combo))
+        self.overlay.clicked.connect(lambda on: self.overlay_toggled.emit(on))
+        self.lock.clicked.connect(lambda: self.lock_toggled.emit(not self._locked))
+
+    def _chosen(self, name: str, combo: Combo) -> Any:
+        return lambda place: self.style_changed.emit(name, combo.itemData(place))
+
+    def _opacity_moved(self, value: int) -> None:
+        self.opacity_number.say(f"{value} %")
+        self.style_changed.emit("opacity", value / 100)
+
+    def _threshold_moved(self, value: int) -> None:
+        self.threshold_number.say(f"{value} %")
+        self.style_changed.emit("threshold", value / 100 * shown_range(self._style)[1])
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        self._style = style = state.style
+        self._locked = state.locked
+        self.opacity.put(round(100 * style.opacity))
+        self.opacity_number.say(f"{round(100 * style.opacity)} %")
+        self.threshold.put(share_of(style))
+        self.threshold_number.say(f"{share_of(style)} %")
+        self.table.choose(style.colours)
+        self.sign.choose(style.sign)
+        self.interpolation.choose(style.interpolation)
+        self.overlay.setChecked(state.overlay)
+        shown = state.attribution
+        for control in (self.threshold, self.threshold_number, self.lock):
+            control.setEnabled(shown is not None)
+        if shown is None:
+            self.range.say("no map yet")
+        else:
+            low, high = shown_range(style)
+            self.range.say(f"{number(low)} … {number(high)}", f"Unit: {shown.unit}")
+        if state.locked:
+            self.lock.wear(
+                "locked", "One range for all slices and labels of this method: they compare", LOCKED
+            )
+        else:
+            self.lock.wear("open", "A range of its own for each map: maps do not compare", FREE)

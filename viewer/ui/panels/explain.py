@@ -1,0 +1,244 @@
+"""Why the model says it: method, target, layer, settings, run."""
+
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from viewer.export.drawing import clean
+from viewer.ui.controls import Combo
+from viewer.ui.form import SettingsForm
+from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, rows
+from viewer.ui.state import Busy, MethodItem, ViewState
+
+SUGGESTED = "suggested"
+
+
+class LayerCombo(Combo):
+    """Suggested layers, and any other by its name. `chosen` tells a name, or None for the suggested."""
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditable(True)
+        self.setInsertPolicy(Combo.InsertPolicy.NoInsert)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._layers: tuple[str, ...] | None = None
+        self._value: str | None = None
+        self.activated.connect(lambda place: self._tell(self.itemData(place)))
+        line = self.lineEdit()
+        assert line is not None
+        self._line: QLineEdit = line
+        self._line.setPlaceholderText(SUGGESTED)
+        self._line.editingFinished.connect(self._typed)
+
+    def put(self, layers: tuple[str, ...], value: str | None) -> None:
+        """Show the names and which is chosen; emits nothing."""
+        if layers != self._layers:
+            self._layers = layers
+            self.blockSignals(True)
+            self.clear()
+            self.addItem(SUGGESTED, None)
+            for layer in layers:
+                self.addItem(layer, layer)
+            self.blockSignals(False)
+            self._value = None
+            self._rest()
+        if value != self._value:
+            self._value = value
+            self._rest()
+
+    def _rest(self) -> None:
+        """Show what is chosen."""
+        text = SUGGESTED if self._value is None else self._value
+        self.blockSignals(True)
+        self.setCurrentIndex(self.findText(text, Qt.MatchFlag.MatchExactly))
+        self.blockSignals(False)
+        self._line.setText(text)
+        self._line.setCursorPosition(0)
+        self.setToolTip(f"{text}\nA suggested layer, or any other by its name.")
+
+    def _typed(self) -> None:
+        text = self._line.text().strip()
+        self._tell(None if text in ("", SUGGESTED) else text)
+
+    def _tell(self, value: str | None) -> None:
+        if value == self._value:
+            self._rest()
+            return
+        self._value = value
+        self.chosen.emit(value)
+
+
+class RunBar(QStackedWidget):
+    """The button that runs, or progress and the button that cancels, in one place of one height."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = QPushButton("Explain")
+        self.run.setProperty("primary", True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.words = Text("", "quiet", right=True)
+        self.cancel = QPushButton("Cancel")
+        busy = QWidget()
+        line = QHBoxLayout(busy)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(10)
+        line.addWidget(self.progress, 1)
+        line.addWidget(self.words, 1)
+        line.addWidget(self.cancel)
+        self.addWidget(self.run)
+        self.addWidget(busy)
+        self.setFixedHeight(30)
+        for button in (self.run, self.cancel):
+            button.setFixedHeight(30)
+            by_tab(button)
+
+    def put(self, busy: Busy | None, obstacle: str) -> None:
+        """Show progress, or the button, greyed with `obstacle` where there is one."""
+        had = self.window().focusWidget() in (self.run, self.cancel)
+        self.run.setEnabled(not obstacle)
+        self.run.setToolTip(obstacle or "Compute the map for this target with these settings.")
+        if busy is not None:
+            self.progress.setRange(0, busy.total)
+            self.progress.setValue(busy.done)
+            count = f"step {busy.done} / {busy.total}" if busy.total else f"{busy.doing}…"
+            self.words.say(count, busy.doing)
+        self.setCurrentIndex(0 if busy is None else 1)
+        if had:
+            # The keyboard stays here when one button makes room for the other.
+            (self.run if busy is None else self.cancel).setFocus()
+
+
+class ExplainPanel(QWidget):
+    """Method, target, layer and settings; wishes only."""
+
+    method_chosen = Signal(str)
+    target_chosen = Signal(str)
+    layer_chosen = Signal(object)
+    setting_changed = Signal(str, object)
+    explain_requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress_panel(self)
+        self._shown: ViewState | None = None
+        self.method, self.target, self.layer = Combo(), Combo(), LayerCombo()
+        self.form = SettingsForm()
+        self.run_bar = RunBar()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN, 10, MARGIN, 4)
+        column.setSpacing(6)
+        column.addWidget(heading("Explain"))
+        grid = rows()
+        for text, control in (("Method", self.method), ("Target", self.target), ("Layer", self.layer)):
+            add_row(grid, text, control)
+        column.addLayout(grid)
+        column.addWidget(self.form)
+        column.addSpacing(2)
+        column.addWidget(self.run_bar)
+        self.method.activated.connect(lambda place: self._choose(self.method, place, self.method_chosen))
+        self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
+        self.layer.chosen.connect(self.layer_chosen)
+        self.form.changed.connect(self.setting_changed)
+        self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
+        self.run_bar.cancel.clicked.connect(lambda: self.cancel_requested.emit())
+        self.show(ViewState())
+
+    def _choose(self, combo: Combo, place: int, told: Any) -> None:
+        value = combo.itemData(place)
+        if value is not None:
+            told.emit(value)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        old, self._shown = self._shown, state
+        model = state.model
+        if old is None or old.model is not model:
+            self._fill_methods(() if model is None else model.methods)
+            self._fill_targets(() if model is None else model.labels)
+        methods = () if model is None else model.methods
+        item = next((m for m in methods if m.name == state.method), None)
+        self.method.choose(None if item is None else item.name)
+        self.target.choose(state.target)
+        for control in (self.method, self.target):
+            control.setEnabled(model is not None)
+        has_layer = item is not None and "layer" in item.settings
+        self.layer.put(() if model is None else model.layers, state.layer)
+        self.layer.setEnabled(has_layer)
+        if item is not None and not has_layer:
+            self.layer.setToolTip(f"{item.title} reads no single layer.")
+        settings = {} if item is None else item.settings
+        self.form.show_fields(settings, state.settings, {} if item is None else item.hints)
+        self.run_bar.put(state.busy, self._obstacle(state, item))
+
+    @staticmethod
+    def _obstacle(state: ViewState, item: MethodItem | None) -> str:
+        """Why there is nothing to run, or ""."""
+        if state.model is None:
+            return "Open a model first."
+        if state.series is None:
+            return "Open an image first."
+        if item is None:
+            return "Choose a method first."
+        return item.unsuitable or ""
+
+    def _fill_methods(self, methods: tuple[MethodItem, ...]) -> None:
+        entries = QStandardItemModel()
+        families = dict.fromkeys(m.family for m in methods)
+        for family in families:
+            title = QStandardItem(family.upper())
+            title.setFlags(Qt.ItemFlag.NoItemFlags)
+            font = self.method.font()
+            font.setPixelSize(11)
+            font.setBold(True)
+            title.setFont(font)
+            entries.appendRow(title)
+            for method in methods:
+                if method.family == family:
+                    entries.appendRow(_entry(method))
+        self._swap(self.method, entries)
+
+    def _fill_targets(self, labels: tuple[str, ...]) -> None:
+        entries = QStandardItemModel()
+        for label in labels:
+            entry = QStandardItem(clean(label))
+            entry.setData(label, Qt.ItemDataRole.UserRole)
+            entry.setToolTip(clean(label))
+            entries.appendRow(entry)
+        self._swap(self.target, entries)
+
+    @staticmethod
+    def _swap(combo: Combo, entries: QStandardItemModel) -> None:
+        entries.setParent(combo)  # whose next `setModel` then deletes it
+        combo.blockSignals(True)
+        combo.setModel(entries)
+        combo.setCurrentIndex(-1)
+        combo.blockSignals(False)
+
+
+def _entry(method: MethodItem) -> QStandardItem:
+    entry = QStandardItem(method.title)
+    entry.setData(method.name, Qt.ItemDataRole.UserRole)
+    if method.unsuitable is None:
+        entry.setToolTip(f"{method.shows}\nCost: {method.cost}")
+    else:
+        entry.setToolTip(method.unsuitable)
+        entry.setEnabled(False)
+    return entry

@@ -1,0 +1,291 @@
+"""What the model says: a row per label with its number and threshold."""
+
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QListView,
+    QPushButton,
+    QSizePolicy,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from viewer.export.drawing import clean, number
+from viewer.export.panel import figures, kind_of
+from viewer.types import Score
+from viewer.ui.parts import MARGIN, Sentence, Text, by_tab, colours, dress_panel, heading
+from viewer.ui.state import ViewState
+
+ROW = 26
+MOST_ROWS = 12
+NUMBER = 46
+"""Width of the column of numbers."""
+Index = QModelIndex | QPersistentModelIndex
+_ROW = Qt.ItemDataRole.UserRole
+
+
+class ScoreModel(QAbstractListModel):
+    """(label, score) per row; the score is None until the model has run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: tuple[tuple[str, Score | None], ...] = ()
+
+    def put(self, rows: tuple[tuple[str, Score | None], ...]) -> None:
+        same = [label for label, _ in rows] == [label for label, _ in self.rows]
+        self.rows = rows
+        if same and rows:
+            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+        elif not same:
+            self.beginResetModel()
+            self.endResetModel()
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.rows)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        label, score = self.rows[index.row()]
+        if role == _ROW:
+            return (label, score)
+        if role == Qt.ItemDataRole.DisplayRole:
+            return clean(label)
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            return describe(label, score)
+        return None
+
+
+def describe(label: str, score: Score | None) -> str:
+    """All that is known of a row, in words."""
+    if score is None:
+        return f"{clean(label)}: not run yet"
+    facts = [f"{kind_of(score)} {figures(score)}"]
+    if score.threshold is not None:
+        side = "called" if score.positive else "not called"
+        facts.append(f"threshold {score.threshold:g}: {side}")
+    facts.append(f"logit {number(score.logit)}")
+    return f"{clean(label)}\n" + " · ".join(facts)
+
+
+class ScoreDelegate(QStyledItemDelegate):
+    """Draws label, bar with its threshold, number."""
+
+    def __init__(self, view: "ScoreList") -> None:
+        super().__init__(view)
+        self._view = view
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return QSize(80, ROW)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        label, score = index.data(_ROW)
+        view, look = self._view, colours()
+        explained = label == view.target
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(option.rect)
+        if explained or index.row() == view.under:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(look.chosen))
+            painter.drawRoundedRect(box.adjusted(0, 1, 0, -1), 5, 5)
+        if view.hasFocus() and index.row() == view.currentIndex().row():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(look.accent), 1.5))
+            painter.drawRoundedRect(box.adjusted(1, 2, -1, -2), 5, 5)
+        inner = box.adjusted(8, 0, -8, 0)
+        bar = QRectF(0, 0, max(70.0, inner.width() * 0.40), 6)
+        bar.moveRight(inner.right() - NUMBER - 4)
+        bar.moveTop(box.center().y() - 3)
+        self._text(painter, label, score, inner, bar, explained)
+        self._bar(painter, score, bar, explained)
+        painter.restore()
+
+    def _text(
+        self, painter: QPainter, label: str, score: Score | None, inner: QRectF, bar: QRectF, explained: bool
+    ) -> None:
+        look = colours()
+        font = QFont(self._view.font())
+        font.setWeight(QFont.Weight.DemiBold if explained else QFont.Weight.Normal)
+        painter.setFont(font)
+        painter.setPen(QColor(look.warning if explained else look.text))
+        room = int(bar.left() - inner.left() - 10)
+        name = painter.fontMetrics().elidedText(clean(label), Qt.TextElideMode.ElideMiddle, room)
+        middle = Qt.AlignmentFlag.AlignVCenter
+        painter.drawText(inner, middle | Qt.AlignmentFlag.AlignLeft, name)
+        painter.setFont(self._view.font())
+        painter.setPen(QColor(look.quiet if score is None else look.text))
+        painter.drawText(
+            inner, middle | Qt.AlignmentFlag.AlignRight, "–" if score is None else figures(score)
+        )
+
+    def _bar(self, painter: QPainter, score: Score | None, bar: QRectF, explained: bool) -> None:
+        look = colours()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(look.panel if explained else look.line))
+        painter.drawRoundedRect(bar, 3, 3)
+        if score is None:
+            return
+        share = min(max(score.probability, 0.0), 1.0)
+        if share * bar.width() >= 1:
+            painter.setBrush(QColor(look.warning if explained else look.bar))
+            filled = QRectF(bar.left(), bar.top(), max(share * bar.width(), 3), bar.height())
+            painter.drawRoundedRect(filled, min(3, filled.width() / 2), 3)
+        if score.threshold is not None and 0 <= score.threshold <= 1:
+            x = bar.left() + score.threshold * bar.width()
+            painter.setBrush(QColor(look.panel))
+            painter.drawRect(QRectF(x - 2, bar.top() - 4, 4, bar.height() + 8))
+            painter.setBrush(QColor(look.text))
+            painter.drawRect(QRectF(x - 1, bar.top() - 4, 2, bar.height() + 8))
+
+
+class ScoreList(QListView):
+    """The rows of labels."""
+
+    picked = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target: str | None = None
+        self.under = -1
+        self.scores = ScoreModel()
+        self.setModel(self.scores)
+        self.setItemDelegate(ScoreDelegate(self))
+        self.setUniformItemSizes(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Prediction")
+        by_tab(self)
+        self.entered.connect(lambda index: self._hover(index.row()))
+        self.viewportEntered.connect(lambda: self._hover(-1))
+        self.clicked.connect(self._pick)
+
+    def _pick(self, index: Index) -> None:
+        self.picked.emit(index.data(_ROW)[0])
+
+    def _hover(self, row: int) -> None:
+        if row != self.under:
+            self.under = row
+            self.viewport().update()
+
+    def leaveEvent(self, event: Any) -> None:
+        super().leaveEvent(event)
+        self._hover(-1)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        super().keyPressEvent(event)
+        pressed = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+        if pressed and self.currentIndex().isValid():
+            self._pick(self.currentIndex())
+
+    def put(self, rows: tuple[tuple[str, Score | None], ...], target: str | None) -> None:
+        """Show scores and which label is explained; emits nothing."""
+        moved = target != self.target
+        self.target = target
+        self.scores.put(rows)
+        self.setFixedHeight(min(len(rows), MOST_ROWS) * ROW)
+        place = next((i for i, (label, _) in enumerate(rows) if label == target), -1)
+        if place >= 0 and (moved or not self.currentIndex().isValid()):
+            self.setCurrentIndex(self.scores.index(place))
+        self.viewport().update()
+
+
+def shortened(sha256: str) -> str:
+    """A hash by its first four and last two digits, e.g. "3f9a…c1"."""
+    return f"{sha256[:4]}…{sha256[-2:]}" if len(sha256) > 8 else sha256
+
+
+def device_name(device: str) -> str:
+    """A torch device in capitals, e.g. "CUDA:0"."""
+    return device.upper()
+
+
+class PredictionPanel(QWidget):
+    """What the model says of the shown slice or volume."""
+
+    target_chosen = Signal(str)
+    model_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress_panel(self)
+        self.model_name, self.model_facts = Text("", "quiet", right=True), Text("", "quiet")
+        self.model_facts.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.list = ScoreList()
+        self.list.picked.connect(self.target_chosen)
+        self.caption = Text("", "quiet")
+        self.empty = Sentence("No model is open. It says what it sees; the map shows why.", "quiet")
+        self.open_model = QPushButton("Open model…")
+        self.open_model.clicked.connect(self.model_requested)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN - 8, 10, MARGIN - 8, 4)
+        column.setSpacing(4)
+        head = QHBoxLayout()
+        head.setContentsMargins(8, 0, 8, 0)
+        head.setSpacing(0)
+        head.addWidget(heading("Prediction"))
+        head.addSpacing(10)
+        head.addWidget(self.model_name, 1)
+        head.addSpacing(4)
+        head.addWidget(self.model_facts)
+        column.addLayout(head)
+        column.addWidget(self.list)
+        below = QVBoxLayout()
+        below.setContentsMargins(8, 2, 8, 0)
+        below.setSpacing(8)
+        below.addWidget(self.caption)
+        below.addWidget(self.empty)
+        below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(below)
+        self.show(ViewState())
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        model, prediction = state.model, state.prediction
+        self.empty.setVisible(model is None)
+        self.open_model.setVisible(model is None)
+        self.list.setVisible(model is not None)
+        self.caption.setVisible(model is not None)
+        if model is None:
+            self.model_name.say("")
+            self.model_facts.say("")
+            self.list.put((), None)
+            return
+        facts = f"{shortened(model.sha256)} · {device_name(model.device)}"
+        tip = f"{clean(model.name)}\nSHA-256 {model.sha256}\nruns on {device_name(model.device)}"
+        self.model_name.say(model.name, tip)
+        self.model_facts.say(f"· {facts}", tip)
+        if prediction is None:
+            rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
+        else:
+            rows = tuple((score.label, score) for score in prediction.scores)
+        self.list.put(rows, state.target)
+        self.caption.say(self._words(state), "The mark on a bar is the label's threshold.")
+
+    @staticmethod
+    def _words(state: ViewState) -> str:
+        if state.series is None:
+            return "Open an image to see what the model says."
+        if state.prediction is None:
+            return "Not run on this slice yet." if state.busy is None else f"{state.busy.doing}…".capitalize()
+        kinds = {kind_of(score) for score in state.prediction.scores}
+        if kinds == {"probability"}:
+            return "Calibrated probabilities"
+        return "Scores, not probabilities" if "score" in kinds else "Plain outputs of the network"

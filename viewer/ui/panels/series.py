@@ -1,0 +1,400 @@
+"""The series list, and what was not opened."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QKeyEvent,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QTextCharFormat,
+    QTextCursor,
+)
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QListView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from viewer.export.drawing import clean
+from viewer.ui.controls import IconButton, Link
+from viewer.ui.icons import draw_icon
+from viewer.ui.parts import Sentence, by_tab, colours, dress_panel, heading, image
+from viewer.ui.state import SeriesItem, ViewState
+
+STRIP, WIDE = 56, 240
+"""Width of the panel with thumbnails only, and with all."""
+PICTURE, SMALL_PICTURE = 56, 40
+LINE = 18
+TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
+INDENT = 18
+"""Of a warning, for its sign."""
+MOST_LINES = 3
+Index = QModelIndex | QPersistentModelIndex
+_ITEM = Qt.ItemDataRole.UserRole
+
+
+class SeriesModel(QAbstractListModel):
+    """The items of the state as Qt's views want them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: tuple[SeriesItem, ...] = ()
+
+    def put(self, items: tuple[SeriesItem, ...]) -> None:
+        """Other items; where only some differ (a thumbnail came) only those are redrawn."""
+        old, self.items = self.items, items
+        if len(old) != len(items):
+            self.beginResetModel()
+            self.endResetModel()
+            return
+        for place, (before, after) in enumerate(zip(old, items, strict=True)):
+            if before is not after:
+                self.dataChanged.emit(self.index(place), self.index(place))
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        return 0 if parent is not None and parent.isValid() else len(self.items)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        item = self.items[index.row()]
+        if role == _ITEM:
+            return item
+        if role == Qt.ItemDataRole.DisplayRole:
+            return clean(item.title)
+        if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+            return "\n".join([clean(item.title), *item.facts, *(f"⚠ {w}" for w in item.warnings)])
+        return None
+
+
+class SeriesDelegate(QStyledItemDelegate):
+    """Draws a row: thumbnail, title, facts, amber warnings."""
+
+    def __init__(self, view: "SeriesList") -> None:
+        super().__init__(view)
+        self._view = view
+        self._pictures: dict[int, tuple[SeriesItem, QPixmap]] = {}
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        if self._view.narrow:
+            return QSize(SMALL_PICTURE + 8, SMALL_PICTURE + 8)
+        item: SeriesItem = index.data(_ITEM)
+        room = self._view.viewport().width() - TEXT_LEFT - TEXT_RIGHT
+        lines = sum(len(lines) for lines, _, _ in self._paragraphs(item, room))
+        return QSize(60, max(PICTURE, lines * LINE) + 15)
+
+    def _paragraphs(self, item: SeriesItem, room: int) -> list[tuple[list[str], str, bool]]:
+        """Title, facts and warnings in lines of `room` pixels, each with its role and whether it is bold."""
+        plain, bold = self._view.font(), QFont(self._view.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        metrics = QFontMetrics(plain)
+        title = wrapped(item.title or "untitled", QFontMetrics(bold), room, 2)
+        return [
+            (title, "text", True),
+            *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in item.facts),
+            *((lines, "warning", False) for lines in self._warnings(item, metrics, room - INDENT)),
+        ]
+
+    @staticmethod
+    def _warnings(item: SeriesItem, metrics: QFontMetrics, room: int) -> list[list[str]]:
+        """One warning in full; of several the first, shortened, and how many more the tool tip has."""
+        if not item.warnings:
+            return []
+        more = len(item.warnings) - 1
+        if not more:
+            return [wrapped(item.warnings[0], metrics, room, MOST_LINES)]
+        return [[*wrapped(item.warnings[0], metrics, room, MOST_LINES), f"and {more} more"]]
+
+    def _picture(self, item: SeriesItem, size: int, ratio: float) -> QPixmap | None:
+        if item.thumbnail is None:
+            return None
+        kept = self._pictures.get(id(item.thumbnail))
+        if kept is None or kept[0].thumbnail is not item.thumbnail:
+            if len(self._pictures) > 512:
+                self._pictures.clear()
+            kept = self._pictures[id(item.thumbnail)] = (item, QPixmap.fromImage(image(item.thumbnail)))
+        scaled = kept[1].scaled(
+            round(size * ratio),
+            round(size * ratio),
+            Qt.AspectRatioMode.KeepAspectRatio,
+            Qt.TransformationMode.SmoothTransformation,
+        )
+        scaled.setDevicePixelRatio(ratio)
+        return scaled
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        item: SeriesItem = index.data(_ITEM)
+        view, look = self._view, colours()
+        chosen = index.row() == view.currentIndex().row()
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(option.rect).adjusted(0.5, 1.5, -0.5, -1.5)
+        if chosen:
+            painter.setBrush(QColor(look.chosen))
+            width = 2.0 if view.hasFocus() else 1.0
+            painter.setPen(QPen(QColor(look.accent), width))
+            painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
+        elif index.row() == view.under:
+            painter.setBrush(QColor(look.chosen))
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.drawRoundedRect(box, 6, 6)
+        size = SMALL_PICTURE if view.narrow else PICTURE
+        frame = QRectF(
+            box.left() + (box.width() - size) / 2 if view.narrow else box.left() + 7, 0, size, size
+        )
+        frame.moveTop(box.center().y() - size / 2 if view.narrow else box.top() + 6)
+        self._draw_picture(painter, item, frame)
+        if not view.narrow:
+            self._draw_text(
+                painter, item, QRectF(option.rect).adjusted(TEXT_LEFT, 7, -TEXT_RIGHT, -6), chosen
+            )
+        elif item.warnings:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(look.panel))
+            badge = QRectF(frame.right() - 13, frame.bottom() - 13, 16, 16)
+            painter.drawRoundedRect(badge, 5, 5)
+            draw_icon(painter, "warning", badge.adjusted(2, 2, -2, -2), QColor(look.warning))
+        painter.restore()
+
+    def _draw_picture(self, painter: QPainter, item: SeriesItem, frame: QRectF) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colours().images))
+        painter.drawRoundedRect(frame, 4, 4)
+        picture = self._picture(item, round(frame.width()), self._view.devicePixelRatioF())
+        if picture is None:
+            painter.setPen(QColor(colours().quiet))
+            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, "…")
+            return
+        clip = QPainterPath()
+        clip.addRoundedRect(frame, 4, 4)
+        painter.save()
+        painter.setClipPath(clip)
+        at = QRectF(0, 0, *picture.deviceIndependentSize().toTuple())
+        at.moveCenter(frame.center())
+        painter.drawPixmap(at.topLeft(), picture)
+        painter.restore()
+
+    def _draw_text(self, painter: QPainter, item: SeriesItem, box: QRectF, chosen: bool) -> None:
+        look = colours()
+        plain, bold = self._view.font(), QFont(self._view.font())
+        bold.setWeight(QFont.Weight.DemiBold)
+        y = box.top()
+        for lines, role, strong in self._paragraphs(item, int(box.width())):
+            indent = INDENT if role == "warning" else 0
+            if indent:
+                sign = QRectF(box.left(), y + 2.5, 13, 13)
+                draw_icon(painter, "warning", sign, QColor(look.warning))
+            painter.setFont(bold if strong else plain)
+            painter.setPen(QColor(look.accent if strong and chosen else getattr(look, role)))
+            for line in lines:
+                room = QRectF(box.left() + indent, y, box.width() - indent, LINE)
+                painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
+                y += LINE
+
+
+def wrapped(text: str, metrics: QFontMetrics, room: int, most: int) -> list[str]:
+    """A text in lines of `room` pixels, `most` of them; what remains goes from the last one's middle."""
+    lines: list[str] = []
+    words = clean(text).replace(" × ", "\u00a0×\u00a0").split(" ")  # a size stays together
+    while words:
+        if len(lines) == most - 1:
+            return [*lines, metrics.elidedText(" ".join(words), Qt.TextElideMode.ElideMiddle, room)]
+        line = words.pop(0)
+        while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= room:
+            line += f" {words.pop(0)}"
+        lines.append(metrics.elidedText(line, Qt.TextElideMode.ElideMiddle, room))
+    return lines
+
+
+class SeriesList(QListView):
+    """The rows; what is current is what the state says."""
+
+    picked = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = False
+        self.under = -1
+        """The row below the pointer."""
+        self.rows = SeriesModel()
+        self.setModel(self.rows)
+        self.setItemDelegate(SeriesDelegate(self))
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMouseTracking(True)
+        self.setAccessibleName("Series")
+        by_tab(self)
+        self.entered.connect(lambda index: self._hover(index.row()))
+        self.viewportEntered.connect(lambda: self._hover(-1))
+        self.clicked.connect(lambda index: self.picked.emit(index.row()))
+
+    def _hover(self, row: int) -> None:
+        if row != self.under:
+            self.under = row
+            self.viewport().update()
+
+    def leaveEvent(self, event: Any) -> None:
+        super().leaveEvent(event)
+        self._hover(-1)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        before = self.currentIndex().row()
+        super().keyPressEvent(event)
+        after = self.currentIndex().row()
+        pressed = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
+        if after >= 0 and (after != before or pressed):
+            self.picked.emit(after)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        # The height of a row depends on the width.
+        self.scheduleDelayedItemsLayout()
+
+
+class SeriesPanel(QWidget):
+    """The left side. It can be a strip of thumbnails; `narrow_toggled` tells that the reader made it one."""
+
+    series_chosen = Signal(int)
+    narrow_toggled = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        dress_panel(self, "left")
+        self.setFixedWidth(WIDE)
+        self.list = SeriesList()
+        self.list.picked.connect(self.series_chosen)
+        self.title = heading("Series")
+        self.fold = IconButton("narrow", "Thumbnails only")
+        self.fold.clicked.connect(self._toggle_narrow)
+        self.empty = Sentence("Drop files or a folder here, or choose Open above.", "quiet")
+        self.not_opened = heading("Not opened")
+        self.why = Link("why?")
+        self.why.clicked.connect(self._toggle_reasons)
+        self.reasons = QTextEdit()
+        self.reasons.setReadOnly(True)
+        self.reasons.setTabChangesFocus(True)
+        self.reasons.setAccessibleName("What was not opened, and why")
+        self.reasons.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.reasons.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
+        self.reasons.hide()
+        self._shown: ViewState | None = None
+        self._lay_out()
+        self.show(ViewState())
+
+    def _lay_out(self) -> None:
+        self._column = QVBoxLayout(self)
+        self._column.setSpacing(6)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.fold)
+        self._column.addLayout(head)
+        self._column.addWidget(self.empty)
+        self._column.addWidget(self.list, 2)
+        self._column.addWidget(self.not_opened)
+        self._column.addWidget(self.why, 0, Qt.AlignmentFlag.AlignLeft)
+        self._column.addWidget(self.reasons, 1)
+        self._margins()
+
+    def _toggle_narrow(self) -> None:
+        self.set_narrow(not self.list.narrow)
+        self.narrow_toggled.emit(self.list.narrow)
+
+    def _margins(self) -> None:
+        if self.list.narrow:
+            self._column.setContentsMargins(4, 8, 4, 8)
+        else:
+            self._column.setContentsMargins(10, 8, 10, 12)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        old, self._shown = self._shown, state
+        if old is None or old.items is not state.items:
+            self.list.rows.put(state.items)
+        row = -1 if state.chosen is None else state.chosen
+        if row != self.list.currentIndex().row():
+            index = self.list.rows.index(row) if 0 <= row < len(state.items) else QModelIndex()
+            self.list.setCurrentIndex(index)
+            self.list.viewport().update()
+        if old is None or old.not_opened is not state.not_opened:
+            self._put_reasons(state.not_opened)
+        self._fold()
+
+    def set_narrow(self, narrow: bool) -> None:
+        """Show thumbnails only, or all."""
+        self.list.narrow = narrow
+        policy = Qt.ScrollBarPolicy
+        self.list.setVerticalScrollBarPolicy(
+            policy.ScrollBarAlwaysOff if narrow else policy.ScrollBarAsNeeded
+        )
+        self.fold.wear(
+            "wide" if narrow else "narrow", "Show titles and facts" if narrow else "Thumbnails only"
+        )
+        self.setFixedWidth(STRIP if narrow else WIDE)
+        self._margins()
+        self._fold()
+        self.list.scheduleDelayedItemsLayout()
+
+    def _fold(self) -> None:
+        """What is there in the present width."""
+        narrow = self.list.narrow
+        state = self._shown or ViewState()
+        refused = len(state.not_opened)
+        self.title.setVisible(not narrow)
+        self.empty.setVisible(not narrow and not state.items)
+        self.not_opened.setVisible(not narrow and refused > 0)
+        self.why.setVisible(not narrow and refused > 0)
+        self.reasons.setVisible(self.reasons.isVisibleTo(self) and not narrow and refused > 0)
+        self._name_why(refused)
+
+    def _name_why(self, refused: int) -> None:
+        self.why.quiet_part = f"{refused} file{'' if refused == 1 else 's'} · "
+        self.why.setText("hide" if self.reasons.isVisibleTo(self) else "why?")
+        self.why.setAccessibleName(f"{refused} files were not opened: {self.why.text()}")
+        self.why.updateGeometry()
+        self.why.update()
+
+    def _toggle_reasons(self) -> None:
+        self.reasons.setVisible(not self.reasons.isVisibleTo(self))
+        self._fold()
+
+    def _put_reasons(self, not_opened: Sequence[tuple[str, str]]) -> None:
+        """Each reason once, with the files below it: a folder may hold hundreds of one kind."""
+        files: dict[str, list[str]] = {}
+        for name, reason in not_opened:
+            files.setdefault(reason, []).append(name)
+        self.reasons.clear()
+        cursor = QTextCursor(self.reasons.document())
+        plain, strong = QTextCharFormat(), QTextCharFormat()
+        strong.setFontWeight(QFont.Weight.DemiBold)
+        for place, (reason, names) in enumerate(files.items()):
+            cursor.insertText("\n\n" if place else "", plain)
+            cursor.insertText(clean(reason), strong)
+            for name in names:
+                cursor.insertText(f"\n{clean(name)}", plain)
+        self.reasons.moveCursor(QTextCursor.MoveOperation.Start)

@@ -1,0 +1,133 @@
+"""What the window shows, as one frozen value.
+
+The presenter makes a `ViewState`; every widget draws its part of it in `show(state)` and reads nothing
+else. Two states are compared field by field with `is`, so that a widget redraws only what changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from viewer.types import Array, Attribution, Prediction, Series, Style, Window
+
+Layout = Literal["1", "1|1"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesItem:
+    """A row of the series list. `thumbnail` is uint8 (rows, columns[, 3]), None until it is read."""
+
+    title: str
+    facts: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    thumbnail: Array | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MethodItem:
+    """An explainer in the chooser; `settings` are its defaults, `unsuitable` why it is greyed."""
+
+    name: str
+    title: str
+    family: str
+    shows: str
+    cost: str
+    settings: Mapping[str, Any]
+    unsuitable: str | None = None
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """The types of the settings, from which the form is made."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelItem:
+    """The loaded model, as far as the window shows it."""
+
+    name: str
+    sha256: str
+    device: str
+    labels: tuple[str, ...]
+    layers: tuple[str, ...]
+    methods: tuple[MethodItem, ...]
+    volume: bool
+    """Whether it reads volumes (one map for all slices) or single slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Long work under way; `total` 0 means that its length is not known."""
+
+    doing: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence in the message bar; `action` is the text of its button, `wish` what the button asks."""
+
+    text: str
+    kind: Literal["info", "warning", "stop"] = "info"
+    action: str | None = None
+    wish: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What lies under the pointer: row and column from 0, raw and modality value, map value."""
+
+    row: int
+    column: int
+    raw: str
+    value: str
+    map: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewState:
+    """All that the window shows."""
+
+    items: tuple[SeriesItem, ...] = ()
+    not_opened: tuple[tuple[str, str], ...] = ()
+    """(file name, reason) of what is not an image or was refused."""
+    chosen: int | None = None
+    """The place of the shown series in `items`."""
+    series: Series | None = None
+    slice: int = 0
+    values: Array | None = None
+    """Modality values of the shown slice, float32 (rows, columns) or uint8 (rows, columns, 3); None
+    while it is being read."""
+    levels: tuple[float, float] = (0.0, 1.0)
+    """Modality values shown as black and white."""
+    window: Window | None = None
+    inverted: bool = False
+    """Whether low values are shown bright: MONOCHROME1 or the reader's wish, not both."""
+    masked: bool = True
+    layout: Layout = "1|1"
+    model: ModelItem | None = None
+    prediction: Prediction | None = None
+    profile: tuple[float | None, ...] = ()
+    """Evidence per slice: the target's score (2D), the share of positive mass (3D); None if not run."""
+    target: str | None = None
+    method: str = "grad-cam"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    layer: str | None = None
+    attribution: Attribution | None = None
+    map: Array | None = None
+    """The shown slice of the map on the source grid, float32 (rows, columns), NaN where not seen."""
+    style: Style = field(default_factory=Style)
+    locked: bool = True
+    overlay: bool = True
+    gate: Literal["open", "negative", "outside"] = "open"
+    """"negative": below its threshold, hidden until asked, then hatched; "outside": not accepted."""
+    asked: bool = False
+    """Whether the reader asked to see a map that the gate hides."""
+    outside: str | None = None
+    """Why the study lies outside what the model accepts."""
+    busy: Busy | None = None
+    notice: Notice | None = None
+    probed: Probed | None = None
+
+    @property
+    def map_shown(self) -> bool:
+        """Whether a map is drawn at all."""
+        return self.map is not None and self.overlay and (self.gate == "open" or self.asked)

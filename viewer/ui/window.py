@@ -1,0 +1,256 @@
+"""The window: places its widgets, connects their signals to the presenter, and shows its state."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShortcut,
+)
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QHBoxLayout,
+    QMainWindow,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from viewer.settings import Settings
+from viewer.ui import theme
+from viewer.ui.canvas import SliceBar, SliceView
+from viewer.ui.jobs import Jobs
+from viewer.ui.panels import (
+    DisplayPanel,
+    ExplainPanel,
+    ExportDialog,
+    MessageBar,
+    PredictionPanel,
+    SeriesPanel,
+    StatusBar,
+    TopBar,
+)
+from viewer.ui.parts import dress_panel
+from viewer.ui.presenter import Presenter
+from viewer.ui.state import ViewState
+
+NARROW = 1400
+"""Below this width of the window the series list starts as a strip."""
+RIGHT = (300, 340)
+"""Width of the right side in a narrow and in a wide window."""
+
+
+class Window(QMainWindow):
+    """Whyscope's window. `presenter` decides; nothing here does."""
+
+    def __init__(self, settings: Settings, dark: bool = True) -> None:
+        super().__init__()
+        self.setWindowTitle("Whyscope")
+        self.setAcceptDrops(True)
+        self._dark = dark
+        self._held = False
+        self._state = ViewState()
+        self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
+        self.prediction, self.explaining, self.display = (
+            PredictionPanel(),
+            ExplainPanel(),
+            DisplayPanel(),
+        )
+        self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
+        self.status = StatusBar()
+        self._place()
+        self.presenter = Presenter(self, Jobs(self), settings)
+        self._connect()
+        self._keys()
+        self.show_state(self._state)
+
+    # --- places -----------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        views = QHBoxLayout()
+        views.setSpacing(1)
+        views.setContentsMargins(0, 0, 0, 0)
+        views.addWidget(self.plain, 1)
+        views.addWidget(self.mapped, 1)
+        views.addWidget(self.slices)
+        middle = QVBoxLayout()
+        middle.setSpacing(0)
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.addWidget(self.message)
+        middle.addLayout(views, 1)
+        inside = QWidget()
+        dress_panel(inside)
+        column = QVBoxLayout(inside)
+        column.setSpacing(0)
+        column.setContentsMargins(0, 0, 0, 0)
+        for panel in (self.prediction, self.explaining, self.display):
+            column.addWidget(panel)
+        column.addStretch(1)
+        self.right = QScrollArea()
+        self.right.setWidget(inside)
+        self.right.setWidgetResizable(True)
+        self.right.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.right.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.series)
+        row.addLayout(middle, 1)
+        row.addWidget(self.right)
+        whole = QWidget()
+        page = QVBoxLayout(whole)
+        page.setSpacing(0)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.addWidget(self.top)
+        page.addLayout(row, 1)
+        page.addWidget(self.status)
+        self.setCentralWidget(whole)
+        self.setMinimumSize(1024, 640)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        narrow = event.size().width() < NARROW
+        self.series.set_narrow(narrow)
+        self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
+        super().resizeEvent(event)
+
+    # --- signals → wishes -------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        p = self.presenter
+        self.top.open_requested.connect(self.ask_study)
+        self.top.model_requested.connect(self.ask_model)
+        self.top.export_requested.connect(self.ask_export)
+        self.top.mask_toggled.connect(p.toggle_mask)
+        self.top.layout_chosen.connect(p.choose_layout)
+        self.top.theme_toggled.connect(self.toggle_theme)
+        self.series.series_chosen.connect(p.choose_series)
+        self.series.narrow_toggled.connect(self.series.set_narrow)
+        self.prediction.target_chosen.connect(p.choose_target)
+        self.prediction.model_requested.connect(self.ask_model)
+        self.explaining.method_chosen.connect(p.choose_method)
+        self.explaining.target_chosen.connect(p.choose_target)
+        self.explaining.layer_chosen.connect(p.choose_layer)
+        self.explaining.setting_changed.connect(p.set_setting)
+        self.explaining.explain_requested.connect(p.explain)
+        self.explaining.cancel_requested.connect(p.cancel)
+        self.display.style_changed.connect(p.set_style)
+        self.display.lock_toggled.connect(p.lock_range)
+        self.display.overlay_toggled.connect(p.toggle_overlay)
+        self.message.action.connect(p.answer)
+        self.message.dismissed.connect(p.dismiss)
+        self.slices.slice_requested.connect(p.go_to)
+        for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
+            view.window_dragged.connect(p.drag_window)
+            view.slice_wheel.connect(p.step)
+            view.pointer_moved.connect(p.point)
+            view.view_changed.connect(other.set_view)
+            view.maximise_requested.connect(self._maximise)
+
+    def _keys(self) -> None:
+        p = self.presenter
+        series = lambda by: p.choose_series((self._state.chosen or 0) + by)  # noqa: E731
+        for keys, wish in {
+            "Up": lambda: p.step(-1),
+            "Down": lambda: p.step(1),
+            "Shift+Up": lambda: p.step(-10),
+            "Shift+Down": lambda: p.step(10),
+            "Home": lambda: p.go_to(0),
+            "End": lambda: p.step(10**6),
+            "PgUp": lambda: series(-1),
+            "PgDown": lambda: series(1),
+            "W": p.toggle_overlay,
+            "Q": lambda: self._opacity(-0.1),
+            "E": lambda: self._opacity(0.1),
+            "I": p.invert,
+            "M": p.toggle_mask,
+            "N": p.next_evidence,
+            "Esc": p.cancel,
+            "F11": self._full_screen,
+            "Ctrl+O": self.ask_study,
+            "Ctrl+M": self.ask_model,
+            "Ctrl+S": self.ask_export,
+            "Ctrl+Return": p.explain,
+        }.items():
+            QShortcut(QKeySequence(keys), self, wish)
+        for number in range(9):
+            QShortcut(QKeySequence(str(number)), self, lambda n=number: p.preset(n))
+        QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """H hides the map for as long as it is held, wherever the keyboard is."""
+        kinds = (QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
+        if event.type() in kinds and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_H:
+            focus = QApplication.focusWidget()
+            typing = focus is not None and focus.inherits("QLineEdit")
+            if not typing and not event.isAutoRepeat() and self.isActiveWindow():
+                down = event.type() == QEvent.Type.KeyPress
+                if down != self._held:
+                    self._held = down
+                    self.presenter.toggle_overlay(not down)
+                return True
+        return super().eventFilter(watched, event)
+
+    def _opacity(self, by: float) -> None:
+        self.presenter.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
+
+    def _full_screen(self) -> None:
+        self.showNormal() if self.isFullScreen() else self.showFullScreen()
+
+    def _maximise(self) -> None:
+        self.presenter.choose_layout("1|1" if self._state.layout == "1" else "1")
+
+    def toggle_theme(self) -> None:
+        self._dark = not self._dark
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.apply(application, theme.DARK if self._dark else theme.LIGHT)
+
+    # --- dialogues and drops ----------------------------------------------------------------------
+
+    def ask_study(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a folder of DICOM files")
+        if folder:
+            self.presenter.open([Path(folder)])
+
+    def ask_model(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a model folder")
+        if folder:
+            self.presenter.load_model(Path(folder))
+
+    def ask_export(self) -> None:
+        dialog = ExportDialog(self)
+        if dialog.exec():
+            wish = dialog.values()
+            self.presenter.export(wish.folder, wish.formats, wish.show_identity)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            self.presenter.open(paths)
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def show_state(self, state: ViewState) -> None:
+        """Hand the state to every widget; each redraws what changed."""
+        self._state = state
+        self.plain.setVisible(state.layout == "1|1")
+        for widget in (
+            self.top, self.series, self.message, self.plain, self.mapped, self.slices,
+            self.prediction, self.explaining, self.display, self.status,
+        ):  # fmt: skip
+            widget.show(state)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
+        self.presenter.close()
+        super().closeEvent(event)

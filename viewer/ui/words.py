@@ -1,0 +1,130 @@
+"""The texts in a view's corners, and the sentences of its states."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from viewer.export.drawing import clean, number
+from viewer.export.panel import explained_score, figures, kind_of
+from viewer.export.picture import spacing_text
+from viewer.export.provenance import SAME_FOR_ALL
+from viewer.overlay import native_facts, no_positive_evidence
+from viewer.types import Attribution
+from viewer.ui.state import ViewState
+
+INFLUENCE = "Shows influence on the score. Not a segmentation."
+EMPTY = "Drop a folder of DICOM files here, or press Ctrl+O"
+
+Line = tuple[str, str]
+"""A text and the name of its colour in the palette."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corners:
+    """Lines from top to bottom in each corner."""
+
+    top_left: tuple[Line, ...] = ()
+    top_right: tuple[Line, ...] = ()
+    bottom_left: tuple[Line, ...] = ()
+    bottom_right: tuple[Line, ...] = ()
+
+
+def sentence(state: ViewState) -> Line | None:
+    """What stands in the middle of a view that has no image to show; None if it has one."""
+    if state.values is not None and state.series is not None:
+        return None
+    if state.busy is not None:
+        return f"{state.busy.doing.rstrip('.… ')} …", "quiet"
+    if state.series is not None:
+        return "Reading the slice …", "quiet"
+    if state.items:
+        return "Choose a series on the left", "quiet"
+    return EMPTY, "text"
+
+
+def plain(state: ViewState) -> Corners:
+    """The corners of the image without a map."""
+    series = state.series
+    if series is None:
+        return Corners()
+    title = state.items[state.chosen].title if state.chosen is not None and state.items else ""
+    name = series.modality if title == series.modality else f"{series.modality}  {clean(title)}"
+    if series.geometry.letters() is None:
+        where = ["side unknown"]
+    else:
+        where = [clean(text) for text in (series.laterality, series.view) if text]
+    return Corners(
+        top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
+        top_right=(("image", "text"),),
+        bottom_left=((_window(state), "text"), (spacing_text(series), "text")),
+        bottom_right=((" · ".join(where), "quiet"),) if where else (),
+    )
+
+
+def _window(state: ViewState) -> str:
+    series, window = state.series, state.window
+    if series is not None and series.colour:
+        return "colour, no window"
+    low, high = state.levels
+    center, width = (window.center, window.width) if window else ((low + high) / 2, high - low)
+    name = clean(window.name) if window else ""
+    mark = "inverted" if series is not None and state.inverted != series.display.inverted else ""
+    return "  ".join(t for t in (f"C {number(center)}", f"W {number(width)}", name, mark) if t)
+
+
+def explained(state: ViewState, drawn: bool) -> Corners:
+    """The corners of the image with the map; `drawn` is whether any of it reached the threshold."""
+    if state.series is None:
+        return Corners()
+    shown = state.attribution
+    if shown is None:
+        return Corners(top_right=(("image, no map yet", "text"),))
+    title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
+    remark = _remark(state, shown, drawn)
+    return Corners(
+        top_left=((title, "text"), _target(shown)),
+        top_right=((_what(state), "text"),),
+        # Above the two lines on the right: a remark may need the whole width.
+        bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
+        bottom_right=(
+            (f"{native_facts(shown)} · {state.style.interpolation}", "text"),
+            (INFLUENCE, "text"),
+        ),
+    )
+
+
+def _what(state: ViewState) -> str:
+    if state.map_shown:
+        return "image + map"
+    return "image, map hidden" if state.map is not None else "image, no map on this slice"
+
+
+def _target(shown: Attribution) -> Line:
+    if shown.target is None:
+        return SAME_FOR_ALL, "text"
+    score = explained_score(shown)
+    if score is None or shown.target.minus is not None:
+        return shown.target.words, "warning"
+    text = f"{shown.target.words} · {kind_of(score)} {figures(score)}"
+    return text + ("" if score.threshold is None else f" (threshold {score.threshold:.2f})"), "warning"
+
+
+def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
+    """What a reader must know of the map on this slice, in one sentence."""
+    label = shown.target.words if shown.target is not None else ""
+    if state.gate == "outside" and not state.asked:
+        return ((f"No map: {state.outside or 'outside what the model accepts'}", "stop"),)
+    if state.gate == "negative" and not state.asked:
+        return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
+    if not state.map_shown or state.map is None:
+        return ()
+    if no_positive_evidence(shown) and state.style.sign == "positive":
+        where = "image" if shown.values.shape[0] == 1 else "volume"
+        return ((f"No positive evidence{f' for {label}' if label else ''} in this {where}.", "warning"),)
+    if not drawn:
+        if not np.isfinite(state.map).any():
+            return (("The model did not look at this slice.", "warning"),)
+        return (("Nothing reaches the threshold on this slice.", "warning"),)
+    if state.gate == "negative":
+        return ((f"Explains a negative: {label} is below its threshold.", "warning"),)
+    return ()
