@@ -51,7 +51,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="session")
 def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `whyscope demo` leaves behind: study, model, explained. It takes some twenty seconds."""
+    """What `whyscope demo` leaves behind."""
     from viewer import demo
 
     folder = tmp_path_factory.mktemp("whyscope-demo")

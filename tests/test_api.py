@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,13 @@ def test_the_readme_shows_six_lines() -> None:
 
 
 def test_the_lines_of_the_readme_run(
-    demo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for part in ("study", "model"):
-        shutil.copytree(demo_folder / part, tmp_path / "whyscope-demo" / part)
+    (tmp_path / "resources").symlink_to(Path(__file__).parents[1] / "resources")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(lines_of_the_readme(), "README.md", "exec"), names)  # noqa: S102 - the README's own lines
-    assert "lesion" in capsys.readouterr().out
+    assert "nodule" in capsys.readouterr().out
     out = tmp_path / "whyscope-demo" / "from-python"
     document = json.loads((out / "result.json").read_text("utf-8"))
     assert document["attributions"]
