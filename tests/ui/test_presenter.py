@@ -280,3 +280,11 @@ def test_peaks_come_highest_first_and_start_again() -> None:
     assert [next_peak(profile, visited) for _ in range(4)] == [4, 1, 6, 4]
     assert next_peak((None, None), []) is None
     assert next_peak((0.0, 0.0), []) is None
+
+
+def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> None:
+    study = write_stack(tmp_path / "named", 2, SeriesDescription="Chest of Zoidberg")
+    desk.presenter.open([study])
+    assert desk.wait(lambda s: s.items).items[0].title == "Chest of ●●●"
+    desk.presenter.toggle_mask()
+    assert desk.state.items[0].title == "Chest of Zoidberg"

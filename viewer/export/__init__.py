@@ -2,6 +2,7 @@
 
 from viewer.export.document import prediction_facts
 from viewer.export.files import check_folder, whole, whole_set
+from viewer.export.panel import without_identity
 from viewer.export.picture import compose
 from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
 from viewer.export.write import (
@@ -34,4 +35,5 @@ __all__ = [
     "versions",
     "whole",
     "whole_set",
+    "without_identity",
 ]

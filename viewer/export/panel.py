@@ -28,7 +28,7 @@ from viewer.export.drawing import (
 )
 from viewer.export.provenance import SAME_FOR_ALL, versions
 from viewer.overlay import clipped_share, native_facts, shown_range
-from viewer.types import Attribution, Map, Prediction, Score, Snapshot
+from viewer.types import Attribution, Identity, Map, Prediction, Score, Snapshot
 
 WIDTH = 372
 MARGIN = 20
@@ -138,11 +138,16 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
 
 def masked(text: str, snapshot: Snapshot) -> str:
     """A text of the file without the patient's names and numbers, unless identity is to be shown."""
-    if not snapshot.show_identity:
-        who = snapshot.overlay.map.series.identity
-        parts = re.split(r"[\s^,=]+", f"{who.patient} {who.patient_id} {who.birth_date}")
-        for part in sorted((p for p in parts if len(p) > 2), key=len, reverse=True):
-            text = re.sub(re.escape(part), "●●●", text, flags=re.IGNORECASE)
+    if snapshot.show_identity:
+        return clean(text)
+    return without_identity(text, snapshot.overlay.map.series.identity)
+
+
+def without_identity(text: str, who: Identity) -> str:
+    """A text of the file with the words of the patient's name, number and birth date blotted out."""
+    parts = re.split(r"[\s^,=]+", f"{who.patient} {who.patient_id} {who.birth_date}")
+    for part in sorted((p for p in parts if len(p) > 2), key=len, reverse=True):
+        text = re.sub(re.escape(part), "●●●", text, flags=re.IGNORECASE)
     return clean(text)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from viewer import dicom, overlay
 from viewer.dicom import Study
 from viewer.errors import SeriesError
+from viewer.export import export, without_identity
 from viewer.settings import Settings
 from viewer.task import Progress, Task
 from viewer.types import Array, Attribution, Prediction, Series, Style, Window
@@ -94,7 +95,7 @@ class Presenter:
         self._maps.clear()
         self._predictions.clear()
         self._overridden.clear()
-        items = tuple(_item(s) for s in study.series)
+        items = tuple(_item(s, self.state.masked) for s in study.series)
         other = tuple((i.path.name, i.reason) for i in (*study.refused, *study.other))
         nothing = Notice("Nothing here could be opened as an image.", "warning")
         notice = self._undecided() or (None if items else nothing)
@@ -225,7 +226,11 @@ class Presenter:
         self._show(inverted=not self.state.inverted)
 
     def toggle_mask(self) -> None:
-        self._show(masked=not self.state.masked)
+        """Show or hide whose image this is, in the file's own descriptions too."""
+        masked = not self.state.masked
+        study = self._study.series if self._study else ()
+        named = zip(self.state.items, study, strict=True)
+        self._show(masked=masked, items=tuple(replace(i, title=_title(s, masked)) for i, s in named))
 
     def choose_layout(self, layout: str) -> None:
         self._show(layout="1" if layout == "1" else "1|1")
@@ -518,8 +523,6 @@ class Presenter:
         style, window = self.state.style, self.state.window
 
         def work(task: Task) -> int:
-            from viewer.export import export
-
             found = [attribution]
             document = export(
                 found, attribution.predictions, folder, formats,
@@ -566,14 +569,19 @@ def _shown_values(series: Series, slice: int) -> Array:
         raise SeriesError(f"There is no slice {slice}.") from error
 
 
-def _item(series: Series) -> SeriesItem:
+def _title(series: Series, masked: bool) -> str:
+    words = series.description or series.modality
+    return without_identity(words, series.identity) if masked else words
+
+
+def _item(series: Series, masked: bool) -> SeriesItem:
     slices, rows, columns = series.shape
     spacing = series.geometry.spacing
     size = f"{rows} × {columns}" if slices == 1 else f"{slices} slices"
     facts = [f"{series.modality} · {size}"]
     if spacing is not None and spacing[0] is not None:
         facts.append(f"{spacing[0]:.3g} mm")
-    return SeriesItem(series.description or series.modality, tuple(facts), series.warnings)
+    return SeriesItem(_title(series, masked), tuple(facts), series.warnings)
 
 
 def _model_item(

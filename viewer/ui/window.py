@@ -55,6 +55,7 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         self._dark = dark
         self._held = False
+        self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
         self.prediction, self.explaining, self.display = (
@@ -69,6 +70,7 @@ class Window(QMainWindow):
         self._connect()
         self._keys()
         self.show_state(self._state)
+        self.mapped.setFocus()
 
     # --- places -----------------------------------------------------------------------------------
 
@@ -115,8 +117,10 @@ class Window(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         narrow = event.size().width() < NARROW
-        self.series.set_narrow(narrow)
-        self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
+        if narrow != self._narrow:  # else the reader's own folding stays
+            self._narrow = narrow
+            self.series.set_narrow(narrow)
+            self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
         super().resizeEvent(event)
 
     # --- signals → wishes -------------------------------------------------------------------------
@@ -130,7 +134,6 @@ class Window(QMainWindow):
         self.top.layout_chosen.connect(p.choose_layout)
         self.top.theme_toggled.connect(self.toggle_theme)
         self.series.series_chosen.connect(p.choose_series)
-        self.series.narrow_toggled.connect(self.series.set_narrow)
         self.prediction.target_chosen.connect(p.choose_target)
         self.prediction.model_requested.connect(self.ask_model)
         self.explaining.method_chosen.connect(p.choose_method)
