@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 import torch
 from installed import Environment
 from program import Whyscope, caller, write_model, write_stack
+
+# Wherever the tests run, no window comes up: the demo would open one, and wait.
+for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ def test_series_is_one_document_of_the_promised_shape(
         for key, kind in PROMISED.items():
             assert isinstance(series[key], kind), key
         assert all(isinstance(w, str) and w.endswith(".") for w in series["warnings"])
-    picture, ct = document["series"]
+    ct, picture = document["series"]
     assert (ct["modality"], ct["rows"], ct["columns"], ct["slices"], ct["files"]) == (
         "CT",
         ROWS,

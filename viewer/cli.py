@@ -47,6 +47,11 @@ TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside 
 OutsideOption = Annotated[
     bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")
 ]
+ScreenshotOption = Annotated[
+    Path | None, typer.Option("--screenshot", help="Save the window to a PNG and end.")
+]
+SizeOption = Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT of the window.")]
+LightOption = Annotated[bool, typer.Option("--light", help="Light instead of dark.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 
 
@@ -235,10 +240,19 @@ def explain(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("whyscope-demo"),
+    screenshot: ScreenshotOption = None,
+    size: SizeOption = "1600x1000",
+    light: LightOption = False,
 ) -> None:
-    """Explain the phantom radiograph that the program brings along."""
+    """Open the window on the phantom studies that the program brings along, explained.
+
+    Without a display the explained pictures are written instead.
+    """
     from viewer import demo
 
+    if screenshot is not None or _on_a_screen():
+        _open_window(list(demo.studies()), demo.models()["cnn"], screenshot, size, light)
+        return
     with _progress(False) as task:
         pictures = demo.run(out, task)
     typer.echo(f"The explained picture{'s are' if len(pictures) > 1 else ' is'}:")
@@ -250,28 +264,44 @@ def demo(
 def window(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A model folder or its model.yaml.")] = None,
-    screenshot: Annotated[
-        Path | None, typer.Option("--screenshot", help="Save the window to a PNG and end.")
-    ] = None,
-    size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT of the window.")] = "1600x1000",
-    light: Annotated[bool, typer.Option("--light", help="Light instead of dark.")] = False,
+    screenshot: ScreenshotOption = None,
+    size: SizeOption = "1600x1000",
+    light: LightOption = False,
     trust: TrustOption = False,
     device: DeviceOption = "auto",
 ) -> None:
     """Open the window."""
+    missing = next((p for p in paths or () if not p.exists()), None)
+    if missing is not None:
+        _fail(f"There is no file or folder {missing.name}.")
+    _open_window(paths or [], model, screenshot, size, light, trust, device)
+
+
+COMMANDS = ("series", "methods", "predict", "explain", "demo")
+
+
+def _open_window(
+    paths: Sequence[Path],
+    model: Path | None,
+    screenshot: Path | None,
+    size: str,
+    light: bool,
+    trust: bool = False,
+    device: str = "auto",
+) -> None:
     from viewer.ui import app as ui
 
     try:
         width, height = (int(part) for part in size.split("x"))
     except ValueError:
         raise typer.BadParameter(f"--size wants WIDTHxHEIGHT, not {size!r}.") from None
-    missing = next((p for p in paths or () if not p.exists()), None)
-    if missing is not None:
-        _fail(f"There is no file or folder {missing.name}.")
-    ui.run(paths or [], model, screenshot, (width, height), not light, trust, _preferences(device))
+    ui.run(paths, model, screenshot, (width, height), not light, trust, _preferences(device))
 
 
-COMMANDS = ("series", "methods", "predict", "explain", "demo")
+def _on_a_screen() -> bool:
+    """Whether there is a display; told without Qt, which a machine without one may lack libraries for."""
+    shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    return shown or not sys.platform.startswith("linux")
 
 
 # --- words → values -------------------------------------------------------------------------------

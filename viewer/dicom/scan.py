@@ -48,7 +48,8 @@ class Study:
 def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | None = None) -> Study:  # noqa: B008
     """Find the series under files and folders, reading headers only.
 
-    Series come in the order of study, series number and uid, whatever the files are called. Raises
+    Series come in the order of study, series number and uid, whatever the files are called, pictures
+    after them. Raises
     `SeriesError` if a path does not exist or there is no file at all.
     """
     elements.hush()
@@ -77,7 +78,7 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
     found = [series_of(group, settings.limits) for group in groups(kept)]
     return Study(
-        (*_pictures(shown, other, as_given, settings.limits), *found),
+        (*found, *_pictures(shown, other, as_given, settings.limits)),
         tuple(sorted(other, key=lambda entry: entry.path)),
         tuple(sorted(refused, key=lambda entry: entry.path)),
     )
