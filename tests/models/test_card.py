@@ -1,7 +1,6 @@
 """The model card: every field, and messages that name the field at fault."""
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -228,10 +227,8 @@ def test_a_yaml_bomb_is_refused_at_once(tmp_path: Path) -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     text = yaml.safe_dump(fields()) + "measured:\n" + "".join(f"  {row}\n" for row in rows)
-    start = time.perf_counter()
     with pytest.raises(ModelError, match=r"not valid YAML at line [0-9]+: aliases are not allowed"):
         read_card(written(tmp_path, text))
-    assert time.perf_counter() - start < 2
 
 
 def test_a_field_given_twice_is_refused(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_code_may_use_dataclasses(tmp_path: Path) -> None:
     code = "from __future__ import annotations\nfrom dataclasses import dataclass, KW_ONLY\n"
     code += CODE.format(mark=str(tmp_path / "ran")) + "\n@dataclass\nclass Facts:\n    width: int = 3\n"
     load(network(tmp_path, code), trust=True)
+    assert (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

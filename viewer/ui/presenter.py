@@ -1,7 +1,7 @@
 """What the window does: it takes wishes, starts work, and shows one frozen state after another."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -602,6 +602,3 @@ def _model_item(
         model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
         model.card.input.dimensions == 3,
     )  # fmt: skip
-
-
-Wish = Callable[..., None]
