@@ -100,21 +100,21 @@ def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dic
         settle(app, window)
     scroll = [lambda i=i: p.go_to(i % SLICES) for i in range(count)]
     drag = [lambda i=i: p.drag_window(3 if i % 2 else -3, 1) for i in range(count)]
-    opacity = [lambda i=i: p.set_style("opacity", 0.3 + 0.4 * (i % 2)) for i in range(count)]
-    label = [lambda i=i: p.choose_target(("one", "two", "three")[i % 3]) for i in range(count)]
+    opacity = [lambda i=i: p.explaining.set_style("opacity", 0.3 + 0.4 * (i % 2)) for i in range(count)]
+    label = [lambda i=i: p.explaining.choose_target(("one", "two", "three")[i % 3]) for i in range(count)]
     result = {
         "scroll": frames(app, scroll),
         "window": frames(app, drag),
         "opacity": frames(app, opacity),
         "label": frames(app, label),
     }
-    p.choose_method("integrated-gradients")
-    p.set_setting("steps", 1000)
-    p.explain()
+    p.explaining.choose_method("integrated-gradients")
+    p.explaining.set_setting("steps", 1000)
+    p.explaining.explain()
     result["window, integrated gradients behind"] = frames(app, drag)
     busy = p.working
     p.cancel()
-    p.choose_method("grad-cam")
+    p.explaining.choose_method("grad-cam")
     settle(app, window)
     if not busy:
         raise SystemExit("the explainer ended before the frames did; raise its steps")
@@ -152,7 +152,7 @@ def main() -> None:
     window.show()
     result: dict[str, Any] = {"platform": app.platformName(), "first paint, s": first_paint(), "ms": {}}
     with tempfile.TemporaryDirectory() as folder:
-        window.presenter.load_model(model_folder(Path(folder)))
+        window.presenter.explaining.load_model(model_folder(Path(folder)))
         settle(app, window)
         for side in AIMS:
             result["ms"][side] = measure(app, window, side, asked.frames)

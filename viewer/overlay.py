@@ -20,7 +20,8 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Interpolation = Literal["bilinear", "nearest"]
 
-NAMES = ("inferno", "viridis", "grey", "blue-white-red")
+DIVERGING = "blue-white-red"
+NAMES = ("inferno", "viridis", "grey", DIVERGING)
 
 POSITIVE_THRESHOLD = 0.2
 """Share of the top blanked in a positive map: ReLU'd and smooth maps have a faint skirt everywhere."""
@@ -242,7 +243,7 @@ def automatic_style(maps: Sequence[Map]) -> Style:
     signed = any(shows_both_signs(m) for m in maps)
     top = max((_top(m, signed) for m in maps), default=0.0) or 1.0
     if signed:
-        return Style("blue-white-red", (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
+        return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
     return Style("inferno", (0.0, top), threshold=POSITIVE_THRESHOLD * top, sign="positive")
 
 

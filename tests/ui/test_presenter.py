@@ -40,7 +40,7 @@ class Desk:
     def explained(self, study: Path, model: Path) -> ViewState:
         self.presenter.open([study])
         self.wait(lambda s: s.values is not None)
-        self.presenter.load_model(model)
+        self.presenter.explaining.load_model(model)
         return self.wait(lambda s: s.attribution is not None and s.busy is None)
 
     def at_rest(self) -> None:
@@ -99,18 +99,49 @@ def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: P
     desk.at_rest()
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     for label in LABELS:
-        desk.presenter.choose_target(label)
+        desk.presenter.explaining.choose_target(label)
         assert desk.state.attribution.target.words == label
     desk.jobs.run.assert_not_called()
+
+
+def test_why_this_rather_than_that(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    target = desk.state.target
+    other = next(label for label in LABELS if label != target)
+    desk.presenter.explaining.choose_against(other)
+    assert desk.state.attribution is None
+    state = desk.wait(lambda s: s.attribution is not None)
+    assert (state.attribution.target.label, state.attribution.target.minus) == (target, other)
+    desk.presenter.explaining.choose_target(other)
+    assert desk.state.against is None
+    assert desk.state.attribution.target.words == other
+
+
+def test_the_evidence_follows_the_label(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    for label in LABELS:
+        desk.presenter.explaining.choose_target(label)
+        shown = desk.state.prediction.scores
+        assert desk.state.profile[2] == next(s.probability for s in shown if s.label == label)
+
+
+def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.presenter.explaining.set_style("sign", "signed")
+    assert desk.state.style.colours == "blue-white-red"
+    desk.presenter.explaining.set_style("sign", "positive")
+    assert desk.state.style.colours == "inferno"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda p: p.set_style("opacity", 0.3),
-        lambda p: p.set_style("threshold", 0.01),
-        lambda p: p.set_style("colours", "viridis"),
-        lambda p: p.set_style("interpolation", "nearest"),
+        lambda p: p.explaining.set_style("opacity", 0.3),
+        lambda p: p.explaining.set_style("threshold", 0.01),
+        lambda p: p.explaining.set_style("colours", "viridis"),
+        lambda p: p.explaining.set_style("interpolation", "nearest"),
         lambda p: p.toggle_overlay(),
         lambda p: p.invert(),
         lambda p: p.toggle_mask(),
@@ -159,11 +190,11 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     model = write_model(tmp_path / "mr", accepts={"modality": ["MR"]})
     desk.presenter.open([study])
     desk.wait(lambda s: s.values is not None)
-    desk.presenter.load_model(model)
+    desk.presenter.explaining.load_model(model)
     state = desk.wait(lambda s: s.gate == "outside")
     assert state.notice.kind == "stop"
     assert state.attribution is None
-    desk.presenter.answer("override")
+    desk.presenter.explaining.answer("override")
     state = desk.wait(lambda s: s.attribution is not None)
     assert "MR" in state.attribution.predictions[0].override
 
@@ -178,12 +209,12 @@ def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path,
         "utf-8",
     )
     desk.presenter.open([study])
-    desk.presenter.load_model(model)
+    desk.presenter.explaining.load_model(model)
     notice = desk.wait(lambda s: s.notice and s.notice.action).notice
     assert "SHA-256" in notice.text
     assert "network.py" in notice.text
     assert not marker.exists()
-    desk.presenter.answer(notice.wish)
+    desk.presenter.explaining.answer(notice.wish)
     desk.wait(lambda s: s.model is not None)
     assert marker.exists()
 
@@ -196,11 +227,11 @@ def test_a_label_below_its_threshold_hides_the_map_until_asked(
         output={"labels": list(LABELS), "activation": "sigmoid", "thresholds": {"mass": 0.999}},
     )
     desk.explained(study, model)
-    desk.presenter.choose_target("mass")
+    desk.presenter.explaining.choose_target("mass")
     assert (desk.state.gate, desk.state.map_shown) == ("negative", False)
-    desk.presenter.answer("show")
+    desk.presenter.explaining.answer("show")
     assert desk.state.map_shown
-    desk.presenter.choose_target("nodule")
+    desk.presenter.explaining.choose_target("nodule")
     assert (desk.state.gate, desk.state.asked) == ("open", False)
 
 
@@ -217,10 +248,10 @@ def test_the_profile_fills_and_leads_to_the_evidence(desk: Desk, study: Path, mo
 def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    desk.presenter.choose_method("integrated-gradients")
-    desk.presenter.set_setting("steps", 600)
-    desk.presenter.set_setting("chunk", 1)
-    desk.presenter.explain()
+    desk.presenter.explaining.choose_method("integrated-gradients")
+    desk.presenter.explaining.set_setting("steps", 600)
+    desk.presenter.explaining.set_setting("chunk", 1)
+    desk.presenter.explaining.explain()
     desk.wait(lambda s: s.busy and s.busy.total > 1)
     desk.presenter.cancel()
     assert desk.state.busy is None
@@ -240,9 +271,9 @@ def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: P
         elif wish == "slice":
             desk.presenter.go_to(chance.randrange(5))
         elif wish == "label":
-            desk.presenter.choose_target(chance.choice(LABELS))
+            desk.presenter.explaining.choose_target(chance.choice(LABELS))
         elif wish == "method":
-            desk.presenter.choose_method(chance.choice(("grad-cam", "saliency", "hires-cam")))
+            desk.presenter.explaining.choose_method(chance.choice(("grad-cam", "saliency", "hires-cam")))
         else:
             desk.qtbot.wait(chance.randrange(15))
     desk.at_rest()

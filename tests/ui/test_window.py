@@ -32,7 +32,7 @@ def window(qtbot) -> Iterator[Window]:
 @pytest.fixture
 def explained(window: Window, qtbot, tmp_path: Path) -> Window:
     """The window on a small stack of five slices, explained by a small network."""
-    window.presenter.load_model(write_model(tmp_path / "model"))
+    window.presenter.explaining.load_model(write_model(tmp_path / "model"))
     drop(window, write_stack(tmp_path / "study", 5))
     settled(window, qtbot)
     assert window.presenter.state.attribution is not None

@@ -48,7 +48,7 @@ def run(
 
     def begin() -> None:
         if model is not None:
-            window.presenter.load_model(model, trust)
+            window.presenter.explaining.load_model(model, trust)
         if paths:
             window.presenter.open(paths)
         if screenshot is not None:

@@ -36,6 +36,7 @@ class MethodItem:
     unsuitable: str | None = None
     hints: Mapping[str, Any] = field(default_factory=dict)
     """The types of the settings, from which the form is made."""
+    target_dependent: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +109,8 @@ class ViewState:
     profile: tuple[float | None, ...] = ()
     """Evidence per slice: the target's score (2D), the share of positive mass (3D); None if not run."""
     target: str | None = None
+    against: str | None = None
+    """The label whose score is taken off the target's: "why this rather than that"."""
     method: str = "grad-cam"
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
@@ -126,6 +129,17 @@ class ViewState:
     busy: Busy | None = None
     notice: Notice | None = None
     probed: Probed | None = None
+
+    @property
+    def chosen_method(self) -> MethodItem | None:
+        """The chosen method, where the model offers it."""
+        methods = () if self.model is None else self.model.methods
+        return next((m for m in methods if m.name == self.method), None)
+
+    @property
+    def target_words(self) -> str | None:
+        """What is explained, as `Target.words` has it."""
+        return self.target if self.against is None else f"{self.target} − {self.against}"
 
     @property
     def map_shown(self) -> bool:

@@ -126,7 +126,7 @@ class Window(QMainWindow):
     # --- signals → wishes -------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        p = self.presenter
+        p, e = self.presenter, self.presenter.explaining
         self.top.open_requested.connect(self.ask_study)
         self.top.model_requested.connect(self.ask_model)
         self.top.export_requested.connect(self.ask_export)
@@ -134,18 +134,19 @@ class Window(QMainWindow):
         self.top.layout_chosen.connect(p.choose_layout)
         self.top.theme_toggled.connect(self.toggle_theme)
         self.series.series_chosen.connect(p.choose_series)
-        self.prediction.target_chosen.connect(p.choose_target)
+        self.prediction.target_chosen.connect(e.choose_target)
         self.prediction.model_requested.connect(self.ask_model)
-        self.explaining.method_chosen.connect(p.choose_method)
-        self.explaining.target_chosen.connect(p.choose_target)
-        self.explaining.layer_chosen.connect(p.choose_layer)
-        self.explaining.setting_changed.connect(p.set_setting)
-        self.explaining.explain_requested.connect(p.explain)
+        self.explaining.method_chosen.connect(e.choose_method)
+        self.explaining.target_chosen.connect(e.choose_target)
+        self.explaining.against_chosen.connect(e.choose_against)
+        self.explaining.layer_chosen.connect(e.choose_layer)
+        self.explaining.setting_changed.connect(e.set_setting)
+        self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)
-        self.display.style_changed.connect(p.set_style)
+        self.display.style_changed.connect(e.set_style)
         self.display.lock_toggled.connect(p.lock_range)
         self.display.overlay_toggled.connect(p.toggle_overlay)
-        self.message.action.connect(p.answer)
+        self.message.action.connect(e.answer)
         self.message.dismissed.connect(p.dismiss)
         self.slices.slice_requested.connect(p.go_to)
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
@@ -178,7 +179,7 @@ class Window(QMainWindow):
             "Ctrl+O": self.ask_study,
             "Ctrl+M": self.ask_model,
             "Ctrl+S": self.ask_export,
-            "Ctrl+Return": p.explain,
+            "Ctrl+Return": p.explaining.explain,
         }.items():
             QShortcut(QKeySequence(keys), self, wish)
         for number in range(9):
@@ -200,7 +201,9 @@ class Window(QMainWindow):
         return super().eventFilter(watched, event)
 
     def _opacity(self, by: float) -> None:
-        self.presenter.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
+        self.presenter.explaining.set_style(
+            "opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2)
+        )
 
     def _full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()
@@ -224,7 +227,7 @@ class Window(QMainWindow):
     def ask_model(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a model folder")
         if folder:
-            self.presenter.load_model(Path(folder))
+            self.presenter.explaining.load_model(Path(folder))
 
     def ask_export(self) -> None:
         dialog = ExportDialog(self)

@@ -127,6 +127,8 @@ class ExplainPanel(QWidget):
 
     method_chosen = Signal(str)
     target_chosen = Signal(str)
+    against_chosen = Signal(object)
+    """The label to compare the target with, or None."""
     layer_chosen = Signal(object)
     setting_changed = Signal(str, object)
     explain_requested = Signal()
@@ -136,7 +138,7 @@ class ExplainPanel(QWidget):
         super().__init__()
         dress_panel(self)
         self._shown: ViewState | None = None
-        self.method, self.target, self.layer = Combo(), Combo(), LayerCombo()
+        self.method, self.target, self.against, self.layer = Combo(), Combo(), Combo(), LayerCombo()
         self.form = SettingsForm()
         self.run_bar = RunBar()
         column = QVBoxLayout(self)
@@ -144,7 +146,12 @@ class ExplainPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(heading("Explain"))
         grid = rows()
-        for text, control in (("Method", self.method), ("Target", self.target), ("Layer", self.layer)):
+        for text, control in (
+            ("Method", self.method),
+            ("Target", self.target),
+            ("Rather than", self.against),
+            ("Layer", self.layer),
+        ):
             add_row(grid, text, control)
         column.addLayout(grid)
         column.addWidget(self.form)
@@ -152,6 +159,7 @@ class ExplainPanel(QWidget):
         column.addWidget(self.run_bar)
         self.method.activated.connect(lambda place: self._choose(self.method, place, self.method_chosen))
         self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
+        self.against.activated.connect(lambda place: self.against_chosen.emit(self.against.itemData(place)))
         self.layer.chosen.connect(self.layer_chosen)
         self.form.changed.connect(self.setting_changed)
         self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
@@ -173,12 +181,10 @@ class ExplainPanel(QWidget):
         if old is None or old.model is not model:
             self._fill_methods(() if model is None else model.methods)
             self._fill_targets(() if model is None else model.labels)
-        methods = () if model is None else model.methods
-        item = next((m for m in methods if m.name == state.method), None)
+        item = state.chosen_method
         self.method.choose(None if item is None else item.name)
-        self.target.choose(state.target)
-        for control in (self.method, self.target):
-            control.setEnabled(model is not None)
+        self.method.setEnabled(model is not None)
+        self._show_targets(state, item)
         has_layer = item is not None and "layer" in item.settings
         self.layer.put(() if model is None else model.layers, state.layer)
         self.layer.setEnabled(has_layer)
@@ -187,6 +193,21 @@ class ExplainPanel(QWidget):
         settings = {} if item is None else item.settings
         self.form.show_fields(settings, state.settings, {} if item is None else item.hints)
         self.run_bar.put(state.busy, self._obstacle(state, item))
+
+    def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
+        """The target and what it is compared with, greyed where the method is the same for every label."""
+        self.target.choose(state.target)
+        self.against.choose(state.against)
+        same = item is not None and not item.target_dependent
+        several = state.model is not None and len(state.model.labels) > 1
+        self.target.setEnabled(state.model is not None and not same)
+        self.against.setEnabled(several and not same)
+        why = f"{item.title} is the same for every label." if item is not None and same else ""
+        if why:
+            self.target.setToolTip(why)
+        self.against.setToolTip(
+            why or "Explain the difference of two scores: why the target rather than this."
+        )
 
     @staticmethod
     def _obstacle(state: ViewState, item: MethodItem | None) -> str:
@@ -216,13 +237,12 @@ class ExplainPanel(QWidget):
         self._swap(self.method, entries)
 
     def _fill_targets(self, labels: tuple[str, ...]) -> None:
-        entries = QStandardItemModel()
-        for label in labels:
-            entry = QStandardItem(clean(label))
-            entry.setData(label, Qt.ItemDataRole.UserRole)
-            entry.setToolTip(clean(label))
-            entries.appendRow(entry)
-        self._swap(self.target, entries)
+        self._swap(self.target, _labels(labels))
+        others = _labels(labels)
+        nothing = QStandardItem("–")
+        nothing.setData(None, Qt.ItemDataRole.UserRole)
+        others.insertRow(0, nothing)
+        self._swap(self.against, others)
 
     @staticmethod
     def _swap(combo: Combo, entries: QStandardItemModel) -> None:
@@ -231,6 +251,16 @@ class ExplainPanel(QWidget):
         combo.setModel(entries)
         combo.setCurrentIndex(-1)
         combo.blockSignals(False)
+
+
+def _labels(labels: tuple[str, ...]) -> QStandardItemModel:
+    entries = QStandardItemModel()
+    for label in labels:
+        entry = QStandardItem(clean(label))
+        entry.setData(label, Qt.ItemDataRole.UserRole)
+        entry.setToolTip(clean(label))
+        entries.appendRow(entry)
+    return entries
 
 
 def _entry(method: MethodItem) -> QStandardItem:

@@ -1,0 +1,38 @@
+"""The one frozen state of the window, and the view that shows it."""
+
+from dataclasses import replace
+from typing import Any, Protocol
+
+from viewer.task import Progress
+from viewer.ui.state import Busy, Notice, ViewState
+
+
+class View(Protocol):
+    """The window, as far as those who decide know it."""
+
+    def show_state(self, state: ViewState) -> None: ...
+
+
+class Board:
+    """What the parts of the presenter share: they change it, the view shows it."""
+
+    def __init__(self, view: View) -> None:
+        self.state = ViewState()
+        self._view = view
+
+    def note(self, **changes: Any) -> None:
+        """Change the state without showing it: more follows before anything may be seen."""
+        self.state = replace(self.state, **changes)
+
+    def show(self, **changes: Any) -> None:
+        """Change the state and show it."""
+        self.note(**changes)
+        self._view.show_state(self.state)
+
+    def failed(self, sentence: str) -> None:
+        """A job ended with a sentence for the reader."""
+        self.show(busy=None, notice=Notice(sentence, "warning"))
+
+    def progress(self, step: Progress) -> None:
+        """A job came so far."""
+        self.show(busy=Busy(step.doing, step.done, step.total))

@@ -1,0 +1,336 @@
+"""What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from viewer import overlay
+from viewer.overlay import DIVERGING, NAMES
+from viewer.settings import Settings
+from viewer.task import Task
+from viewer.types import Attribution, Prediction, Style
+from viewer.ui.board import Board
+from viewer.ui.evidence import next_peak, volume_profile
+from viewer.ui.jobs import Jobs
+from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, ViewState
+
+if TYPE_CHECKING:
+    from viewer.models import Model
+
+_PROFILE_CHUNK = 8
+MapKey = tuple[int, int | None, str, str, str | None]
+
+
+class Explaining:
+    """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
+
+    def __init__(self, board: Board, jobs: Jobs, settings: Settings) -> None:
+        self._board = board
+        self._jobs = jobs
+        self._settings = settings
+        self._model: Model | None = None
+        self._maps: dict[MapKey, dict[str | None, Attribution]] = {}
+        self._predictions: dict[tuple[int, int | None], Prediction] = {}
+        self._overridden: set[int] = set()
+        self._styles: dict[tuple[str, str | None], Style] = {}
+        self._visited: list[int] = []
+
+    @property
+    def _state(self) -> ViewState:
+        return self._board.state
+
+    # --- model ------------------------------------------------------------------------------------
+
+    def load_model(self, path: Path, trust: bool = False) -> None:
+        """Open a model in the background; the first time this starts the engine."""
+        self._board.show(busy=Busy("starting engine"), notice=None)
+        self._jobs.cancel("explain")
+        self._jobs.cancel("profile")
+
+        def work(_task: Task) -> tuple[Any, ModelItem]:
+            from viewer import explain, session
+
+            model = session.load_model(path, trust, self._settings)
+            hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
+            return model, _model_item(model, explain.describe(model), explain.suggest(model), hints)
+
+        def failed(sentence: str) -> None:
+            if "--trust" not in sentence:
+                self._board.failed(sentence)
+                return
+            text = sentence.replace(" and repeat with --trust if you trust it", "")
+            self._board.show(busy=None, notice=Notice(text, "stop", "Trust and run it", f"trust:{path}"))
+
+        self._jobs.run("model", "load", work, self._loaded, failed)
+
+    def _loaded(self, found: tuple[Any, ModelItem]) -> None:
+        self._model, item = found
+        self._maps.clear()
+        self._predictions.clear()
+        self._styles.clear()
+        suited = [m.name for m in item.methods if m.unsuitable is None]
+        method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
+        self._board.show(
+            model=item, busy=None, method=method, settings={}, layer=None, target=None, against=None,
+            attribution=None, map=None, prediction=None, profile=(),
+        )  # fmt: skip
+        self.study_changed()
+
+    # --- what is shown ----------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Another study: nothing that was computed for the old one can be asked for again."""
+        self.leave()
+        self._maps.clear()
+        self._predictions.clear()
+        self._overridden.clear()
+
+    def leave(self) -> None:
+        """Another series: what runs for the old one stops."""
+        self._jobs.cancel("explain")
+        self._jobs.cancel("profile")
+        self._visited.clear()
+
+    def study_changed(self) -> None:
+        """A new pair of series and model: ask the gate, then predict and explain."""
+        if self._model is None or self._state.series is None or self._state.chosen is None:
+            return
+        outside = self._model.accepts(self._state.series)
+        if outside is not None and self._state.chosen not in self._overridden:
+            notice = Notice(outside, "stop", "Go on all the same", "override")
+            self._board.show(outside=outside, gate="outside", notice=notice)
+            return
+        self._board.show(outside=outside)
+        self.explain()
+
+    def slice_changed(self) -> None:
+        """Show the map of the new slice with it, or none: never that of another slice."""
+        model, attribution = self._state.model, self._state.attribution
+        if model is None or self._state.gate == "outside":
+            self._board.show(attribution=None, map=None)
+        elif model.volume:
+            self._board.show() if attribution is None else self._draw_map()
+        else:
+            self._wish(prediction=self._predictions.get(self._place()), asked=False)
+
+    def answer(self, wish: str) -> None:
+        """The button of the message bar."""
+        if wish == "override" and self._state.chosen is not None:
+            self._overridden.add(self._state.chosen)
+            self._board.show(notice=None, gate="open")
+            self.study_changed()
+        elif wish == "show":
+            self._board.show(asked=True, notice=None)
+        elif wish.startswith("trust:"):
+            self.load_model(Path(wish.removeprefix("trust:")), trust=True)
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def choose_target(self, label: str) -> None:
+        """Explain another label: from what is kept where it is, without running the model."""
+        against = None if label == self._state.against else self._state.against
+        self._wish(target=label, against=against, asked=False)
+
+    def choose_against(self, label: str | None) -> None:
+        """Explain why the target rather than this label: the difference of the two; None for the target."""
+        self._wish(against=None if label == self._state.target else label, asked=False)
+
+    def choose_method(self, name: str) -> None:
+        self._wish(method=name, settings={})
+
+    def choose_layer(self, layer: str | None) -> None:
+        self._wish(layer=layer)
+
+    def set_setting(self, name: str, value: object) -> None:
+        self._wish(settings={**self._state.settings, name: value}, run=False)
+
+    def _wish(self, run: bool = True, **changes: Any) -> None:
+        """Another target, method, layer or setting: show the kept map for it, or run what is quick.
+
+        The old map goes in the same state in which the wish comes: the two are never seen together.
+        """
+        self._board.note(attribution=None, map=None, **changes)
+        if self._state.profile and not self._volume:
+            self._board.note(profile=self._scores())
+        self._board.show(**self._kept_map())
+        if self._state.attribution is None and run and self._quick():
+            self.explain()
+
+    def _quick(self) -> bool:
+        """Whether a method costs so little that it runs unasked."""
+        item = self._state.chosen_method
+        return item is not None and "shared with the prediction" in item.cost and item.unsuitable is None
+
+    @property
+    def _volume(self) -> bool:
+        return self._state.model is not None and self._state.model.volume
+
+    def _place(self) -> tuple[int, int | None]:
+        return (self._state.chosen or 0, None if self._volume else self._state.slice)
+
+    def _key(self) -> MapKey:
+        settings = repr(sorted(self._state.settings.items(), key=lambda item: item[0]))
+        return (*self._place(), self._state.method, settings, self._state.layer)
+
+    def _target(self) -> str:
+        """The target as the command line writes it; labels that cost nothing more come along."""
+        state = self._state
+        if state.target is not None and state.against is not None:
+            return f"{state.target}-{state.against}"
+        item = state.chosen_method
+        free = self._quick() and item is not None and item.family != "attention"
+        return "all" if free else state.target or "top"
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def explain(self) -> None:
+        """Run the chosen method on the shown slice or volume, for all labels where that is free."""
+        model, series, item = self._model, self._state.series, self._state.chosen_method
+        if model is None or series is None or item is None or self._state.gate == "outside":
+            return
+        if item.unsuitable is not None:
+            self._board.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
+            return
+        self._jobs.cancel("profile")
+        key, place, state = self._key(), self._place(), self._state
+        target = self._target()
+        settings = {name: str(value) for name, value in state.settings.items()}
+        layer = state.layer if "layer" in item.settings else None
+
+        def work(task: Task) -> Any:
+            from viewer import session
+
+            return session.explain(
+                series, model, [state.method], target, place[1], layer=layer, settings=settings,
+                outside_intended_use=True, preferences=self._settings, task=task,
+            )  # fmt: skip
+
+        self._board.show(busy=Busy("explaining"), notice=None)
+        self._jobs.run(
+            "model",
+            "explain",
+            work,
+            lambda e: self._explained(key, place, e),
+            self._board.failed,
+            self._board.progress,
+        )
+
+    def _explained(self, key: MapKey, place: tuple[int, int | None], explained: Any) -> None:
+        self._predictions[place] = explained.predictions[0]
+        found = {None if a.target is None else a.target.words: a for a in explained.attributions}
+        if found:
+            self._maps.setdefault(key, {}).update(found)
+        notice = Notice(explained.refused[0][1], "warning") if explained.refused else None
+        prediction = explained.predictions[0]
+        target = self._state.target or prediction.top.label
+        self._board.note(busy=None, notice=notice, prediction=prediction, target=target)
+        self._board.show(**self._kept_map())
+        self._score_slices()
+
+    def _kept_map(self) -> dict[str, Any]:
+        """What changes in the state where a map for the present wishes is kept; else nothing."""
+        state = self._state
+        found = self._maps.get(self._key(), {})
+        attribution = found.get(None) or found.get(state.target_words)
+        if attribution is None:
+            return {}
+        group = (state.method, attribution.layer)
+        if group not in self._styles or not state.locked:
+            self._styles[group] = overlay.automatic_style(list(found.values()))
+        style = self._styles[group]
+        changes = {"attribution": attribution, "prediction": attribution.predictions[0], "style": style}
+        changes["map"] = overlay.on_source(attribution, state.slice, style.interpolation)
+        if attribution.slice is None:
+            changes["profile"] = volume_profile(attribution)
+        return changes | self._judged(attribution.predictions[0])
+
+    def _judged(self, prediction: Prediction) -> dict[str, Any]:
+        """Hide the map of a label below its threshold until the reader asks for it."""
+        state = self._state
+        score = next((s for s in prediction.scores if s.label == state.target), None)
+        if score is None or score.positive is not False or state.against is not None:
+            offered = state.notice is not None and state.notice.wish == "show"
+            return {"gate": "open", "notice": None if offered else state.notice}
+        if state.asked:
+            return {"gate": "negative"}
+        text = f"{score.label} is below its threshold; the map would explain a negative."
+        return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
+
+    def _draw_map(self) -> None:
+        """The shown slice of the map again, after another slice of a volume or another interpolation."""
+        state = self._state
+        if state.attribution is not None:
+            self._board.show(map=overlay.on_source(state.attribution, state.slice, state.style.interpolation))
+
+    # --- evidence ---------------------------------------------------------------------------------
+
+    def _score_slices(self) -> None:
+        """Fill in the target's score slice by slice, in small chunks that a click can overtake."""
+        state, model, series = self._state, self._model, self._state.series
+        if model is None or series is None or self._volume or series.shape[0] < 2:
+            return
+        number = state.chosen or 0
+        self._board.show(profile=self._scores())
+        near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.slice))
+        missing = [i for i in near if (number, i) not in self._predictions][:_PROFILE_CHUNK]
+        if not missing:
+            return
+
+        def work(task: Task) -> list[Prediction]:
+            found = model.predict([model.prepare(series, i) for i in missing], task)
+            return list(found)
+
+        def done(found: list[Prediction]) -> None:
+            self._predictions |= {(number, i): p for i, p in zip(missing, found, strict=True)}
+            self._score_slices()
+
+        self._jobs.run("model", "profile", work, done, lambda _sentence: None)
+
+    def _scores(self) -> tuple[float | None, ...]:
+        """The target's score of every slice of the series, None where it has not been run."""
+        state, target = self._state, self._state.target
+        count = state.series.shape[0] if state.series is not None else 0
+        found = (self._predictions.get((state.chosen or 0, i)) for i in range(count))
+        return tuple(
+            next((s.probability for s in p.scores if s.label == target), None) if p else None for p in found
+        )
+
+    def next_peak(self) -> int | None:
+        """The slice with the strongest evidence not visited since the last round."""
+        return next_peak(self._state.profile, self._visited)
+
+    # --- display ----------------------------------------------------------------------------------
+
+    def set_style(self, name: str, value: Any) -> None:
+        """Change how the map is drawn; the model is never asked."""
+        style = replace(self._state.style, **{name: value})
+        if name == "sign" and (value == "signed") != (style.colours == DIVERGING):
+            # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
+            style = replace(style, colours=DIVERGING if value == "signed" else NAMES[0])
+        attribution = self._state.attribution
+        if attribution is not None:
+            self._styles[(self._state.method, attribution.layer)] = style
+        self._board.show(style=style)
+        if name == "interpolation":
+            self._draw_map()
+
+
+def _model_item(
+    model: Any,
+    described: Sequence[Mapping[str, Any]],
+    layers: Sequence[str],
+    hints: Mapping[str, Mapping[str, Any]],
+) -> ModelItem:
+    methods = tuple(
+        MethodItem(
+            d["name"], d["title"], d["family"], d["shows"],
+            "; ".join(filter(None, (d.get("cost") or {}).values())), d["settings"], d["unsuitable"],
+            hints.get(d["name"], {}), d.get("target_dependent", True),
+        )
+        for d in described
+    )  # fmt: skip
+    return ModelItem(
+        model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
+        model.card.input.dimensions == 3,
+    )  # fmt: skip
