@@ -376,6 +376,105 @@ def test_targets_layers_and_settings_reach_the_method(
     assert is_sentence(region.err)
 
 
+def picture_of(folder: Path) -> np.ndarray:
+    (path,) = folder.glob("*.png")
+    return np.asarray(Image.open(path))
+
+
+def test_the_picture_is_drawn_as_asked(
+    stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    words = ("explain", stack, "--model", small_model, "--method", "grad-cam", "--target", "mass", "--json")
+    plain = whyscope(*words, "--out", tmp_path / "plain").document["attributions"][0]
+    assert plain["display"] == {"slice": 2, "window": None}
+    done = whyscope(
+        *words, "--out", tmp_path / "asked", "--window", "40.5,400,soft tissue", "--style", "opacity=0.25",
+        "--style", "range=-0.5,2", "--style", "colours=viridis",
+    )  # fmt: skip
+    (asked,) = done.document["attributions"]
+    assert asked["display"]["window"] == {
+        "center": 40.5, "width": 400.0, "name": "soft tissue", "function": "LINEAR_EXACT",
+    }  # fmt: skip
+    chosen = {"opacity": 0.25, "range": [-0.5, 2.0], "colours": "viridis"}
+    assert asked["style"] == plain["style"] | chosen
+    with Image.open(tmp_path / "asked" / asked["files"]["png"]) as picture:
+        facts = json.loads(picture.info["whyscope:provenance"])
+    assert (facts["style"], facts["window"]) == (asked["style"], asked["display"]["window"])
+    with Image.open(tmp_path / "plain" / plain["files"]["png"]) as picture:
+        assert json.loads(picture.info["whyscope:provenance"])["window"] is None
+    assert (picture_of(tmp_path / "plain") != picture_of(tmp_path / "asked")).any()
+
+
+def test_what_result_json_says_makes_the_same_picture(
+    stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    words = ("explain", stack, "--model", small_model, "--method", "grad-cam", "--target", "mass", "--json")
+    style = whyscope(*words, "--out", tmp_path / "plain").document["attributions"][0]["style"]
+    said = {**style, "range": ",".join(map(repr, style["range"]))}
+    again = [word for key, value in said.items() for word in ("--style", f"{key}={value}")]
+    whyscope(*words, *again, "--out", tmp_path / "again")
+    assert (picture_of(tmp_path / "plain") == picture_of(tmp_path / "again")).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--style", "glow=1"), "colours, range, opacity, threshold, sign, interpolation"),
+        (("--style", "colours=jet"), "inferno, viridis, grey, blue-white-red"),
+        (("--style", "sign=both"), "positive, signed, magnitude"),
+        (("--style", "interpolation=cubic"), "bilinear, nearest"),
+        (("--style", "range=2,1"), "LOW,HIGH"),
+        (("--style", "range=1"), "LOW,HIGH"),
+        (("--style", "opacity=1.5"), "from 0 to 1"),
+        (("--style", "opacity=nan"), "from 0 to 1"),
+        (("--style", "threshold=-1"), "from 0"),
+    ],
+)
+def test_a_style_that_is_none(
+    words: tuple[str, ...], named: str, stack: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    # Said before the model is loaded: this one does not exist.
+    done = whyscope(
+        "explain",
+        stack,
+        "--model",
+        tmp_path / "none",
+        "--method",
+        "saliency",
+        "--out",
+        tmp_path / "out",
+        *words,
+    )
+    assert (done.status, done.out, is_sentence(done.err)) == (1, "", True)
+    assert named in done.err
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--style", "opacity"), ("--style", "=1"), ("--window", "40"), ("--window", "40,0"),
+        ("--window", "a,b"), ("--window", "inf,40"),
+    ],
+)  # fmt: skip
+def test_a_display_that_is_no_wish_is_wrong_usage(
+    words: tuple[str, ...], stack: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    done = whyscope(
+        "explain",
+        stack,
+        "--model",
+        tmp_path / "none",
+        "--method",
+        "saliency",
+        "--out",
+        tmp_path / "out",
+        *words,
+    )
+    assert (done.status, done.out) == (2, "")
+    assert words[0] in done.err
+
+
 def test_what_a_version_does_not_write_is_named(
     stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope
 ) -> None:

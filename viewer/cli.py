@@ -7,9 +7,7 @@ done, 1 a problem in the input (one sentence), 2 wrong usage.
 
 import io
 import json
-import math
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from viewer.arguments import read_pairs, read_place, read_settings, read_slice, read_window, read_words
 from viewer.errors import WhyscopeError
 from viewer.task import Cancelled, Task
 from viewer.task import Progress as Step
@@ -165,7 +164,7 @@ def predict(
 ) -> None:
     """Say what the model says: a logit and a score for every label."""
     # What is wrong with the words themselves is told before anything is loaded.
-    which, place = _slice(slice), _place(at)
+    which, place = read_slice(slice), read_place(at)
     from viewer import session
 
     with _progress(as_json) as task:
@@ -201,6 +200,8 @@ def explain(
     slice: SliceOption = None,
     at: AtOption = None,
     formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
+    window: Annotated[str | None, typer.Option("--window", help="CENTRE,WIDTH of the picture.")] = None,
+    style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
@@ -208,15 +209,17 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what the model says, as annotated pictures, arrays and a JSON document."""
-    which, place, wishes, names = _slice(slice), _place(at), _settings(setting), _words(method)
+    which, place, drawn = read_slice(slice), read_place(at), read_window(window)
+    wishes, fields, names = read_settings(setting), read_pairs("--style", style), read_words(method)
     if not names:
         raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
     from viewer import export, session
     from viewer.errors import ExplainerError
 
     # Before hours of work, not after them.
-    chosen_formats = _words(formats) or export.FORMATS
+    chosen_formats = read_words(formats) or export.FORMATS
     export.check_formats(chosen_formats)
+    looks = export.read_style(fields)
     export.check_folder(out)
     with _progress(as_json) as task:
         chosen, loaded = _open(path, model, series, trust, device, task)
@@ -225,7 +228,7 @@ def explain(
         )
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
-        document = session.export(explained, out, chosen_formats, show_identity, task)
+        document = session.export(explained, out, chosen_formats, show_identity, task, looks, drawn)
     if as_json:
         _print_json(document)
         return
@@ -323,43 +326,6 @@ def _preferences(device: str) -> Any:
     if device not in ("auto", "cpu", "cuda", "mps"):
         raise typer.BadParameter(f"{device!r} is not one of auto, cpu, cuda, mps.")
     return Settings(device=device)  # type: ignore[arg-type]
-
-
-def _words(values: Sequence[str] | None) -> list[str]:
-    """Options that repeat or take commas."""
-    return [w.strip() for value in values or () for w in value.split(",") if w.strip()]
-
-
-def _slice(text: str | None) -> Any:
-    if text is None or text == "all":
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"--slice wants a number or all, not {text!r}.") from None
-
-
-def _place(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        place = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        place = ()
-    if len(place) not in (2, 3) or not all(map(math.isfinite, place)):
-        raise typer.BadParameter(f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, not {text!r}.")
-    return place
-
-
-def _settings(texts: Sequence[str] | None) -> dict[str, str]:
-    result = {}
-    # A comma parts two settings where a name and "=" follow; else it belongs to the value.
-    for text in (part for given in texts or () for part in re.split(r",(?=[\w.\- ]+=)", given)):
-        key, equals, value = text.partition("=")
-        if not (equals and key.strip()):
-            raise typer.BadParameter(f"--set wants KEY=VALUE, not {text!r}.")
-        result[key.strip()] = value.strip()
-    return result
 
 
 # --- output ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from viewer.explain import Explained, Explainer, explainer, read_targets
 from viewer.models import Model
 from viewer.settings import Settings
 from viewer.task import Task
-from viewer.types import ModelInput, Prediction, Series
+from viewer.types import ModelInput, Prediction, Series, Style, Window
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
@@ -136,14 +136,22 @@ def export(
     formats: Sequence[str] = exporting.FORMATS,
     show_identity: bool = False,
     task: Task | None = None,
+    style: Style | Mapping[str, Any] | None = None,
+    window: Window | None = None,
 ) -> dict[str, Any]:
-    """Write pictures, arrays and `result.json`; gives the document of the latter."""
+    """Write pictures, arrays and `result.json`; gives the document of the latter.
+
+    `style` and `window` say how the pictures are drawn; fields of a style that are not named, and the
+    window where there is none, are automatic.
+    """
     return exporting.export(
         explained.attributions,
         explained.predictions,
         Path(out),
         formats,
         refused=explained.refused,
+        style=style,
         show_identity=show_identity,
+        window=window,
         task=task,
     )

@@ -5,6 +5,7 @@ from viewer.export.files import check_folder, whole, whole_set
 from viewer.export.panel import without_identity
 from viewer.export.picture import compose
 from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
+from viewer.export.style import read_style
 from viewer.export.write import (
     FORMATS,
     PLANNED,
@@ -29,6 +30,7 @@ __all__ = [
     "model_facts",
     "prediction_facts",
     "provenance",
+    "read_style",
     "save_npz",
     "save_png",
     "strongest_slice",

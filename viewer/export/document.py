@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from viewer.export.provenance import RESEARCH_USE, extremes, model_facts, plain, versions
-from viewer.types import Attribution, Prediction, Series, Style
+from viewer.types import Attribution, Prediction, Series, Snapshot, Style, Window
 
 Document = dict[str, Any]
 
@@ -14,8 +14,15 @@ def style_facts(style: Style) -> Document:
     return {name: plain(getattr(style, name)) for name in Style.__dataclass_fields__}
 
 
-def entry(attribution: Attribution, style: Style) -> Document:
-    """One map as `result.json` lists it; "files" is still empty."""
+def window_facts(window: Window | None) -> Document | None:
+    """The window that was chosen for a picture; None where the file's own or an automatic one is shown."""
+    if window is None:
+        return None
+    return {name: plain(getattr(window, name)) for name in Window.__dataclass_fields__}
+
+
+def entry(attribution: Attribution, snapshot: Snapshot) -> Document:
+    """One map and the picture of it as `result.json` lists them; "files" is still empty."""
     low, high = extremes(attribution)
     target = attribution.target
     facts = {
@@ -31,7 +38,8 @@ def entry(attribution: Attribution, style: Style) -> Document:
         "completeness_error": attribution.completeness_error,
         "seconds": attribution.seconds,
         "matrix": attribution.matrix,
-        "style": style_facts(style),
+        "style": style_facts(snapshot.overlay.style),
+        "display": {"slice": snapshot.slice, "window": window_facts(snapshot.window)},
         "files": {},
     }
     return {key: plain(value) for key, value in facts.items()}

@@ -4,14 +4,16 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from viewer.errors import ExportError
-from viewer.export.document import Document, document, entry, style_facts
+from viewer.export.document import Document, document, entry, style_facts, window_facts
 from viewer.export.files import whole, whole_set
 from viewer.export.picture import compose
 from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
@@ -31,7 +33,7 @@ def export(
     formats: Sequence[str] = FORMATS,
     *,
     refused: Sequence[tuple[str, str]] = (),
-    style: Style | None = None,
+    style: Style | Mapping[str, Any] | None = None,
     show_identity: bool = False,
     window: Window | None = None,
     task: Task | None = None,
@@ -39,9 +41,9 @@ def export(
     """Write maps of one model and one series to the folder `out`; gives the document of `result.json`.
 
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
-    labels compare. `result.json` is always written; its "skipped" names the formats that this version
-    does not write and the methods that were `refused`, given as (method, reason). Raises `ExportError`
-    where nothing can be written; then nothing is.
+    labels compare; a mapping replaces fields of it. `result.json` is always written; its "skipped"
+    names the formats that this version does not write and the methods that were `refused`, given as
+    (method, reason). Raises `ExportError` where nothing can be written; then nothing is.
     """
     asked, skipped = check_formats(formats)
     skipped += [{"method": method, "reason": reason} for method, reason in refused]
@@ -56,7 +58,7 @@ def export(
             overlay = Overlay(attribution, styles[_kind(attribution)])
             at = attribution.slice if attribution.slice is not None else strongest_slice(overlay)
             snapshot = Snapshot(overlay, at, window, show_identity=show_identity)
-            facts = entry(attribution, overlay.style)
+            facts = entry(attribution, snapshot)
             facts["files"] = _files(snapshot, attribution, folder, name, asked)
             entries.append(facts)
         result = document(attributions, predictions, entries, skipped, show_identity)
@@ -119,11 +121,15 @@ def _kind(attribution: Attribution) -> tuple[str | None, ...]:
     return (attribution.explainer.name, attribution.layer, kind, attribution.unit)
 
 
-def _styles(attributions: Sequence[Attribution], style: Style | None) -> dict[tuple[str | None, ...], Style]:
+def _styles(
+    attributions: Sequence[Attribution], style: Style | Mapping[str, Any] | None
+) -> dict[tuple[str | None, ...], Style]:
     groups: dict[tuple[str | None, ...], list[Attribution]] = {}
     for attribution in attributions:
         groups.setdefault(_kind(attribution), []).append(attribution)
-    return {kind: style or automatic_style(group) for kind, group in groups.items()}
+    if isinstance(style, Style):
+        return dict.fromkeys(groups, style)
+    return {kind: replace(automatic_style(group), **(style or {})) for kind, group in groups.items()}
 
 
 def slug(text: str, otherwise: str) -> str:
@@ -174,6 +180,7 @@ def save_png(snapshot: Snapshot, path: Path) -> None:
             **provenance(shown),
             "style": style_facts(snapshot.overlay.style),
             "shown_slice": snapshot.slice,
+            "window": window_facts(snapshot.window),
         }
         info.add_itxt("whyscope:provenance", as_json(facts))
     # Encoded in memory: Pillow turns a full disk into an error without its number.

@@ -1,0 +1,79 @@
+"""From the words of the command line to values; a word that is none ends with exit status 2."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import typer
+
+from viewer.types import Window
+
+
+def read_words(values: Sequence[str] | None) -> list[str]:
+    """Options that repeat or take commas."""
+    return [w.strip() for value in values or () for w in value.split(",") if w.strip()]
+
+
+def read_slice(text: str | None) -> int | Literal["all"] | None:
+    """A slice, all of them, or None where none is asked for."""
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"--slice wants a number or all, not {text!r}.") from None
+
+
+def read_place(text: str | None) -> tuple[float, ...] | None:
+    """The middle of a patch as (row, column) or (slice, row, column)."""
+    if text is None:
+        return None
+    place = _numbers(text.split(","))
+    if len(place) not in (2, 3):
+        raise typer.BadParameter(f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, not {text!r}.")
+    return place
+
+
+def read_window(text: str | None) -> Window | None:
+    """A window from CENTRE,WIDTH or CENTRE,WIDTH,NAME, as the window's mouse sets it.
+
+    The name is what the picture calls it, such as that of a preset.
+    """
+    if text is None:
+        return None
+    first, _, rest = text.partition(",")
+    second, _, name = rest.partition(",")
+    numbers = _numbers((first, second))
+    if len(numbers) != 2 or numbers[1] <= 0:
+        raise typer.BadParameter(f"--window wants CENTRE,WIDTH with a width above 0, not {text!r}.")
+    return Window(*numbers, name.strip(), "LINEAR_EXACT")
+
+
+def _numbers(parts: Sequence[str]) -> tuple[float, ...]:
+    """The finite numbers that all the parts are, or none at all."""
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except ValueError:
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
+
+
+def read_settings(texts: Sequence[str] | None) -> dict[str, str]:
+    """The settings of methods; an option may hold several."""
+    # A comma parts two settings where a name and "=" follow; else it belongs to the value.
+    parts = [part for given in texts or () for part in re.split(r",(?=[\w.\- ]+=)", given)]
+    return read_pairs("--set", parts)
+
+
+def read_pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """Values by key, of an option that repeats."""
+    result = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not (equals and key.strip()):
+            raise typer.BadParameter(f"{option} wants KEY=VALUE, not {text!r}.")
+        result[key.strip()] = value.strip()
+    return result
