@@ -1,16 +1,15 @@
 """The window: places its widgets, connects their signals to the presenter, and shows its state."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDropEvent,
-    QKeyEvent,
-    QKeySequence,
     QResizeEvent,
-    QShortcut,
 )
 from PySide6.QtWidgets import (
     QApplication,
@@ -25,7 +24,9 @@ from PySide6.QtWidgets import (
 from viewer.settings import Settings
 from viewer.ui import theme
 from viewer.ui.canvas import SliceBar, SliceView
+from viewer.ui.commands import assigned
 from viewer.ui.jobs import Jobs
+from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
     DisplayPanel,
     ExplainPanel,
@@ -54,7 +55,6 @@ class Window(QMainWindow):
         self.setWindowTitle("Whyscope")
         self.setAcceptDrops(True)
         self._dark = dark
-        self._held = False
         self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
@@ -67,8 +67,9 @@ class Window(QMainWindow):
         self.status = StatusBar()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings)
+        self.bindings = self._bindings()
+        self.keyboard = Keyboard(self)
         self._connect()
-        self._keys()
         self.show_state(self._state)
         self.mapped.setFocus()
 
@@ -127,6 +128,9 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         p, e = self.presenter, self.presenter.explaining
+        self.keyboard.bind(assigned({}))
+        self.keyboard.command.connect(self.run)
+        self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         self.top.open_requested.connect(self.ask_study)
         self.top.model_requested.connect(self.ask_model)
         self.top.export_requested.connect(self.ask_export)
@@ -156,49 +160,44 @@ class Window(QMainWindow):
             view.view_changed.connect(other.set_view)
             view.maximise_requested.connect(self._maximise)
 
-    def _keys(self) -> None:
+    def _bindings(self) -> dict[str, Callable[..., None]]:
+        """What each command of the table does; a held one is told whether its key is down."""
         p = self.presenter
-        series = lambda by: p.choose_series((self._state.chosen or 0) + by)  # noqa: E731
-        for keys, wish in {
-            "Up": lambda: p.step(-1),
-            "Down": lambda: p.step(1),
-            "Shift+Up": lambda: p.step(-10),
-            "Shift+Down": lambda: p.step(10),
-            "Home": lambda: p.go_to(0),
-            "End": lambda: p.step(10**6),
-            "PgUp": lambda: series(-1),
-            "PgDown": lambda: series(1),
-            "W": p.toggle_overlay,
-            "Q": lambda: self._opacity(-0.1),
-            "E": lambda: self._opacity(0.1),
-            "I": p.invert,
-            "M": p.toggle_mask,
-            "N": p.next_evidence,
-            "Esc": p.cancel,
-            "F11": self._full_screen,
-            "Ctrl+O": self.ask_study,
-            "Ctrl+M": self.ask_model,
-            "Ctrl+S": self.ask_export,
-            "Ctrl+Return": p.explaining.explain,
-        }.items():
-            QShortcut(QKeySequence(keys), self, wish)
-        for number in range(9):
-            QShortcut(QKeySequence(str(number)), self, lambda n=number: p.preset(n))
-        QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
+        windows: dict[str, Callable[..., None]] = {f"window-{n}": partial(p.preset, n) for n in range(9)}
+        return windows | {
+            "open-folder": self.ask_study,
+            "open-model": self.ask_model,
+            "export": self.ask_export,
+            "next-slice": partial(p.step, 1),
+            "previous-slice": partial(p.step, -1),
+            "ten-slices-on": partial(p.step, 10),
+            "ten-slices-back": partial(p.step, -10),
+            "first-slice": partial(p.go_to, 0),
+            "last-slice": partial(p.step, 10**6),
+            "next-evidence": p.next_evidence,
+            "next-series": partial(self._series, 1),
+            "previous-series": partial(self._series, -1),
+            "invert": p.invert,
+            "explain": p.explaining.explain,
+            "cancel": p.cancel,
+            "overlay": p.toggle_overlay,
+            "hide-while-held": lambda down: p.toggle_overlay(not down),
+            "less-opacity": partial(self._opacity, -0.1),
+            "more-opacity": partial(self._opacity, 0.1),
+            "lock-range": lambda: p.lock_range(not self._state.locked),
+            "mask": p.toggle_mask,
+            "one-view": partial(p.choose_layout, "1"),
+            "two-views": partial(p.choose_layout, "1|1"),
+            "colours": self.toggle_theme,
+            "full-screen": self._full_screen,
+        }
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """H hides the map for as long as it is held, wherever the keyboard is."""
-        kinds = (QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
-        if event.type() in kinds and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_H:
-            focus = QApplication.focusWidget()
-            typing = focus is not None and focus.inherits("QLineEdit")
-            if not typing and not event.isAutoRepeat() and self.isActiveWindow():
-                down = event.type() == QEvent.Type.KeyPress
-                if down != self._held:
-                    self._held = down
-                    self.presenter.toggle_overlay(not down)
-                return True
-        return super().eventFilter(watched, event)
+    def run(self, command: str) -> None:
+        """Do what a command of the table says."""
+        self.bindings[command]()
+
+    def _series(self, by: int) -> None:
+        self.presenter.choose_series((self._state.chosen or 0) + by)
 
     def _opacity(self, by: float) -> None:
         self.presenter.explaining.set_style(
@@ -257,6 +256,6 @@ class Window(QMainWindow):
             widget.show(state)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
+        self.keyboard.close()
         self.presenter.close()
         super().closeEvent(event)
