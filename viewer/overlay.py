@@ -33,6 +33,8 @@ PEAKED_PERCENTILE = 99.5
 NO_EVIDENCE = 1e-6
 """A largest value below this share of the largest size is rounding, not evidence."""
 
+_BAND = 2**16
+"""Values that are computed together: few enough to stay in the processor's cache."""
 _EDGE = 1e-6  # a cell's border computed through an inverse matrix is off by rounding
 
 
@@ -101,13 +103,19 @@ def _along(values: Floats, axis: int, position: Array, step: float, interpolatio
         mixed = np.tensordot(values, _overlap(position, step, cells), axes=(axis, 1))
         return np.ascontiguousarray(np.moveaxis(mixed, -1, axis))
     low, high, share = _neighbours(position, cells)
+    result = np.empty((*values.shape[:axis], len(position), *values.shape[axis + 1 :]), dtype=np.float32)
+    before = (slice(None),) * axis
     shape = [1] * values.ndim
     shape[axis] = -1
-    result = np.take(values, high, axis=axis)
-    below = np.take(values, low, axis=axis)
-    result -= below  # low + (high − low) · share keeps a constant map exactly constant
-    result *= share.reshape(shape)
-    result += below
+    count = max(1, _BAND * len(position) // max(result.size, 1))
+    for first in range(0, len(position), count):
+        part = slice(first, first + count)
+        band = result[*before, part]
+        band[...] = np.take(values, high[part], axis=axis)
+        below = np.take(values, low[part], axis=axis)
+        band -= below  # low + (high − low) · share keeps a constant map exactly constant
+        band *= share[part].reshape(shape)
+        band += below
     return result
 
 

@@ -65,13 +65,18 @@ def strongest(values: Floats, factor: int, signed: bool) -> Floats:
 
 
 def _folded(values: Floats, factor: int, fold: np.ufunc) -> Floats:
-    rows, columns = (n // factor * factor for n in values.shape)
-    across = values[0:rows:factor, :columns].copy()
-    for i in range(1, factor):
-        fold(across, values[i:rows:factor, :columns], out=across)
-    result = across[:, 0::factor].copy()
-    for j in range(1, factor):
-        fold(result, across[:, j::factor], out=result)
+    columns = values.shape[1] // factor * factor
+    result = np.empty((len(values) // factor, columns // factor), dtype=np.float32)
+    step = max(1, BAND // factor)
+    for first in range(0, len(result), step):
+        band = result[first : first + step]
+        source = values[first * factor : (first + len(band)) * factor, :columns]
+        across = source[0::factor].copy()
+        for i in range(1, factor):
+            fold(across, source[i::factor], out=across)
+        band[...] = across[:, 0::factor]
+        for j in range(1, factor):
+            fold(band, across[:, j::factor], out=band)
     return result
 
 
