@@ -9,16 +9,19 @@ from viewer import overlay
 from viewer.overlay import DIVERGING, NAMES
 from viewer.settings import Settings
 from viewer.task import Task
-from viewer.types import Attribution, Prediction, Style
+from viewer.types import Array, Attribution, Prediction, Style
 from viewer.ui.board import Board
 from viewer.ui.evidence import next_peak, volume_profile
 from viewer.ui.jobs import Jobs
+from viewer.ui.kept import Kept
 from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
     from viewer.models import Model
 
 _PROFILE_CHUNK = 8
+_ROOM = 256 * 2**20
+"""Bytes of drawn slices of maps that are kept for going back and forth."""
 MapKey = tuple[int, int | None, str, str, str | None]
 
 
@@ -35,6 +38,7 @@ class Explaining:
         self._overridden: set[int] = set()
         self._styles: dict[tuple[str, str | None], Style] = {}
         self._visited: list[int] = []
+        self._drawn: Kept[tuple[Attribution, Array]] = Kept(_ROOM)
 
     @property
     def _state(self) -> ViewState:
@@ -67,6 +71,7 @@ class Explaining:
     def _loaded(self, found: tuple[Any, ModelItem]) -> None:
         self._model, item = found
         self._maps.clear()
+        self._drawn.clear()
         self._predictions.clear()
         self._styles.clear()
         suited = [m.name for m in item.methods if m.unsuitable is None]
@@ -83,6 +88,7 @@ class Explaining:
         """Another study: nothing that was computed for the old one can be asked for again."""
         self.leave()
         self._maps.clear()
+        self._drawn.clear()
         self._predictions.clear()
         self._overridden.clear()
 
@@ -240,7 +246,7 @@ class Explaining:
             self._styles[group] = overlay.automatic_style(list(found.values()))
         style = self._styles[group]
         changes = {"attribution": attribution, "prediction": attribution.predictions[0], "style": style}
-        changes["map"] = overlay.on_source(attribution, state.slice, style.interpolation)
+        changes["map"] = self._on_slice(attribution, style)
         if attribution.slice is None:
             changes["profile"] = volume_profile(attribution)
         return changes | self._judged(attribution.predictions[0])
@@ -261,7 +267,17 @@ class Explaining:
         """The shown slice of the map again, after another slice of a volume or another interpolation."""
         state = self._state
         if state.attribution is not None:
-            self._board.show(map=overlay.on_source(state.attribution, state.slice, state.style.interpolation))
+            self._board.show(map=self._on_slice(state.attribution, state.style))
+
+    def _on_slice(self, attribution: Attribution, style: Style) -> Array:
+        """The shown slice of a map on the source grid."""
+        slice, interpolation = self._state.slice, style.interpolation
+        key = (id(attribution), slice, interpolation)
+        kept = self._drawn.get(key)  # holds the map that its number tells, which no other can then have
+        if kept is None:
+            kept = attribution, overlay.on_source(attribution, slice, interpolation)
+            self._drawn.put(key, kept, kept[1].nbytes)
+        return kept[1]
 
     # --- evidence ---------------------------------------------------------------------------------
 

@@ -8,37 +8,45 @@ from PySide6.QtGui import QImage, QPainter
 
 from viewer.types import Array, Style
 from viewer.ui import pixels
+from viewer.ui.kept import OfArrays
 
 Shown = tuple[Array | None, tuple[float, float], bool]
 """Values, levels, inverted."""
 
 
-class _Latest:
-    """The last slice made visible: views beside each other show the same one, and compute it once."""
+_ROOM = 128 * 2**20
+"""Bytes of pictures of slices, and of maps made small, that are kept for going back and forth."""
+
+
+class _Pictures:
+    """Slices made visible: views beside each other show the same one, and compute it once."""
 
     def __init__(self) -> None:
         self._shown: Shown = (None, (0.0, 1.0), False)
         self._greys: Array | None = None
-        self._factor = 0
-        self._picture = QImage()
+        self._kept: OfArrays[QImage] = OfArrays(_ROOM)
 
     def picture(self, shown: Shown, factor: int) -> QImage:
         """The slice as a picture, `factor` × `factor` of its pixels in one."""
+        values = shown[0]
+        assert values is not None
+        return self._kept.get(values, (*shown[1:], factor), lambda: self._made(shown, factor))
+
+    def _made(self, shown: Shown, factor: int) -> tuple[QImage, int]:
         values, levels, inverted = shown
         assert values is not None
         if self._greys is None or not _same(shown, self._shown):
-            self._greys, self._shown, self._factor = pixels.greys(values, levels, inverted), shown, 0
-        if factor != self._factor:
-            small = self._greys if factor == 1 else pixels.reduced(self._greys, factor)
-            self._picture, self._factor = pixels.picture(small), factor
-        return self._picture
+            self._greys, self._shown = pixels.greys(values, levels, inverted), shown
+        picture = pixels.picture(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
+        return picture, picture.sizeInBytes()
 
 
 def _same(one: Shown, other: Shown) -> bool:
     return one[0] is other[0] and one[1:] == other[1:]
 
 
-_latest = _Latest()
+_pictures = _Pictures()
+_small_maps: OfArrays[Array] = OfArrays(_ROOM)
 
 
 class ImageLayer:
@@ -66,7 +74,7 @@ class ImageLayer:
         # Qt mixes four neighbours only; more pixels than that per screen pixel are averaged before.
         factor = _factor(values, frame, ratio)
         if self._image is None or factor != self._factor:
-            self._image, self._factor = _latest.picture(self._shown, factor), factor
+            self._image, self._factor = _pictures.picture(self._shown, factor), factor
             self.uploads += 1
         part = frame.intersected(room)
         if part.isEmpty():
@@ -87,6 +95,14 @@ def _factor(values: Array, frame: QRectF, ratio: float) -> int:
     rows, columns = values.shape[:2]
     pixels_per = min(columns / frame.width(), rows / frame.height()) / ratio
     return min(max(math.floor(pixels_per + 0.1), 1), 16)
+
+
+def _strongest(values: Array, factor: int, signed: bool) -> Array:
+    def made() -> tuple[Array, int]:
+        small = pixels.strongest(values, factor, signed)
+        return small, small.nbytes
+
+    return _small_maps.get(values, (factor, signed), made)
 
 
 class MapLayer:
@@ -157,7 +173,7 @@ class MapLayer:
         rows, columns = values.shape
         factor = _factor(values, frame, ratio)
         if self._source is None or (factor, signed) != self._source_for:
-            self._source = values if factor == 1 else pixels.strongest(values, factor, signed)
+            self._source = values if factor == 1 else _strongest(values, factor, signed)
             self._source_for = (factor, signed)
         source = self._source
 

@@ -1,9 +1,9 @@
 """What the window does: it takes wishes, starts work, and shows one frozen state after another."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from viewer.types import Array, Series, Window
 from viewer.ui.board import Board, View
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
+from viewer.ui.kept import Kept
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
-_KEPT_SLICES = 64
+_ROOM = 512 * 2**20
+"""Bytes of slices that are kept once they have been read."""
 _THUMBNAIL = 64
 PRESETS = {
     2: Window(40, 400, "soft tissue"),
@@ -30,6 +32,19 @@ PRESETS = {
     7: Window(300, 600, "angiography"),
     8: Window(60, 160, "liver"),
 }
+
+
+class Read(NamedTuple):
+    """A slice that has been read: its stored and shown values, and the window it comes with."""
+
+    stored: Array
+    values: Array
+    window: Window
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.stored.nbytes + self.values.nbytes
 
 
 class Presenter:
@@ -44,7 +59,7 @@ class Presenter:
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
-        self._slices: OrderedDict[tuple[int, int], tuple[Array, Window]] = OrderedDict()
+        self._slices: Kept[Read] = Kept(_ROOM)
 
     @property
     def state(self) -> ViewState:
@@ -116,14 +131,16 @@ class Presenter:
         if slice == self.state.slice:
             return
         kept = self._kept(slice)
-        self._board.note(slice=slice, probed=None, values=None if kept is None else kept[0])
+        self._board.note(slice=slice, probed=None, values=None)
+        if kept is not None:  # all of the slice in one state: the window draws once
+            self._board.note(values=kept.values, levels=levels(self.state.window or kept.window))
         self.explaining.slice_changed()
         self._read_slice()
 
     def step(self, by: int) -> None:
         self.go_to(self.state.slice + by)
 
-    def _kept(self, slice: int) -> tuple[Array, Window] | None:
+    def _kept(self, slice: int) -> Read | None:
         return self._slices.get((self.state.chosen or 0, slice))
 
     def _read_slice(self) -> None:
@@ -133,23 +150,23 @@ class Presenter:
         kept = self._kept(slice)
         if kept is not None:
             self._jobs.cancel("slice")
-            self._slice_read((number, slice), kept)
+            if self.state.values is not kept.values:
+                self._show_slice(kept)
             return
 
-        def work(_task: Task) -> tuple[Array, Window]:
-            return _shown_values(series, slice), dicom.default_window(series, slice)
+        def work(_task: Task) -> Read:
+            return _read(series, slice)
 
         self._jobs.run(
             "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
         )
 
-    def _slice_read(self, key: tuple[int, int], found: tuple[Array, Window]) -> None:
-        self._slices[key] = found
-        self._slices.move_to_end(key)
-        while len(self._slices) > _KEPT_SLICES:
-            self._slices.popitem(last=False)
-        values, own = found
-        self._board.show(values=values, levels=levels(self.state.window or own))
+    def _slice_read(self, key: tuple[int, int], found: Read) -> None:
+        self._slices.put(key, found, found.size)
+        self._show_slice(found)
+
+    def _show_slice(self, found: Read) -> None:
+        self._board.show(values=found.values, levels=levels(self.state.window or found.window))
 
     def _slice_failed(self, sentence: str) -> None:
         self._board.show(values=None, notice=Notice(sentence, "warning"))
@@ -194,7 +211,7 @@ class Presenter:
             self._window(Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT"))
         elif number == 1:
             kept = self._kept(self.state.slice)
-            self._board.show(window=None, levels=levels(kept[1]) if kept else self.state.levels)
+            self._board.show(window=None, levels=levels(kept.window) if kept else self.state.levels)
         elif number in PRESETS:
             self._window(PRESETS[number])
 
@@ -224,16 +241,11 @@ class Presenter:
         if not (0 <= r < state.values.shape[0] and 0 <= c < state.values.shape[1]):
             self._board.show(probed=None)
             return
-        series = state.series
-        raw = series.voxels[state.slice][r, c]  # kept: the shown slice has just been read
-        if series.colour:
-            value = ""
-        else:
-            value = (
-                f"{float(dicom.modality_values(series, state.slice)[r, c]):g} {series.display.unit}".strip()
-            )
+        kept = self._kept(state.slice)
+        raw = "" if kept is None else str(kept.stored[r, c])
+        value = "" if state.series.colour else f"{state.values[r, c]:g} {state.series.display.unit}".strip()
         mapped = "" if state.map is None or not state.map_shown else f"{float(state.map[r, c]):+.3g}"
-        self._board.show(probed=Probed(r, c, str(raw), value, mapped))
+        self._board.show(probed=Probed(r, c, raw, value, mapped))
 
     def next_evidence(self) -> None:
         """Go to the strongest peak of the evidence that has not been visited since the last round."""
@@ -298,10 +310,12 @@ def levels(window: Window) -> tuple[float, float]:
     return (window.center - window.width / 2, window.center + window.width / 2)
 
 
-def _shown_values(series: Series, slice: int) -> Array:
-    """What the canvas levels: modality values, or colour as it is shown."""
+def _read(series: Series, slice: int) -> Read:
+    """A slice for the canvas and the probe: modality values, or colour as it is shown."""
     try:
-        return dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
+        stored = series.voxels[slice]
+        values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
+        return Read(stored, values, dicom.default_window(series, slice))
     except IndexError as error:
         raise SeriesError(f"There is no slice {slice}.") from error
 

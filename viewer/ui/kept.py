@@ -1,0 +1,56 @@
+"""What was computed once and may be asked for again, within a bound of memory."""
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from viewer.types import Array
+
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Value]):
+    """Values by key; beyond `room` bytes those not asked for the longest are forgotten."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._used = 0
+        self._found: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Value | None:
+        """What was put under a key, if it is still kept."""
+        if key not in self._found:
+            return None
+        self._found.move_to_end(key)
+        return self._found[key][0]
+
+    def put(self, key: Hashable, value: Value, size: int) -> None:
+        """Keep a value of so many bytes; the latest is kept whatever its size."""
+        self._used += size - self._found.pop(key, (None, 0))[1]
+        self._found[key] = value, size
+        while self._used > self._room and len(self._found) > 1:
+            self._used -= self._found.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._found.clear()
+        self._used = 0
+
+
+class OfArrays(Generic[Value]):
+    """What was computed from arrays. An array is told by itself, and is not kept alive by this."""
+
+    def __init__(self, room: int) -> None:
+        self._kept: Kept[tuple[weakref.ref[Array], Value]] = Kept(room)
+
+    def get(self, source: Array, how: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
+        """What `make` gave for a source and a manner, a value and its bytes: kept, or made now."""
+        key = (id(source), how)
+        found = self._kept.get(key)
+        # A number that an array had may come again after its end: the reference tells them apart.
+        if found is not None and found[0]() is source:
+            return found[1]
+        value, size = make()
+        self._kept.put(key, (weakref.ref(source), value), size)
+        return value
