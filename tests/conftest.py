@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 import torch
 from installed import Environment
 from program import Whyscope, caller, write_model, write_stack
+
+# Nothing of the preferences of whoever runs the tests is read or written.
+_config = tempfile.TemporaryDirectory(prefix="whyscope-config-")
+os.environ["WHYSCOPE_CONFIG"] = _config.name
 
 # Wherever the tests run, no window comes up: the demo would open one, and wait.
 for name in ("DISPLAY", "WAYLAND_DISPLAY"):

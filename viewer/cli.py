@@ -271,7 +271,9 @@ def window(
     size: SizeOption = "1600x1000",
     light: LightOption = False,
     trust: TrustOption = False,
-    device: DeviceOption = "auto",
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda or mps; as preferred if left out.")
+    ] = None,
 ) -> None:
     """Open the window."""
     missing = next((p for p in paths or () if not p.exists()), None)
@@ -290,7 +292,7 @@ def _open_window(
     size: str,
     light: bool,
     trust: bool = False,
-    device: str = "auto",
+    device: str | None = None,
 ) -> None:
     from viewer.ui import app as ui
 
@@ -298,7 +300,8 @@ def _open_window(
         width, height = (int(part) for part in size.split("x"))
     except ValueError:
         raise typer.BadParameter(f"--size wants WIDTHxHEIGHT, not {size!r}.") from None
-    ui.run(paths, model, screenshot, (width, height), not light, trust, _preferences(device))
+    chosen = None if device is None else _device(device)
+    ui.run(paths, model, screenshot, (width, height), light, trust, chosen)
 
 
 def _on_a_screen() -> bool:
@@ -323,9 +326,13 @@ def _open(
 def _preferences(device: str) -> Any:
     from viewer.settings import Settings
 
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise typer.BadParameter(f"{device!r} is not one of auto, cpu, cuda, mps.")
-    return Settings(device=device)  # type: ignore[arg-type]
+    return Settings(device=_device(device))
+
+
+def _device(name: str) -> Any:
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise typer.BadParameter(f"{name!r} is not one of auto, cpu, cuda, mps.")
+    return name
 
 
 # --- output ---------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """The errors a reader may meet. Each message is one sentence that says what is wrong and what to do."""
 
+from pathlib import Path
+
 
 class WhyscopeError(Exception):
     """A problem in the input or the request, told in one sentence for the reader."""
@@ -11,6 +13,19 @@ class SeriesError(WhyscopeError):
 
 class ModelError(WhyscopeError):
     """A model, its card or its weights that cannot be used as asked."""
+
+
+class UntrustedError(ModelError):
+    """A model whose own program would run: `path` is the file, the SHA-256 are its and its weights'."""
+
+    def __init__(self, path: Path, code: str, weights: str) -> None:
+        super().__init__(
+            f"This model brings a program of its own, {path}, SHA-256 {code}, which would run with "
+            "your rights; read it, and repeat with --trust if you trust it."
+        )
+        self.path = path
+        self.code = code
+        self.weights = weights
 
 
 class ExplainerError(WhyscopeError):

@@ -1,6 +1,6 @@
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from viewer.dicom import Study
 from viewer.errors import ModelError, SeriesError
 from viewer.explain import Explained, Explainer, explainer, read_targets
 from viewer.models import Model
-from viewer.settings import Settings
+from viewer.settings import Settings, Trusted
 from viewer.task import Task
 from viewer.types import ModelInput, Prediction, Series, Style, Window
 
@@ -19,9 +19,14 @@ Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
 
 
-def load_model(path: Path | str, trust: bool = False, settings: Settings | None = None) -> Model:
-    """Open a model folder or card; `trust` allows the code beside the weights."""
-    return models.load(Path(path), trust, settings)
+def load_model(
+    path: Path | str,
+    trust: bool = False,
+    settings: Settings | None = None,
+    trusted: Collection[Trusted] = (),
+) -> Model:
+    """Open a model folder or card; `trust` allows the code beside the weights, `trusted` known code only."""
+    return models.load(Path(path), trust, settings, trusted)
 
 
 def choose_series(study: Study, which: str | None = None) -> Series:

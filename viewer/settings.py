@@ -1,7 +1,10 @@
-"""Preferences and limits: one frozen object, passed as an argument, never a mutable global."""
+"""Settings and limits of a run, and what a reader prefers: frozen objects, never a mutable global."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +22,45 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All preferences of the program."""
+    """What a run of the program works with; passed as an argument."""
 
     limits: Limits = field(default_factory=Limits)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     batch: int = 16
     """Slices, windows or masks sent through a 2D network at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """Files or a folder opened before. The paths may name a patient; `opened` is local time, ISO 8601."""
+
+    paths: tuple[str, ...]
+    opened: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A program beside weights that the reader let run: SHA-256 of both files, in lower-case hex."""
+
+    code: str
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the reader has chosen in the window, kept from one start to the next."""
+
+    colours: Literal["dark", "light"] = "dark"
+    masked: bool = True
+    """Whether the patient is masked at the start."""
+    remember: bool = True
+    """Whether what was opened is remembered."""
+    rate: int = 10
+    """Slices per second when they are played."""
+    device: Device = "auto"
+    batch: int = 16
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Keys of commands, by name, where they are not the default ones."""
+    studies: tuple[Recent, ...] = ()
+    models: tuple[Recent, ...] = ()
+    trusted: tuple[Trusted, ...] = ()

@@ -11,9 +11,10 @@ import pytest
 import torch
 from model_files import folder_of
 
-from viewer.errors import ModelError
+from viewer.errors import ModelError, UntrustedError
 from viewer.models import load
 from viewer.models.weights import sha256
+from viewer.settings import Trusted
 
 CODE = """
 from pathlib import Path
@@ -55,6 +56,22 @@ def test_code_does_not_run_without_trust(tmp_path: Path) -> None:
     assert sha256(folder / "network.py") in message
     assert "--trust" in message
     assert not (tmp_path / "ran").exists()
+
+
+def test_code_runs_where_its_bytes_and_those_of_the_weights_are_trusted(tmp_path: Path) -> None:
+    folder = network(tmp_path)
+    with pytest.raises(UntrustedError) as caught:
+        load(folder)
+    question = caught.value
+    known = [Trusted(question.code, question.weights)]
+    assert question.path == folder / "network.py"
+    assert load(folder, trusted=known).code == question.code
+    with pytest.raises(UntrustedError):
+        load(folder, trusted=[Trusted(question.code, "0" * 64)])
+    with (folder / "network.py").open("a", encoding="utf-8") as file:
+        file.write("# more\n")
+    with pytest.raises(UntrustedError):
+        load(folder, trusted=known)
 
 
 def test_code_runs_with_trust(tmp_path: Path) -> None:

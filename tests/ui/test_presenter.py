@@ -219,6 +219,42 @@ def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path,
     assert marker.exists()
 
 
+def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "code", architecture="network.py:Net", arguments={})
+    code = "from viewer.models.builtin import SmallCNN\nNet = lambda: SmallCNN(1, 3, [4, 6])\n"
+    (model / "network.py").write_text(code, "utf-8")
+    explaining = desk.presenter.explaining
+    explaining.load_model(model)
+    explaining.answer(desk.wait(lambda s: s.notice and s.notice.action).notice.wish)
+    desk.wait(lambda s: s.model is not None and s.notice is None)
+    assert len(desk.state.preferences.trusted) == 1
+    explaining.load_model(model)
+    assert "trusted before" in desk.wait(lambda s: s.busy is None and s.notice).notice.text
+    assert desk.state.notice.kind == "info"
+    (model / "network.py").write_text(code + "# changed\n", "utf-8")
+    explaining.load_model(model)
+    assert desk.wait(lambda s: s.busy is None and s.notice).notice.action == "Trust and run it"
+    desk.presenter.choices.forget_trusted()
+    (model / "network.py").write_text(code, "utf-8")
+    explaining.load_model(model)
+    desk.wait(lambda s: s.busy is not None)
+    assert desk.wait(lambda s: s.busy is None and s.notice).notice.action == "Trust and run it"
+
+
+def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "code", architecture="network.py:Net", arguments={})
+    marker = tmp_path / "ran"
+    (model / "network.py").write_text("Net = None\n", "utf-8")
+    desk.presenter.explaining.load_model(model)
+    notice = desk.wait(lambda s: s.notice and s.notice.action).notice
+    (model / "network.py").write_text(f"open({str(marker)!r}, 'w').close()\nNet = None\n", "utf-8")
+    desk.presenter.explaining.answer(notice.wish)
+    again = desk.wait(lambda s: s.busy is None and s.notice and s.notice.text != notice.text).notice
+    assert again.action == "Trust and run it"
+    assert not marker.exists()
+    assert desk.state.preferences.trusted == ()
+
+
 def test_a_label_below_its_threshold_hides_the_map_until_asked(
     desk: Desk, study: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import importlib.util
 import re
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -12,21 +14,24 @@ from typing import Any
 import torch
 from torch import nn
 
-from viewer.errors import ModelError
+from viewer.errors import ModelError, UntrustedError
 from viewer.models.architectures import build
 from viewer.models.card import Card, find_card, read_card
 from viewer.models.model import Model
 from viewer.models.weights import fit, read_weights, sha256
-from viewer.settings import Settings
+from viewer.settings import Settings, Trusted
 
 _CODE = re.compile(r"(?P<file>[\w\-]+\.py):(?P<name>\w+)")
 
 
-def load(path: Path, trust: bool = False, settings: Settings | None = None) -> Model:
+def load(
+    path: Path, trust: bool = False, settings: Settings | None = None, trusted: Collection[Trusted] = ()
+) -> Model:
     """Open a model folder or card.
 
-    `trust` allows the Python file beside the weights that the card may name; it never allows
-    weights that hold objects. Raises `ModelError` in one sentence.
+    `trust` allows the Python file beside the weights that the card may name, `trusted` allows it where
+    it and the weights are, byte for byte, among these; neither ever allows weights that hold objects.
+    Raises `UntrustedError` for code that is not allowed, and `ModelError` for all else, in one sentence.
     """
     settings = settings or Settings()
     card_path = find_card(Path(path))
@@ -43,9 +48,15 @@ def load(path: Path, trust: bool = False, settings: Settings | None = None) -> M
         )
     # The weights are read first: what is refused there is refused before any code could run.
     state = read_weights(weights, card.weights_key)
-    module = _network(card, folder, trust)
+    code = _code(card, folder)
+    if code is None:
+        module = build(card.architecture, card.arguments)
+    elif trust or Trusted(code.sha256, digest) in trusted:
+        module = _run_code(code, card.arguments)
+    else:
+        raise UntrustedError(code.path, code.sha256, digest)
     fit(module, state, weights.name)
-    model = Model(card, module, digest, device(settings))
+    model = Model(card, module, digest, device(settings), None if code is None else code.sha256)
     shape = model.structure.output
     if shape is not None and shape[:1] != (len(card.output.labels),):
         given = shape[0] if shape else 1
@@ -70,19 +81,31 @@ def device(settings: Settings) -> torch.device:
     return torch.device(settings.device)
 
 
-def _network(card: Card, folder: Path, trust: bool) -> nn.Module:
-    code = _CODE.fullmatch(card.architecture)
-    if code is None:
-        return build(card.architecture, card.arguments)
-    path = folder / code["file"]
+@dataclass(frozen=True)
+class _Code:
+    """The program beside the weights, read once: what is hashed is what runs."""
+
+    path: Path
+    name: str
+    source: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.source).hexdigest()
+
+
+def _code(card: Card, folder: Path) -> _Code | None:
+    """The program that the card names as its architecture, if it names one."""
+    match = _CODE.fullmatch(card.architecture)
+    if match is None:
+        return None
+    path = folder / match["file"]
     if not path.is_file():
         raise ModelError(f"The file {path.name} that the card names as its architecture is not there.")
-    if not trust:
-        raise ModelError(
-            f"This model brings a program of its own, {path}, SHA-256 {sha256(path)}, which would run with "
-            "your rights; read it, and repeat with --trust if you trust it."
-        )
-    return _run_code(path, code["name"], card.arguments)
+    try:
+        return _Code(path, match["name"], path.read_bytes())
+    except OSError as error:
+        raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
 
 
 class _Source(SourceFileLoader):
@@ -97,14 +120,11 @@ class _Source(SourceFileLoader):
         return code
 
 
-def _run_code(path: Path, name: str, arguments: dict[str, Any]) -> nn.Module:
+def _run_code(trusted: _Code, arguments: dict[str, Any]) -> nn.Module:
     """Run the trusted file and make its network."""
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
-    title = f"whyscope_network_{hashlib.sha256(source).hexdigest()[:16]}"
-    loader = _Source(title, str(path), source)
+    path, name = trusted.path, trusted.name
+    title = f"whyscope_network_{trusted.sha256[:16]}"
+    loader = _Source(title, str(path), trusted.source)
     spec = importlib.util.spec_from_loader(title, loader)
     assert spec is not None  # a loader was given
     code = importlib.util.module_from_spec(spec)

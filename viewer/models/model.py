@@ -22,9 +22,13 @@ from viewer.types import ModelInput, Prediction, Score, Series
 class Model:
     """A model ready to run. Its network is reached through `guarded` only."""
 
-    def __init__(self, card: Card, module: nn.Module, sha256: str, device: torch.device) -> None:
+    def __init__(
+        self, card: Card, module: nn.Module, sha256: str, device: torch.device, code: str | None = None
+    ) -> None:
         self.card = card
         self.sha256 = sha256
+        self.code = code
+        """SHA-256 of the program beside the weights that made the network, if one did."""
         self.device = device
         self._module = module.eval().to(device)
         tensors = [*module.named_parameters(), *module.named_buffers()]

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QApplication
 
 from viewer.errors import WhyscopeError
 from viewer.export import whole
-from viewer.settings import Settings
+from viewer.settings import Device, Preferences, Settings
 from viewer.ui import theme
+from viewer.ui.preferences import PreferencesFile
 from viewer.ui.window import Window
 
 _QUIET_MS = 400
@@ -23,14 +24,15 @@ def run(
     model: Path | None = None,
     screenshot: Path | None = None,
     size: tuple[int, int] = (1600, 1000),
-    dark: bool = True,
+    light: bool = False,
     trust: bool = False,
-    settings: Settings | None = None,
+    device: Device | None = None,
 ) -> None:
     """Open the window on paths and a model; returns when it is closed.
 
-    With `screenshot` the window is drawn without a screen if there is none, saved once it is ready,
-    and closed.
+    `light` and `device` stand over what the reader prefers. With `screenshot` the window is drawn without
+    a screen if there is none, saved once it is ready, and closed; it is then the same for every reader,
+    and nothing is remembered.
     """
     if not has_display():
         if screenshot is None:
@@ -41,8 +43,12 @@ def run(
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)
-    theme.apply(application, theme.DARK if dark else theme.LIGHT)
-    window = Window(settings or Settings(), dark)
+    theme.load_fonts()
+    file = None if screenshot is not None else PreferencesFile()
+    preferences, warning = (Preferences(), None) if file is None else file.load()
+    settings = Settings(device=device or preferences.device, batch=preferences.batch)
+    window = Window(settings, preferences, file, light)
+    window.presenter.start(warning)
     window.resize(*size)
     window.show()
 

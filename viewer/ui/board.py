@@ -29,6 +29,12 @@ class Board:
         self.note(**changes)
         self._view.show_state(self.state)
 
+    @property
+    def lasting(self) -> Notice | None:
+        """The notice, where it is one that nothing that happens meanwhile may hide."""
+        notice = self.state.notice
+        return notice if notice is not None and notice.stays else None
+
     def failed(self, sentence: str) -> None:
         """A job ended with a sentence for the reader."""
         self.show(busy=None, notice=Notice(sentence, "warning"))

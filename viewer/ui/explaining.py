@@ -1,16 +1,18 @@
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewer import overlay
+from viewer.errors import UntrustedError
 from viewer.overlay import DIVERGING, NAMES
-from viewer.settings import Settings
+from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Array, Attribution, Prediction, Style
 from viewer.ui.board import Board
+from viewer.ui.choices import Choices
 from viewer.ui.evidence import next_peak, volume_profile
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
@@ -28,10 +30,12 @@ MapKey = tuple[int, int | None, str, str, str | None]
 class Explaining:
     """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
 
-    def __init__(self, board: Board, jobs: Jobs, settings: Settings) -> None:
+    def __init__(self, board: Board, jobs: Jobs, settings: Settings, choices: Choices) -> None:
         self._board = board
         self._jobs = jobs
         self._settings = settings
+        self._choices = choices
+        self._asked: tuple[Path, Trusted] | None = None
         self._model: Model | None = None
         self._maps: dict[MapKey, dict[str | None, Attribution]] = {}
         self._predictions: dict[tuple[int, int | None], Prediction] = {}
@@ -46,30 +50,58 @@ class Explaining:
 
     # --- model ------------------------------------------------------------------------------------
 
-    def load_model(self, path: Path, trust: bool = False) -> None:
-        """Open a model in the background; the first time this starts the engine."""
-        self._board.show(busy=Busy("starting engine"), notice=None)
+    def compute_with(self, device: Device, batch: int) -> None:
+        """Use these from the next model on."""
+        self._settings = replace(self._settings, device=device, batch=batch)
+
+    def load_model(self, path: Path, trust: bool = False, decided: Trusted | None = None) -> None:
+        """Open a model in the background; the first time this starts the engine.
+
+        `trust` runs whatever program comes with it, `decided` only the one that the reader was shown.
+        """
+        known = self._choices.now.trusted
+        settings = self._settings
+        lasting = self._board.lasting  # what it says of another model does not
+        warned = lasting if lasting is not None and lasting.kind == "warning" else None
+        self._board.show(busy=Busy("starting engine"), notice=warned)
         self._jobs.cancel("explain")
         self._jobs.cancel("profile")
 
-        def work(_task: Task) -> tuple[Any, ModelItem]:
+        def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
             from viewer import explain, session
 
-            model = session.load_model(path, trust, self._settings)
+            allowed = known if decided is None else (*known, decided)
+            try:
+                model = session.load_model(path, trust, settings, allowed)
+            except UntrustedError as question:
+                return question
             hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
             return model, _model_item(model, explain.describe(model), explain.suggest(model), hints)
 
-        def failed(sentence: str) -> None:
-            if "--trust" not in sentence:
-                self._board.failed(sentence)
+        def done(found: tuple[Any, ModelItem] | UntrustedError) -> None:
+            if isinstance(found, UntrustedError):
+                self._ask(path, found)
                 return
-            text = sentence.replace(" and repeat with --trust if you trust it", "")
-            self._board.show(busy=None, notice=Notice(text, "stop", "Trust and run it", f"trust:{path}"))
+            if decided is not None and (found[0].code, found[0].sha256) == (decided.code, decided.weights):
+                self._choices.trust(decided)
+            self._choices.opened_model(path)
+            self._loaded(*found, known)
 
-        self._jobs.run("model", "load", work, self._loaded, failed)
+        self._jobs.run("model", "load", work, done, self._board.failed)
 
-    def _loaded(self, found: tuple[Any, ModelItem]) -> None:
-        self._model, item = found
+    def _ask(self, path: Path, question: UntrustedError) -> None:
+        """Whether the program beside the weights may run: the reader decides for these bytes alone."""
+        self._asked = (path, Trusted(question.code, question.weights))
+        text = (
+            f"This model brings a program of its own, {question.path}, SHA-256 {question.code}, which would "
+            "run with your rights; read it first."
+        )
+        self._board.show(busy=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
+
+    def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
+        self._model = model
+        remembered = model.code is not None and Trusted(model.code, model.sha256) in known
+        text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
         self._maps.clear()
         self._drawn.clear()
         self._predictions.clear()
@@ -79,6 +111,7 @@ class Explaining:
         self._board.show(
             model=item, busy=None, method=method, settings={}, layer=None, target=None, against=None,
             attribution=None, map=None, prediction=None, profile=(),
+            notice=Notice(text, stays=True) if remembered else self._board.lasting,
         )  # fmt: skip
         self.study_changed()
 
@@ -128,8 +161,9 @@ class Explaining:
             self.study_changed()
         elif wish == "show":
             self._board.show(asked=True, notice=None)
-        elif wish.startswith("trust:"):
-            self.load_model(Path(wish.removeprefix("trust:")), trust=True)
+        elif wish == "trust" and self._asked is not None:
+            path, decided = self._asked
+            self.load_model(path, decided=decided)
 
     # --- wishes -----------------------------------------------------------------------------------
 
@@ -212,7 +246,7 @@ class Explaining:
                 outside_intended_use=True, preferences=self._settings, task=task,
             )  # fmt: skip
 
-        self._board.show(busy=Busy("explaining"), notice=None)
+        self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
         self._jobs.run(
             "model",
             "explain",
@@ -227,7 +261,8 @@ class Explaining:
         found = {None if a.target is None else a.target.words: a for a in explained.attributions}
         if found:
             self._maps.setdefault(key, {}).update(found)
-        notice = Notice(explained.refused[0][1], "warning") if explained.refused else None
+        refused = explained.refused
+        notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
         prediction = explained.predictions[0]
         target = self._state.target or prediction.top.label
         self._board.note(busy=None, notice=notice, prediction=prediction, target=target)

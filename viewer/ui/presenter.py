@@ -11,13 +11,15 @@ from viewer import dicom
 from viewer.dicom import Study
 from viewer.errors import SeriesError
 from viewer.export import export, without_identity
-from viewer.settings import Settings
+from viewer.settings import Preferences, Settings
 from viewer.task import Task
 from viewer.types import Array, Series, Window
 from viewer.ui.board import Board, View
+from viewer.ui.choices import Choices
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
+from viewer.ui.preferences import PreferencesFile
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
 _ROOM = 512 * 2**20
@@ -53,9 +55,17 @@ class Presenter:
     Lives on the GUI thread, where no file is read and torch is never called.
     """
 
-    def __init__(self, view: View, jobs: Jobs, settings: Settings) -> None:
+    def __init__(
+        self,
+        view: View,
+        jobs: Jobs,
+        settings: Settings,
+        preferences: Preferences | None = None,
+        file: PreferencesFile | None = None,
+    ) -> None:
         self._board = Board(view)
-        self.explaining = Explaining(self._board, jobs, settings)
+        self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
+        self.explaining = Explaining(self._board, jobs, settings, self.choices)
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
@@ -65,6 +75,18 @@ class Presenter:
     def state(self) -> ViewState:
         """What is shown now."""
         return self._board.state
+
+    def start(self, warning: str | None = None) -> None:
+        """What can only be found out once the window is there; `warning` is of the preferences."""
+        if warning is not None:
+            self._board.show(notice=Notice(warning, "warning", stays=True))
+        self.choices.look()
+
+    def prefer(self, name: str, value: object) -> None:
+        """Change a preference; device and batch are for the next model."""
+        self.choices.prefer(**{name: value})
+        if name in ("device", "batch"):
+            self.explaining.compute_with(self.state.preferences.device, self.state.preferences.batch)
 
     # --- study ------------------------------------------------------------------------------------
 
@@ -76,17 +98,17 @@ class Presenter:
             self.explaining.load_model(models[0])
         if not studies:
             return
-        self._board.show(busy=Busy("reading files"), notice=None)
+        self._board.show(busy=Busy("reading files"), notice=self._board.lasting)
         self._jobs.run(
             "io",
             "scan",
             lambda task: dicom.scan(studies, self._settings, task),
-            self._opened,
+            lambda study: self._opened(study, studies),
             self._board.failed,
             self._board.progress,
         )
 
-    def _opened(self, study: Study) -> None:
+    def _opened(self, study: Study, paths: Sequence[Path]) -> None:
         self._jobs.cancel("slice")
         self.explaining.forget()
         self._study = study
@@ -94,12 +116,13 @@ class Presenter:
         items = tuple(_item(s, self.state.masked) for s in study.series)
         other = tuple((i.path.name, i.reason) for i in (*study.refused, *study.other))
         nothing = Notice("Nothing here could be opened as an image.", "warning")
-        notice = self._undecided() or (None if items else nothing)
+        notice = self._board.lasting or (None if items else nothing)
         self._board.show(
             items=items, not_opened=other, chosen=None, series=None, values=None, busy=None, notice=notice,
             attribution=None, map=None, prediction=None, profile=(),
         )  # fmt: skip
         if items:
+            self.choices.opened_study(paths)
             self.choose_series(0)
             self._thumbnails(0)
 
@@ -112,15 +135,10 @@ class Presenter:
         self._board.show(
             chosen=number, series=series, slice=series.shape[0] // 2, values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
-            probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._undecided(),
+            probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
         )  # fmt: skip
         self._read_slice()
         self.explaining.study_changed()
-
-    def _undecided(self) -> Notice | None:
-        """The trust decision that still waits for an answer: nothing that happens meanwhile hides it."""
-        notice = self.state.notice
-        return notice if notice is not None and (notice.wish or "").startswith("trust:") else None
 
     def go_to(self, slice: int) -> None:
         """Show another slice, the nearest there is."""
@@ -301,6 +319,7 @@ class Presenter:
     def close(self) -> None:
         """End all work."""
         self._jobs.close()
+        self.choices.close()
 
 
 def levels(window: Window) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from viewer.settings import Preferences
 from viewer.types import Array, Attribution, Prediction, Series, Style, Window
 
 Layout = Literal["1", "1|1"]
@@ -70,6 +71,8 @@ class Notice:
     kind: Literal["info", "warning", "stop"] = "info"
     action: str | None = None
     wish: str | None = None
+    stays: bool = False
+    """Until it is answered or dismissed, whatever happens meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,9 @@ class ViewState:
     busy: Busy | None = None
     notice: Notice | None = None
     probed: Probed | None = None
+    preferences: Preferences = field(default_factory=Preferences)
+    missing: frozenset[str] = frozenset()
+    """Paths opened before that are no longer there."""
 
     @property
     def chosen_method(self) -> MethodItem | None:

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.settings import Settings
+from viewer.settings import Preferences, Settings
 from viewer.ui import theme
 from viewer.ui.canvas import SliceBar, SliceView
 from viewer.ui.commands import assigned
@@ -38,6 +38,7 @@ from viewer.ui.panels import (
     TopBar,
 )
 from viewer.ui.parts import dress_panel
+from viewer.ui.preferences import PreferencesFile
 from viewer.ui.presenter import Presenter
 from viewer.ui.state import ViewState
 
@@ -50,11 +51,16 @@ RIGHT = (300, 340)
 class Window(QMainWindow):
     """Whyscope's window. `presenter` decides; nothing here does."""
 
-    def __init__(self, settings: Settings, dark: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        preferences: Preferences | None = None,
+        file: PreferencesFile | None = None,
+        light: bool = False,
+    ) -> None:
         super().__init__()
         self.setWindowTitle("Whyscope")
         self.setAcceptDrops(True)
-        self._dark = dark
         self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
@@ -66,11 +72,12 @@ class Window(QMainWindow):
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
         self.status = StatusBar()
         self._place()
-        self.presenter = Presenter(self, Jobs(self), settings)
+        self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
+        self._dress(dark=self.presenter.state.preferences.colours == "dark" and not light)
         self.bindings = self._bindings()
         self.keyboard = Keyboard(self)
         self._connect()
-        self.show_state(self._state)
+        self.show_state(self.presenter.state)
         self.mapped.setFocus()
 
     # --- places -----------------------------------------------------------------------------------
@@ -128,7 +135,7 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         p, e = self.presenter, self.presenter.explaining
-        self.keyboard.bind(assigned({}))
+        self.keyboard.bind(assigned(p.state.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         self.top.open_requested.connect(self.ask_study)
@@ -211,10 +218,16 @@ class Window(QMainWindow):
         self.presenter.choose_layout("1|1" if self._state.layout == "1" else "1")
 
     def toggle_theme(self) -> None:
-        self._dark = not self._dark
+        """The other colours than those shown, which `--light` may have chosen."""
+        dark = not self._dark
+        self._dress(dark)
+        self.presenter.choices.prefer(colours="dark" if dark else "light")
+
+    def _dress(self, dark: bool) -> None:
+        self._dark = dark
         application = QApplication.instance()
         if isinstance(application, QApplication):
-            theme.apply(application, theme.DARK if self._dark else theme.LIGHT)
+            theme.apply(application, theme.DARK if dark else theme.LIGHT)
 
     # --- dialogues and drops ----------------------------------------------------------------------
 
@@ -247,13 +260,21 @@ class Window(QMainWindow):
 
     def show_state(self, state: ViewState) -> None:
         """Hand the state to every widget; each redraws what changed."""
-        self._state = state
+        before, self._state = self._state.preferences, state
+        self._follow(before, state.preferences)
         self.plain.setVisible(state.layout == "1|1")
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status,
         ):  # fmt: skip
             widget.show(state)
+
+    def _follow(self, before: Preferences, now: Preferences) -> None:
+        """Keys and colours as preferred, where the preference has changed."""
+        if now.keys != before.keys:
+            self.keyboard.bind(assigned(now.keys))
+        if now.colours != before.colours and (now.colours == "dark") != self._dark:
+            self._dress(now.colours == "dark")
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.keyboard.close()

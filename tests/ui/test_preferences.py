@@ -1,0 +1,191 @@
+"""Preferences: what is kept, what a damaged file costs, and what is decided about keys and recent files."""
+
+import json
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+
+from viewer import demo
+from viewer.errors import WhyscopeError
+from viewer.settings import Preferences, Recent, Trusted
+from viewer.ui.board import Board, View
+from viewer.ui.choices import MOST_PATHS, Choices
+from viewer.ui.jobs import Jobs
+from viewer.ui.preferences import MOST_RECENT, NAME, PreferencesFile, folder, read
+
+CHOSEN = Preferences(
+    colours="light",
+    masked=False,
+    rate=25,
+    device="cpu",
+    batch=4,
+    keys={"invert": ("X",), "mask": ()},
+    studies=(Recent(("/a/b", "/a/c"), "2026-01-02 03:04"),),
+    models=(Recent(("/m",), "2026-01-02 03:04"),),
+    trusted=(Trusted("a" * 64, "b" * 64),),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> PreferencesFile:
+    return PreferencesFile(tmp_path / "config" / NAME)
+
+
+def test_what_is_saved_comes_back(file: PreferencesFile) -> None:
+    assert file.load() == (Preferences(), None)
+    file.save(CHOSEN)
+    assert file.load() == (CHOSEN, None)
+    assert [path.name for path in file.path.parent.iterdir()] == [NAME]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps rights in another way")
+def test_nobody_else_may_read_it(file: PreferencesFile) -> None:
+    file.save(CHOSEN)
+    assert stat.S_IMODE(file.path.stat().st_mode) & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "12", "\x00\xff", "[" * 100_000, '"' + "x" * 2**20 + '"'])
+def test_a_damaged_file_costs_one_sentence(file: PreferencesFile, text: str) -> None:
+    file.path.parent.mkdir()
+    file.path.write_bytes(text.encode("latin-1"))
+    preferences, sentence = file.load()
+    assert preferences == Preferences()
+    assert sentence is not None
+    assert str(file.path) in sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("colours", "pink"), ("masked", 1), ("remember", "no"), ("rate", 0), ("rate", 10.5), ("rate", True),
+        ("device", "abacus"), ("batch", -3), ("batch", None), ("keys", []), ("keys", {"invert": [5]}),
+        ("studies", [{"paths": "x"}]), ("models", [5]), ("models", None),
+        ("trusted", [{"code": "a", "weights": "b"}]), ("trusted", [["a" * 64, "b" * 64]]),
+        ("colours", []), ("device", {}),
+    ],
+)  # fmt: skip
+def test_one_wrong_value_costs_only_itself(name: str, value: object) -> None:
+    preferences, wrong = read({"batch": 3, "rate": 20} | {name: value, "something": 1})
+    assert wrong == [name]
+    assert getattr(preferences, name) == getattr(Preferences(), name)
+    assert preferences.batch == (3 if name != "batch" else Preferences().batch)
+
+
+def test_unknown_keys_and_too_many_entries_are_left_out() -> None:
+    many = [{"paths": [f"/{i}"], "opened": "2026"} for i in range(40)]
+    preferences, wrong = read({"keys": {"fly": ["F"], "invert": ["X"]}, "models": many})
+    assert wrong == []
+    assert preferences.keys == {"invert": ("X",)}
+    assert len(preferences.models) == MOST_RECENT
+
+
+def test_a_folder_that_takes_no_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("a file, no folder", "utf-8")
+    with pytest.raises(WhyscopeError, match="could not be saved"):
+        PreferencesFile(tmp_path / "config" / NAME).save(CHOSEN)
+
+
+def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WHYSCOPE_CONFIG", str(tmp_path))
+    assert PreferencesFile().path == tmp_path / NAME
+    monkeypatch.delenv("WHYSCOPE_CONFIG")
+    assert folder().name == "whyscope"
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(create_autospec(View, instance=True))
+
+
+@pytest.fixture
+def jobs(qapp) -> Iterator[Jobs]:
+    made = Jobs()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def choices(board: Board, jobs: Jobs, file: PreferencesFile) -> Choices:
+    return Choices(board, jobs, Preferences(), file)
+
+
+def test_a_change_is_shown_at_once_and_saved(choices: Choices, board: Board, file, jobs, qtbot) -> None:
+    choices.prefer(colours="light")
+    assert board.state.preferences.colours == "light"
+    qtbot.waitUntil(lambda: not jobs.busy)
+    assert file.load()[0].colours == "light"
+
+
+def test_what_the_worker_did_not_come_to_is_saved_at_the_end(choices: Choices, file, jobs) -> None:
+    for rate in range(2, 50):
+        choices.prefer(rate=rate)
+    jobs.close()
+    choices.close()
+    assert file.load()[0].rate == 49
+
+
+def test_without_a_file_nothing_is_written(board: Board, jobs: Jobs, tmp_path: Path) -> None:
+    made = Choices(board, jobs, Preferences(), None)
+    made.prefer(rate=3)
+    assert made.now.rate == 3
+    assert not jobs.busy
+
+
+def test_a_disk_that_does_not_take_it_is_told_once(board: Board, jobs: Jobs, tmp_path: Path, qtbot) -> None:
+    (tmp_path / "config").write_text("", "utf-8")
+    made = Choices(board, jobs, Preferences(), PreferencesFile(tmp_path / "config" / NAME))
+    made.prefer(rate=3)
+    qtbot.waitUntil(lambda: board.state.notice is not None)
+    assert "could not be saved" in board.state.notice.text
+
+
+def test_a_key_that_means_something_is_refused_by_name(choices: Choices) -> None:
+    assert choices.set_key("invert", "Down") == "Down already means “Next slice”."
+    assert choices.now.keys == {}
+    assert choices.set_key("invert", "X") is None
+    assert choices.set_key("mask", "X") == "X already means “Invert the grey values”."
+    assert choices.set_key("mask", "I") is None
+    assert choices.default_key("invert") == "I already means “Show or mask the patient”."
+    assert choices.set_key("mask", None) is None
+    assert choices.default_key("invert") is None
+    assert choices.now.keys == {"mask": ()}
+    choices.default_keys()
+    assert choices.now.keys == {}
+
+
+def test_the_newest_is_first_and_ten_are_kept(choices: Choices, tmp_path: Path) -> None:
+    for i in range(14):
+        choices.opened_study([tmp_path / str(i)])
+    choices.opened_study([tmp_path / "9"])
+    names = [Path(one.paths[0]).name for one in choices.now.studies]
+    assert names == ["9", "13", "12", "11", "10", "8", "7", "6", "5", "4"]
+
+
+def test_the_demo_and_large_heaps_are_not_remembered(choices: Choices, tmp_path: Path) -> None:
+    choices.opened_model(demo.models()["cnn"])
+    choices.opened_study([tmp_path / str(i) for i in range(MOST_PATHS + 1)])
+    assert (choices.now.models, choices.now.studies) == ((), ())
+
+
+def test_a_reader_who_wants_nothing_remembered_has_nothing_left(choices: Choices, tmp_path: Path) -> None:
+    choices.opened_study([tmp_path / "a"])
+    choices.prefer(remember=False)
+    assert choices.now.studies == ()
+    choices.opened_study([tmp_path / "b"])
+    assert choices.now.studies == ()
+
+
+def test_what_is_no_longer_there_is_found_out(choices: Choices, board: Board, tmp_path: Path, qtbot) -> None:
+    (tmp_path / "there").mkdir()
+    choices.opened_study([tmp_path / "there"])
+    choices.opened_model(tmp_path / "gone")
+    qtbot.waitUntil(lambda: board.state.missing == {str(tmp_path / "gone")})
+
+
+def test_the_file_is_plain_json(file: PreferencesFile) -> None:
+    file.save(CHOSEN)
+    assert json.loads(file.path.read_text("utf-8"))["keys"] == {"invert": ["X"], "mask": []}
