@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from program import LABELS, write_model, write_stack
 
+from viewer import demo
 from viewer.settings import Settings
 from viewer.types import Window
 from viewer.ui.evidence import next_peak, volume_profile
@@ -79,6 +80,22 @@ def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path
     assert state.levels == levels(Window(0, 2000))
     desk.at_rest()
     assert all(i.thumbnail is not None for i in desk.state.items)
+
+
+def test_the_truth_is_outlined_on_its_slices_only(desk: Desk) -> None:
+    desk.presenter.open([demo.studies()[0]])
+    desk.wait(lambda s: s.outlines)
+    assert [one.name for one in desk.state.outlines] == ["Nodule"]
+    assert desk.state.not_opened == ()
+    desk.presenter.choose_series(1)
+    assert desk.state.outlines == ()
+    desk.at_rest()
+    seen = []
+    for slice in range(desk.state.series.shape[0]):
+        desk.presenter.go_to(slice)
+        seen += [slice] if desk.state.outlines else []
+    assert len(seen) == 5
+    assert np.ptp(seen) == 4
 
 
 def test_nothing_there_is_a_sentence(desk: Desk, tmp_path: Path) -> None:

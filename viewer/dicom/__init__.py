@@ -2,14 +2,18 @@
 
 from viewer.dicom.display import default_window, displayed, modality_values, presented, stored
 from viewer.dicom.scan import Listed, Study, scan
+from viewer.dicom.segmentation import Segmentation, belongs, regions
 
 __all__ = [
     "Listed",
+    "Segmentation",
     "Study",
+    "belongs",
     "default_window",
     "displayed",
     "modality_values",
     "presented",
+    "regions",
     "scan",
     "stored",
 ]

@@ -8,14 +8,14 @@ from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset, pydicom
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
+from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Identity, Window
 
 _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
     ("1.2.840.10008.1.3.10", "a DICOMDIR; its folder was read instead"),
-    ("1.2.840.10008.5.1.4.1.1.66.4", "a segmentation, not an image series"),
-    ("1.2.840.10008.5.1.4.1.1.66.7", "a segmentation, not an image series"),
+    ("1.2.840.10008.5.1.4.1.1.66.5", "a surface segmentation, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.66", "a registration or raw data, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.30", "a parametric map, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.481.", "a radiotherapy object, not an image series"),
@@ -38,11 +38,13 @@ _FUNCTIONS: dict[str, Literal["LINEAR_EXACT", "SIGMOID"]] = {
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
 
 
-def image_of(path: Path, limits: Limits) -> Image:
-    """The facts of one file's image; raises `NotAnImage` or `SeriesError` with one sentence."""
+def object_of(path: Path, limits: Limits) -> Image | Segmentation:
+    """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
     dataset, place = dataset_of(path, limits)
     meta = getattr(dataset, "file_meta", Dataset())
     sop_class = get.text(dataset, "SOPClassUID") or get.text(meta, "MediaStorageSOPClassUID")
+    if sop_class in SEGMENTATIONS:
+        return segmentation_of(dataset, pixels_of(path, dataset, place, limits))
     for beginning, kind in _OTHER_KINDS:
         if sop_class.startswith(beginning):
             raise NotAnImage(f"This is {kind}.")

@@ -10,8 +10,9 @@ from viewer.dicom import elements, pictures
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import NotAnImage
-from viewer.dicom.image import image_of
+from viewer.dicom.image import object_of
 from viewer.dicom.pictures import Picture, picture_of, series_of_picture
+from viewer.dicom.segmentation import Segmentation, belongs
 from viewer.dicom.series import series_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
@@ -43,6 +44,8 @@ class Study:
     series: tuple[Series, ...]
     other: tuple[Listed, ...]
     refused: tuple[Listed, ...]
+    segmentations: tuple[Segmentation, ...] = ()
+    """What is drawn on the series; the files are listed among the others."""
 
 
 def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | None = None) -> Study:  # noqa: B008
@@ -55,6 +58,7 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     elements.hush()
     images: list[Image] = []
     shown: list[Picture] = []
+    drawn: list[Segmentation] = []
     other: list[Listed] = []
     refused: list[Listed] = []
     files = _files(paths, other, refused)
@@ -67,6 +71,8 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
         match _attempt(path.absolute(), settings.limits):
             case Image() as image:
                 images.append(image)
+            case Segmentation() as segmentation:
+                drawn.append(segmentation)
             case Picture() as picture:
                 shown.append(picture)
             case NotAnImage() as finding:
@@ -77,11 +83,21 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     as_given = {path.absolute(): path for path in files}
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
     found = [series_of(group, settings.limits) for group in groups(kept)]
+    other += [Listed(as_given[one.path], _place(one, found)) for one in drawn]
     return Study(
         (*found, *_pictures(shown, other, as_given, settings.limits)),
         tuple(sorted(other, key=lambda entry: entry.path)),
         tuple(sorted(refused, key=lambda entry: entry.path)),
+        tuple(one for one in drawn if belongs(one, found)),
     )
+
+
+def _place(segmentation: Segmentation, series: list[Series]) -> str:
+    """Where a segmentation went, in one sentence."""
+    names = [one.description or one.modality for one in belongs(segmentation, series)]
+    if not names:
+        return "This is a segmentation of images that are not here."
+    return f"This is a segmentation; it is outlined on {' and '.join(names)}."
 
 
 def _pictures(
@@ -97,7 +113,7 @@ def _pictures(
     return [series_of_picture(unique[key], limits) for key in sorted(unique)]
 
 
-def _attempt(path: Path, limits: Limits) -> Image | Picture | NotAnImage | SeriesError:
+def _attempt(path: Path, limits: Limits) -> Image | Segmentation | Picture | NotAnImage | SeriesError:
     """Read one file's header, and turn whatever goes wrong into a sentence.
 
     The one broad `except` of this package: on damaged or hostile files the parsers raise nearly
@@ -115,7 +131,7 @@ def _attempt(path: Path, limits: Limits) -> Image | Picture | NotAnImage | Serie
         return SeriesError("The file's header is damaged and cannot be read.")
 
 
-def _read(path: Path, limits: Limits) -> Image | Picture:
+def _read(path: Path, limits: Limits) -> Image | Segmentation | Picture:
     """The facts of a file, whatever it is called: what it is, its first bytes say."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -124,7 +140,7 @@ def _read(path: Path, limits: Limits) -> Image | Picture:
     if head.startswith((pictures.PNG, pictures.JPEG)):
         return picture_of(path, limits)
     if head[128:] == b"DICM" or _bare(head, size):
-        return image_of(path, limits)
+        return object_of(path, limits)
     if not size:
         if suffix and suffix not in _DICOM_NAMES | _PICTURE_NAMES:
             raise NotAnImage("The file is empty.")

@@ -185,6 +185,8 @@ class SliceView(QWidget):
             ratio = self.devicePixelRatioF()
             self._image.draw(painter, frame, QRectF(self.rect()), ratio)
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
+            if self._state.outlined and self._state.values is not None:
+                marks.outlines(painter, self._state.outlines, frame, self._state.values.shape[:2])
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
 

@@ -47,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("cancel", "Cancel what is under way", "Map", ("Esc",)),
     Command("overlay", "Show or hide the map", "Map", ("W",)),
     Command("hide-while-held", "Hide the map while held", "Map", ("H",), held=True),
+    Command("outlines", "Show or hide outlines", "Map", ("T",)),
     Command("less-opacity", "Less opacity", "Map", ("Q",)),
     Command("more-opacity", "More opacity", "Map", ("E",)),
     Command("lock-range", "Lock or free the range", "Map"),

@@ -6,10 +6,11 @@ Each text stands on its own dark ground, which is not seen on black and keeps it
 from collections.abc import Sequence
 
 import numpy as np
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPolygonF
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
 
 from viewer.export.drawing import number
+from viewer.outline import Outline
 from viewer.overlay import shown_range
 from viewer.types import Style
 from viewer.ui import pixels
@@ -83,6 +84,23 @@ def sides(painter: QPainter, letters: tuple[str, str, str, str], width: float, h
     for letter, (at, align) in zip(letters, places, strict=True):
         if letter:
             text(painter, at, letter, "text", align)
+
+
+def outlines(painter: QPainter, drawn: Sequence[Outline], frame: QRectF, shape: tuple[int, int]) -> None:
+    """What a segmentation marks, over an image of `shape` that fills `frame`; dark below, for bright ones."""
+    rows, columns = shape
+    scale = (frame.height() / rows, frame.width() / columns)
+    pieces = [
+        QLineF(
+            frame.x() + (b + 0.5) * scale[1], frame.y() + (a + 0.5) * scale[0],
+            frame.x() + (d + 0.5) * scale[1], frame.y() + (c + 0.5) * scale[0],
+        )
+        for one in drawn
+        for (a, b), (c, d) in one.lines.tolist()
+    ]  # fmt: skip
+    for width, tone in ((3.5, _GROUND), (1.5, colour("good"))):
+        painter.setPen(QPen(tone, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
+        painter.drawLines(pieces)
 
 
 def bar_box(width: float, height: float) -> QRectF | None:

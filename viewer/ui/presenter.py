@@ -11,9 +11,10 @@ from viewer import dicom
 from viewer.dicom import Study
 from viewer.errors import SeriesError
 from viewer.export import export, without_identity
-from viewer.settings import Preferences, Settings
+from viewer.outline import Outline, outlines, slices_of
+from viewer.settings import Limits, Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array, Series, Window
+from viewer.types import Array, Region, Series, Window
 from viewer.ui.board import Board, View
 from viewer.ui.choices import Choices
 from viewer.ui.explaining import Explaining
@@ -70,6 +71,7 @@ class Presenter:
         self._settings = settings
         self._study: Study | None = None
         self._slices: Kept[Read] = Kept(_ROOM)
+        self._outlines: dict[int, tuple[Outline, ...]] = {}
 
     @property
     def state(self) -> ViewState:
@@ -110,16 +112,19 @@ class Presenter:
 
     def _opened(self, study: Study, paths: Sequence[Path]) -> None:
         self._jobs.cancel("slice")
+        self._jobs.cancel("outlines")
         self.explaining.forget()
         self._study = study
         self._slices.clear()
         items = tuple(_item(s, self.state.masked) for s in study.series)
-        other = tuple((i.path.name, i.reason) for i in (*study.refused, *study.other))
+        drawn = {one.path for one in study.segmentations}
+        listed = [i for i in (*study.refused, *study.other) if i.path.absolute() not in drawn]
+        other = tuple((i.path.name, i.reason) for i in listed)
         nothing = Notice("Nothing here could be opened as an image.", "warning")
         notice = self._board.lasting or (None if items else nothing)
         self._board.show(
             items=items, not_opened=other, chosen=None, series=None, values=None, busy=None, notice=notice,
-            attribution=None, map=None, prediction=None, profile=(),
+            attribution=None, map=None, prediction=None, profile=(), outlines=(),
         )  # fmt: skip
         if items:
             self.choices.opened_study(paths)
@@ -136,8 +141,10 @@ class Presenter:
             chosen=number, series=series, slice=series.shape[0] // 2, values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
             probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
+            outlines=(),
         )  # fmt: skip
         self._read_slice()
+        self._read_outlines()
         self.explaining.study_changed()
 
     def go_to(self, slice: int) -> None:
@@ -149,7 +156,7 @@ class Presenter:
         if slice == self.state.slice:
             return
         kept = self._kept(slice)
-        self._board.note(slice=slice, probed=None, values=None)
+        self._board.note(slice=slice, probed=None, values=None, outlines=self._outlines.get(slice, ()))
         if kept is not None:  # all of the slice in one state: the window draws once
             self._board.note(values=kept.values, levels=levels(self.state.window or kept.window))
         self.explaining.slice_changed()
@@ -188,6 +195,27 @@ class Presenter:
 
     def _slice_failed(self, sentence: str) -> None:
         self._board.show(values=None, notice=Notice(sentence, "warning"))
+
+    def _read_outlines(self) -> None:
+        """Read the segmentations that belong to the shown series, after its first slice."""
+        self._outlines = {}
+        self._jobs.cancel("outlines")
+        study, series = self._study, self.state.series
+        if study is None or series is None:
+            return
+        drawn = [one for one in study.segmentations if series in dicom.belongs(one, study.series)]
+        if not drawn:
+            return
+
+        def read(found: tuple[dict[int, tuple[Outline, ...]], list[str]]) -> None:
+            self._outlines, faults = found
+            notice = Notice(faults[0], "warning") if faults else self.state.notice
+            self._board.show(outlines=self._outlines.get(self.state.slice, ()), notice=notice)
+
+        limits = self._settings.limits
+        self._jobs.run(
+            "io", "outlines", lambda task: _outlined(drawn, series, limits, task), read, self._board.failed
+        )
 
     def _thumbnails(self, number: int) -> None:
         """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
@@ -274,6 +302,10 @@ class Presenter:
     def toggle_overlay(self, shown: bool | None = None) -> None:
         self._board.show(overlay=not self.state.overlay if shown is None else shown)
 
+    def toggle_outlines(self) -> None:
+        """Show or hide what the segmentations mark."""
+        self._board.show(outlined=not self.state.outlined)
+
     def lock_range(self, locked: bool) -> None:
         self._board.show(locked=locked)
 
@@ -337,6 +369,24 @@ def _read(series: Series, slice: int) -> Read:
         return Read(stored, values, dicom.default_window(series, slice))
     except IndexError as error:
         raise SeriesError(f"There is no slice {slice}.") from error
+
+
+def _outlined(
+    drawn: Sequence[dicom.Segmentation], series: Series, limits: Limits, task: Task
+) -> tuple[dict[int, tuple[Outline, ...]], list[str]]:
+    """The outlines by slice, and what is wrong with segmentations that cannot be drawn."""
+    regions: list[Region] = []
+    faults = []
+    for one in drawn:
+        try:
+            regions += dicom.regions(one, series, limits)
+        except SeriesError as error:
+            faults.append(str(error))
+    found = {}
+    for slice in sorted({i for region in regions for i in slices_of(region)}):
+        task.check()
+        found[slice] = outlines(tuple(regions), slice)
+    return found, faults
 
 
 def _title(series: Series, masked: bool) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from viewer.outline import Outline
 from viewer.settings import Preferences
 from viewer.types import Array, Attribution, Prediction, Series, Style, Window
 
@@ -120,6 +121,9 @@ class ViewState:
     attribution: Attribution | None = None
     map: Array | None = None
     """The shown slice of the map on the source grid, float32 (rows, columns), NaN where not seen."""
+    outlines: tuple[Outline, ...] = ()
+    """What a segmentation that came with the study marks on the shown slice."""
+    outlined: bool = True
     style: Style = field(default_factory=Style)
     locked: bool = True
     overlay: bool = True

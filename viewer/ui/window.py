@@ -189,6 +189,7 @@ class Window(QMainWindow):
             "cancel": p.cancel,
             "overlay": p.toggle_overlay,
             "hide-while-held": lambda down: p.toggle_overlay(not down),
+            "outlines": p.toggle_outlines,
             "less-opacity": partial(self._opacity, -0.1),
             "more-opacity": partial(self._opacity, 0.1),
             "lock-range": lambda: p.lock_range(not self._state.locked),

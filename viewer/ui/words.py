@@ -56,9 +56,18 @@ def plain(state: ViewState) -> Corners:
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
-        bottom_left=((_window(state), "text"), (spacing_text(series), "text")),
+        bottom_left=(*_outlined(state), (_window(state), "text"), (spacing_text(series), "text")),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
+
+
+def _outlined(state: ViewState) -> tuple[Line, ...]:
+    """What the outlines on the image are; they come with the study, the model never sees them."""
+    if not state.outlines or not state.outlined:
+        return ()
+    names = list(dict.fromkeys(clean(one.name) for one in state.outlines))
+    text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ((f"outlined: {text}", "good"),)
 
 
 def _window(state: ViewState) -> str:

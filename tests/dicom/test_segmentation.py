@@ -1,0 +1,217 @@
+"""Segmentations on the series they were made on: against highdicom, and with a block at a known place."""
+
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import write
+from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from pydicom.sr.codedict import codes
+
+from viewer import affine, dicom
+from viewer.dicom import regions, scan
+from viewer.errors import SeriesError
+from viewer.outline import edges, outlines, slices_of
+from viewer.settings import Limits
+from viewer.types import Region, Series
+
+SLICES, ROWS, COLUMNS = 6, 10, 12
+ROW, COLUMN = np.array([0.6, 0.8, 0.0]), np.array([-0.48, 0.36, 0.8])
+NORMAL = np.cross(ROW, COLUMN)
+ORIGIN, STEP, PIXEL = np.array([-30.0, 12.0, 55.0]), 2.5, (0.8, 0.5)
+COMMON: dict[str, Any] = {
+    "FrameOfReferenceUID": "1.2.9", "PatientBirthDate": "", "PatientSex": "O", "StudyDate": "20200101",
+    "StudyTime": "000000", "AccessionNumber": "", "StudyID": "1", "ReferringPhysicianName": "",
+    "PixelSpacing": list(PIXEL), "ImageOrientationPatient": [*ROW, *COLUMN],
+}  # fmt: skip
+
+
+def stack(folder: Path, **tags: Any) -> list[pydicom.Dataset]:
+    """An oblique stack; its slices are written from the last to the first."""
+    for i in reversed(range(SLICES)):
+        write(
+            folder / f"{i}.dcm", np.full((ROWS, COLUMNS), i, np.int16), InstanceNumber=i + 1,
+            ImagePositionPatient=[float(f"{v:.4f}") for v in ORIGIN + i * STEP * NORMAL],
+            SOPInstanceUID=f"1.2.3.{i}", **COMMON | tags,
+        )  # fmt: skip
+    return [pydicom.dcmread(folder / f"{i}.dcm") for i in range(SLICES)]
+
+
+def segment(number: int) -> SegmentDescription:
+    return SegmentDescription(
+        number, f"thing {number}", codes.SCT.Tissue, codes.SCT.Organ,
+        hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+    )  # fmt: skip
+
+
+def write_seg(
+    path: Path,
+    sources: list[pydicom.Dataset],
+    pixels: np.ndarray,
+    kind: SegmentationTypeValues = SegmentationTypeValues.BINARY,
+    count: int = 1,
+    **grid: Any,
+) -> Path:
+    made = Segmentation(
+        sources, pixels, kind, [segment(i + 1) for i in range(count)], hd.UID(), 9, hd.UID(), 1, "maker",
+        "model", "1", "1", **grid,
+    )  # fmt: skip
+    made.save_as(path)
+    return path
+
+
+def block(values: type = np.uint8) -> np.ndarray:
+    mask = np.zeros((SLICES, ROWS, COLUMNS), values)
+    mask[2:4, 3:6, 7:9] = 1
+    return mask
+
+
+def drawn(folder: Path) -> tuple[Series, tuple[Region, ...]]:
+    study = scan([folder])
+    (one,) = study.segmentations
+    (series,) = dicom.belongs(one, study.series)
+    return series, regions(one, series, Limits())
+
+
+def on_source(region: Region) -> np.ndarray:
+    return np.asarray(region.on(np.eye(4), region.series.shape))
+
+
+def test_a_binary_segmentation_marks_its_voxels(tmp_path: Path) -> None:
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    series, (region,) = drawn(tmp_path)
+    assert region.name == "thing 1"
+    assert np.array_equal(on_source(region), block() > 0)
+    (listed,) = scan([tmp_path]).other
+    assert listed.reason == f"This is a segmentation; it is outlined on {series.modality}."
+
+
+def test_two_segments_are_two_regions(tmp_path: Path) -> None:
+    pixels = np.stack([block(), np.roll(block(), 3, axis=1)], axis=-1)
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), pixels, count=2)
+    _, found = drawn(tmp_path)
+    assert [r.name for r in found] == ["thing 1", "thing 2"]
+    for region, mask in zip(found, np.moveaxis(pixels, -1, 0), strict=True):
+        assert np.array_equal(on_source(region), mask > 0)
+
+
+def test_half_of_a_fraction_counts_as_inside(tmp_path: Path) -> None:
+    pixels = block(np.float32) * 0.6
+    pixels[2] *= 0.5
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), pixels, SegmentationTypeValues.FRACTIONAL)
+    _, (region,) = drawn(tmp_path)
+    assert np.array_equal(on_source(region), pixels > 0.5)
+
+
+def test_a_label_map_holds_its_segments_as_numbers(tmp_path: Path) -> None:
+    pixels = block() + 2 * np.roll(block(), 3, axis=1)
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), pixels, SegmentationTypeValues.LABELMAP, count=2)
+    _, found = drawn(tmp_path)
+    assert [r.name for r in found] == ["thing 1", "thing 2"]
+    for number, region in enumerate(found, start=1):
+        assert np.array_equal(on_source(region), pixels == number)
+
+
+def test_a_grid_of_its_own_lands_by_its_position(tmp_path: Path) -> None:
+    """Planes half as far apart, in reversed order, shifted, with pixels of another size."""
+    half = [STEP / 2, 0.4, 0.25]
+    start = ORIGIN + 4 * STEP * NORMAL + 0.8 * COLUMN  # the last plane first
+    places = [hd.PlanePositionSequence("PATIENT", [*(start - i * half[0] * NORMAL)]) for i in range(8)]
+    pixels = np.zeros((8, 12, 20), np.uint8)
+    pixels[3, 5, 9] = 1
+    write_seg(
+        tmp_path / "seg.dcm", stack(tmp_path), pixels,
+        pixel_measures=hd.PixelMeasuresSequence(half[1:], STEP / 2, STEP / 2),
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", [*ROW, *COLUMN]), plane_positions=places,
+    )  # fmt: skip
+    series, (region,) = drawn(tmp_path)
+    inside = np.argwhere(region.mask)
+    assert len(inside) == 1
+    place = affine.apply(series.geometry.matrix @ region.matrix, inside[0])
+    known = start - 3 * half[0] * NORMAL + 5 * half[1] * COLUMN + 9 * half[2] * ROW
+    np.testing.assert_allclose(place, known, atol=1e-3)
+
+
+def test_empty_planes_that_were_left_out_stay_empty(tmp_path: Path) -> None:
+    mask = block()
+    mask[3] = 0
+    mask[5, 1, 1] = 1
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), mask, omit_empty_frames=True)
+    _, (region,) = drawn(tmp_path)
+    assert np.array_equal(on_source(region), mask > 0)
+
+
+def test_a_stack_with_a_gap_is_marked_on_the_images_that_are_meant(tmp_path: Path) -> None:
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    for i in (0, 1):
+        path = tmp_path / f"{i}.dcm"
+        file = pydicom.dcmread(path)
+        file.ImagePositionPatient = [*(ORIGIN + (i - 40) * STEP * NORMAL).round(4)]
+        file.save_as(path)
+    _, (region,) = drawn(tmp_path)
+    assert np.array_equal(on_source(region), block() > 0)
+
+
+def test_a_segmentation_alone_says_so(tmp_path: Path) -> None:
+    sources = stack(tmp_path / "images")
+    write_seg(tmp_path / "seg.dcm", sources, block())
+    study = scan([tmp_path / "seg.dcm"])
+    assert study.segmentations == ()
+    assert study.other[0].reason == "This is a segmentation of images that are not here."
+
+
+def test_a_segmentation_with_too_few_frames_is_refused(tmp_path: Path) -> None:
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    file = pydicom.dcmread(path)
+    del file.PerFrameFunctionalGroupsSequence[-1]
+    file.save_as(path)
+    (refused,) = scan([tmp_path]).refused
+    assert refused.reason == "The segmentation holds 2 frames and describes 1."
+
+
+def test_too_large_a_stack_of_planes_is_refused(tmp_path: Path) -> None:
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    study = scan([tmp_path])
+    with pytest.raises(SeriesError, match="limit"):
+        regions(study.segmentations[0], study.series[0], Limits(bytes=10))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["seg_image_ct_binary.dcm", "seg_image_ct_true_fractional.dcm"])
+def test_real_files_agree_with_highdicom(shared: Path, name: str) -> None:
+    study = scan([shared / "dicom"])
+    (one,) = [s for s in study.segmentations if s.path.name == name]
+    (series,) = dicom.belongs(one, study.series)
+    (region,) = regions(one, series, Limits())
+    theirs = hd.seg.segread(one.path).get_pixels_by_source_instance(
+        list(series.sop_uids), ignore_spatial_locations=True, assert_missing_frames_are_empty=True,
+        rescale_fractional=True,
+    )[..., 0]  # fmt: skip
+    assert np.array_equal(on_source(region), theirs >= 0.5)
+    assert theirs.any()
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
+def test_outlines_enclose_just_what_is_inside(mask: np.ndarray) -> None:
+    """Between a pixel's centre and the far left, an odd number of upright pieces means inside."""
+    upright = [(a[0], b[0], a[1]) for a, b in edges(mask).tolist() if a[1] == b[1]]
+    for row in range(mask.shape[0]):
+        for column in range(mask.shape[1]):
+            crossed = sum(top < row < bottom and x < column for top, bottom, x in upright)
+            assert crossed % 2 == mask[row, column]
+
+
+def test_outlines_stay_on_their_slices(tmp_path: Path) -> None:
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    _, found = drawn(tmp_path)
+    assert [bool(outlines(found, i)) for i in range(SLICES)] == [False, False, True, True, False, False]
+    assert set(slices_of(found[0])) >= {2, 3}
+    (one,) = outlines(found, 2)
+    assert one.lines[..., 0].min() == 2.5
+    assert one.lines[..., 1].max() == 8.5

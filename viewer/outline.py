@@ -1,0 +1,70 @@
+"""The outline of a region on one slice, along the edges of its pixels, no smoother than it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer import affine
+from viewer.types import Array, Region, Shape3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """Straight pieces, float32 (n, 2, 2): both ends as (row, column) of the source's pixel centres."""
+
+    name: str
+    lines: NDArray[np.float32]
+
+
+def outlines(regions: tuple[Region, ...], slice: int) -> tuple[Outline, ...]:
+    """The outlines of all regions that reach a slice of their series."""
+    found = (Outline(region.name, _lines(region, slice)) for region in regions)
+    return tuple(one for one in found if len(one.lines))
+
+
+def slices_of(region: Region) -> range:
+    """The slices of the series that a region can reach."""
+    corners = np.stack(np.meshgrid(*((-0.5, n - 0.5) for n in region.mask.shape), indexing="ij"), -1)
+    reach = affine.apply(region.matrix, corners.reshape(-1, 3))[:, 0]
+    count = region.series.shape[0]
+    low, high = int(np.floor(reach.min() + 0.5)), int(np.ceil(reach.max() + 0.5))
+    return range(min(max(low, 0), count), max(min(high, count), 0))
+
+
+def _lines(region: Region, slice: int) -> NDArray[np.float32]:
+    matrix = region.matrix
+    parallel = np.abs(matrix[0, 1:3]).max() < 1e-6 and np.abs(matrix[1:3, 0]).max() < 1e-6
+    if not parallel:  # another plane than the slices': on their pixels
+        shape: Shape3 = (1, *region.series.shape[1:])
+        here = affine.scale_offset((1, 1, 1), (slice, 0, 0))
+        return edges(region.on(here, shape)[0])
+    plane = round(float((slice - matrix[0, 3]) / matrix[0, 0]))
+    if not 0 <= plane < len(region.mask):
+        return np.zeros((0, 2, 2), np.float32)
+    lines = edges(region.mask[plane])
+    points = np.concatenate([np.full((*lines.shape[:2], 1), plane), lines], axis=-1)
+    return np.asarray(affine.apply(matrix, points)[..., 1:], np.float32)
+
+
+def edges(mask: Array) -> NDArray[np.float32]:
+    """The border between a mask's inside and outside, (n, 2, 2): ends of straight pieces as (row, column)."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return np.zeros((0, 2, 2), np.float32)
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] > 0
+    inside = np.pad(box, 1)
+    across = _runs(inside[1:] != inside[:-1])
+    down = _runs((inside[:, 1:] != inside[:, :-1]).T)[..., ::-1]
+    # Piece i of the padded box lies between its pixels i - 1 and i.
+    corner = np.array([rows[0] - 0.5, columns[0] - 0.5], np.float32)
+    return np.asarray(np.concatenate([across, down]) + corner, np.float32)
+
+
+def _runs(border: Array) -> Array:
+    """Neighbouring pieces of border in one row become one: (n, 2, 2) as (line, place)."""
+    steps = np.diff(np.pad(border, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    line, first = np.nonzero(steps == 1)
+    last = np.nonzero(steps == -1)[1]
+    # The first column is the padding's, half a pixel outside of the box.
+    return np.stack([np.stack([line, first - 1], -1), np.stack([line, last - 1], -1)], axis=1)
