@@ -49,7 +49,7 @@ LINE = 18
 TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
 INDENT = 18
 """Of a warning, for its sign."""
-MOST_LINES = 3
+MOST_LINES = 2
 Index = QModelIndex | QPersistentModelIndex
 _ITEM = Qt.ItemDataRole.UserRole
 
@@ -121,8 +121,13 @@ class SeriesDelegate(QStyledItemDelegate):
             return []
         more = len(item.warnings) - 1
         if not more:
-            return [wrapped(item.warnings[0], metrics, room, MOST_LINES)]
-        return [[*wrapped(item.warnings[0], metrics, room, MOST_LINES), f"and {more} more"]]
+            return [wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)]
+        return [
+            [
+                *wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight),
+                f"and {more} more",
+            ]
+        ]
 
     def _picture(self, item: SeriesItem, size: int, ratio: float) -> QPixmap | None:
         if item.thumbnail is None:
@@ -211,17 +216,23 @@ class SeriesDelegate(QStyledItemDelegate):
                 y += LINE
 
 
-def wrapped(text: str, metrics: QFontMetrics, room: int, most: int) -> list[str]:
-    """A text in lines of `room` pixels, `most` of them; what remains goes from the last one's middle."""
+def wrapped(
+    text: str,
+    metrics: QFontMetrics,
+    room: int,
+    most: int,
+    cut: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle,
+) -> list[str]:
+    """A text in lines of `room` pixels, at most `most`; names keep both ends, sentences their beginning."""
     lines: list[str] = []
     words = clean(text).replace(" × ", "\u00a0×\u00a0").split(" ")  # a size stays together
     while words:
         if len(lines) == most - 1:
-            return [*lines, metrics.elidedText(" ".join(words), Qt.TextElideMode.ElideMiddle, room)]
+            return [*lines, metrics.elidedText(" ".join(words), cut, room)]
         line = words.pop(0)
         while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= room:
             line += f" {words.pop(0)}"
-        lines.append(metrics.elidedText(line, Qt.TextElideMode.ElideMiddle, room))
+        lines.append(metrics.elidedText(line, cut, room))
     return lines
 
 
