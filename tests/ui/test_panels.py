@@ -379,8 +379,14 @@ def test_the_range_is_told_with_its_unit(shown: Callable[..., Any]) -> None:
 
 def test_the_top_bar_passes_on_every_button(shown: Callable[..., Any], qtbot: QtBot) -> None:
     bar = shown(TopBar)
-    names = ("mask_toggled", "open_requested", "model_requested", "export_requested", "theme_toggled")
-    for name, button in zip(names, (bar.patient, bar.open, bar.model, bar.export, bar.theme), strict=True):
+    buttons = {
+        "mask_toggled": bar.patient,
+        "search_requested": bar.search,
+        "export_requested": bar.export,
+        "settings_requested": bar.settings,
+        "theme_toggled": bar.theme,
+    }
+    for name, button in buttons.items():
         told = heard(getattr(bar, name))
         qtbot.mouseClick(button, LEFT)
         qtbot.keyClick(button, Qt.Key.Key_Space)

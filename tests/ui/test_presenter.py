@@ -45,8 +45,7 @@ class Desk:
         return self.wait(lambda s: s.attribution is not None and s.busy is None)
 
     def at_rest(self) -> None:
-        names = ("scan", "slice", "thumbnails", "load", "explain", "profile", "export")
-        self.wait(lambda _s: not any(self.jobs.active(n) for n in names))
+        self.wait(lambda _s: not self.jobs.busy)
 
 
 @pytest.fixture

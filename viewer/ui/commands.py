@@ -22,6 +22,8 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("open-folder", "Open a folder…", "Files", ("Ctrl+O",)),
+    Command("open-files", "Open files…", "Files"),
+    Command("open-demo", "Open the demo", "Files"),
     Command("open-model", "Open a model…", "Files", ("Ctrl+M",)),
     Command("export", "Export…", "Files", ("Ctrl+S",)),
     Command("next-slice", "Next slice", "Slices", ("Down",)),
@@ -51,6 +53,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("less-opacity", "Less opacity", "Map", ("Q",)),
     Command("more-opacity", "More opacity", "Map", ("E",)),
     Command("lock-range", "Lock or free the range", "Map"),
+    Command("search", "Search commands", "View", ("Ctrl+K",)),
+    Command("settings", "Settings…", "View", ("Ctrl+,",)),
     Command("mask", "Show or mask the patient", "View", ("M",)),
     Command("one-view", "One view", "View"),
     Command("two-views", "Two views side by side", "View"),

@@ -278,7 +278,7 @@ class Link(QPushButton):
         font = self.font()
         font.setUnderline(self.underMouse())
         painter.setFont(font)
-        painter.setPen(QColor(colours().accent))
+        painter.setPen(QColor(colours().accent if self.isEnabled() else colours().quiet))
         painter.drawText(box, middle, self.text())
 
 

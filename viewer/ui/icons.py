@@ -7,7 +7,21 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 Icon = Literal[
-    "warning", "info", "stop", "locked", "open", "close", "narrow", "wide", "unfold", "light", "dark"
+    "warning",
+    "info",
+    "stop",
+    "locked",
+    "open",
+    "close",
+    "narrow",
+    "wide",
+    "unfold",
+    "light",
+    "dark",
+    "search",
+    "gear",
+    "play",
+    "restore",
 ]
 STROKE = 1.5
 
@@ -102,6 +116,30 @@ def _dark(painter: QPainter) -> None:
     painter.drawArc(QRectF(6.6, 0.6, 8.4, 8.4), 125 * 16, 200 * 16)
 
 
+def _search(painter: QPainter) -> None:
+    painter.drawEllipse(QRectF(2, 2, 9, 9))
+    _line(painter, (9.8, 9.8), (14, 14))
+
+
+def _gear(painter: QPainter) -> None:
+    painter.drawEllipse(QRectF(5.6, 5.6, 4.8, 4.8))
+    rim = []
+    for step in range(32):  # eight teeth
+        radius = 6.9 if step % 4 in (1, 2) else 5.3
+        angle = (step - 1.5) * math.pi / 16
+        rim.append((8 + radius * math.cos(angle), 8 + radius * math.sin(angle)))
+    _shape(painter, *rim)
+
+
+def _play(painter: QPainter) -> None:
+    _shape(painter, (4.5, 2.5), (13, 8), (4.5, 13.5))
+
+
+def _restore(painter: QPainter) -> None:
+    painter.drawArc(QRectF(2.5, 3, 10.5, 10.5), -120 * 16, 265 * 16)
+    _line(painter, (2.3, 2.8), (3.2, 6.6), (7, 5.6))
+
+
 _DRAW = {
     "warning": _warning,
     "info": _info,
@@ -114,4 +152,8 @@ _DRAW = {
     "unfold": _unfold,
     "light": _light,
     "dark": _dark,
+    "search": _search,
+    "gear": _gear,
+    "play": _play,
+    "restore": _restore,
 }

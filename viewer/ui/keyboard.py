@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QKeyCombination, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QWidget
 
-from viewer.ui.commands import BY_NAME
+from viewer.ui.commands import BY_NAME, assigned
 
 Keys = Mapping[str, tuple[str, ...]]
 
@@ -87,6 +87,11 @@ def written(event: QKeyEvent) -> str:
         modifiers = Qt.KeyboardModifier.NoModifier  # Shift only served to type the sign
     pressed = QKeyCombination(modifiers, Qt.Key(event.key()))
     return QKeySequence(pressed).toString(QKeySequence.SequenceFormat.PortableText)
+
+
+def key_of(command: str, chosen: Keys) -> str:
+    """The first key of a command as it is written on this system, "" if it has none."""
+    return next((shown(key) for key in assigned(chosen)[command]), "")
 
 
 def shown(key: str) -> str:

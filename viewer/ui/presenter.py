@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from viewer import dicom
+from viewer import demo, dicom
 from viewer.dicom import Study
 from viewer.errors import SeriesError
 from viewer.export import export, without_identity
@@ -109,6 +109,19 @@ class Presenter:
             self._board.failed,
             self._board.progress,
         )
+
+    def open_demo(self) -> None:
+        """Open the studies that the program brings along, and the network that reads their radiographs."""
+        self.explaining.load_model(demo.models()["cnn"])
+        self.open(demo.studies())
+
+    def reopen(self, kind: str, paths: Sequence[str]) -> None:
+        """Open something again: "studies" or "models"."""
+        found = [Path(path) for path in paths]
+        if kind == "models":
+            self.explaining.load_model(found[0])
+        else:
+            self.open(found)
 
     def _opened(self, study: Study, paths: Sequence[Path]) -> None:
         self._jobs.cancel("slice")

@@ -158,6 +158,7 @@ QStatusBar::item { border: 0; }
 *[panel="true"][side="right"] { border-left-width: 1px; }
 *[panel="true"][side="top"] { border-bottom-width: 1px; }
 *[panel="true"][side="bottom"] { border-top-width: 1px; }
+QFrame[popup="true"] { background: %panel%; border: 1px solid %line%; border-radius: 8px; }
 QFrame[rule="true"] { background: %line%; border: 0; max-height: 1px; }
 QSplitter::handle { background: %line%; }
 QSplitter::handle:hover { background: %accent%; }
@@ -173,6 +174,7 @@ QPushButton:disabled, QToolButton:disabled { color: %quiet%; background: %behind
 QPushButton[primary="true"] { background: %button%; color: #ffffff; border-color: %button%; }
 QPushButton[primary="true"]:hover, QPushButton[primary="true"]:focus { border-color: %accent%; }
 QPushButton[primary="true"]:disabled { background: %line%; color: %text%; border-color: %line%; }
+QPushButton[menu="true"] { padding-right: 24px; }
 QPushButton[flat="true"], QToolButton[flat="true"] { background: transparent; border-color: transparent; }
 QPushButton[flat="true"]:hover, QToolButton[flat="true"]:hover { background: %chosen%; }
 QPushButton[flat="true"]:focus, QToolButton[flat="true"]:focus { border-color: %accent%; }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
@@ -28,12 +28,15 @@ from viewer.ui.commands import assigned
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
+    CommandSearch,
     DisplayPanel,
     ExplainPanel,
     ExportDialog,
     MessageBar,
     PredictionPanel,
+    PreferencesDialog,
     SeriesPanel,
+    StartPanel,
     StatusBar,
     TopBar,
 )
@@ -70,7 +73,7 @@ class Window(QMainWindow):
             DisplayPanel(),
         )
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
-        self.status = StatusBar()
+        self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
         self._dress(dark=self.presenter.state.preferences.colours == "dark" and not light)
@@ -78,7 +81,7 @@ class Window(QMainWindow):
         self.keyboard = Keyboard(self)
         self._connect()
         self.show_state(self.presenter.state)
-        self.mapped.setFocus()
+        self.start.setFocus()
 
     # --- places -----------------------------------------------------------------------------------
 
@@ -86,6 +89,7 @@ class Window(QMainWindow):
         views = QHBoxLayout()
         views.setSpacing(1)
         views.setContentsMargins(0, 0, 0, 0)
+        views.addWidget(self.start, 1)
         views.addWidget(self.plain, 1)
         views.addWidget(self.mapped, 1)
         views.addWidget(self.slices)
@@ -122,6 +126,7 @@ class Window(QMainWindow):
         page.addWidget(self.status)
         self.setCentralWidget(whole)
         self.setMinimumSize(1024, 640)
+        self.search, self.settings = CommandSearch(self), PreferencesDialog(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         narrow = event.size().width() < NARROW
@@ -138,8 +143,23 @@ class Window(QMainWindow):
         self.keyboard.bind(assigned(p.state.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
-        self.top.open_requested.connect(self.ask_study)
-        self.top.model_requested.connect(self.ask_model)
+        c = p.choices
+        self.top.open_requested.connect(self._open)
+        self.start.wished.connect(self._open)
+        self.top.model_requested.connect(lambda _entry: self.ask_model())
+        self.top.recent_requested.connect(p.reopen)
+        self.start.recent_wished.connect(partial(p.reopen, "studies"))
+        self.top.recent_looked_at.connect(c.look)
+        self.top.recent_forgotten.connect(c.forget_recent)
+        self.top.search_requested.connect(partial(self.run, "search"))
+        self.top.settings_requested.connect(partial(self.run, "settings"))
+        self.search.command_chosen.connect(self.run)
+        self.settings.changed.connect(p.prefer)
+        self.settings.forget_recent_wished.connect(c.forget_recent)
+        self.settings.forget_trusted_wished.connect(c.forget_trusted)
+        self.settings.keys.wished.connect(lambda *wish: self.settings.keys.refuse(c.set_key(*wish)))
+        self.settings.keys.default_wished.connect(lambda n: self.settings.keys.refuse(c.default_key(n)))
+        self.settings.keys.defaults_wished.connect(c.default_keys)
         self.top.export_requested.connect(self.ask_export)
         self.top.mask_toggled.connect(p.toggle_mask)
         self.top.layout_chosen.connect(p.choose_layout)
@@ -173,6 +193,8 @@ class Window(QMainWindow):
         windows: dict[str, Callable[..., None]] = {f"window-{n}": partial(p.preset, n) for n in range(9)}
         return windows | {
             "open-folder": self.ask_study,
+            "open-files": self.ask_files,
+            "open-demo": p.open_demo,
             "open-model": self.ask_model,
             "export": self.ask_export,
             "next-slice": partial(p.step, 1),
@@ -193,6 +215,8 @@ class Window(QMainWindow):
             "less-opacity": partial(self._opacity, -0.1),
             "more-opacity": partial(self._opacity, 0.1),
             "lock-range": lambda: p.lock_range(not self._state.locked),
+            "search": self._search,
+            "settings": self._settings,
             "mask": p.toggle_mask,
             "one-view": partial(p.choose_layout, "1"),
             "two-views": partial(p.choose_layout, "1|1"),
@@ -203,6 +227,18 @@ class Window(QMainWindow):
     def run(self, command: str) -> None:
         """Do what a command of the table says."""
         self.bindings[command]()
+
+    def _open(self, what: str) -> None:
+        self.run({"folder": "open-folder", "files": "open-files", "demo": "open-demo"}[what])
+
+    def _search(self) -> None:
+        field = self.top.search
+        self.search.open(QRect(field.mapTo(self, QPoint(0, 0)), field.size()))
+
+    def _settings(self) -> None:
+        self.settings.show()
+        self.settings.raise_()
+        self.settings.activateWindow()
 
     def _series(self, by: int) -> None:
         self.presenter.choose_series((self._state.chosen or 0) + by)
@@ -237,6 +273,11 @@ class Window(QMainWindow):
         if folder:
             self.presenter.open([Path(folder)])
 
+    def ask_files(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, "Open DICOM files or pictures")
+        if files:
+            self.presenter.open([Path(file) for file in files])
+
     def ask_model(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a model folder")
         if folder:
@@ -263,10 +304,17 @@ class Window(QMainWindow):
         """Hand the state to every widget; each redraws what changed."""
         before, self._state = self._state.preferences, state
         self._follow(before, state.preferences)
-        self.plain.setVisible(state.layout == "1|1")
+        empty = not state.items and state.series is None and state.busy is None
+        began = not empty and self.mapped.isHidden()
+        self.mapped.setVisible(not empty)
+        self.plain.setVisible(not empty and state.layout == "1|1")
+        self.start.setVisible(empty)
+        if began:
+            self.mapped.setFocus()  # else the keyboard goes to what comes next by Tab
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
-            self.prediction, self.explaining, self.display, self.status,
+            self.prediction, self.explaining, self.display, self.status, self.start,
+            self.search, self.settings,
         ):  # fmt: skip
             widget.show(state)
 

@@ -4,17 +4,23 @@ from viewer.ui.panels.bars import MessageBar, StatusBar, TopBar
 from viewer.ui.panels.display import DisplayPanel
 from viewer.ui.panels.explain import ExplainPanel
 from viewer.ui.panels.export import ExportDialog, ExportWish
+from viewer.ui.panels.opening import StartPanel
 from viewer.ui.panels.prediction import PredictionPanel
+from viewer.ui.panels.preferences import PreferencesDialog
+from viewer.ui.panels.search import CommandSearch
 from viewer.ui.panels.series import SeriesPanel
 
 __all__ = [
+    "CommandSearch",
     "DisplayPanel",
     "ExplainPanel",
     "ExportDialog",
     "ExportWish",
     "MessageBar",
     "PredictionPanel",
+    "PreferencesDialog",
     "SeriesPanel",
+    "StartPanel",
     "StatusBar",
     "TopBar",
 ]

@@ -3,14 +3,17 @@
 from typing import Any
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from viewer.export import RESEARCH_USE
 from viewer.types import Series
 from viewer.ui.controls import IconButton, Segments
 from viewer.ui.icons import Icon, draw_icon
+from viewer.ui.keyboard import key_of
+from viewer.ui.panels.opening import MODEL, STUDY, MenuButton
 from viewer.ui.panels.prediction import device_name
+from viewer.ui.panels.search import SearchField
 from viewer.ui.parts import Sentence, Text, by_tab, colours, dress_panel
 from viewer.ui.state import Notice, ViewState
 from viewer.ui.theme import DARK
@@ -20,6 +23,8 @@ LAYOUTS = {"1": "1", "1|1": "1 | 1"}
 LAYOUT_TIPS = {"1": "Image with map", "1|1": "Image beside image with map"}
 TALL, LOW = 44, 28
 """Heights of the top bar and of the status bar."""
+SHORT = 1400
+"""Below this width of the top bar the command search is an icon."""
 
 
 def patient_words(series: Series | None, masked: bool) -> str:
@@ -66,13 +71,20 @@ class PatientButton(QPushButton):
 
 
 class TopBar(QWidget):
-    """Title, patient, layouts, open, model, export, theme."""
+    """Title, patient, layouts, command search, open, model, export, settings, theme."""
 
     mask_toggled = Signal()
     layout_chosen = Signal(str)
-    open_requested = Signal()
-    model_requested = Signal()
+    open_requested = Signal(str)
+    """"folder", "files" or "demo"."""
+    model_requested = Signal(str)
+    recent_requested = Signal(str, object)
+    """"studies" or "models", and the paths of what was opened before."""
+    recent_looked_at = Signal()
+    recent_forgotten = Signal()
     export_requested = Signal()
+    search_requested = Signal()
+    settings_requested = Signal()
     theme_toggled = Signal()
 
     def __init__(self) -> None:
@@ -83,7 +95,10 @@ class TopBar(QWidget):
         self.patient = PatientButton()
         self.facts = Text("", "quiet")
         self.layouts = Segments(LAYOUTS, LAYOUT_TIPS)
-        self.open, self.model, self.export = (QPushButton(t) for t in ("Open…", "Model…", "Export…"))
+        self.search = SearchField()
+        self.open, self.model = MenuButton("Open…", STUDY, "studies"), MenuButton("Model…", MODEL, "models")
+        self.export = QPushButton("Export…")
+        self.settings = IconButton("gear", "Settings")
         self.export.setProperty("primary", True)
         self.theme = IconButton("light", "Light or dark")
         line = QHBoxLayout(self)
@@ -95,20 +110,30 @@ class TopBar(QWidget):
             (self.facts, 1),
             (self.layouts, 0),
             (_gap(8), 0),
+            (self.search, 0),
+            (_gap(4), 0),
             (self.open, 0),
             (self.model, 0),
             (self.export, 0),
+            (self.settings, 0),
             (self.theme, 0),
         ):
             line.addWidget(widget, stretch)
         self.patient.clicked.connect(lambda: self.mask_toggled.emit())
         self.layouts.chosen.connect(self.layout_chosen)
-        self.open.clicked.connect(lambda: self.open_requested.emit())
-        self.model.clicked.connect(lambda: self.model_requested.emit())
+        self.open.wished.connect(self.open_requested)
+        self.model.wished.connect(self.model_requested)
+        for menu in (self.open, self.model):
+            menu.recent_wished.connect(lambda paths, kind=menu.kind: self.recent_requested.emit(kind, paths))
+            menu.looked.connect(self.recent_looked_at)
+            menu.forget_wished.connect(self.recent_forgotten)
+        self.search.clicked.connect(lambda: self.search_requested.emit())
+        self.settings.clicked.connect(lambda: self.settings_requested.emit())
         self.export.clicked.connect(lambda: self.export_requested.emit())
         self.theme.clicked.connect(lambda: self.theme_toggled.emit())
-        for button in (self.patient, self.open, self.model, self.export):
+        for button in (self.patient, self.export):
             by_tab(button)
+        self._keys: object = None
         self._wear()
         dress_panel(self, "top")
         self.show(ViewState())
@@ -130,10 +155,26 @@ class TopBar(QWidget):
             if state.attribution is not None
             else "There is no map to export yet."
         )
+        self.open.show(state)
+        self.model.show(state)
+        self._name_keys(state)
         self.open.setToolTip("Open files or a folder")
         self.model.setToolTip(
             "Open a model" if state.model is None else f"Open another model than {state.model.name}"
         )
+
+    def _name_keys(self, state: ViewState) -> None:
+        """Search and settings with the keys that do the same."""
+        if state.preferences.keys is self._keys:
+            return
+        self._keys = state.preferences.keys
+        self.search.say(key_of("search", self._keys))
+        key = key_of("settings", self._keys)
+        self.settings.setToolTip(f"Settings ({key})" if key else "Settings")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.search.set_narrow(event.size().width() < SHORT)
+        super().resizeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

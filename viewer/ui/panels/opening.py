@@ -1,0 +1,176 @@
+"""What can be opened: the menus of the top bar, and what an empty window offers."""
+
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import QPoint, QRectF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+
+from viewer.export.drawing import clean
+from viewer.settings import Recent
+from viewer.ui.controls import Link
+from viewer.ui.icons import draw_icon
+from viewer.ui.parts import ROW, Sentence, by_tab, colours, heading
+from viewer.ui.state import ViewState
+from viewer.ui.theme import mark
+
+HIDDEN = "●●●●●●"
+LONGEST = 48
+"""Characters of a name in a menu."""
+STUDY = {"folder": "Folder…", "files": "Files…", "demo": "Demo"}
+MODEL = {"folder": "Model folder…"}
+
+
+def title_of(recent: Recent, masked: bool) -> str:
+    """What was opened, in few words: its name, or while the patient is masked only when it was."""
+    if masked:
+        return f"{HIDDEN} · {_when(recent.opened)}"
+    first = clean(Path(recent.paths[0]).name or recent.paths[0])
+    if len(first) > LONGEST:
+        first = f"{first[: LONGEST // 2]}…{first[-LONGEST // 2 + 1 :]}"
+    more = len(recent.paths) - 1
+    return f"{first} and {more} more" if more else first
+
+
+def _when(opened: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(opened):%d %b %Y, %H:%M}"
+    except ValueError:
+        return "some day"
+
+
+def is_there(recent: Recent, state: ViewState) -> bool:
+    """Whether all of it is still there, as far as is known."""
+    return not any(path in state.missing for path in recent.paths)
+
+
+class MenuButton(QPushButton):
+    """A button that opens a menu below itself: entries by name, then what was opened last."""
+
+    wished = Signal(str)
+    """The name of an entry."""
+    recent_wished = Signal(object)
+    """The paths of something opened before."""
+    forget_wished = Signal()
+    looked = Signal()
+    """The menu opens: time to look what is still there."""
+
+    def __init__(self, text: str, entries: dict[str, str], kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.entries = entries
+        self.menu_below = QMenu(self)
+        self.menu_below.setToolTipsVisible(True)
+        self._shown: tuple[object, ...] = ()
+        mark(self, "menu")
+        by_tab(self)
+        self.clicked.connect(self.drop_down)
+        self.show(ViewState())
+
+    def drop_down(self) -> None:
+        """Open the menu."""
+        self.looked.emit()
+        self.menu_below.popup(self.mapToGlobal(QPoint(0, self.height() + 2)))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        painter = QPainter(self)
+        colour = QColor(colours().quiet)
+        draw_icon(painter, "unfold", QRectF(self.width() - 20, self.height() / 2 - 5, 10, 10), colour)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        recent: tuple[Recent, ...] = getattr(state.preferences, self.kind)
+        key = (recent, state.missing, state.masked)
+        if key != self._shown:
+            self._shown = key
+            self._fill(recent, state)
+
+    def _fill(self, recent: tuple[Recent, ...], state: ViewState) -> None:
+        menu = self.menu_below
+        menu.clear()
+        for name, words in self.entries.items():
+            menu.addAction(words).triggered.connect(lambda _on=False, n=name: self.wished.emit(n))
+        if not recent:
+            return
+        menu.addSeparator()
+        masked = state.masked and self.kind == "studies"
+        for one in recent:
+            there = is_there(one, state)
+            words = title_of(one, masked).replace("&", "&&")
+            action = menu.addAction(words if there else f"{words}  ·  not there now")
+            action.setEnabled(there)
+            action.setToolTip("" if masked else clean("\n".join(one.paths)))
+            action.triggered.connect(lambda _on=False, p=one.paths: self.recent_wished.emit(p))
+        menu.addSeparator()
+        menu.addAction("Forget these").triggered.connect(lambda _on=False: self.forget_wished.emit())
+
+
+class StartPanel(QWidget):
+    """What an empty window offers instead of an image."""
+
+    wished = Signal(str)
+    recent_wished = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buttons = {name: QPushButton(words) for name, words in STUDY.items()}
+        self.recent: list[Link] = []
+        self._shown: tuple[object, ...] | None = None
+        inside = QWidget()
+        inside.setFixedWidth(520)
+        self._column = QVBoxLayout(inside)
+        self._column.setSpacing(8)
+        self._column.addWidget(Sentence("Open images to begin, or drop files or a folder here", "title"))
+        line = QHBoxLayout()
+        line.setSpacing(8)
+        for name, button in self.buttons.items():
+            by_tab(button)
+            button.clicked.connect(lambda _on=False, n=name: self.wished.emit(n))
+            line.addWidget(button)
+        line.addStretch(1)
+        self._column.addLayout(line)
+        self._list = QWidget()
+        self._rows = QVBoxLayout(self._list)
+        self._rows.setContentsMargins(0, 12, 0, 0)
+        self._rows.setSpacing(2)
+        self._column.addWidget(self._list)
+        whole = QHBoxLayout(self)
+        whole.addStretch(1)
+        whole.addWidget(inside, 0, Qt.AlignmentFlag.AlignVCenter)
+        whole.addStretch(1)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        key = (state.preferences.studies, state.missing, state.masked)
+        if key != self._shown:
+            self._shown = key
+            self._fill(state)
+
+    def _fill(self, state: ViewState) -> None:
+        while (item := self._rows.takeAt(0)) is not None:
+            if (old := item.widget()) is not None:
+                old.hide()
+                old.deleteLater()
+        self.recent = []
+        studies = state.preferences.studies
+        if studies:
+            self._rows.addWidget(heading("Opened before"))
+        for one in studies:
+            link = Link(title_of(one, state.masked))
+            link.setMinimumHeight(ROW - 2)
+            if not is_there(one, state):
+                link.setEnabled(False)
+                link.setText(f"{link.text()}  ·  not there now")
+            link.setToolTip("" if state.masked else clean("\n".join(one.paths)))
+            link.clicked.connect(lambda _on=False, p=one.paths: self.recent_wished.emit(p))
+            self.recent.append(link)
+            self._rows.addWidget(link, 0, Qt.AlignmentFlag.AlignLeft)
+        self._list.setVisible(bool(studies))

@@ -1,0 +1,164 @@
+"""What the reader prefers: a dialogue beside the window, whose changes hold at once."""
+
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from viewer.settings import Preferences
+from viewer.ui.controls import Combo, Link, Segments, Switch
+from viewer.ui.form import Field, WholeNumber
+from viewer.ui.panels.keys import KeysPage
+from viewer.ui.parts import Sentence, add_row, heading, pair, rows
+from viewer.ui.preferences import BATCHES, RATES
+from viewer.ui.state import ViewState
+
+PAGES = {"general": "General", "computation": "Computation", "keys": "Keys"}
+COLOURS = {"dark": "Dark", "light": "Light"}
+DEVICES = {
+    "auto": "the best there is",
+    "cuda": "NVIDIA GPU (CUDA)",
+    "mps": "Apple GPU (MPS)",
+    "cpu": "processor (CPU)",
+}
+
+
+class PreferencesDialog(QDialog):
+    """General, computation and keys. `changed` tells a preference by its name, with its new value."""
+
+    changed = Signal(str, object)
+    forget_recent_wished = Signal()
+    forget_trusted_wished = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Settings")
+        self.setModal(False)
+        self.resize(560, 560)
+        self._preferences: Preferences | None = None
+        self.pages = Segments(PAGES, {name: f"{words} settings" for name, words in PAGES.items()})
+        self.keys = KeysPage()
+        self.stack = QStackedWidget()
+        for page in (self._general(), self._computation(), self.keys):
+            self.stack.addWidget(page)
+        self.pages.chosen.connect(self.turn_to)
+        head = QHBoxLayout()
+        head.addWidget(self.pages)
+        head.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 16, 12, 16)
+        column.setSpacing(14)
+        column.addLayout(head)
+        column.addWidget(self.stack, 1)
+        self.turn_to("general")
+        self.show(ViewState())
+
+    def turn_to(self, page: str) -> None:
+        """Show another page."""
+        self.pages.put(page)
+        self.stack.setCurrentIndex(list(PAGES).index(page))
+        self.keys.refuse(None)
+
+    def _general(self) -> QWidget:
+        self.colours = Segments(COLOURS, {name: f"{words} colours" for name, words in COLOURS.items()})
+        self.masked = Switch("Mask the patient at the start")
+        self.remember = Switch("Remember the studies and models opened last")
+        self.recent, self.forget_recent = QLabel(), Link("Forget them")
+        self.rate = WholeNumber(Field(int, least=RATES[0], most=RATES[1]))
+        self.rate.setFixedWidth(64)
+        self.rate.setAccessibleName("Slices per second")
+        self.trusted, self.forget_trusted = QLabel(), Link("Forget trusted code")
+        self.colours.chosen.connect(lambda value: self.changed.emit("colours", value))
+        self.masked.clicked.connect(lambda on: self.changed.emit("masked", on))
+        self.remember.clicked.connect(lambda on: self.changed.emit("remember", on))
+        self.rate.valueChanged.connect(lambda value: self.changed.emit("rate", value))
+        self.forget_recent.clicked.connect(lambda: self.forget_recent_wished.emit())
+        self.forget_trusted.clicked.connect(lambda: self.forget_trusted_wished.emit())
+        page, column = _page()
+        for title, parts in {
+            "Colours": (_left(self.colours),),
+            "Patient": (self.masked,),
+            "Opened before": (
+                self.remember,
+                Sentence("Names of files and folders may tell who the patient is.", "quiet"),
+                _left(self.recent, self.forget_recent),
+            ),
+            "Playing slices": (_left(self.rate, QLabel("slices per second")),),
+            "Trusted code": (_left(self.trusted, self.forget_trusted),),
+        }.items():
+            _section(column, title, *parts)
+        column.addStretch(1)
+        return page
+
+    def _computation(self) -> QWidget:
+        self.device = Combo()
+        for value, words in DEVICES.items():
+            self.device.addItem(words, value)
+        self.batch = WholeNumber(Field(int, least=BATCHES[0], most=BATCHES[1]))
+        self.batch.setFixedWidth(80)
+        self.device.activated.connect(lambda at: self.changed.emit("device", self.device.itemData(at)))
+        self.batch.valueChanged.connect(lambda value: self.changed.emit("batch", value))
+        page, column = _page()
+        column.addWidget(heading("Where models run"))
+        grid = rows()
+        add_row(grid, "Device", self.device)
+        add_row(grid, "Batch", pair(self.batch, QWidget(), stretch=1))
+        self.batch.setAccessibleName("Batch")
+        self.batch.setToolTip("Slices or masks sent through the network at once; fewer need less memory")
+        column.addLayout(grid)
+        column.addWidget(Sentence("Both hold from the next model on that is opened.", "quiet"))
+        column.addStretch(1)
+        return page
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        now = state.preferences
+        if now is self._preferences:
+            return
+        self._preferences = now
+        self.keys.show(state)
+        self.colours.put(now.colours)
+        self.masked.setChecked(now.masked)
+        self.remember.setChecked(now.remember)
+        _put(self.rate, now.rate)
+        _put(self.batch, now.batch)
+        self.device.choose(now.device)
+        recent = [_count(len(now.studies), "study", "studies"), _count(len(now.models), "model", "models")]
+        self.recent.setText(f"{recent[0]} and {recent[1]} remembered")
+        self.forget_recent.setEnabled(bool(now.studies or now.models))
+        self.forget_recent.setVisible(bool(now.studies or now.models))
+        self.trusted.setText(_count(len(now.trusted), "program runs", "programs run") + " without asking")
+        self.forget_trusted.setVisible(bool(now.trusted))
+
+
+def _put(number: WholeNumber, value: Any) -> None:
+    if number.chosen != value:
+        number.put(value)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number or 'no'} {one if number == 1 else many}"
+
+
+def _page() -> tuple[QWidget, QVBoxLayout]:
+    page = QWidget()
+    column = QVBoxLayout(page)
+    column.setContentsMargins(0, 0, 8, 0)
+    column.setSpacing(8)
+    return page, column
+
+
+def _section(column: QVBoxLayout, title: str, *parts: QWidget) -> None:
+    if column.count():
+        column.addSpacing(10)
+    column.addWidget(heading(title))
+    for part in parts:
+        column.addWidget(part)
+
+
+def _left(*parts: QWidget) -> QWidget:
+    """Widgets side by side from the left."""
+    return pair(*parts, QWidget(), stretch=len(parts))
