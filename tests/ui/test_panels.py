@@ -470,3 +470,13 @@ def test_text_is_cut_in_the_middle_and_told_in_the_tip(qtbot: QtBot) -> None:
     text.resize(600, 20)
     qtbot.waitUntil(lambda: text.text() == text.full)
     assert text.toolTip() == ""
+
+
+def test_enter_in_the_folder_field_exports(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ExportDialog()
+    qtbot.addWidget(dialog)
+    dialog.open()
+    dialog.folder.setText(str(tmp_path / "new"))
+    with qtbot.waitSignal(dialog.accepted):
+        qtbot.keyClick(dialog.folder, Qt.Key.Key_Return)
+    assert dialog.values().folder == tmp_path / "new"

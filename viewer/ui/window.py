@@ -110,6 +110,8 @@ class Window(QMainWindow):
         self.right.setWidget(inside)
         self.right.setWidgetResizable(True)
         self.right.setFrameShape(QScrollArea.Shape.NoFrame)
+        # Else the keyboard would stop where nothing shows it, after any click beside the controls.
+        self.right.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.right.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         row = QHBoxLayout()
         row.setSpacing(0)

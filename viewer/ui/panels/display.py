@@ -128,7 +128,8 @@ class DisplayPanel(QWidget):
             self.range.say("no map yet")
         else:
             low, high = shown_range(style)
-            self.range.say(f"{number(low)} … {number(high)}", f"Unit: {shown.unit}")
+            words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
+            self.range.say(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit}")
         if state.locked:
             self.lock.wear(
                 "locked", "One range for all slices and labels of this method: they compare", LOCKED

@@ -43,6 +43,7 @@ class ExportDialog(QDialog):
         self.folder = QLineEdit(str(folder or Path.home() / "whyscope"))
         self.folder.setAccessibleName("Folder")
         self.choose = QPushButton("Choose…")
+        self.choose.setAutoDefault(False)  # else Enter in the field beside it would press it
         self.identity = Switch("Show the patient's name and number")
         self.warning = Sentence(
             "The files will name the patient. Share them as you would the images.", "warning"
@@ -54,9 +55,9 @@ class ExportDialog(QDialog):
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.write = QPushButton("Export")
         self.write.setProperty("primary", True)
-        self.write.setDefault(True)
         self.buttons.addButton(self.write, QDialogButtonBox.ButtonRole.AcceptRole)
         self._lay_out()
+        self.write.setDefault(True)  # a dialogue listens to this only once the button is in it
         for box in self.formats.values():
             box.setChecked(True)
             box.toggled.connect(self._check)
