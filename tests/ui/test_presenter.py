@@ -365,6 +365,30 @@ def test_peaks_come_highest_first_and_start_again() -> None:
     assert next_peak((0.0, 0.0), []) is None
 
 
+@pytest.mark.parametrize(
+    ("profile", "middle"),
+    [
+        ((0.0, 0.1, 0.8, 0.1, 0.0), 2),  # narrow: the peak itself
+        ((0.2, 0.9, None, 0.1), 1),
+        ((0.0, 0.4, 0.4, 0.4, 0.0), 2),  # a plateau
+        ((0.0, 0.2, 0.5, 0.4, 0.3, 0.26, 0.1), 3),  # shared with the next cell
+        ((0.0, 0.6, 0.4, 0.7, 0.5, 0.0), 3),  # not across a valley
+        ((0.5, 0.4), 0),
+    ],
+)
+def test_a_peak_is_approached_at_the_middle_of_its_hill(
+    profile: tuple[float | None, ...], middle: int
+) -> None:
+    assert next_peak(profile, []) == middle
+
+
+def test_a_finding_between_two_coarse_cells_is_found_between_them() -> None:
+    cells = np.array([0.0, 0.0, 0.45, 0.55, 0.0, 0.0])  # six slices each: its middle is slice 17.8
+    profile = np.interp(np.arange(36), np.arange(6) * 6 + 2.5, cells)
+    assert int(profile.argmax()) in (20, 21)
+    assert next_peak(tuple(profile / profile.sum()), []) == pytest.approx(17.8, abs=1)
+
+
 def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> None:
     study = write_stack(tmp_path / "named", 2, SeriesDescription="Chest of Zoidberg")
     desk.presenter.open([study])

@@ -23,9 +23,9 @@ def volume_profile(attribution: Attribution) -> tuple[float, ...]:
 
 
 def next_peak(profile: Sequence[float | None], visited: list[int]) -> int | None:
-    """The highest local maximum not visited yet; after the last one it starts again.
+    """The middle of the hill with the highest peak not visited yet; after the last one it starts again.
 
-    `visited` is changed. Slices that have not been run count as nothing.
+    `visited` is changed: it keeps the peaks. Slices that have not been run count as nothing.
     """
     height = [-np.inf if v is None else v for v in profile]
     padded = [-np.inf, *height, -np.inf]
@@ -40,4 +40,20 @@ def next_peak(profile: Sequence[float | None], visited: list[int]) -> int | None
         left = peaks
     best = max(left, key=lambda i: height[i])
     visited.append(best)
-    return best
+    return _middle(height, best)
+
+
+def _middle(height: Sequence[float], peak: int) -> int:
+    """The centre of mass of what rises above half the height of a peak, up to the next valley.
+
+    The cells of a volume's map are often thicker than its slices: then a peak lies in the middle of a
+    cell, or at the end of a plateau, and only the neighbours tell where between the cells the finding is.
+    """
+    foot = height[peak] / 2
+    first = last = peak
+    while first > 0 and foot < height[first - 1] <= height[first]:
+        first -= 1
+    while last < len(height) - 1 and foot < height[last + 1] <= height[last]:
+        last += 1
+    hill = np.arange(first, last + 1)
+    return round(float(np.average(hill, weights=np.asarray(height[first : last + 1]) - foot)))
