@@ -39,6 +39,7 @@ def _no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
         ("timm:resnet10t", {"num_classes": 3, "in_chans": 1}, (1, 1, 32, 32)),
         ("timm:resnet10t.c3_in1k", {"num_classes": 3}, (1, 3, 32, 32)),
         ("builtin:small-cnn", {"num_classes": 3, "dimensions": 3}, (1, 1, 8, 8, 8)),
+        ("builtin:small-vit", {"num_classes": 3, "size": 32, "dim": 8}, (1, 1, 32, 32)),
         ("builtin:resnet-cifar", {"depth": 8, "num_classes": 3}, (1, 3, 32, 32)),
         ("builtin:meshnet", {"num_classes": 3, "dilations": [1, 2]}, (1, 1, 8, 8, 8)),
     ],
@@ -73,7 +74,7 @@ def test_no_backbone_is_fetched(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("timm:hf_hub:someone/something", "not a plain name"),
         ("timm:local-dir:/somewhere", "not a plain name"),
         ("timm:../resnet18", "not a plain name"),
-        ("builtin:unet", "there are small-cnn, resnet-cifar, meshnet"),
+        ("builtin:unet", "there are small-cnn, small-vit, resnet-cifar, meshnet"),
     ],
 )
 def test_unknown_names(architecture: str, words: str) -> None:
@@ -112,6 +113,9 @@ def test_arguments_that_fetch_are_refused(source: str, argument: str, value: Any
         ("builtin:small-cnn", {"depth": 3}),
         ("builtin:small-cnn", {"widths": 3}),
         ("builtin:small-cnn", {"widths": ["a"]}),
+        ("builtin:small-vit", {"size": "large"}),
+        ("builtin:small-vit", {"size": 0}),
+        ("builtin:small-vit", {"dim": 10, "heads": 4}),
         ("builtin:resnet-cifar", {"depth": 21}),
         ("builtin:meshnet", {"activation": "tanh"}),
         ("builtin:meshnet", {"dilations": [0]}),
@@ -124,4 +128,4 @@ def test_wrong_arguments_are_one_sentence(architecture: str, arguments: dict[str
 
 
 def test_the_builtin_networks_are_the_documented_ones() -> None:
-    assert list(BUILTIN) == ["small-cnn", "resnet-cifar", "meshnet"]
+    assert list(BUILTIN) == ["small-cnn", "small-vit", "resnet-cifar", "meshnet"]

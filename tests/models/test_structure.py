@@ -11,9 +11,9 @@ from model_files import model_of, small
 from torch import Tensor, nn
 
 from viewer.errors import ModelError
-from viewer.models.builtin import CifarResNet, MeshNet
+from viewer.models.builtin import CifarResNet, MeshNet, small_vit
 from viewer.models.card import AttentionFacts
-from viewer.models.structure import Structure, structure
+from viewer.models.structure import Structure, Tokens, structure
 
 Select = Callable[[Any], Tensor]
 
@@ -59,6 +59,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (3, 64, 64),
     ),
+    "small vit": (lambda: small_vit(2, size=32, dim=8), (2, 32, 32)),
     "swin": (
         lambda: timm.create_model(
             "swin_tiny_patch4_window7_224",
@@ -146,6 +147,13 @@ def test_tokens_of_timm(arguments: dict[str, Any], prefix: int, pool: str) -> No
     assert found.tokens.count == prefix + 24
     assert {layer.layout for layer in found.layers} == {"tokens", "channels first"} or prefix == 0
     assert found.layer("blocks.0") is not None
+
+
+def test_tokens_of_the_small_vit() -> None:
+    found = read(small_vit(size=32, dim=8), (1, 32, 32))
+    assert found.tokens == Tokens(1, (4, 4), "class")
+    assert found.attention == ("blocks.0.attn", "blocks.1.attn")
+    assert "patch_embed.blocks" in {layer.name for layer in found.layers}
 
 
 class Encoder(nn.Module):

@@ -1,6 +1,7 @@
-"""Networks that the field uses and no package brings, with the names of their published weights."""
+"""Networks that the field uses and no package brings, with the names of their published weights if any."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 import torch.nn.functional as F
@@ -34,6 +35,56 @@ class SmallCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self.head(self.blocks(x).flatten(2).mean(2)))
+
+
+class _ConvStem(nn.Module):
+    """Convolutions in the place of a transformer's patches: (n, channels, rows, columns) → (n, tokens, dim).
+
+    As in Xiao et al. 2021, but with the blocks of `SmallCNN`, from whose weights it can begin.
+    """
+
+    def __init__(
+        self, img_size: int, in_chans: int, embed_dim: int, widths: Sequence[int], **_: object
+    ) -> None:
+        super().__init__()
+        side = img_size >> len(widths) - 1
+        if side < 1:
+            raise ValueError("the size is too small for so many blocks")
+        self.blocks = SmallCNN(in_chans, 1, widths).blocks
+        self.proj = nn.Conv2d(widths[-1], embed_dim, 1)
+        self.num_patches = side * side
+
+    def forward(self, x: Tensor) -> Tensor:
+        return cast(Tensor, self.proj(self.blocks(x)).flatten(2).mT)
+
+
+def small_vit(
+    channels: int = 1,
+    num_classes: int = 1,
+    size: int = 128,
+    widths: Sequence[int] = (16, 32, 48, 64),
+    dim: int = 96,
+    depth: int = 2,
+    heads: int = 4,
+) -> nn.Module:
+    """timm's transformer behind a stem of convolutions, for squares of `size` pixels.
+
+    Such a stem learns from few images (Xiao et al., Early convolutions help transformers see better,
+    NeurIPS 2021).
+    """
+    from timm.models.vision_transformer import VisionTransformer  # takes a second to import
+
+    net: nn.Module = VisionTransformer(
+        img_size=size,
+        patch_size=2 ** (len(widths) - 1),
+        in_chans=channels,
+        num_classes=num_classes,
+        embed_dim=dim,
+        depth=depth,
+        num_heads=heads,
+        embed_layer=partial(_ConvStem, widths=widths),
+    )
+    return net
 
 
 class _CifarBlock(nn.Module):
@@ -110,6 +161,7 @@ class MeshNet(nn.Module):
 
 BUILTIN: dict[str, Callable[..., nn.Module]] = {
     "small-cnn": SmallCNN,
+    "small-vit": small_vit,
     "resnet-cifar": CifarResNet,
     "meshnet": MeshNet,
 }
