@@ -13,7 +13,7 @@ from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
 from viewer.settings import Settings
-from viewer.ui import theme
+from viewer.ui import theme, words
 from viewer.ui.window import Window
 
 
@@ -99,6 +99,13 @@ def test_keys_change_the_drawing(explained: Window, qtbot) -> None:
     assert state().window.name == "soft tissue"
     qtbot.keyClick(explained, Qt.Key.Key_1)
     assert state().window is None
+
+
+def test_the_window_is_called_as_the_file_calls_it(explained: Window, qtbot) -> None:
+    shown = lambda: [text for text, _ in words.plain(explained.presenter.state).bottom_left]  # noqa: E731
+    assert "C 0  W 2000" in shown()  # not the ends of its grey values, which lie half a unit inside
+    qtbot.keyClick(explained, Qt.Key.Key_3)
+    assert "C −600  W 1500  lung" in shown()
 
 
 def test_holding_h_hides_the_map(explained: Window, qtbot) -> None:

@@ -26,14 +26,15 @@ from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 _ROOM = 512 * 2**20
 """Bytes of slices that are kept once they have been read."""
 _THUMBNAIL = 64
+# Exact, so that the command line draws the same with their two numbers.
 PRESETS = {
-    2: Window(40, 400, "soft tissue"),
-    3: Window(-600, 1500, "lung"),
-    4: Window(400, 1800, "bone"),
-    5: Window(40, 80, "brain"),
-    6: Window(50, 350, "mediastinum"),
-    7: Window(300, 600, "angiography"),
-    8: Window(60, 160, "liver"),
+    2: Window(40, 400, "soft tissue", "LINEAR_EXACT"),
+    3: Window(-600, 1500, "lung", "LINEAR_EXACT"),
+    4: Window(400, 1800, "bone", "LINEAR_EXACT"),
+    5: Window(40, 80, "brain", "LINEAR_EXACT"),
+    6: Window(50, 350, "mediastinum", "LINEAR_EXACT"),
+    7: Window(300, 600, "angiography", "LINEAR_EXACT"),
+    8: Window(60, 160, "liver", "LINEAR_EXACT"),
 }
 
 
@@ -171,7 +172,9 @@ class Presenter:
         kept = self._kept(slice)
         self._board.note(slice=slice, probed=None, values=None, outlines=self._outlines.get(slice, ()))
         if kept is not None:  # all of the slice in one state: the window draws once
-            self._board.note(values=kept.values, levels=levels(self.state.window or kept.window))
+            self._board.note(
+                values=kept.values, levels=levels(self.state.window or kept.window), own=kept.window
+            )
         self.explaining.slice_changed()
         self._read_slice()
 
@@ -204,7 +207,9 @@ class Presenter:
         self._show_slice(found)
 
     def _show_slice(self, found: Read) -> None:
-        self._board.show(values=found.values, levels=levels(self.state.window or found.window))
+        self._board.show(
+            values=found.values, levels=levels(self.state.window or found.window), own=found.window
+        )
 
     def _slice_failed(self, sentence: str) -> None:
         self._board.show(values=None, notice=Notice(sentence, "warning"))

@@ -104,6 +104,8 @@ class ViewState:
     levels: tuple[float, float] = (0.0, 1.0)
     """Modality values shown as black and white."""
     window: Window | None = None
+    """The reader's window; without one `own`, the file's for this slice or an automatic one, is shown."""
+    own: Window | None = None
     inverted: bool = False
     """Whether low values are shown bright: MONOCHROME1 or the reader's wish, not both."""
     masked: bool = True

@@ -71,7 +71,7 @@ def _outlined(state: ViewState) -> tuple[Line, ...]:
 
 
 def _window(state: ViewState) -> str:
-    series, window = state.series, state.window
+    series, window = state.series, state.window or state.own
     if series is not None and series.colour:
         return "colour, no window"
     low, high = state.levels
