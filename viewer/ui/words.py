@@ -52,7 +52,8 @@ def plain(state: ViewState) -> Corners:
     if series.geometry.letters() is None:
         where = ["side unknown"]
     else:
-        where = [clean(text) for text in (series.laterality, series.view) if text]
+        side = "" if series.laterality == "U" else series.laterality  # unpaired: there is no side to name
+        where = [clean(text) for text in (side, series.view) if text]
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
