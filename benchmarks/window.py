@@ -99,8 +99,8 @@ def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dic
         p.go_to(i)
         settle(app, window)
     scroll = [lambda i=i: p.go_to(i % SLICES) for i in range(count)]
-    drag = [lambda i=i: p.drag_window(3 if i % 2 else -3, 1) for i in range(count)]
-    opacity = [lambda i=i: p.explaining.set_style("opacity", 0.3 + 0.4 * (i % 2)) for i in range(count)]
+    drag = [lambda i=i: p.display.drag_window(3 if i % 2 else -3, 1) for i in range(count)]
+    opacity = [lambda i=i: p.display.set_style("opacity", 0.3 + 0.4 * (i % 2)) for i in range(count)]
     label = [lambda i=i: p.explaining.choose_target(("one", "two", "three")[i % 3]) for i in range(count)]
     result = {
         "scroll": frames(app, scroll),

@@ -13,9 +13,10 @@ from program import LABELS, write_model, write_stack
 from viewer import demo
 from viewer.settings import Settings
 from viewer.types import Window
+from viewer.ui.displaying import levels
 from viewer.ui.evidence import next_peak, volume_profile
 from viewer.ui.jobs import Jobs
-from viewer.ui.presenter import Presenter, View, levels
+from viewer.ui.presenter import Presenter, View
 from viewer.ui.state import ViewState
 
 
@@ -145,27 +146,27 @@ def test_the_evidence_follows_the_label(desk: Desk, study: Path, model: Path) ->
 
 def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    desk.presenter.explaining.set_style("sign", "signed")
+    desk.presenter.display.set_style("sign", "signed")
     assert desk.state.style.colours == "blue-white-red"
-    desk.presenter.explaining.set_style("sign", "positive")
+    desk.presenter.display.set_style("sign", "positive")
     assert desk.state.style.colours == "inferno"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda p: p.explaining.set_style("opacity", 0.3),
-        lambda p: p.explaining.set_style("threshold", 0.01),
-        lambda p: p.explaining.set_style("colours", "viridis"),
-        lambda p: p.explaining.set_style("interpolation", "nearest"),
-        lambda p: p.toggle_overlay(),
-        lambda p: p.invert(),
+        lambda p: p.display.set_style("opacity", 0.3),
+        lambda p: p.display.set_style("threshold", 0.01),
+        lambda p: p.display.set_style("colours", "viridis"),
+        lambda p: p.display.set_style("interpolation", "nearest"),
+        lambda p: p.display.toggle_overlay(),
+        lambda p: p.display.invert(),
         lambda p: p.toggle_mask(),
-        lambda p: p.drag_window(10, -4),
-        lambda p: p.preset(2),
-        lambda p: p.preset(0),
-        lambda p: p.preset(1),
-        lambda p: p.choose_layout("1"),
+        lambda p: p.display.drag_window(10, -4),
+        lambda p: p.display.preset(2),
+        lambda p: p.display.preset(0),
+        lambda p: p.display.preset(1),
+        lambda p: p.display.choose_layout("1"),
         lambda p: p.point(3.2, 4.9),
     ],
 )
@@ -184,11 +185,11 @@ def test_the_window_follows_the_drag_and_comes_back(desk: Desk, study: Path) -> 
     desk.presenter.open([study])
     state = desk.wait(lambda s: s.values is not None)
     low, high = state.levels
-    desk.presenter.drag_window(100, 0)
+    desk.presenter.display.drag_window(100, 0)
     assert desk.state.levels[1] - desk.state.levels[0] == pytest.approx(1.5 * (high - low))
-    desk.presenter.drag_window(0, 10)
+    desk.presenter.display.drag_window(0, 10)
     assert sum(desk.state.levels) > low + high
-    desk.presenter.preset(1)
+    desk.presenter.display.preset(1)
     assert desk.state.levels == (low, high)
 
 

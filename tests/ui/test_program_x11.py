@@ -174,16 +174,16 @@ def test_a_study_from_opening_to_the_exported_picture(
 
         # The map off and on.
         screen.key("w")
-        wish.toggle_overlay(False)
+        wish.display.toggle_overlay(False)
         hands.alike("no map after W")
         screen.key("w")
-        wish.toggle_overlay(True)
+        wish.display.toggle_overlay(True)
         hands.alike("the map after W again")
         screen.do("keydown", "h")
-        wish.toggle_overlay(False)
+        wish.display.toggle_overlay(False)
         hands.alike("no map while H is held")
         screen.do("keyup", "h")
-        wish.toggle_overlay(True)
+        wish.display.toggle_overlay(True)
         hands.alike("the map after H is let go")
 
         # The window, by dragging: how far depends on the moves that come through.

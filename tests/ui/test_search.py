@@ -75,7 +75,7 @@ def test_escape_gives_the_keyboard_back_and_cancels_nothing(window: Window, qtbo
 def test_a_click_runs_and_a_click_elsewhere_closes(window: Window, qtbot) -> None:
     window.run("search")
     qtbot.keyClicks(window.search.field, "two views")
-    window.presenter.choose_layout("1")
+    window.presenter.display.choose_layout("1")
     rows = window.search.list
     middle = rows.visualRect(window.search.rows.index(0)).center()
     qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=middle)

@@ -132,10 +132,10 @@ def test_the_mouse_windows_and_the_probe_follows(explained: Window, qtbot) -> No
 
 
 def test_both_layouts_show_the_map(explained: Window) -> None:
-    explained.presenter.choose_layout("1")
+    explained.presenter.display.choose_layout("1")
     assert not explained.plain.isVisible()
     assert explained.mapped.isVisible()
-    explained.presenter.choose_layout("1|1")
+    explained.presenter.display.choose_layout("1|1")
     assert explained.plain.isVisible()
 
 

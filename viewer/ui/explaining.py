@@ -143,15 +143,23 @@ class Explaining:
         self._board.show(outside=outside)
         self.explain()
 
-    def slice_changed(self) -> None:
-        """Show the map of the new slice with it, or none: never that of another slice."""
+    def rest(self) -> None:
+        """Slices are about to be played: what runs for the one that is left stops."""
+        if self._jobs.cancel("explain"):
+            self._board.note(busy=None)
+
+    def slice_changed(self, run: bool = True) -> None:
+        """Show the map of the new slice with it, or none: never that of another slice.
+
+        `run` says whether one that is not kept may be computed.
+        """
         model, attribution = self._state.model, self._state.attribution
         if model is None or self._state.gate == "outside":
             self._board.show(attribution=None, map=None)
         elif model.volume:
             self._board.show() if attribution is None else self._draw_map()
         else:
-            self._wish(prediction=self._predictions.get(self._place()), asked=False)
+            self._wish(run, prediction=self._predictions.get(self._place()), asked=False)
 
     def answer(self, wish: str) -> None:
         """The button of the message bar."""
@@ -263,9 +271,9 @@ class Explaining:
             self._maps.setdefault(key, {}).update(found)
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
-        prediction = explained.predictions[0]
-        target = self._state.target or prediction.top.label
-        self._board.note(busy=None, notice=notice, prediction=prediction, target=target)
+        target = self._state.target or explained.predictions[0].top.label
+        shown = self._predictions.get(self._place())  # the reader may have gone on to another slice
+        self._board.note(busy=None, notice=notice, prediction=shown, target=target)
         self._board.show(**self._kept_map())
         self._score_slices()
 
@@ -355,15 +363,20 @@ class Explaining:
 
     def set_style(self, name: str, value: Any) -> None:
         """Change how the map is drawn; the model is never asked."""
-        style = replace(self._state.style, **{name: value})
-        if name == "sign" and (value == "signed") != (style.colours == DIVERGING):
+        changes = {name: value}
+        if name == "sign" and (value == "signed") != (self._state.style.colours == DIVERGING):
             # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
-            style = replace(style, colours=DIVERGING if value == "signed" else NAMES[0])
+            changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
+        self.restyle(**changes)
+
+    def restyle(self, **changes: Any) -> None:
+        """Change the style of the shown kind of map."""
+        style = replace(self._state.style, **changes)
         attribution = self._state.attribution
         if attribution is not None:
             self._styles[(self._state.method, attribution.layer)] = style
         self._board.show(style=style)
-        if name == "interpolation":
+        if "interpolation" in changes:
             self._draw_map()
 
 

@@ -3,56 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from viewer import demo, dicom
 from viewer.dicom import Study
-from viewer.errors import SeriesError
 from viewer.export import export, without_identity
-from viewer.outline import Outline, outlines, slices_of
-from viewer.settings import Limits, Preferences, Settings
+from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array, Region, Series, Window
+from viewer.types import Array, Series
 from viewer.ui.board import Board, View
 from viewer.ui.choices import Choices
+from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import Kept
 from viewer.ui.preferences import PreferencesFile
+from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
-_ROOM = 512 * 2**20
-"""Bytes of slices that are kept once they have been read."""
 _THUMBNAIL = 64
-# Exact, so that the command line draws the same with their two numbers.
-PRESETS = {
-    2: Window(40, 400, "soft tissue", "LINEAR_EXACT"),
-    3: Window(-600, 1500, "lung", "LINEAR_EXACT"),
-    4: Window(400, 1800, "bone", "LINEAR_EXACT"),
-    5: Window(40, 80, "brain", "LINEAR_EXACT"),
-    6: Window(50, 350, "mediastinum", "LINEAR_EXACT"),
-    7: Window(300, 600, "angiography", "LINEAR_EXACT"),
-    8: Window(60, 160, "liver", "LINEAR_EXACT"),
-}
-
-
-class Read(NamedTuple):
-    """A slice that has been read: its stored and shown values, and the window it comes with."""
-
-    stored: Array
-    values: Array
-    window: Window
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return self.stored.nbytes + self.values.nbytes
 
 
 class Presenter:
-    """The study and how its image is shown; `explaining` is the model and its maps.
+    """The study, whose image it is and where it goes; all else is shared out.
+
+    `slices` is which slice is shown, `display` how it is drawn, `explaining` the model and its maps,
+    `choices` what the reader prefers.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -68,11 +44,11 @@ class Presenter:
         self._board = Board(view)
         self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
         self.explaining = Explaining(self._board, jobs, settings, self.choices)
+        self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
+        self.display = Displaying(self._board, self.explaining)
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
-        self._slices: Kept[Read] = Kept(_ROOM)
-        self._outlines: dict[int, tuple[Outline, ...]] = {}
 
     @property
     def state(self) -> ViewState:
@@ -88,6 +64,8 @@ class Presenter:
     def prefer(self, name: str, value: object) -> None:
         """Change a preference; device and batch are for the next model."""
         self.choices.prefer(**{name: value})
+        if name == "rate" and self.state.playing:
+            self.slices.start_playing()
         if name in ("device", "batch"):
             self.explaining.compute_with(self.state.preferences.device, self.state.preferences.batch)
 
@@ -125,11 +103,9 @@ class Presenter:
             self.open(found)
 
     def _opened(self, study: Study, paths: Sequence[Path]) -> None:
-        self._jobs.cancel("slice")
-        self._jobs.cancel("outlines")
+        self.slices.forget()
         self.explaining.forget()
         self._study = study
-        self._slices.clear()
         items = tuple(_item(s, self.state.masked) for s in study.series)
         drawn = {one.path for one in study.segmentations}
         listed = [i for i in (*study.refused, *study.other) if i.path.absolute() not in drawn]
@@ -150,6 +126,8 @@ class Presenter:
         if self._study is None or not 0 <= number < len(self._study.series):
             return
         series = self._study.series[number]
+        self.slices.leave()
+        self.display.forget()
         self.explaining.leave()
         self._board.show(
             chosen=number, series=series, slice=series.shape[0] // 2, values=None, window=None,
@@ -157,83 +135,16 @@ class Presenter:
             probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
             outlines=(),
         )  # fmt: skip
-        self._read_slice()
-        self._read_outlines()
+        self.slices.enter(self._study)
         self.explaining.study_changed()
 
     def go_to(self, slice: int) -> None:
         """Show another slice, the nearest there is."""
-        series = self.state.series
-        if series is None:
-            return
-        slice = min(max(slice, 0), series.shape[0] - 1)
-        if slice == self.state.slice:
-            return
-        kept = self._kept(slice)
-        self._board.note(slice=slice, probed=None, values=None, outlines=self._outlines.get(slice, ()))
-        if kept is not None:  # all of the slice in one state: the window draws once
-            self._board.note(
-                values=kept.values, levels=levels(self.state.window or kept.window), own=kept.window
-            )
-        self.explaining.slice_changed()
-        self._read_slice()
+        self.slices.go_to(slice)
 
     def step(self, by: int) -> None:
+        """Show the slice so many onward, or back."""
         self.go_to(self.state.slice + by)
-
-    def _kept(self, slice: int) -> Read | None:
-        return self._slices.get((self.state.chosen or 0, slice))
-
-    def _read_slice(self) -> None:
-        series, number, slice = self.state.series, self.state.chosen, self.state.slice
-        if series is None or number is None:
-            return
-        kept = self._kept(slice)
-        if kept is not None:
-            self._jobs.cancel("slice")
-            if self.state.values is not kept.values:
-                self._show_slice(kept)
-            return
-
-        def work(_task: Task) -> Read:
-            return _read(series, slice)
-
-        self._jobs.run(
-            "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
-        )
-
-    def _slice_read(self, key: tuple[int, int], found: Read) -> None:
-        self._slices.put(key, found, found.size)
-        self._show_slice(found)
-
-    def _show_slice(self, found: Read) -> None:
-        self._board.show(
-            values=found.values, levels=levels(self.state.window or found.window), own=found.window
-        )
-
-    def _slice_failed(self, sentence: str) -> None:
-        self._board.show(values=None, notice=Notice(sentence, "warning"))
-
-    def _read_outlines(self) -> None:
-        """Read the segmentations that belong to the shown series, after its first slice."""
-        self._outlines = {}
-        self._jobs.cancel("outlines")
-        study, series = self._study, self.state.series
-        if study is None or series is None:
-            return
-        drawn = [one for one in study.segmentations if series in dicom.belongs(one, study.series)]
-        if not drawn:
-            return
-
-        def read(found: tuple[dict[int, tuple[Outline, ...]], list[str]]) -> None:
-            self._outlines, faults = found
-            notice = Notice(faults[0], "warning") if faults else self.state.notice
-            self._board.show(outlines=self._outlines.get(self.state.slice, ()), notice=notice)
-
-        limits = self._settings.limits
-        self._jobs.run(
-            "io", "outlines", lambda task: _outlined(drawn, series, limits, task), read, self._board.failed
-        )
 
     def _thumbnails(self, number: int) -> None:
         """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
@@ -258,42 +169,12 @@ class Presenter:
 
     # --- image ------------------------------------------------------------------------------------
 
-    def drag_window(self, across: float, down: float) -> None:
-        """Left drag: width by the way across, centre by the way down, in proportion to the width."""
-        low, high = self.state.levels
-        width, centre = high - low, (low + high) / 2
-        width = max(width * (1 + 0.005 * across), 1e-3 * max(abs(centre), 1.0))
-        self._window(Window(centre + 0.003 * width * down, width, "", "LINEAR_EXACT"))
-
-    def preset(self, number: int) -> None:
-        """0 automatic, 1 the file's window, 2 to 8 presets for CT."""
-        if self.state.values is None:
-            return
-        if number == 0:
-            finite = self.state.values[np.isfinite(self.state.values)]
-            low, high = (float(v) for v in np.percentile(finite, (1, 99)))
-            self._window(Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT"))
-        elif number == 1:
-            kept = self._kept(self.state.slice)
-            self._board.show(window=None, levels=levels(kept.window) if kept else self.state.levels)
-        elif number in PRESETS:
-            self._window(PRESETS[number])
-
-    def _window(self, window: Window) -> None:
-        self._board.show(window=window, levels=levels(window))
-
-    def invert(self) -> None:
-        self._board.show(inverted=not self.state.inverted)
-
     def toggle_mask(self) -> None:
         """Show or hide whose image this is, in the file's own descriptions too."""
         masked = not self.state.masked
         study = self._study.series if self._study else ()
         named = zip(self.state.items, study, strict=True)
         self._board.show(masked=masked, items=tuple(replace(i, title=_title(s, masked)) for i, s in named))
-
-    def choose_layout(self, layout: str) -> None:
-        self._board.show(layout="1" if layout == "1" else "1|1")
 
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
@@ -305,7 +186,7 @@ class Presenter:
         if not (0 <= r < state.values.shape[0] and 0 <= c < state.values.shape[1]):
             self._board.show(probed=None)
             return
-        kept = self._kept(state.slice)
+        kept = self.slices.shown
         raw = "" if kept is None else str(kept.stored[r, c])
         value = "" if state.series.colour else f"{state.values[r, c]:g} {state.series.display.unit}".strip()
         mapped = "" if state.map is None or not state.map_shown else f"{float(state.map[r, c]):+.3g}"
@@ -316,16 +197,6 @@ class Presenter:
         peak = self.explaining.next_peak()
         if peak is not None:
             self.go_to(peak)
-
-    def toggle_overlay(self, shown: bool | None = None) -> None:
-        self._board.show(overlay=not self.state.overlay if shown is None else shown)
-
-    def toggle_outlines(self) -> None:
-        """Show or hide what the segmentations mark."""
-        self._board.show(outlined=not self.state.outlined)
-
-    def lock_range(self, locked: bool) -> None:
-        self._board.show(locked=locked)
 
     # --- export -----------------------------------------------------------------------------------
 
@@ -356,7 +227,10 @@ class Presenter:
         self._board.show(notice=None)
 
     def cancel(self) -> None:
-        """Stop what is under way; what is drawn stays."""
+        """Stop what is under way, first of all what plays; what is drawn stays."""
+        if self.state.playing:
+            self.slices.play()
+            return
         stopped = [kind for kind in ("explain", "load", "scan") if self._jobs.cancel(kind)]
         self._jobs.cancel("profile")
         self._board.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
@@ -368,43 +242,9 @@ class Presenter:
 
     def close(self) -> None:
         """End all work."""
+        self.slices.close()
         self._jobs.close()
         self.choices.close()
-
-
-def levels(window: Window) -> tuple[float, float]:
-    """The modality values shown as black and white (PS3.3 C.11.2.1.2)."""
-    if window.function == "LINEAR" and window.width > 1:
-        return (window.center - window.width / 2, window.center + window.width / 2 - 1)
-    return (window.center - window.width / 2, window.center + window.width / 2)
-
-
-def _read(series: Series, slice: int) -> Read:
-    """A slice for the canvas and the probe: modality values, or colour as it is shown."""
-    try:
-        stored = series.voxels[slice]
-        values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
-        return Read(stored, values, dicom.default_window(series, slice))
-    except IndexError as error:
-        raise SeriesError(f"There is no slice {slice}.") from error
-
-
-def _outlined(
-    drawn: Sequence[dicom.Segmentation], series: Series, limits: Limits, task: Task
-) -> tuple[dict[int, tuple[Outline, ...]], list[str]]:
-    """The outlines by slice, and what is wrong with segmentations that cannot be drawn."""
-    regions: list[Region] = []
-    faults = []
-    for one in drawn:
-        try:
-            regions += dicom.regions(one, series, limits)
-        except SeriesError as error:
-            faults.append(str(error))
-    found = {}
-    for slice in sorted({i for region in regions for i in slices_of(region)}):
-        task.check()
-        found[slice] = outlines(tuple(regions), slice)
-    return found, faults
 
 
 def _title(series: Series, masked: bool) -> str:

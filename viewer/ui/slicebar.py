@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from viewer.export.panel import figures
 from viewer.types import Score
+from viewer.ui.icons import draw_icon
 from viewer.ui.state import ViewState
 from viewer.ui.theme import DARK
 
@@ -25,6 +26,7 @@ class SliceBar(QWidget):
         self._profile: tuple[float | None, ...] = ()
         self._threshold: float | None = None
         self._volume = False
+        self._playing = False
         self.setFixedWidth(WIDTH)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setMouseTracking(True)
@@ -43,11 +45,12 @@ class SliceBar(QWidget):
         count = state.series.shape[0] if state.series is not None else 0
         volume = state.model is not None and state.model.volume
         threshold = None if volume else _threshold(state)
-        key = (count, state.slice, threshold, volume)
-        if key != (self._count, self._slice, self._threshold, self._volume) or (
+        key = (count, state.slice, threshold, volume, state.playing)
+        if key != (self._count, self._slice, self._threshold, self._volume, self._playing) or (
             state.profile is not self._profile
         ):
-            self._count, self._slice, self._threshold, self._volume = key
+            self._count, self._slice, self._threshold, self._volume, self._playing = key
+            self.setAccessibleDescription("playing" if self._playing else "")
             self._profile = state.profile
             self.update()
         if self.isHidden() == (count > 1):
@@ -84,6 +87,8 @@ class SliceBar(QWidget):
         painter.drawRoundedRect(track, TRACK / 2, TRACK / 2)
         self._evidence(painter, 5.0, track.left() - 4)
         self._handle(painter, track)
+        if self._playing:
+            draw_icon(painter, "play", QRectF(track.center().x() - 5, 2, 10, 10), QColor(DARK.accent))
         painter.end()
 
     def _evidence(self, painter: QPainter, left: float, right: float) -> None:

@@ -101,6 +101,8 @@ class ViewState:
     values: Array | None = None
     """Modality values of the shown slice, float32 (rows, columns) or uint8 (rows, columns, 3); None
     while it is being read."""
+    playing: bool = False
+    """Whether the slices are played."""
     levels: tuple[float, float] = (0.0, 1.0)
     """Modality values shown as black and white."""
     window: Window | None = None

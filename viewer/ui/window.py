@@ -141,7 +141,7 @@ class Window(QMainWindow):
     # --- signals → wishes -------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        p, e = self.presenter, self.presenter.explaining
+        p, e, d = self.presenter, self.presenter.explaining, self.presenter.display
         self.keyboard.bind(assigned(p.state.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
@@ -164,7 +164,7 @@ class Window(QMainWindow):
         self.settings.keys.defaults_wished.connect(c.default_keys)
         self.top.export_requested.connect(self.ask_export)
         self.top.mask_toggled.connect(p.toggle_mask)
-        self.top.layout_chosen.connect(p.choose_layout)
+        self.top.layout_chosen.connect(d.choose_layout)
         self.top.theme_toggled.connect(self.toggle_theme)
         self.series.series_chosen.connect(p.choose_series)
         self.prediction.target_chosen.connect(e.choose_target)
@@ -176,14 +176,14 @@ class Window(QMainWindow):
         self.explaining.setting_changed.connect(e.set_setting)
         self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)
-        self.display.style_changed.connect(e.set_style)
-        self.display.lock_toggled.connect(p.lock_range)
-        self.display.overlay_toggled.connect(p.toggle_overlay)
+        self.display.style_changed.connect(d.set_style)
+        self.display.lock_toggled.connect(d.lock_range)
+        self.display.overlay_toggled.connect(d.toggle_overlay)
         self.message.action.connect(e.answer)
         self.message.dismissed.connect(p.dismiss)
         self.slices.slice_requested.connect(p.go_to)
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
-            view.window_dragged.connect(p.drag_window)
+            view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
             view.pointer_moved.connect(p.point)
             view.view_changed.connect(other.set_view)
@@ -191,8 +191,8 @@ class Window(QMainWindow):
 
     def _bindings(self) -> dict[str, Callable[..., None]]:
         """What each command of the table does; a held one is told whether its key is down."""
-        p = self.presenter
-        windows: dict[str, Callable[..., None]] = {f"window-{n}": partial(p.preset, n) for n in range(9)}
+        p, d = self.presenter, self.presenter.display
+        windows: dict[str, Callable[..., None]] = {f"window-{n}": partial(d.preset, n) for n in range(9)}
         return windows | {
             "open-folder": self.ask_study,
             "open-files": self.ask_files,
@@ -205,23 +205,26 @@ class Window(QMainWindow):
             "ten-slices-back": partial(p.step, -10),
             "first-slice": partial(p.go_to, 0),
             "last-slice": partial(p.step, 10**6),
+            "play": p.slices.play,
             "next-evidence": p.next_evidence,
             "next-series": partial(self._series, 1),
             "previous-series": partial(self._series, -1),
-            "invert": p.invert,
+            "invert": d.invert,
             "explain": p.explaining.explain,
             "cancel": p.cancel,
-            "overlay": p.toggle_overlay,
-            "hide-while-held": lambda down: p.toggle_overlay(not down),
-            "outlines": p.toggle_outlines,
-            "less-opacity": partial(self._opacity, -0.1),
-            "more-opacity": partial(self._opacity, 0.1),
-            "lock-range": lambda: p.lock_range(not self._state.locked),
+            "overlay": d.toggle_overlay,
+            "hide-while-held": d.peek,
+            "outlines": d.toggle_outlines,
+            "less-opacity": partial(d.change_opacity, -0.1),
+            "more-opacity": partial(d.change_opacity, 0.1),
+            "lock-range": lambda: d.lock_range(not self._state.locked),
+            "undo": d.undo,
+            "redo": d.redo,
             "search": self._search,
             "settings": self._settings,
             "mask": p.toggle_mask,
-            "one-view": partial(p.choose_layout, "1"),
-            "two-views": partial(p.choose_layout, "1|1"),
+            "one-view": partial(d.choose_layout, "1"),
+            "two-views": partial(d.choose_layout, "1|1"),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }
@@ -245,16 +248,11 @@ class Window(QMainWindow):
     def _series(self, by: int) -> None:
         self.presenter.choose_series((self._state.chosen or 0) + by)
 
-    def _opacity(self, by: float) -> None:
-        self.presenter.explaining.set_style(
-            "opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2)
-        )
-
     def _full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()
 
     def _maximise(self) -> None:
-        self.presenter.choose_layout("1|1" if self._state.layout == "1" else "1")
+        self.presenter.display.choose_layout("1|1" if self._state.layout == "1" else "1")
 
     def toggle_theme(self) -> None:
         """The other colours than those shown, which `--light` may have chosen."""

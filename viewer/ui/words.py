@@ -13,7 +13,7 @@ from viewer.types import Attribution
 from viewer.ui.state import ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
-EMPTY = "Drop a folder of DICOM files here, or press Ctrl+O"
+EMPTY = "Drop a folder of DICOM files here"
 
 Line = tuple[str, str]
 """A text and the name of its colour in the palette."""

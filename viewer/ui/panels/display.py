@@ -9,6 +9,7 @@ from viewer.export.drawing import number
 from viewer.overlay import NAMES, colour_table, shown_range
 from viewer.types import Style
 from viewer.ui.controls import Combo, IconButton, Slider, Switch
+from viewer.ui.keyboard import key_of
 from viewer.ui.parts import MARGIN, ROW, Text, add_row, dress_panel, heading, pair, rows, swatch
 from viewer.ui.state import ViewState
 
@@ -46,6 +47,8 @@ class DisplayPanel(QWidget):
         self.lock.setFixedSize(QSize(room + 40, ROW))
         self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
         self.overlay = Switch()
+        self.overlay_key = Text("", "quiet", right=True)
+        self._keys: object = None
         self._fill()
         self._lay_out()
         self._connect()
@@ -65,7 +68,7 @@ class DisplayPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(heading("Display"))
         grid = rows()
-        add_row(grid, "Overlay", pair(self.overlay, Text("W", "quiet", right=True), stretch=1))
+        add_row(grid, "Overlay", pair(self.overlay, self.overlay_key, stretch=1))
         add_row(grid, "Opacity", pair(self.opacity, self.opacity_number))
         add_row(grid, "Threshold", pair(self.threshold, self.threshold_number))
         add_row(grid, "Range", pair(self.range, self.lock))
@@ -79,9 +82,7 @@ class DisplayPanel(QWidget):
             (self.overlay, "Overlay"),
         ):
             control.setAccessibleName(name)
-        self.opacity.setToolTip("Opacity of the map where it is drawn (Q, E)")
         self.threshold.setToolTip("Smaller values are not drawn; share of the top of the range")
-        self.overlay.setToolTip("Show or hide the map (W)")
 
     def _connect(self) -> None:
         self.opacity.moved.connect(self._opacity_moved)
@@ -106,11 +107,26 @@ class DisplayPanel(QWidget):
         self.threshold_number.say(f"{value} %")
         self.style_changed.emit("threshold", value / 100 * shown_range(self._style)[1])
 
+    def _name_keys(self, state: ViewState) -> None:
+        """Say which keys do the same, as they are now."""
+        keys = state.preferences.keys
+        if keys is self._keys:
+            return
+        self._keys = keys
+        self.overlay_key.say(key_of("overlay", keys))
+        both = [key for name in ("less-opacity", "more-opacity") if (key := key_of(name, keys))]
+        for control, words, own in (
+            (self.opacity, "Opacity of the map where it is drawn", ", ".join(both)),
+            (self.overlay, "Show or hide the map", self.overlay_key.full),
+        ):
+            control.setToolTip(f"{words} ({own})" if own else words)
+
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
         if state is None:
             super().show()
             return
+        self._name_keys(state)
         self._style = style = state.style
         self._locked = state.locked
         self.opacity.put(round(100 * style.opacity))

@@ -1,0 +1,137 @@
+"""Playing the slices: at the rate that is preferred, without queues, and without a run per slice."""
+
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+from program import write_model, write_stack
+from PySide6.QtCore import Qt
+from test_presenter import Desk, desk, model, study  # noqa: F401 - fixtures
+
+from viewer.settings import Settings
+from viewer.ui.cine import Cine
+from viewer.ui.window import Window
+
+# pytest hands fixtures over by name.
+# ruff: noqa: F811
+
+
+def test_the_clock_tells_where_one_should_be_by_now(qapp) -> None:
+    now = 100.0
+    told: list[int] = []
+    cine = Cine(told.append, lambda: now)
+    cine.start(10)
+    for now in (100.1, 100.2, 100.9, 103.0):  # noqa: B007 - the clock reads it
+        cine.tick()
+    cine.stop()
+    assert told == [1, 2, 9, 30]
+
+
+def test_it_goes_round_and_escape_stops_it(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.at_rest()
+    desk.presenter.prefer("rate", 60)
+    desk.shown.clear()
+    desk.presenter.slices.play()
+    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
+    desk.presenter.cancel()
+    assert not desk.state.playing
+    assert all(s.values is not None for s in desk.shown), "a slice is shown when it has been read"
+    before = desk.state.slice
+    desk.qtbot.wait(100)
+    assert desk.state.slice == before
+    desk.at_rest()
+
+
+def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.at_rest()
+    desk.presenter.slices.play()
+    desk.presenter.slices._cine.stop()  # the test is the clock
+    run = desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.active = lambda kind: kind == "cine" and run.called  # type: ignore[method-assign]
+    for steps in range(1, 30):
+        desk.presenter.slices._advance(steps)
+    run.assert_called_once()
+    assert desk.state.slice == 2
+
+
+def test_no_run_while_it_plays_and_one_where_it_stops(desk: Desk, study: Path, model: Path) -> None:
+    first = desk.explained(study, model)
+    desk.at_rest()
+    explaining = desk.presenter.explaining
+    explaining.explain = create_autospec(explaining.explain)  # type: ignore[method-assign]
+    desk.presenter.prefer("rate", 60)
+    desk.shown.clear()
+    desk.presenter.slices.play()
+    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
+    explaining.explain.assert_not_called()
+    for state in desk.shown:
+        assert (state.map is not None) == (state.slice == first.slice)
+        assert state.attribution in (None, first.attribution)
+        assert state.prediction is None or state.prediction.input.slice == state.slice
+    desk.wait(lambda s: s.slice != first.slice)
+    desk.presenter.slices.play()
+    explaining.explain.assert_called_once()
+    assert not desk.state.playing
+    desk.at_rest()
+
+
+def test_the_map_of_a_volume_follows(desk: Desk, study: Path, tmp_path: Path) -> None:
+    first = desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.at_rest()
+    desk.presenter.prefer("rate", 60)
+    desk.shown.clear()
+    desk.presenter.slices.play()
+    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
+    assert all(s.attribution is first.attribution and s.map is not None for s in desk.shown)
+    desk.presenter.slices.play()
+    desk.at_rest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.go_to(4),
+        lambda p: p.step(-1),
+        lambda p: p.go_to(p.state.slice),
+        lambda p: p.choose_series(1),
+        lambda p: p.slices.play(),
+    ],
+)
+def test_whatever_else_chooses_a_slice_stops_it(desk: Desk, study: Path, change) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.slices.play()
+    assert desk.state.playing
+    change(desk.presenter)
+    assert not desk.state.playing
+    assert not desk.shown[-1].playing
+    desk.at_rest()
+
+
+def test_a_single_slice_does_not_play(desk: Desk, tmp_path: Path) -> None:
+    desk.presenter.open([write_stack(tmp_path / "one", 1)])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.slices.play()
+    assert not desk.state.playing
+    desk.at_rest()
+
+
+def test_the_key_plays_and_the_bar_shows_it(qtbot, tmp_path: Path) -> None:
+    window = Window(Settings(device="cpu"))
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+    window.presenter.open([write_stack(tmp_path / "study", 4)])
+    qtbot.waitUntil(lambda: not window.presenter.working and window.presenter.state.values is not None)
+    still = window.slices.grab().toImage()
+    qtbot.keyClick(window, Qt.Key.Key_C)
+    assert window.slices.accessibleDescription() == "playing"
+    assert window.slices.grab().toImage() != still
+    qtbot.waitUntil(lambda: window.presenter.state.slice != 2)
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.presenter.state.playing
+    window.close()

@@ -1,0 +1,154 @@
+"""How the image and its map are drawn: window, layout, style, and taking that back. No file, no model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from viewer.types import Window
+from viewer.ui.board import Board
+from viewer.ui.explaining import Explaining
+from viewer.ui.history import History, Step
+from viewer.ui.state import ViewState
+
+# Exact, so that the command line draws the same with their two numbers.
+PRESETS = {
+    2: Window(40, 400, "soft tissue", "LINEAR_EXACT"),
+    3: Window(-600, 1500, "lung", "LINEAR_EXACT"),
+    4: Window(400, 1800, "bone", "LINEAR_EXACT"),
+    5: Window(40, 80, "brain", "LINEAR_EXACT"),
+    6: Window(50, 350, "mediastinum", "LINEAR_EXACT"),
+    7: Window(300, 600, "angiography", "LINEAR_EXACT"),
+    8: Window(60, 160, "liver", "LINEAR_EXACT"),
+}
+_STYLE = "style"
+
+
+class Displaying:
+    """Changes the drawing, and nothing else."""
+
+    def __init__(self, board: Board, explaining: Explaining, history: History | None = None) -> None:
+        self._board = board
+        self._explaining = explaining
+        self._history = history or History()
+        self._before_peek: bool | None = None
+
+    @property
+    def _state(self) -> ViewState:
+        return self._board.state
+
+    # --- image ------------------------------------------------------------------------------------
+
+    def drag_window(self, across: float, down: float) -> None:
+        """Left drag: width by the way across, centre by the way down, in proportion to the width."""
+        low, high = self._state.levels
+        width, centre = high - low, (low + high) / 2
+        width = max(width * (1 + 0.005 * across), 1e-3 * max(abs(centre), 1.0))
+        window = Window(centre + 0.003 * width * down, width, "", "LINEAR_EXACT")
+        self._change("drag", joins=True, window=window)
+
+    def preset(self, number: int) -> None:
+        """0 automatic, 1 the file's window, 2 to 8 presets for CT."""
+        values = self._state.values
+        if values is None:
+            return
+        if number == 0:
+            low, high = (float(v) for v in np.percentile(values[np.isfinite(values)], (1, 99)))
+            window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
+            self._change("window", window=window)
+        elif number == 1:
+            self._change("window", window=None)
+        elif number in PRESETS:
+            self._change("window", window=PRESETS[number])
+
+    def invert(self) -> None:
+        self._change("invert", inverted=not self._state.inverted)
+
+    def choose_layout(self, layout: str) -> None:
+        self._change("layout", layout="1" if layout == "1" else "1|1")
+
+    # --- map --------------------------------------------------------------------------------------
+
+    def toggle_overlay(self, shown: bool | None = None) -> None:
+        self._change("overlay", overlay=not self._state.overlay if shown is None else shown)
+
+    def peek(self, down: bool) -> None:
+        """Hide the map for as long as a key is down; nothing that could be taken back."""
+        if down:
+            self._before_peek = self._state.overlay
+            self._board.show(overlay=False)
+        elif self._before_peek is not None:
+            self._board.show(overlay=self._before_peek)
+            self._before_peek = None
+
+    def toggle_outlines(self) -> None:
+        """Show or hide what the segmentations mark."""
+        self._change("outlines", outlined=not self._state.outlined)
+
+    def lock_range(self, locked: bool) -> None:
+        self._change("lock", locked=locked)
+
+    def set_style(self, name: str, value: Any) -> None:
+        """Change how the map is drawn; the model is never asked."""
+        old = self._state.style
+        self._explaining.set_style(name, value)
+        new = self._state.style
+        changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
+        before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
+        self._history.record(Step(f"{_STYLE} {name}", self._map, before, after), joins=True)
+
+    def change_opacity(self, by: float) -> None:
+        """More or less opacity, within 0 and 1."""
+        self.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
+
+    # --- taking back ------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take back the last change of the drawing."""
+        step = self._history.undo(self._applies)
+        if step is not None:
+            self._apply(step, step.before)
+
+    def redo(self) -> None:
+        """Make again what was taken back last."""
+        step = self._history.redo(self._applies)
+        if step is not None:
+            self._apply(step, step.after)
+
+    def forget(self) -> None:
+        """Another series: what was changed on the old one is past."""
+        self._history.clear()
+
+    @property
+    def _map(self) -> object:
+        """Which maps a style belongs to: thresholds of others are in other units."""
+        return (self._state.model, self._state.method, self._state.layer)
+
+    def _applies(self, step: Step) -> bool:
+        return step.where is None or step.where == self._map
+
+    def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
+        if step.kind.startswith(_STYLE):
+            self._explaining.restyle(**values)
+        else:
+            self._put(values)
+
+    def _change(self, kind: str, joins: bool = False, **changes: Any) -> None:
+        before = {name: getattr(self._state, name) for name in changes}
+        self._history.record(Step(kind, None, before, changes), joins)
+        self._put(changes)
+
+    def _put(self, changes: Mapping[str, Any]) -> None:
+        """Change the state; the levels follow the window."""
+        if "window" not in changes:
+            self._board.show(**changes)
+            return
+        window = changes["window"] or self._state.own
+        self._board.show(**changes, levels=levels(window) if window else self._state.levels)
+
+
+def levels(window: Window) -> tuple[float, float]:
+    """The modality values shown as black and white (PS3.3 C.11.2.1.2)."""
+    if window.function == "LINEAR" and window.width > 1:
+        return (window.center - window.width / 2, window.center + window.width / 2 - 1)
+    return (window.center - window.width / 2, window.center + window.width / 2)

@@ -1,0 +1,235 @@
+"""Which slice is shown: read once, kept, gone to, and played."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from viewer import dicom
+from viewer.dicom import Study
+from viewer.errors import SeriesError
+from viewer.outline import Outline, outlines, slices_of
+from viewer.settings import Limits
+from viewer.task import Task
+from viewer.types import Array, Region, Series, Window
+from viewer.ui.board import Board
+from viewer.ui.cine import Cine
+from viewer.ui.displaying import levels
+from viewer.ui.explaining import Explaining
+from viewer.ui.jobs import Jobs
+from viewer.ui.kept import Kept
+from viewer.ui.state import Notice, ViewState
+
+_ROOM = 512 * 2**20
+"""Bytes of slices that are kept once they have been read."""
+
+
+class Read(NamedTuple):
+    """A slice that has been read: its stored and shown values, and the window it comes with."""
+
+    stored: Array
+    values: Array
+    window: Window
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return self.stored.nbytes + self.values.nbytes
+
+
+class Slices:
+    """The slices of the shown series, and what segmentations mark on them."""
+
+    def __init__(self, board: Board, jobs: Jobs, explaining: Explaining, limits: Limits) -> None:
+        self._board = board
+        self._jobs = jobs
+        self._explaining = explaining
+        self._limits = limits
+        self._slices: Kept[Read] = Kept(_ROOM)
+        self._outlines: dict[int, tuple[Outline, ...]] = {}
+        self._cine = Cine(self._advance)
+        self._played_from = 0
+
+    @property
+    def state(self) -> ViewState:
+        """What is shown now."""
+        return self._board.state
+
+    # --- series -----------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Another study: nothing of the old one is read or kept."""
+        self.leave()
+        self._jobs.cancel("slice")
+        self._slices.clear()
+
+    def leave(self) -> None:
+        """Another series: what plays, and what is read beside its slices, stops."""
+        self.halt()
+        self._jobs.cancel("outlines")
+        self._outlines = {}
+
+    def enter(self, study: Study) -> None:
+        """Read the slice that the state says of the series that it says."""
+        self._read_slice()
+        self._read_outlines(study)
+
+    @property
+    def shown(self) -> Read | None:
+        """The shown slice as it was read, once it has been."""
+        return self._kept(self.state.slice)
+
+    # --- going ------------------------------------------------------------------------------------
+
+    def go_to(self, slice: int) -> None:
+        """Show another slice, the nearest there is; what plays stops."""
+        series = self.state.series
+        if series is None:
+            return
+        played = self.halt()
+        slice = min(max(slice, 0), series.shape[0] - 1)
+        if slice != self.state.slice:
+            self._go(slice)
+        elif played:
+            self._explaining.slice_changed()
+
+    def _go(self, slice: int) -> None:
+        kept = self._kept(slice)
+        self._board.note(slice=slice, probed=None, values=None, outlines=self._outlines.get(slice, ()))
+        if kept is not None:  # all of the slice in one state: the window draws once
+            self._board.note(**self._drawn(kept))
+        self._explaining.slice_changed(run=not self.state.playing)
+        self._read_slice()
+
+    def _kept(self, slice: int) -> Read | None:
+        return self._slices.get((self.state.chosen or 0, slice))
+
+    def _read_slice(self) -> None:
+        series, number, slice = self.state.series, self.state.chosen, self.state.slice
+        if series is None or number is None:
+            return
+        kept = self._kept(slice)
+        if kept is not None:
+            self._jobs.cancel("slice")
+            if self.state.values is not kept.values:
+                self._show_slice(kept)
+            return
+
+        def work(_task: Task) -> Read:
+            return _read(series, slice)
+
+        self._jobs.run(
+            "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
+        )
+
+    def _slice_read(self, key: tuple[int, int], found: Read) -> None:
+        self._slices.put(key, found, found.size)
+        self._show_slice(found)
+
+    def _show_slice(self, found: Read) -> None:
+        self._board.show(**self._drawn(found))
+
+    def _drawn(self, found: Read) -> dict[str, Any]:
+        """What the state has of a slice."""
+        shown = levels(self.state.window or found.window)
+        return {"values": found.values, "levels": shown, "own": found.window}
+
+    def _slice_failed(self, sentence: str) -> None:
+        self._board.show(values=None, notice=Notice(sentence, "warning"))
+
+    def _read_outlines(self, study: Study) -> None:
+        """Read the segmentations that belong to the shown series, after its first slice."""
+        series = self.state.series
+        if series is None:
+            return
+        drawn = [one for one in study.segmentations if series in dicom.belongs(one, study.series)]
+        if not drawn:
+            return
+
+        def read(found: tuple[dict[int, tuple[Outline, ...]], list[str]]) -> None:
+            self._outlines, faults = found
+            notice = Notice(faults[0], "warning") if faults else self.state.notice
+            self._board.show(outlines=self._outlines.get(self.state.slice, ()), notice=notice)
+
+        limits = self._limits
+        self._jobs.run(
+            "io", "outlines", lambda task: _outlined(drawn, series, limits, task), read, self._board.failed
+        )
+
+    # --- playing ----------------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Play the slices round and round, or stop; the slice where it stops is then explained."""
+        series = self.state.series
+        if self.halt():
+            self._explaining.slice_changed()
+        elif series is not None and series.shape[0] > 1:
+            self._explaining.rest()
+            self._board.show(playing=True, probed=None)
+            self.start_playing()
+
+    def start_playing(self) -> None:
+        """From the shown slice, at the rate that is preferred now."""
+        self._played_from = self.state.slice
+        self._cine.start(self.state.preferences.rate)
+
+    def halt(self) -> bool:
+        """Stop playing, without showing it yet; whether anything played."""
+        played = self.state.playing
+        if played:
+            self._cine.stop()
+            self._jobs.cancel("cine")
+            self._board.note(playing=False)
+        return played
+
+    def _advance(self, steps: int) -> None:
+        """Show the slice that is due; while another one is still being read this one is left out."""
+        series, number = self.state.series, self.state.chosen
+        if series is None or number is None or self._jobs.active("cine") or self._jobs.active("slice"):
+            return
+        slice = (self._played_from + steps) % series.shape[0]
+        if slice == self.state.slice:
+            return
+        if self._kept(slice) is not None:
+            self._go(slice)
+            return
+
+        def done(found: Read) -> None:
+            self._slices.put((number, slice), found, found.size)
+            self._go(slice)
+
+        def failed(sentence: str) -> None:
+            self.halt()
+            self._slice_failed(sentence)
+
+        self._jobs.run("io", "cine", lambda _task: _read(series, slice), done, failed)
+
+    def close(self) -> None:
+        """Play no more."""
+        self._cine.stop()
+
+
+def _read(series: Series, slice: int) -> Read:
+    """A slice for the canvas and the probe: modality values, or colour as it is shown."""
+    try:
+        stored = series.voxels[slice]
+        values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
+        return Read(stored, values, dicom.default_window(series, slice))
+    except IndexError as error:
+        raise SeriesError(f"There is no slice {slice}.") from error
+
+
+def _outlined(
+    drawn: Sequence[dicom.Segmentation], series: Series, limits: Limits, task: Task
+) -> tuple[dict[int, tuple[Outline, ...]], list[str]]:
+    """The outlines by slice, and what is wrong with segmentations that cannot be drawn."""
+    regions: list[Region] = []
+    faults = []
+    for one in drawn:
+        try:
+            regions += dicom.regions(one, series, limits)
+        except SeriesError as error:
+            faults.append(str(error))
+    found = {}
+    for slice in sorted({i for region in regions for i in slices_of(region)}):
+        task.check()
+        found[slice] = outlines(tuple(regions), slice)
+    return found, faults
