@@ -211,9 +211,21 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     state = desk.wait(lambda s: s.gate == "outside")
     assert state.notice.kind == "stop"
     assert state.attribution is None
+    desk.presenter.dismiss()
+    desk.presenter.explaining.explain()
+    assert desk.state.notice.wish == "override"  # the way on is not lost with the bar
     desk.presenter.explaining.answer("override")
     state = desk.wait(lambda s: s.attribution is not None)
     assert "MR" in state.attribution.predictions[0].override
+
+
+def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.presenter.open([study])
+    desk.presenter.explaining.load_model(write_model(tmp_path / "mr", accepts={"modality": ["MR"]}))
+    desk.wait(lambda s: s.gate == "outside")
+    desk.presenter.explaining.load_model(write_model(tmp_path / "ct"))
+    state = desk.wait(lambda s: s.attribution is not None)
+    assert (state.gate, state.outside) == ("open", None)
 
 
 def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path, tmp_path: Path) -> None:

@@ -137,11 +137,16 @@ class Explaining:
             return
         outside = self._model.accepts(self._state.series)
         if outside is not None and self._state.chosen not in self._overridden:
-            notice = Notice(outside, "stop", "Go on all the same", "override")
-            self._board.show(outside=outside, gate="outside", notice=notice)
+            self._board.note(outside=outside, gate="outside")
+            self._refuse()
             return
-        self._board.show(outside=outside)
+        self._board.show(outside=outside, gate="open")
         self.explain()
+
+    def _refuse(self) -> None:
+        """Say that the model was not made for this series, and leave the decision to the reader."""
+        text = self._state.outside or "This lies outside what the model accepts."
+        self._board.show(notice=Notice(text, "stop", "Go on all the same", "override"))
 
     def rest(self) -> None:
         """Slices are about to be played: what runs for the one that is left stops."""
@@ -235,7 +240,10 @@ class Explaining:
     def explain(self) -> None:
         """Run the chosen method on the shown slice or volume, for all labels where that is free."""
         model, series, item = self._model, self._state.series, self._state.chosen_method
-        if model is None or series is None or item is None or self._state.gate == "outside":
+        if model is None or series is None or item is None:
+            return
+        if self._state.gate == "outside":
+            self._refuse()  # again, where the bar has been dismissed
             return
         if item.unsuitable is not None:
             self._board.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))

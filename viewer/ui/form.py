@@ -11,7 +11,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from viewer.ui.controls import Combo, Switch
-from viewer.ui.parts import add_row, keep_keys, pair, rows
+from viewer.ui.parts import ROW, add_row, keep_keys, pair, rows
 
 LARGEST = 1_000_000
 """The bound of a whole number that has none."""
@@ -248,6 +248,8 @@ def _dress(spin: QSpinBox | QDoubleSpinBox) -> None:
         "QAbstractSpinBox { padding: 4px 8px; }"
         "QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { width: 0; border: 0; }"
     )
+    spin.setFixedHeight(ROW)
+    spin.lineEdit().setTextMargins(0, 0, 6, 0)  # no padding of a style sheet reaches the number
     keep_keys(spin)
 
 

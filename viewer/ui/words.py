@@ -87,6 +87,9 @@ def explained(state: ViewState, drawn: bool) -> Corners:
     if state.series is None:
         return Corners()
     shown = state.attribution
+    if state.gate == "outside":
+        outside = f"No map: {state.outside or 'outside what the model accepts'}"
+        return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
         return Corners(top_right=(("image, no map yet", "text"),))
     title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
@@ -122,8 +125,6 @@ def _target(shown: Attribution) -> Line:
 def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
     label = shown.target.words if shown.target is not None else ""
-    if state.gate == "outside" and not state.asked:
-        return ((f"No map: {state.outside or 'outside what the model accepts'}", "stop"),)
     if state.gate == "negative" and not state.asked:
         return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
     if not state.map_shown or state.map is None:

@@ -283,6 +283,8 @@ class PredictionPanel(QWidget):
     def _words(state: ViewState) -> str:
         if state.series is None:
             return "Open an image to see what the model says."
+        if state.gate == "outside":
+            return "Not asked: not made for this image."
         if state.prediction is None:
             return "Not run on this slice yet." if state.busy is None else f"{state.busy.doing}…".capitalize()
         kinds = {kind_of(score) for score in state.prediction.scores}
