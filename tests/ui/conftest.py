@@ -1,12 +1,16 @@
 """The window is tested without a screen."""
 
 import os
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from desk import Desk
+from program import write_model, write_stack
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -28,3 +32,24 @@ def _no_window_left() -> Iterator[None]:
     for widget in left:
         widget.deleteLater()
     assert not left, f"left behind: {sorted(type(w).__name__ for w in left)}"
+
+
+@pytest.fixture
+def desk(qtbot) -> Iterator[Desk]:
+    made = Desk(qtbot)
+    yield made
+    made.presenter.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("whyscope ")]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    write_stack(tmp_path / "study" / "a", 5)
+    write_stack(tmp_path / "study" / "b", 3, uid="1.2.826.78", SeriesDescription="Other")
+    (tmp_path / "study" / "notes.txt").write_text("nothing", "utf-8")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model")

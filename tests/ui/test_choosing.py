@@ -64,7 +64,10 @@ def test_a_key_is_changed_refused_and_restored(window: Window, qtbot, file: Pref
     assert window.presenter.state.preferences.keys == {}
     qtbot.keyClick(button, Key.Key_Space)
     qtbot.keyClick(button, Key.Key_Tab)
-    assert window.presenter.state.preferences.keys == {"invert": ("Tab",)}
+    assert settings.keys.refusal.text() == (
+        "Tab moves the keyboard from control to control; choose another key."
+    )
+    assert window.presenter.state.preferences.keys == {}
     qtbot.mouseClick(button, LEFT)
     qtbot.keyPress(button, Key.Key_Shift)
     qtbot.keyClick(button, Key.Key_J, CONTROL)

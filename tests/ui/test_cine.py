@@ -4,16 +4,13 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+from desk import Desk
 from program import write_model, write_stack
 from PySide6.QtCore import Qt
-from test_presenter import Desk, desk, model, study  # noqa: F401 - fixtures
 
 from viewer.settings import Settings
 from viewer.ui.cine import Cine
 from viewer.ui.window import Window
-
-# pytest hands fixtures over by name.
-# ruff: noqa: F811
 
 
 def test_the_clock_tells_where_one_should_be_by_now(qapp) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from desk import Desk
 from program import write_model, write_stack
 from PySide6.QtCore import Qt
-from test_presenter import Desk, desk, model, study  # noqa: F401 - fixtures
 
 from viewer.settings import Settings
 from viewer.ui.history import ONE_MOVE, History, Step
@@ -73,7 +73,7 @@ def test_steps_that_do_not_apply_are_passed_over() -> None:
     assert history.undo(lambda s: s.where is None).before == {"value": 0}
 
 
-def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) -> None:  # noqa: F811
+def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
     levels = desk.wait(lambda s: s.values is not None).levels
     display = desk.presenter.display
@@ -97,7 +97,7 @@ def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) ->
     desk.at_rest()
 
 
-def test_the_files_window_is_that_of_the_slice_where_one_is(desk: Desk, study: Path) -> None:  # noqa: F811
+def test_the_files_window_is_that_of_the_slice_where_one_is(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
     own = desk.wait(lambda s: s.values is not None).levels
     desk.presenter.display.preset(3)
@@ -110,8 +110,8 @@ def test_the_files_window_is_that_of_the_slice_where_one_is(desk: Desk, study: P
 
 
 def test_a_style_goes_back_without_a_run_and_only_on_its_own_maps(
-    desk: Desk, study: Path, model: Path  # noqa: F811
-) -> None:  # fmt: skip
+    desk: Desk, study: Path, model: Path
+) -> None:
     first = desk.explained(study, model)
     desk.at_rest()
     display = desk.presenter.display
@@ -134,7 +134,7 @@ def test_a_style_goes_back_without_a_run_and_only_on_its_own_maps(
     desk.at_rest()
 
 
-def test_another_series_forgets(desk: Desk, study: Path) -> None:  # noqa: F811
+def test_another_series_forgets(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
     desk.wait(lambda s: s.values is not None)
     desk.presenter.display.preset(3)
@@ -145,7 +145,7 @@ def test_another_series_forgets(desk: Desk, study: Path) -> None:  # noqa: F811
     desk.at_rest()
 
 
-def test_a_look_below_the_map_is_no_change(desk: Desk) -> None:  # noqa: F811
+def test_a_look_below_the_map_is_no_change(desk: Desk) -> None:
     display = desk.presenter.display
     display.toggle_overlay(False)
     display.peek(True)

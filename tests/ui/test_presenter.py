@@ -1,73 +1,19 @@
 """What the window does, without a window: a spec'd mock view, real workers, a real small study."""
 
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
+from desk import Desk
 from program import LABELS, write_model, write_stack
 
 from viewer import demo
-from viewer.settings import Settings
 from viewer.types import Window
 from viewer.ui.displaying import levels
 from viewer.ui.evidence import next_peak, volume_profile
-from viewer.ui.jobs import Jobs
-from viewer.ui.presenter import Presenter, View
-from viewer.ui.state import ViewState
-
-
-class Desk:
-    """A presenter, and every state that it showed."""
-
-    def __init__(self, qtbot) -> None:
-        self.view = create_autospec(View, instance=True)
-        self.shown: list[ViewState] = []
-        self.view.show_state.side_effect = self.shown.append
-        self.jobs = Jobs()
-        self.presenter = Presenter(self.view, self.jobs, Settings(device="cpu"))
-        self.qtbot = qtbot
-
-    @property
-    def state(self) -> ViewState:
-        return self.presenter.state
-
-    def wait(self, until: Callable[[ViewState], object]) -> ViewState:
-        self.qtbot.waitUntil(lambda: bool(until(self.state)), timeout=20_000)
-        return self.state
-
-    def explained(self, study: Path, model: Path) -> ViewState:
-        self.presenter.open([study])
-        self.wait(lambda s: s.values is not None)
-        self.presenter.explaining.load_model(model)
-        return self.wait(lambda s: s.attribution is not None and s.busy is None)
-
-    def at_rest(self) -> None:
-        self.wait(lambda _s: not self.jobs.busy)
-
-
-@pytest.fixture
-def desk(qtbot) -> Iterator[Desk]:
-    made = Desk(qtbot)
-    yield made
-    made.presenter.close()
-    assert not [t for t in threading.enumerate() if t.name.startswith("whyscope ")]
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Path:
-    write_stack(tmp_path / "study" / "a", 5)
-    write_stack(tmp_path / "study" / "b", 3, uid="1.2.826.78", SeriesDescription="Other")
-    (tmp_path / "study" / "notes.txt").write_text("nothing", "utf-8")
-    return tmp_path / "study"
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path / "model")
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:

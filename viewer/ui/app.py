@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QApplication
 from viewer.errors import WhyscopeError
 from viewer.export import whole
 from viewer.settings import Device, Preferences, Settings
-from viewer.ui import theme
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.window import Window
 
@@ -43,7 +42,6 @@ def run(
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)
-    theme.load_fonts()
     file = None if screenshot is not None else PreferencesFile()
     preferences, warning = (Preferences(), None) if file is None else file.load()
     settings = Settings(device=device or preferences.device, batch=preferences.batch)

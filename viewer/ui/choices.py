@@ -16,6 +16,15 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import MOST_RECENT, PreferencesFile
 from viewer.ui.state import Notice
 
+RESERVED = {
+    "Tab": "moves the keyboard from control to control",
+    "Shift+Backtab": "moves the keyboard from control to control",
+    "Backtab": "moves the keyboard from control to control",
+    "Return": "presses the button that has the keyboard",
+    "Enter": "presses the button that has the keyboard",
+    "Space": "presses the button that has the keyboard",
+}
+"""What a window without a mouse needs."""
 MOST_PATHS = 50
 """More files than this, opened at once, are not remembered."""
 
@@ -49,6 +58,8 @@ class Choices:
 
     def set_key(self, command: str, key: str | None) -> str | None:
         """Give a command this key, or none; the sentence says why it cannot have it."""
+        if key in RESERVED:
+            return f"{key} {RESERVED[key]}; choose another key."
         keys = assigned(self.now.keys)
         other = None if key is None else owner(keys, key)
         if other is not None and other.name != command:

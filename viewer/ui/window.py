@@ -327,5 +327,6 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.keyboard.close()
+        self.settings.close()
         self.presenter.close()
         super().closeEvent(event)

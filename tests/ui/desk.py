@@ -1,0 +1,40 @@
+"""A presenter without a window: a spec'd mock view, real workers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import create_autospec
+
+from viewer.settings import Settings
+from viewer.ui.board import View
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter import Presenter
+from viewer.ui.state import ViewState
+
+
+class Desk:
+    """A presenter, and every state that it showed."""
+
+    def __init__(self, qtbot) -> None:
+        self.view = create_autospec(View, instance=True)
+        self.shown: list[ViewState] = []
+        self.view.show_state.side_effect = self.shown.append
+        self.jobs = Jobs()
+        self.presenter = Presenter(self.view, self.jobs, Settings(device="cpu"))
+        self.qtbot = qtbot
+
+    @property
+    def state(self) -> ViewState:
+        return self.presenter.state
+
+    def wait(self, until: Callable[[ViewState], object]) -> ViewState:
+        self.qtbot.waitUntil(lambda: bool(until(self.state)), timeout=20_000)
+        return self.state
+
+    def explained(self, study: Path, model: Path) -> ViewState:
+        self.presenter.open([study])
+        self.wait(lambda s: s.values is not None)
+        self.presenter.explaining.load_model(model)
+        return self.wait(lambda s: s.attribution is not None and s.busy is None)
+
+    def at_rest(self) -> None:
+        self.wait(lambda _s: not self.jobs.busy)
