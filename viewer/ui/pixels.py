@@ -13,9 +13,15 @@ from PySide6.QtGui import QImage
 from viewer.overlay import Bytes, Floats, colour_table, hatched, shown_range
 from viewer.types import Array, Style
 
-BAND = 64
+BAND = 2**17
+"""Values in a band. Fewer would be no faster, and each operation may have to wait for Python's lock."""
 HATCH = 12
 """Pixels on the screen of a pair of stripes over a map that explains a negative."""
+
+
+def _rows(columns: int) -> int:
+    """Rows of a band."""
+    return max(1, BAND // max(columns, 1))
 
 
 def greys(values: Array, levels: tuple[float, float], inverted: bool) -> Bytes:
@@ -25,16 +31,17 @@ def greys(values: Array, levels: tuple[float, float], inverted: bool) -> Bytes:
     low, high = levels
     scale = np.float32(255.0 / (high - low)) if high > low else np.float32(0)
     result = np.empty(values.shape, dtype=np.uint8)
-    work = np.empty((BAND, values.shape[1]), dtype=np.float32)
-    for first in range(0, len(values), BAND):
-        source = values[first : first + BAND]
+    step = _rows(values.shape[1])
+    work = np.empty((min(step, len(values)), values.shape[1]), dtype=np.float32)
+    for first in range(0, len(values), step):
+        source = values[first : first + step]
         band = work[: len(source)]
         np.subtract(source, np.float32(low), out=band)
         band *= scale
         band += np.float32(0.5)
         np.fmax(band, np.float32(0), out=band)  # fmax, not maximum: a NaN becomes black
         np.fmin(band, np.float32(255), out=band)
-        result[first : first + BAND] = band
+        result[first : first + step] = band
     return np.subtract(255, result, out=result) if inverted else result
 
 
@@ -67,7 +74,7 @@ def strongest(values: Floats, factor: int, signed: bool) -> Floats:
 def _folded(values: Floats, factor: int, fold: np.ufunc) -> Floats:
     columns = values.shape[1] // factor * factor
     result = np.empty((len(values) // factor, columns // factor), dtype=np.float32)
-    step = max(1, BAND // factor)
+    step = max(1, _rows(columns) // factor)
     for first in range(0, len(result), step):
         band = result[first : first + step]
         source = values[first * factor : (first + len(band)) * factor, :columns]
@@ -132,8 +139,9 @@ def indices(values: Floats, scale: Scale) -> Bytes:
     """Places in `table`, uint8; 0 is blank: below the threshold, of a hidden sign, or not seen."""
     factor = np.float32(255.0 / (scale.high - scale.low)) if scale.high > scale.low else np.float32(0)
     result = np.empty(values.shape, dtype=np.uint8)
-    for first in range(0, len(values), BAND):
-        band = values[first : first + BAND]
+    step = _rows(values.shape[1])
+    for first in range(0, len(values), step):
+        band = values[first : first + step]
         shown = band if scale.sign == "positive" else np.abs(band)
         drawn = (shown >= np.float32(scale.threshold)) & np.isfinite(band)
         level = (shown if scale.sign == "magnitude" else band) - np.float32(scale.low)
@@ -141,7 +149,7 @@ def indices(values: Floats, scale: Scale) -> Bytes:
         level += np.float32(0.5)
         np.fmax(level, np.float32(1), out=level)
         np.fmin(level, np.float32(255), out=level)
-        place = result[first : first + BAND]
+        place = result[first : first + step]
         place[...] = level
         place *= drawn
     return result
