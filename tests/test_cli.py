@@ -386,23 +386,36 @@ def test_the_picture_is_drawn_as_asked(
 ) -> None:
     words = ("explain", stack, "--model", small_model, "--method", "grad-cam", "--target", "mass", "--json")
     plain = whyscope(*words, "--out", tmp_path / "plain").document["attributions"][0]
-    assert plain["display"] == {"slice": 2, "window": None}
+    assert plain["display"] == {"slice": 2, "window": None, "inverted": False}
     done = whyscope(
         *words, "--out", tmp_path / "asked", "--window", "40.5,400,soft tissue", "--style", "opacity=0.25",
-        "--style", "range=-0.5,2", "--style", "colours=viridis",
+        "--style", "range=-0.5,2", "--style", "colours=viridis", "--invert",
     )  # fmt: skip
     (asked,) = done.document["attributions"]
     assert asked["display"]["window"] == {
         "center": 40.5, "width": 400.0, "name": "soft tissue", "function": "LINEAR_EXACT",
     }  # fmt: skip
+    assert asked["display"]["inverted"]
     chosen = {"opacity": 0.25, "range": [-0.5, 2.0], "colours": "viridis"}
     assert asked["style"] == plain["style"] | chosen
     with Image.open(tmp_path / "asked" / asked["files"]["png"]) as picture:
         facts = json.loads(picture.info["whyscope:provenance"])
-    assert (facts["style"], facts["window"]) == (asked["style"], asked["display"]["window"])
-    with Image.open(tmp_path / "plain" / plain["files"]["png"]) as picture:
-        assert json.loads(picture.info["whyscope:provenance"])["window"] is None
+    assert (facts["style"], facts["display"]) == (asked["style"], asked["display"])
     assert (picture_of(tmp_path / "plain") != picture_of(tmp_path / "asked")).any()
+
+
+def test_the_picture_of_a_volume_shows_the_slice_that_is_asked_for(
+    stack: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    model = write_model(tmp_path / "model", dimensions=3)
+    words = ("explain", stack, "--model", model, "--method", "saliency", "--json")
+    (entry,) = whyscope(*words, "--out", tmp_path / "out", "--show-slice", 3).document["attributions"]
+    assert entry["display"]["slice"] == 3
+    assert entry["files"]["png"].endswith("_s3.png")
+    done = whyscope(*words, "--out", tmp_path / "none", "--show-slice", 4)
+    assert (done.status, done.out, is_sentence(done.err)) == (1, "", True)
+    assert "0 to 3" in done.err
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_result_json_says_makes_the_same_picture(

@@ -202,6 +202,8 @@ def explain(
     formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
     window: Annotated[str | None, typer.Option("--window", help="CENTRE,WIDTH of the picture.")] = None,
     style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
+    invert: Annotated[bool, typer.Option("--invert", help="Show low values bright.")] = False,
+    show_slice: Annotated[int | None, typer.Option("--show-slice", help="Of a volume, from 0.")] = None,
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
@@ -228,7 +230,9 @@ def explain(
         )
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
-        document = session.export(explained, out, chosen_formats, show_identity, task, looks, drawn)
+        document = session.export(
+            explained, out, chosen_formats, show_identity, task, looks, drawn, invert, show_slice
+        )
     if as_json:
         _print_json(document)
         return

@@ -143,11 +143,13 @@ def export(
     task: Task | None = None,
     style: Style | Mapping[str, Any] | None = None,
     window: Window | None = None,
+    inverted: bool = False,
+    show_slice: int | None = None,
 ) -> dict[str, Any]:
     """Write pictures, arrays and `result.json`; gives the document of the latter.
 
-    `style` and `window` say how the pictures are drawn; fields of a style that are not named, and the
-    window where there is none, are automatic.
+    `style`, `window`, `inverted` and, of a volume, `show_slice` say how the pictures are drawn; what is
+    not said is automatic.
     """
     return exporting.export(
         explained.attributions,
@@ -158,5 +160,7 @@ def export(
         style=style,
         show_identity=show_identity,
         window=window,
+        inverted=inverted,
+        show_slice=show_slice,
         task=task,
     )

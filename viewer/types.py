@@ -518,3 +518,5 @@ class Snapshot:
     annotations: tuple[str, ...] = ()
     notes: str = ""
     show_identity: bool = False
+    inverted: bool = False
+    """Whether grey is shown the other way round than the file asks for."""

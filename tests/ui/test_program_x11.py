@@ -115,6 +115,7 @@ def same_options(entry: dict[str, Any]) -> list[str]:
     window = entry["display"]["window"]
     style = {**entry["style"], "range": ",".join(map(repr, entry["style"]["range"]))}
     words = ["--window", f"{window['center']!r},{window['width']!r},{window['name']}"]
+    words += ["--invert"] if entry["display"]["inverted"] else []
     return words + [word for key, value in style.items() for word in ("--style", f"{key}={value}")]
 
 
@@ -186,7 +187,10 @@ def test_a_study_from_opening_to_the_exported_picture(
         wish.display.toggle_overlay(True)
         hands.alike("the map after H is let go")
 
-        # The window, by dragging: how far depends on the moves that come through.
+        # The grey values the other way round; another window by dragging, as far as the moves come through.
+        screen.key("i")
+        wish.display.invert()
+        hands.alike("the image inverted")
         before = screen.seen(hands.box(twin.plain)).copy()
         screen.drag(*hands.middle(twin.plain), 60, 25)
         screen.wait("another window", lambda: (screen.seen(hands.box(twin.plain)) != before).any())
@@ -210,6 +214,7 @@ def test_a_study_from_opening_to_the_exported_picture(
     assert (entry["label"], entry["slice"], entry["method"]) == ("mass", 1, "occlusion")
     assert entry["style"]["threshold"] == pytest.approx(0.13 * entry["style"]["range"][1])
     assert entry["display"]["window"]["width"] > 2000  # wider than the file's
+    assert entry["display"]["inverted"]
     again = whyscope(
         "explain", study, "--model", model, "--method", "occlusion", "--target", "mass", "--slice", 1,
         "--out", tmp_path / "again", "--format", "png", *same_options(entry),

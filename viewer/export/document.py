@@ -14,11 +14,15 @@ def style_facts(style: Style) -> Document:
     return {name: plain(getattr(style, name)) for name in Style.__dataclass_fields__}
 
 
-def window_facts(window: Window | None) -> Document | None:
-    """The window that was chosen for a picture; None where the file's own or an automatic one is shown."""
-    if window is None:
-        return None
-    return {name: plain(getattr(window, name)) for name in Window.__dataclass_fields__}
+def display_facts(snapshot: Snapshot) -> Document:
+    """What of the image a picture shows; no window where it is the file's own or an automatic one."""
+    window = snapshot.window
+    names = Window.__dataclass_fields__
+    return {
+        "slice": snapshot.slice,
+        "window": None if window is None else {name: plain(getattr(window, name)) for name in names},
+        "inverted": snapshot.inverted,
+    }
 
 
 def entry(attribution: Attribution, snapshot: Snapshot) -> Document:
@@ -39,7 +43,7 @@ def entry(attribution: Attribution, snapshot: Snapshot) -> Document:
         "seconds": attribution.seconds,
         "matrix": attribution.matrix,
         "style": style_facts(snapshot.overlay.style),
-        "display": {"slice": snapshot.slice, "window": window_facts(snapshot.window)},
+        "display": display_facts(snapshot),
         "files": {},
     }
     return {key: plain(value) for key, value in facts.items()}

@@ -61,6 +61,8 @@ def compose(snapshot: Snapshot) -> Image.Image:
     values = on_source(snapshot.overlay.map, snapshot.slice, snapshot.overlay.style.interpolation)
     drawn, remarks = _judged(snapshot, values)
     image = _cropped(displayed(series, snapshot.slice, snapshot.window), snapshot)
+    if snapshot.inverted and not series.colour:
+        image = 255 - image
     plain = _scaled(image, _size(image.shape, series.geometry))
     mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
     text = column(snapshot, remarks, drawn)
@@ -210,7 +212,9 @@ def _window_text(snapshot: Snapshot) -> str:
         return "colour, no window"
     window = snapshot.window or default_window(series, snapshot.slice)
     name = drawing.clean(window.name)
-    return f"C {drawing.number(window.center)}  W {drawing.number(window.width)}  {name}".strip()
+    mark = "inverted" if snapshot.inverted else ""
+    parts = (f"C {drawing.number(window.center)}", f"W {drawing.number(window.width)}", name, mark)
+    return "  ".join(part for part in parts if part)
 
 
 def spacing_text(series: Series) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL.PngImagePlugin import PngInfo
 
 from viewer.errors import ExportError
-from viewer.export.document import Document, document, entry, style_facts, window_facts
+from viewer.export.document import Document, display_facts, document, entry, style_facts
 from viewer.export.files import whole, whole_set
 from viewer.export.picture import compose
 from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
@@ -36,12 +36,15 @@ def export(
     style: Style | Mapping[str, Any] | None = None,
     show_identity: bool = False,
     window: Window | None = None,
+    inverted: bool = False,
+    show_slice: int | None = None,
     task: Task | None = None,
 ) -> Document:
     """Write maps of one model and one series to the folder `out`; gives the document of `result.json`.
 
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
-    labels compare; a mapping replaces fields of it. `result.json` is always written; its "skipped"
+    labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
+    slice with the strongest evidence. `result.json` is always written; its "skipped"
     names the formats that this version does not write and the methods that were `refused`, given as
     (method, reason). Raises `ExportError` where nothing can be written; then nothing is.
     """
@@ -56,8 +59,8 @@ def export(
         for done, (attribution, name) in enumerate(zip(attributions, names, strict=True)):
             task.progress(done, len(attributions), "writing")
             overlay = Overlay(attribution, styles[_kind(attribution)])
-            at = attribution.slice if attribution.slice is not None else strongest_slice(overlay)
-            snapshot = Snapshot(overlay, at, window, show_identity=show_identity)
+            at = _slice(overlay, attribution, show_slice)
+            snapshot = Snapshot(overlay, at, window, show_identity=show_identity, inverted=inverted)
             facts = entry(attribution, snapshot)
             facts["files"] = _files(snapshot, attribution, folder, name, asked)
             entries.append(facts)
@@ -154,6 +157,16 @@ def _names(attributions: Iterable[Attribution]) -> list[str]:
     return names
 
 
+def _slice(overlay: Overlay, attribution: Attribution, wished: int | None) -> int:
+    """The slice in the picture: the explained one, else the wished one, else the strongest."""
+    if attribution.slice is not None:
+        return attribution.slice
+    slices = attribution.series.shape[0]
+    if wished is not None and not 0 <= wished < slices:
+        raise ExportError(f"There is no slice {wished} to show; there are 0 to {slices - 1}.")
+    return strongest_slice(overlay) if wished is None else wished
+
+
 def strongest_slice(overlay: Overlay) -> int:
     """The source slice on which the shown value is largest, of cells that lie on the series."""
     values, matrix = overlay.map.values, overlay.map.matrix
@@ -179,8 +192,8 @@ def save_png(snapshot: Snapshot, path: Path) -> None:
         facts = {
             **provenance(shown),
             "style": style_facts(snapshot.overlay.style),
+            "display": display_facts(snapshot),
             "shown_slice": snapshot.slice,
-            "window": window_facts(snapshot.window),
         }
         info.add_itxt("whyscope:provenance", as_json(facts))
     # Encoded in memory: Pillow turns a full disk into an error without its number.

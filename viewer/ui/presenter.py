@@ -206,13 +206,14 @@ class Presenter:
         if attribution is None:
             self._board.show(notice=Notice("There is no map to export yet; run a method first.", "warning"))
             return
-        style, window = self.state.style, self.state.window
+        state = self.state
+        inverted = state.inverted != attribution.series.display.inverted
 
         def work(task: Task) -> int:
             found = [attribution]
             document = export(
-                found, attribution.predictions, folder, formats,
-                style=style, window=window, show_identity=show_identity, task=task,
+                found, attribution.predictions, folder, formats, style=state.style, window=state.window,
+                inverted=inverted, show_slice=state.slice, show_identity=show_identity, task=task,
             )  # fmt: skip
             return len(document["attributions"][0]["files"])
 
