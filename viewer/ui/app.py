@@ -14,6 +14,8 @@ from viewer.settings import Device, Preferences, Settings
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.window import Window
 
+_SWITCH = 5e-4
+"""Seconds that a thread of Python may go on while another waits."""
 _QUIET_MS = 400
 """How long nothing must happen before the window counts as ready."""
 
@@ -42,6 +44,7 @@ def run(
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)
+    share_the_interpreter()
     file = None if screenshot is not None else PreferencesFile()
     preferences, warning = (Preferences(), None) if file is None else file.load()
     settings = Settings(device=device or preferences.device, batch=preferences.batch)
@@ -60,6 +63,15 @@ def run(
 
     QTimer.singleShot(0, begin)  # after the first paint: nothing may hold it up
     application.exec()
+
+
+def share_the_interpreter() -> None:
+    """Have a worker that holds Python's lock hand it over at once when the window wants to paint.
+
+    numpy gives the lock away in every operation on a large array, dozens of times a frame, and waits up to
+    this long to get it back. Python's own 5 ms would cost several frames.
+    """
+    sys.setswitchinterval(_SWITCH)
 
 
 def has_display() -> bool:

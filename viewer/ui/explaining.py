@@ -11,6 +11,7 @@ from viewer.overlay import DIVERGING, NAMES
 from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Array, Attribution, Prediction, Style
+from viewer.ui import engine
 from viewer.ui.board import Board
 from viewer.ui.choices import Choices
 from viewer.ui.evidence import next_peak, volume_profile
@@ -68,6 +69,7 @@ class Explaining:
         self._jobs.cancel("profile")
 
         def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
+            engine.start()
             from viewer import explain, session
 
             allowed = known if decided is None else (*known, decided)

@@ -1,0 +1,49 @@
+"""Starting the engine, on the model's worker, so that the window notices as little as can be."""
+
+import atexit
+import gc
+import os
+import sys
+import threading
+
+_NICE = 5
+"""How far the engine stands back from the window."""
+
+
+def start() -> None:
+    """Import torch and all that stands on it, once; more calls do nothing."""
+    if "torch" in sys.modules:
+        return
+    # A third of a million objects come, all of them to stay. To look through them for garbage takes a
+    # fifth of a second, in one piece and with Python's lock held, and again whenever as many came anew.
+    gc.disable()
+    try:
+        from viewer import explain, session  # noqa: F401
+
+        _first_dry_run()
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # at the end all is taken down, which libraries look after
+    _stand_back()
+
+
+def _first_dry_run() -> None:
+    """Run a network of nothing on data of no values, as models are examined: half of torch comes with it."""
+    import torch
+
+    with torch.device("meta"):
+        network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1)).eval()
+        network(torch.empty(1, 1, 2, 2))
+
+
+def _stand_back() -> None:
+    """Let the window have a processor first: an explanation wants all of them for as long as it takes.
+
+    Only after the import, for which the window has to wait. The engine's own threads, which this one
+    starts later, inherit it. Only Linux knows priorities of threads by this call.
+    """
+    if sys.platform.startswith("linux"):
+        thread = threading.get_native_id()
+        now = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, min(now + _NICE, 19))
