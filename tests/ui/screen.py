@@ -136,6 +136,7 @@ class Program:
         kept = {name: value for name, value in os.environ.items() if name != "QT_QPA_PLATFORM"}
         shown = {"DISPLAY": screen.display, "QT_QPA_PLATFORM": "xcb"} if screen is not None else {}
         own = {name: str(home) for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        own["WHYSCOPE_CONFIG"] = str(home / "config")
         self._said = home / "stderr"
         with self._said.open("wb") as said:
             self.child = subprocess.Popen(

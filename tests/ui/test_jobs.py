@@ -73,6 +73,18 @@ def test_a_cancelled_job_stops_at_its_next_check_and_says_nothing(jobs: Jobs, qt
     assert len(steps) <= count + 2
 
 
+def test_what_hangs_aside_keeps_nobody_waiting(qapp, qtbot) -> None:
+    made, go, seen = Jobs(), threading.Event(), []
+    made.run("aside", "look", lambda _t: go.wait(20), never, never)
+    made.run("io", "slice", lambda _t: None, lambda _v: seen.append("io"), never)
+    qtbot.waitUntil(lambda: seen == ["io"])
+    made.close()
+    (left,) = [t for t in threading.enumerate() if t.name.startswith("whyscope ")]
+    go.set()
+    left.join(5)
+    assert not left.is_alive()
+
+
 def test_kinds_and_lanes_do_not_disturb_each_other(jobs: Jobs, qtbot) -> None:
     go, seen = threading.Event(), []
     jobs.run("model", "explain", lambda _t: go.wait(5), lambda _v: seen.append("model"), never)

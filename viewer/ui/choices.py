@@ -125,7 +125,7 @@ class Choices:
                 self._board.show(missing=missing)
 
         if paths:
-            self._jobs.run("io", "look", work, done, lambda _sentence: None)
+            self._jobs.run("aside", "look", work, done, lambda _sentence: None)
 
     # --- trust ------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class Choices:
             self._unsaved = False  # said once; the next change tries again
             self._board.show(notice=Notice(sentence, "warning"))
 
-        self._jobs.run("io", "preferences", lambda _task: file.save(preferences), saved, failed)
+        self._jobs.run("aside", "preferences", lambda _task: file.save(preferences), saved, failed)
 
     def close(self) -> None:
         """Save what no worker has come to; when the workers have ended."""

@@ -1,4 +1,4 @@
-"""Work off the GUI thread: one worker for files, one for the model.
+"""Work off the GUI thread: one worker for files, one for the model, one for what nobody waits for.
 
 A new job of a kind cancels the one before it, and a result is delivered only while its request is
 still the current one of its kind: what comes late is dropped, and can never land on another image.
@@ -16,7 +16,10 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from viewer.errors import WhyscopeError
 from viewer.task import Cancelled, Progress, Task
 
-Lane = Literal["io", "model"]
+Lane = Literal["io", "model", "aside"]
+"""`aside` is for what may hang, such as a look at a drive that is not there: no image waits behind it."""
+_PATIENCE = 0.5
+"""Seconds that the end of the program waits for what is done aside."""
 _REPORT_EVERY = 0.05
 """Seconds between two progress reports: more often nobody can see, and the GUI thread pays."""
 
@@ -34,14 +37,14 @@ class Job:
 
 
 class Jobs(QObject):
-    """Both workers. Made, asked and closed on the GUI thread."""
+    """All workers. Made, asked and closed on the GUI thread."""
 
     _arrived = Signal(object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._current: dict[str, Job] = {}
-        self._lanes = {name: _Worker(name, self._send) for name in ("io", "model")}
+        self._lanes = {name: _Worker(name, self._send) for name in ("io", "model", "aside")}
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def run(
@@ -77,11 +80,11 @@ class Jobs(QObject):
         return bool(self._current)
 
     def close(self) -> None:
-        """Cancel everything and wait for both workers to end."""
+        """Cancel everything and wait for the workers to end; not long for what may hang."""
         for kind in list(self._current):
             self.cancel(kind)
-        for worker in self._lanes.values():
-            worker.end()
+        for name, worker in self._lanes.items():
+            worker.end(_PATIENCE if name == "aside" else None)
 
     def _reporter(self, job: Job) -> Callable[[Progress], None] | None:
         if job.progress is None:
@@ -113,7 +116,7 @@ class _Worker:
     """One thread that does jobs in the order in which they came."""
 
     def __init__(self, name: str, send: Callable[[Job, Callable[[Any], None] | None, Any], None]) -> None:
-        self._send = send
+        self._deliver = send
         self._waiting: deque[Job] = deque()
         self._ready = threading.Condition()
         self._ending = False
@@ -125,11 +128,15 @@ class _Worker:
             self._waiting.append(job)
             self._ready.notify()
 
-    def end(self) -> None:
+    def end(self, patience: float | None = None) -> None:
         with self._ready:
             self._ending = True
             self._ready.notify()
-        self._thread.join()
+        self._thread.join(patience)
+
+    def _send(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+        if not self._ending:  # the window may be gone
+            self._deliver(job, answer, value)
 
     def _work(self) -> None:
         while True:
