@@ -3,6 +3,7 @@
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
+    QFontMetrics,
     QIcon,
     QImage,
     QKeyEvent,
@@ -85,6 +86,26 @@ def image(pixels: Array) -> QImage:
     colour = pixels.ndim == 3
     kind = QImage.Format.Format_RGB888 if colour else QImage.Format.Format_Grayscale8
     return QImage(pixels.tobytes(), columns, rows, columns * (3 if colour else 1), kind).copy()
+
+
+def wrapped(
+    text: str,
+    metrics: QFontMetrics,
+    room: int,
+    most: int,
+    cut: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle,
+) -> list[str]:
+    """A text in lines of `room` pixels, at most `most`; names keep both ends, sentences their beginning."""
+    lines: list[str] = []
+    words = clean(text).replace(" × ", "\u00a0×\u00a0").split(" ")  # a size stays together
+    while words:
+        if len(lines) == most - 1:
+            return [*lines, metrics.elidedText(" ".join(words), cut, room)]
+        line = words.pop(0)
+        while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= room:
+            line += f" {words.pop(0)}"
+        lines.append(metrics.elidedText(line, cut, room))
+    return lines
 
 
 def focus_ring(painter: QPainter, box: QRectF, radius: float = 5) -> None:

@@ -39,7 +39,7 @@ from PySide6.QtWidgets import (
 from viewer.export.drawing import clean
 from viewer.ui.controls import IconButton, Link
 from viewer.ui.icons import draw_icon
-from viewer.ui.parts import Sentence, by_tab, colours, dress_panel, heading, image
+from viewer.ui.parts import Sentence, by_tab, colours, dress_panel, heading, image, wrapped
 from viewer.ui.state import SeriesItem, ViewState
 
 STRIP, WIDE = 56, 240
@@ -50,6 +50,10 @@ TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
 INDENT = 18
 """Of a warning, for its sign."""
 MOST_LINES = 2
+_MOST_KEPT = 512
+"""Rows of which the delegate keeps what it prepared."""
+Paragraphs = list[tuple[list[str], str, bool]]
+"""Lines, the role of their colour, and whether they are bold."""
 Index = QModelIndex | QPersistentModelIndex
 _ITEM = Qt.ItemDataRole.UserRole
 
@@ -93,6 +97,7 @@ class SeriesDelegate(QStyledItemDelegate):
         super().__init__(view)
         self._view = view
         self._pictures: dict[int, tuple[SeriesItem, QPixmap]] = {}
+        self._broken: dict[tuple[object, ...], Paragraphs] = {}
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         if self._view.narrow:
@@ -102,8 +107,16 @@ class SeriesDelegate(QStyledItemDelegate):
         lines = sum(len(lines) for lines, _, _ in self._paragraphs(item, room))
         return QSize(60, max(PICTURE, lines * LINE) + 15)
 
-    def _paragraphs(self, item: SeriesItem, room: int) -> list[tuple[list[str], str, bool]]:
-        """Title, facts and warnings in lines of `room` pixels, each with its role and whether it is bold."""
+    def _paragraphs(self, item: SeriesItem, room: int) -> Paragraphs:
+        """Title, facts and warnings in lines of `room` pixels; Qt asks for all with every thumbnail."""
+        key = (item.title, item.facts, item.warnings, room, self._view.font().key())
+        if key not in self._broken:
+            if len(self._broken) > _MOST_KEPT:
+                self._broken.clear()
+            self._broken[key] = self._break(item, room)
+        return self._broken[key]
+
+    def _break(self, item: SeriesItem, room: int) -> Paragraphs:
         plain, bold = self._view.font(), QFont(self._view.font())
         bold.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(plain)
@@ -119,22 +132,16 @@ class SeriesDelegate(QStyledItemDelegate):
         """One warning in full; of several the first, shortened, and how many more the tool tip has."""
         if not item.warnings:
             return []
+        lines = wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)
         more = len(item.warnings) - 1
-        if not more:
-            return [wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)]
-        return [
-            [
-                *wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight),
-                f"and {more} more",
-            ]
-        ]
+        return [[*lines, f"and {more} more"] if more else lines]
 
     def _picture(self, item: SeriesItem, size: int, ratio: float) -> QPixmap | None:
         if item.thumbnail is None:
             return None
         kept = self._pictures.get(id(item.thumbnail))
         if kept is None or kept[0].thumbnail is not item.thumbnail:
-            if len(self._pictures) > 512:
+            if len(self._pictures) > _MOST_KEPT:
                 self._pictures.clear()
             kept = self._pictures[id(item.thumbnail)] = (item, QPixmap.fromImage(image(item.thumbnail)))
         scaled = kept[1].scaled(
@@ -214,26 +221,6 @@ class SeriesDelegate(QStyledItemDelegate):
                 room = QRectF(box.left() + indent, y, box.width() - indent, LINE)
                 painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
                 y += LINE
-
-
-def wrapped(
-    text: str,
-    metrics: QFontMetrics,
-    room: int,
-    most: int,
-    cut: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle,
-) -> list[str]:
-    """A text in lines of `room` pixels, at most `most`; names keep both ends, sentences their beginning."""
-    lines: list[str] = []
-    words = clean(text).replace(" × ", "\u00a0×\u00a0").split(" ")  # a size stays together
-    while words:
-        if len(lines) == most - 1:
-            return [*lines, metrics.elidedText(" ".join(words), cut, room)]
-        line = words.pop(0)
-        while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= room:
-            line += f" {words.pop(0)}"
-        lines.append(metrics.elidedText(line, cut, room))
-    return lines
 
 
 class SeriesList(QListView):
