@@ -4,20 +4,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viewer import affine
 from viewer.types import Attribution
+
+_EDGE = 1e-6  # what a product of matrices leaves where there should be nothing
 
 
 def volume_profile(attribution: Attribution) -> tuple[float, ...]:
     """The share of positive mass per source slice of a volume's map, adding up to 1 (or all 0)."""
     values = np.clip(attribution.values, 0, None)
-    count = attribution.series.shape[0]
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in values.shape), indexing="ij"), axis=-1)
-    place = affine.apply(np.asarray(attribution.matrix), index)[..., 0]
+    across = attribution.matrix[0]  # of the source slices, per native cell along each axis
+    main = int(np.argmax(np.abs(across[:3])))
+    others = tuple(axis for axis in range(3) if axis != main)
+    slices = np.arange(attribution.series.shape[0])[:, None]
     # A native cell spreads over the slices between its neighbours, as its picture does.
-    reach = max(1.0, float(np.abs(attribution.matrix[0, :3]).max()))
-    weight = np.clip(1 - np.abs(np.arange(count)[:, None] - place.ravel()[None, :]) / reach, 0, None)
-    mass = weight @ values.ravel()
+    reach = max(1.0, float(np.abs(across[main])))
+    if all(abs(across[axis]) * values.shape[axis] < _EDGE for axis in others):
+        values = values.sum(axis=others, keepdims=True)  # a whole plane of cells lies in one place
+    planes = np.moveaxis(values, main, 0)
+    offset = np.add.outer(*(across[axis] * np.arange(values.shape[axis]) for axis in others))
+    mass = np.zeros(len(slices))
+    for number, plane in enumerate(planes):
+        place = across[main] * number + across[3] + offset
+        weight = np.clip(1 - np.abs(slices - place.ravel()) / reach, 0, None)
+        mass += weight @ plane.ravel()
     total = float(mass.sum())
     return tuple(float(m) for m in (mass / total if total > 0 else mass))
 

@@ -10,21 +10,19 @@ from viewer.errors import UntrustedError
 from viewer.overlay import DIVERGING, NAMES
 from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
-from viewer.types import Array, Attribution, Prediction, Style
+from viewer.types import Attribution, Prediction, Style
 from viewer.ui import engine
 from viewer.ui.board import Board
 from viewer.ui.choices import Choices
 from viewer.ui.evidence import next_peak, volume_profile
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import Kept
+from viewer.ui.kept import DrawnMaps
 from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
     from viewer.models import Model
 
 _PROFILE_CHUNK = 8
-_ROOM = 256 * 2**20
-"""Bytes of drawn slices of maps that are kept for going back and forth."""
 MapKey = tuple[int, int | None, str, str, str | None]
 
 
@@ -43,7 +41,7 @@ class Explaining:
         self._overridden: set[int] = set()
         self._styles: dict[tuple[str, str | None], Style] = {}
         self._visited: list[int] = []
-        self._drawn: Kept[tuple[Attribution, Array]] = Kept(_ROOM)
+        self._drawn = DrawnMaps()
 
     @property
     def _state(self) -> ViewState:
@@ -299,7 +297,7 @@ class Explaining:
             self._styles[group] = overlay.automatic_style(list(found.values()))
         style = self._styles[group]
         changes = {"attribution": attribution, "prediction": attribution.predictions[0], "style": style}
-        changes["map"] = self._on_slice(attribution, style)
+        changes["map"] = self._drawn.on_slice(attribution, state.slice, style)
         if attribution.slice is None:
             changes["profile"] = volume_profile(attribution)
         return changes | self._judged(attribution.predictions[0])
@@ -320,17 +318,7 @@ class Explaining:
         """The shown slice of the map again, after another slice of a volume or another interpolation."""
         state = self._state
         if state.attribution is not None:
-            self._board.show(map=self._on_slice(state.attribution, state.style))
-
-    def _on_slice(self, attribution: Attribution, style: Style) -> Array:
-        """The shown slice of a map on the source grid."""
-        slice, interpolation = self._state.slice, style.interpolation
-        key = (id(attribution), slice, interpolation)
-        kept = self._drawn.get(key)  # holds the map that its number tells, which no other can then have
-        if kept is None:
-            kept = attribution, overlay.on_source(attribution, slice, interpolation)
-            self._drawn.put(key, kept, kept[1].nbytes)
-        return kept[1]
+            self._board.show(map=self._drawn.on_slice(state.attribution, state.slice, state.style))
 
     # --- evidence ---------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from viewer.types import Array
+from viewer import overlay
+from viewer.types import Array, Attribution, Style
 
 Value = TypeVar("Value")
 
@@ -54,3 +55,23 @@ class OfArrays(Generic[Value]):
         value, size = make()
         self._kept.put(key, (weakref.ref(source), value), size)
         return value
+
+
+class DrawnMaps:
+    """Slices of maps on the source grid, for going back and forth."""
+
+    def __init__(self, room: int = 256 * 2**20) -> None:
+        self._kept: Kept[tuple[Attribution, Array]] = Kept(room)
+
+    def on_slice(self, attribution: Attribution, slice: int, style: Style) -> Array:
+        """One slice of a map, as `overlay.on_source` gives it."""
+        key = (id(attribution), slice, style.interpolation)
+        kept = self._kept.get(key)  # holds the map that its number tells, which no other can then have
+        if kept is None:
+            kept = attribution, overlay.on_source(attribution, slice, style.interpolation)
+            self._kept.put(key, kept, kept[1].nbytes)
+        return kept[1]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()

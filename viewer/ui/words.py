@@ -1,6 +1,7 @@
 """The texts in a view's corners, and the sentences of its states."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -122,6 +123,12 @@ def _target(shown: Attribution) -> Line:
     return text + ("" if score.threshold is None else f" (threshold {score.threshold:.2f})"), "warning"
 
 
+@lru_cache(maxsize=1)
+def _nothing_positive(shown: Attribution) -> bool:
+    """Whether nothing speaks for the target: asked with every frame, of all cells of a volume."""
+    return no_positive_evidence(shown)
+
+
 def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
     label = shown.target.words if shown.target is not None else ""
@@ -129,7 +136,7 @@ def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ..
         return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
     if not state.map_shown or state.map is None:
         return ()
-    if no_positive_evidence(shown) and state.style.sign == "positive":
+    if _nothing_positive(shown) and state.style.sign == "positive":
         where = "image" if shown.values.shape[0] == 1 else "volume"
         return ((f"No positive evidence{f' for {label}' if label else ''} in this {where}.", "warning"),)
     if not drawn:
