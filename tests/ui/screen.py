@@ -21,7 +21,7 @@ LIBRARIES = {
     "libxcb-cursor.so.0": "libxcb-cursor0",
 }
 _PLAIN = ("-nolisten", "tcp", "-nocursor", "-noreset")
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which what should have happened has not."""
 
 Box = tuple[int, int, int, int]
@@ -129,19 +129,17 @@ class Screen:
 
 
 class Program:
-    """`main.py` as a child of its own, on a screen or where there is none."""
+    """`main.py` as a child of its own, on a screen."""
 
-    def __init__(self, screen: Screen | None, home: Path, *words: object) -> None:
+    def __init__(self, screen: Screen, home: Path, *words: object) -> None:
         home.mkdir(mode=0o700, exist_ok=True)
-        kept = {name: value for name, value in os.environ.items() if name != "QT_QPA_PLATFORM"}
-        shown = {"DISPLAY": screen.display, "QT_QPA_PLATFORM": "xcb"} if screen is not None else {}
         own = {name: str(home) for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
         own["WHYSCOPE_CONFIG"] = str(home / "config")
         self._said = home / "stderr"
         with self._said.open("wb") as said:
             self.child = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "main.py", *map(str, words)], cwd=ROOT, stderr=said,
-                env={**kept, **own, **shown},
+                env={**os.environ, **own, "DISPLAY": screen.display, "QT_QPA_PLATFORM": "xcb"},
             )  # fmt: skip
 
     def said(self) -> str:
