@@ -1,5 +1,6 @@
 """What the window does, without a window: a spec'd mock view, real workers, a real small study."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -314,6 +315,16 @@ def test_the_export_is_that_of_the_command_line(desk: Desk, study: Path, model: 
     desk.presenter.export(tmp_path / "out", ("png", "npz", "json"), False)
     desk.wait(lambda s: s.notice and s.notice.text.startswith("Written"))
     assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_the_export_of_a_volume_shows_what_the_window_shows(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.presenter.go_to(1)
+    desk.presenter.display.invert()
+    desk.presenter.export(tmp_path / "out", ("png",), False)
+    desk.wait(lambda s: s.notice and s.notice.text.startswith("Written"))
+    (entry,) = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["attributions"]
+    assert entry["display"] == {"slice": 1, "window": None, "inverted": True}
 
 
 def test_peaks_come_highest_first_and_start_again() -> None:
