@@ -96,6 +96,9 @@ def test_the_list_shows_keys_as_they_are_now(window: Window, qtbot) -> None:
     )
     window.presenter.choices.set_key("search", "F3")
     assert "F3" in window.top.search.toolTip()
+    window.presenter.choices.set_key("overlay", "O")
+    assert window.display.overlay_key.full == "O"
+    assert window.display.overlay.toolTip().endswith("(O)")
 
 
 @pytest.mark.parametrize("size", [(1600, 1000), (1280, 720), (1024, 640)])

@@ -258,6 +258,8 @@ class Link(QPushButton):
         by_tab(self)
         self.quiet_part = ""
         """What stands before the text, not in the accent."""
+        self.inset = 3
+        """Pixels from the left edge to the text."""
 
     def sizeHint(self) -> QSize:
         return QSize(self.fontMetrics().horizontalAdvance(self.quiet_part + self.text()) + 6, 24)
@@ -271,7 +273,7 @@ class Link(QPushButton):
         if self.hasFocus():
             focus_ring(painter, QRectF(self.rect()), 4)
         middle = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        box = QRectF(self.rect()).adjusted(3, 0, 0, 0)
+        box = QRectF(self.rect()).adjusted(self.inset, 0, 0, 0)
         painter.setPen(QColor(colours().text))
         painter.drawText(box, middle, self.quiet_part)
         box.setLeft(box.left() + self.fontMetrics().horizontalAdvance(self.quiet_part))

@@ -1,6 +1,6 @@
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ from viewer.overlay import DIVERGING, NAMES
 from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Style
-from viewer.ui import engine
 from viewer.ui.board import Board
 from viewer.ui.choices import Choices
 from viewer.ui.evidence import next_peak, volume_profile
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import DrawnMaps
-from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, ViewState
+from viewer.ui.loading import loaded
+from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -67,16 +67,7 @@ class Explaining:
         self._jobs.cancel("profile")
 
         def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
-            engine.start()
-            from viewer import explain, session
-
-            allowed = known if decided is None else (*known, decided)
-            try:
-                model = session.load_model(path, trust, settings, allowed)
-            except UntrustedError as question:
-                return question
-            hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
-            return model, _model_item(model, explain.describe(model), explain.suggest(model), hints)
+            return loaded(path, trust, settings, known if decided is None else (*known, decided))
 
         def done(found: tuple[Any, ModelItem] | UntrustedError) -> None:
             if isinstance(found, UntrustedError):
@@ -376,23 +367,3 @@ class Explaining:
         self._board.show(style=style)
         if "interpolation" in changes:
             self._draw_map()
-
-
-def _model_item(
-    model: Any,
-    described: Sequence[Mapping[str, Any]],
-    layers: Sequence[str],
-    hints: Mapping[str, Mapping[str, Any]],
-) -> ModelItem:
-    methods = tuple(
-        MethodItem(
-            d["name"], d["title"], d["family"], d["shows"],
-            "; ".join(filter(None, (d.get("cost") or {}).values())), d["settings"], d["unsuitable"],
-            hints.get(d["name"], {}), d.get("target_dependent", True),
-        )
-        for d in described
-    )  # fmt: skip
-    return ModelItem(
-        model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
-        model.card.input.dimensions == 3,
-    )  # fmt: skip

@@ -165,6 +165,7 @@ class StartPanel(QWidget):
             self._rows.addWidget(heading("Opened before"))
         for one in studies:
             link = Link(title_of(one, state.masked))
+            link.inset = 0  # in line with what stands above
             link.setMinimumHeight(ROW - 2)
             if not is_there(one, state):
                 link.setEnabled(False)

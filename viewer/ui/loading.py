@@ -1,0 +1,48 @@
+"""Opening a model for the window, on the model's worker."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from viewer.errors import UntrustedError
+from viewer.settings import Settings, Trusted
+from viewer.ui import engine
+from viewer.ui.state import MethodItem, ModelItem
+
+if TYPE_CHECKING:
+    from viewer.models import Model
+
+
+def loaded(
+    path: Path, trust: bool, settings: Settings, trusted: Collection[Trusted]
+) -> "tuple[Model, ModelItem] | UntrustedError":
+    """A model and what the window shows of it, or the question whether its own program may run."""
+    engine.start()
+    from viewer import explain, session
+
+    try:
+        model = session.load_model(path, trust, settings, trusted)
+    except UntrustedError as question:
+        return question
+    hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
+    return model, _model_item(model, explain.describe(model), explain.suggest(model), hints)
+
+
+def _model_item(
+    model: Any,
+    described: Sequence[Mapping[str, Any]],
+    layers: Sequence[str],
+    hints: Mapping[str, Mapping[str, Any]],
+) -> ModelItem:
+    methods = tuple(
+        MethodItem(
+            d["name"], d["title"], d["family"], d["shows"],
+            "; ".join(filter(None, (d.get("cost") or {}).values())), d["settings"], d["unsuitable"],
+            hints.get(d["name"], {}), d.get("target_dependent", True),
+        )
+        for d in described
+    )  # fmt: skip
+    return ModelItem(
+        model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
+        model.card.input.dimensions == 3,
+    )  # fmt: skip
