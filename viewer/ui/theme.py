@@ -183,6 +183,7 @@ QPushButton[link="true"] {
 }
 QPushButton[link="true"]:hover, QPushButton[link="true"]:focus { text-decoration: underline; }
 
+QFileDialog QToolButton { padding: 3px; }
 *[segment] { border-radius: 0; border-right-width: 0; padding: 4px 10px; }
 *[segment="first"] { border-top-left-radius: 5px; border-bottom-left-radius: 5px; }
 *[segment="last"] {
