@@ -5,7 +5,10 @@ a CT from the patient's voxels plus the nodule's difference.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +44,20 @@ class Bank:
 
 
 def build(
-    first: int, count: int, out: Path, say: Callable[[str], None] = print, spacing: float = 2.0
+    first: int,
+    count: int,
+    out: Path,
+    say: Callable[[str], None] = print,
+    spacing: float = 2.0,
+    workers: int = 2,
 ) -> Bank:
     """Make patients `first`, `first` + 1, … with four nodules each, and keep them in `out` (.npz)."""
     made = []
-    for seed in range(first, first + count):
-        made.append(_patient(seed, spacing))
-        if seed % 20 == 0:
-            say(f"anatomy {seed - first} of {count}")
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for one in pool.map(partial(_patient, spacing=spacing), range(first, first + count)):
+            made.append(one)
+            if len(made) % 20 == 0:
+                say(f"anatomy {len(made)} of {count}")
     parts = [np.stack(part) for part in zip(*made, strict=True)]
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, *parts, spacing=spacing)

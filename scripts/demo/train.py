@@ -1,9 +1,10 @@
 """The three networks of the demo: what they see, how they learn, and how well they do.
 
 Each learns from pairs of one anatomy without and with a nodule, so that nothing else tells the two
-apart, and from where the nodule lies: a softmax over the last cells is asked to point there (the aid
-needs a mask, which a phantom has). Squares are covered at random, and a covered nodule counts as none,
-so that what occlusion does to an image is nothing new.
+apart. The convolutional ones learn from where the nodule lies as well: what a cell adds to the logit is
+to be as much as there is nodule in it (the aid needs a mask, which a phantom has). The transformer begins
+with the blocks of one of them, and learns the label alone. Squares are covered at random, and a covered
+nodule counts as none, so that what occlusion does to an image is nothing new.
 """
 
 import math
@@ -19,10 +20,19 @@ import yaml
 from bank import Bank, shrunk
 from numpy.typing import NDArray
 from radiograph import radiograph
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from viewer.models.architectures import build
+
+
+@dataclass(frozen=True)
+class Course:
+    """How many steps, on how many pairs at a time, and the highest rate."""
+
+    steps: int
+    pairs: int
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -35,14 +45,13 @@ class Recipe:
     size: tuple[int, ...]
     """(rows, columns) or (slices, rows, columns) of the input."""
     grid: tuple[int, ...]
-    """Cells of the last layer, or patches."""
+    """Cells of the last layer, or tokens."""
     values: Any
     accepts: dict[str, list[str]]
-    first: int
-    cuttings: int
-    steps: int
-    pairs: int
-    rate: float
+    images: Course
+    cuttings: Course | None = None
+    stem: str | None = None
+    """The network with whose blocks it begins instead of learning from cuttings."""
     seed: int = 0
 
     @property
@@ -53,7 +62,7 @@ class Recipe:
 _STRENGTH = 8.0
 """What a nodule's cells together add to the logit."""
 _AIM = 0.95
-_CUTTING = {2: (4, 4), 3: (3, 3, 4)}
+_CUTTING = {2: (4, 4), 3: (4, 3, 4)}
 """Cells along each side of a cutting."""
 
 LABEL = "nodule"
@@ -63,18 +72,19 @@ RECIPES = {
     "cnn": Recipe(
         "Phantom nodule CNN", "builtin:small-cnn",
         {"channels": 1, "num_classes": 1, "widths": [16, 32, 48, 64]},
-        (128, 128), (16, 16), "voi", CHEST_2D, 900, 48, 380, 12, 3e-3,
+        (128, 128), (16, 16), "voi", CHEST_2D, Course(500, 12, 4e-4), Course(900, 48, 3e-3),
     ),
     "vit": Recipe(
-        "Phantom nodule ViT", "timm:vit_tiny_patch16_224",
-        {"img_size": 128, "patch_size": 8, "in_chans": 1, "num_classes": 1, "embed_dim": 96, "depth": 4,
-         "num_heads": 3, "class_token": False, "global_pool": "avg", "fc_norm": False},
-        (128, 128), (16, 16), "voi", CHEST_2D, 750, 40, 260, 12, 1e-3,
+        "Phantom nodule ViT", "builtin:small-vit",
+        {"channels": 1, "num_classes": 1, "size": 128, "widths": [16, 32, 48, 64], "dim": 96, "depth": 2,
+         "heads": 4},
+        (128, 128), (16, 16), "voi", CHEST_2D, Course(400, 12, 1e-3), stem="cnn",
     ),
     "cnn3d": Recipe(
         "Phantom nodule 3D CNN", "builtin:small-cnn",
         {"channels": 1, "num_classes": 1, "widths": [8, 16, 32], "dimensions": 3},
-        (40, 48, 60), (10, 12, 15), {"window": [-300, 1400]}, CHEST_3D, 500, 48, 200, 6, 3e-3,
+        (60, 48, 60), (15, 12, 15), {"window": [-300, 1400]}, CHEST_3D, Course(200, 6, 4e-4),
+        Course(500, 48, 3e-3),
     ),
 }  # fmt: skip
 
@@ -130,23 +140,10 @@ def _volumes(bank: Bank, i: int, recipe: Recipe) -> tuple[NDArray[np.float16], .
 # --- learning -------------------------------------------------------------------------------------
 
 
-def look(net: nn.Module, x: Tensor, corner: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor]:
-    """The logit, (n,), and the part that every cell has in it, (n, cells).
-
-    All three networks take the mean over their cells before one linear layer, so the parts and the
-    layer's bias add up to the logit. `corner` is the cell at which a cutting from an image begins.
-    """
-    if not hasattr(net, "patch_embed"):
-        cells = net.blocks(x).flatten(2).movedim(1, 2)
-    else:
-        patches = net.patch_embed.proj(x)
-        rows, columns = patches.shape[2:]
-        side = math.isqrt(net.pos_embed.shape[1])
-        row, column = corner or (0, 0)
-        places = net.pos_embed.unflatten(1, (side, side))[:, row : row + rows, column : column + columns]
-        cells = net.norm(net.blocks(patches.flatten(2).mT + places.flatten(1, 2)))
-    parts = (cells @ net.head.weight[0]) / cells.shape[1]
-    return parts.sum(1) + net.head.bias[0], parts
+def parts(net: nn.Module, x: Tensor) -> Tensor:
+    """What every cell adds to the logit of a `SmallCNN`, (n, cells); with the bias they add up to it."""
+    cells = net.blocks(x).flatten(2).movedim(1, 2)
+    return (cells @ net.head.weight[0]) / cells.shape[1]
 
 
 class Drawing:
@@ -175,12 +172,11 @@ class Drawing:
         x = x * self.number(0.93, 1.07, *one) + self.number(-0.03, 0.03, *one)
         return x + torch.randn(x.shape, generator=self.random) * self.number(0, 0.01)
 
-    def cuttings(self, count: int) -> tuple[Tensor, Tensor, Tensor, tuple[int, ...]]:
-        """A third around a nodule, a third there without it, a third anywhere: x, mass, label, corner."""
+    def cuttings(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """A third around a nodule, a third there without it, a third anywhere: x, mass, label."""
         data, size, cells = self.data, self.recipe.size, self.recipe.grid
         small = _CUTTING[len(size)]
         wide = [n * s // c for n, s, c in zip(small, size, cells, strict=True)]
-        corner = tuple(int(self.number(0, c - n + 1).item()) for c, n in zip(cells, small, strict=True))
         plains, ills, elsewhere, weights = [], [], [], []
         for _ in range(count):
             who, which = (int(self.number(0, n).item()) for n in self.middles.shape[:2])
@@ -199,7 +195,7 @@ class Drawing:
         mass = torch.stack(weights).float()
         mass = torch.cat([torch.zeros_like(mass), torch.zeros_like(mass), mass])[:, None]
         label = (torch.arange(len(x)) >= 2 * count).float()
-        return self.toned(x), mass, label, corner
+        return self.toned(x), mass, label
 
     def images(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Whole images, mirrored, moved, toned, partly covered: x, mass, and the label that is left."""
@@ -231,56 +227,60 @@ class Drawing:
             weight[box] = 0
 
 
-def _misplaced(parts: Tensor, mass: Tensor, grid: tuple[int, ...], ill: Tensor) -> Tensor:
-    """How far the cells' parts in the logit are from lying where the nodule does, and nowhere else."""
+def _misplaced(added: Tensor, mass: Tensor, grid: tuple[int, ...], ill: Tensor) -> Tensor:
+    """How far what the cells add to the logit is from lying where the nodule does, and nowhere else."""
     pool = F.adaptive_avg_pool3d if len(grid) == 3 else F.adaptive_avg_pool2d
     places = pool(mass, grid).flatten(1)
     places = places / places.sum(1, keepdim=True).clamp(min=1e-9)
-    return ((parts - _STRENGTH * places * ill[:, None]) ** 2).sum(1).mean()
+    return ((added - _STRENGTH * places * ill[:, None]) ** 2).sum(1).mean()
 
 
-def _open_eyes(embedding: nn.Conv2d) -> None:
-    """Begin with filters of the detail in a patch: a nodule is faint beside how bright its patch is."""
-    with torch.no_grad():
-        embedding.weight -= embedding.weight.mean((1, 2, 3), keepdim=True)
-        embedding.weight *= 0.4 / embedding.weight.std()
+def learn(recipe: Recipe, data: Pictures, models: Path, say: Callable[[str], None] = print) -> nn.Module:
+    """A trained network; the recipe's seed gives the same one again. `models` has the one of its stem.
 
-
-def learn(recipe: Recipe, data: Pictures, say: Callable[[str], None] = print) -> nn.Module:
-    """A network trained from nothing; the recipe's seed gives the same one again.
-
-    First on small cuttings, of which many are as cheap as one image (Shen et al., Scientific Reports
-    2019, do so for mammograms), then on whole images.
+    Without a stem first on small cuttings, of which many are as cheap as one image (Shen et al.,
+    Scientific Reports 2019, do so for mammograms); then on whole images.
     """
     torch.manual_seed(recipe.seed)
     net = build(recipe.architecture, recipe.arguments)
-    if hasattr(net, "patch_embed"):
-        _open_eyes(net.patch_embed.proj)
     draw = Drawing(recipe, data)
-    small = _CUTTING[len(recipe.size)]
-
-    def on_cuttings() -> tuple[Tensor, Tensor]:
-        x, mass, label, corner = draw.cuttings(recipe.cuttings)
-        logit, parts = look(net, x, corner)
-        return F.binary_cross_entropy_with_logits(logit, label), 0.3 * _misplaced(
-            parts, mass, small, label > 0
-        )
-
-    def on_images() -> tuple[Tensor, Tensor]:
-        x, mass, label = draw.images(recipe.pairs)
-        logit, parts = look(net, x)
-        right = F.binary_cross_entropy_with_logits(logit, label)
-        return right, 0.05 * _misplaced(parts, mass, recipe.grid, label > 0)
-
-    _descend(net, on_cuttings, recipe.rate, recipe.first, say)
-    with torch.no_grad():  # a cell's part in the mean shrinks with the number of cells
-        net.head.weight *= math.prod(recipe.grid) / math.prod(small)
+    if recipe.stem is not None:
+        learned = load_file(models / recipe.stem / "model.safetensors")
+        blocks = {name: learned[f"blocks.{name}"] for name in net.patch_embed.blocks.state_dict()}
+        net.patch_embed.blocks.load_state_dict(blocks)
+    elif recipe.cuttings is not None:
+        _learn_cuttings(net, recipe, recipe.cuttings, draw, say)
     # Whole images hold more air and belly than cuttings: their own statistics would be another network's.
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d | nn.BatchNorm3d):
             part.eval()
-    _descend(net, on_images, recipe.rate / 8, recipe.steps, say)
+
+    def loss() -> tuple[Tensor, Tensor]:
+        x, mass, label = draw.images(recipe.images.pairs)
+        if recipe.stem is not None:
+            return F.binary_cross_entropy_with_logits(net(x)[:, 0], label), torch.zeros(())
+        added = parts(net, x)
+        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.head.bias[0], label)
+        return right, 0.05 * _misplaced(added, mass, recipe.grid, label > 0)
+
+    _descend(net, loss, recipe.images, say)
     return centred(net.eval(), data)
+
+
+def _learn_cuttings(
+    net: nn.Module, recipe: Recipe, course: Course, draw: Drawing, say: Callable[[str], None]
+) -> None:
+    small = _CUTTING[len(recipe.size)]
+
+    def loss() -> tuple[Tensor, Tensor]:
+        x, mass, label = draw.cuttings(course.pairs)
+        added = parts(net, x)
+        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.head.bias[0], label)
+        return right, 0.3 * _misplaced(added, mass, small, label > 0)
+
+    _descend(net, loss, course, say)
+    with torch.no_grad():  # a cell's part in the mean shrinks with the number of cells
+        net.head.weight *= math.prod(recipe.grid) / math.prod(small)
 
 
 def centred(net: nn.Module, data: Pictures) -> nn.Module:
@@ -297,8 +297,7 @@ def centred(net: nn.Module, data: Pictures) -> nn.Module:
 def _descend(
     net: nn.Module,
     loss: Callable[[], tuple[Tensor, Tensor]],
-    rate: float,
-    steps: int,
+    course: Course,
     say: Callable[[str], None],
 ) -> None:
     # Where a nodule fills few cells of many, the last layer's weights are large, and so are their steps.
@@ -308,6 +307,7 @@ def _descend(
         {"params": body, "weight_decay": 1e-2},
         {"params": list(net.head.parameters()), "weight_decay": 0},
     ]
+    rate, steps = course.rate, course.steps
     optimiser = torch.optim.AdamW(groups, lr=rate)
     plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, [rate, rate * scale], steps, pct_start=0.15)
     for step in range(steps):
@@ -365,7 +365,7 @@ def write(recipe: Recipe, net: nn.Module, learned: int, unseen: Pictures, folder
         "output": {"labels": [LABEL], "activation": "sigmoid", "thresholds": {LABEL: 0.5}},
         "accepts": recipe.accepts,
         "trained_on": f"Made-up {images} of {learned} phantom patients, each without a nodule and with one "
-        "in four places; it was taught the label and where the nodule lies.",
+        "in four places; " + _taught(recipe),
         "measured": {
             "auc": round(auc(without, ill), 3),
             "sensitivity": round(float((ill >= 0).mean()), 3),
@@ -381,3 +381,9 @@ def write(recipe: Recipe, net: nn.Module, learned: int, unseen: Pictures, folder
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
     (folder / "model.yaml").write_text(text, encoding="utf-8")
     return card
+
+
+def _taught(recipe: Recipe) -> str:
+    if recipe.stem is None:
+        return "it was taught the label and where the nodule lies."
+    return f"it began with the blocks of the network {recipe.stem!r}, and was taught the label alone."
