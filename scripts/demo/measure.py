@@ -167,7 +167,8 @@ def _table(every: list[Found]) -> Iterator[str]:
     yield "Of the ill that the model called: the highest value lies in the nodule or at most one native cell"
     yield "beside it. For occlusion that is a step of its window (for the 3D CNN a window of 10 voxels; by"
     yield "itself it takes an eighth of each side). Nothing but the nodule tells an ill phantom from a well"
-    yield "one, so a map that misses it fails to show what the network uses."
+    yield "one, so a map that misses it fails to show what the network uses. The convolutional networks were"
+    yield "also taught where the nodule lies, and the ViT began with the blocks of one of them."
     yield ""
     names = list(dict.fromkeys(method for one in every for method in (*one.hits, *one.unsuitable)))
     yield f"| method | {' | '.join(one.model for one in every)} |"
