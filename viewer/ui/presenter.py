@@ -73,13 +73,15 @@ class Presenter:
 
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
-        models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
-        studies = [p for p in paths if p not in models]
+        self._board.show(busy=Busy("reading files"), notice=self._board.lasting)
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._board.failed)
+
+    def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
+        models, studies = found
         if models:
             self.explaining.load_model(models[0])
         if not studies:
             return
-        self._board.show(busy=Busy("reading files"), notice=self._board.lasting)
         self._jobs.run(
             "io",
             "scan",
@@ -246,6 +248,12 @@ class Presenter:
         self.slices.close()
         self._jobs.close()
         self.choices.close()
+
+
+def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Folders of models, and all else."""
+    models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
+    return models, [p for p in paths if p not in models]
 
 
 def _title(series: Series, masked: bool) -> str:

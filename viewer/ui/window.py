@@ -86,11 +86,15 @@ class Window(QMainWindow):
     # --- places -----------------------------------------------------------------------------------
 
     def _place(self) -> None:
+        self.divider = QWidget()
+        self.divider.setFixedWidth(1)
+        self.divider.setStyleSheet(f"background: {theme.DARK.line};")  # between images, in light colours too
         views = QHBoxLayout()
-        views.setSpacing(1)
+        views.setSpacing(0)
         views.setContentsMargins(0, 0, 0, 0)
         views.addWidget(self.start, 1)
         views.addWidget(self.plain, 1)
+        views.addWidget(self.divider)
         views.addWidget(self.mapped, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
@@ -284,6 +288,9 @@ class Window(QMainWindow):
             self.presenter.explaining.load_model(Path(folder))
 
     def ask_export(self) -> None:
+        if self._state.attribution is None:
+            self.presenter.export(Path(), (), False)  # says that there is nothing yet
+            return
         dialog = ExportDialog(self)
         if dialog.exec():
             wish = dialog.values()
@@ -308,6 +315,7 @@ class Window(QMainWindow):
         began = not empty and self.mapped.isHidden()
         self.mapped.setVisible(not empty)
         self.plain.setVisible(not empty and state.layout == "1|1")
+        self.divider.setVisible(not empty and state.layout == "1|1")
         self.start.setVisible(empty)
         if began:
             self.mapped.setFocus()  # else the keyboard goes to what comes next by Tab
