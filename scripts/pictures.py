@@ -134,7 +134,7 @@ def slices() -> None:
         settle(window)
         window.presenter.next_evidence()
         settle(window)
-        save(window, GUIDE / "slices.png")
+        save(window, GUIDE / "slices.png", part(window, window.mapped, window.slices, window.right))
 
 
 def refused() -> None:
