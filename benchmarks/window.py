@@ -27,7 +27,7 @@ if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtWidgets import QApplication
-from waits import for_a_core, told
+from waits import for_a_core, made, told
 
 from viewer.dicom import Study
 from viewer.settings import Settings
@@ -132,6 +132,7 @@ def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dic
         app.processEvents()
         time.sleep(0.002)
     p.explaining.choose_method("grad-cam")  # whose maps are shown meanwhile
+    Frames(app, scroll[:60])  # the engine's threads start with the first steps
     for name, wishes in (("scroll", scroll), ("window", drag)):
         result[f"{name}, integrated gradients behind"] = Frames(app, wishes)
     if not (p.working and p.state.map_shown):
@@ -206,7 +207,7 @@ def main() -> None:
         "waits, ms": waits(), "ms": {},
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        window.presenter.explaining.load_model(model_folder(Path(folder)))
+        window.presenter.explaining.load_model(made(Path(folder)))
         settle(app, window)
         for side in AIMS:
             result["ms"][side] = measure(app, window, side, asked.frames)
