@@ -1,0 +1,102 @@
+"""All elements of a file's header as rows of text, for those who look a fact up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from viewer.dicom import elements as get
+from viewer.dicom.elements import Dataset, pydicom
+from viewer.dicom.header import dataset_of
+from viewer.errors import SeriesError
+from viewer.settings import Limits
+
+LONGEST = 400
+"""Characters of a value that are shown."""
+_DEEPEST = 12
+_MOST = 50_000
+"""Rows; a file can hold millions of items."""
+_PERSONAL_GROUP = 0x0010
+_PERSONAL = frozenset(
+    """AccessionNumber InstitutionName InstitutionAddress ReferringPhysicianName StationName
+    PerformingPhysicianName OperatorsName PhysiciansOfRecord NameOfPhysiciansReadingStudy
+    RequestingPhysician StudyID ScheduledPerformingPhysicianName ResponsiblePerson
+    InstitutionalDepartmentName PersonName PersonAddress PersonTelephoneNumbers""".split()
+)
+"""Elements outside of group 0010 that say who the patient is, or who cares for them."""
+_BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One element. `depth` is how many sequences it lies in; `personal` is hidden while the patient is masked."""
+
+    depth: int
+    tag: str
+    vr: str
+    name: str
+    value: str
+    personal: bool = False
+
+
+def header(path: Path, limits: Limits) -> tuple[Row, ...]:
+    """The rows of a DICOM file's header, without its pixels; raises `SeriesError` where it cannot be read."""
+    get.hush()
+    try:
+        dataset, _ = dataset_of(path, limits)
+        meta = getattr(dataset, "file_meta", None) or Dataset()
+        rows: list[Row] = []
+        for part in (meta, dataset):
+            for row in _rows(part, 0, False):
+                rows.append(row)
+                if len(rows) >= _MOST:
+                    rows.append(Row(0, "", "", "", f"… and more; the first {_MOST} elements are shown"))
+                    return tuple(rows)
+    except SeriesError:
+        raise
+    except OSError as error:
+        raise SeriesError("The file is no longer there, or cannot be read.") from error
+    except Exception as error:  # damaged headers raise nearly anything
+        raise SeriesError("The file's header is damaged and cannot be shown.") from error
+    return tuple(rows)
+
+
+def _rows(dataset: Dataset, depth: int, personal: bool) -> Iterator[Row]:
+    for tag in sorted(dataset.keys()):
+        try:
+            element = dataset[tag]
+        except Exception:  # noqa: BLE001 - one damaged element must not hide the others
+            yield Row(depth, str(pydicom.tag.Tag(tag)), "??", "", "damaged")
+            continue
+        named = element.keyword in _PERSONAL or element.VR == "PN"
+        hidden = personal or named or tag.group == _PERSONAL_GROUP or tag.is_private
+        if element.VR != "SQ":
+            yield Row(depth, str(tag), element.VR, _name(element), _text(element), hidden)
+            continue
+        items = list(element.value or [])
+        count = f"{len(items)} item" + ("" if len(items) == 1 else "s")
+        yield Row(depth, str(tag), "SQ", _name(element), count)
+        for number, item in enumerate(items, start=1):
+            yield Row(depth + 1, "", "", f"item {number}", "")
+            if depth < _DEEPEST:
+                yield from _rows(item, depth + 2, hidden)
+
+
+def _name(element: pydicom.DataElement) -> str:
+    return str(element.name).strip("[]") if element.keyword or element.tag.is_private else "unknown"
+
+
+def _text(element: pydicom.DataElement) -> str:
+    """A value in one line; of numbers in bulk only how many bytes there are."""
+    value = element.value
+    if value is None:
+        return ""
+    if element.VR in _BULK or isinstance(value, bytes):
+        return f"{len(value)} bytes" if isinstance(value, bytes) else "in the file"
+    if element.VR == "UI":
+        name = str(pydicom.uid.UID(str(value)).name)
+        return f"{value} ({name})" if name != str(value) else str(value)
+    text = (
+        " \\ ".join(str(v) for v in value) if isinstance(value, pydicom.multival.MultiValue) else str(value)
+    )
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
