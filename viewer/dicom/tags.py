@@ -16,19 +16,17 @@ _DEEPEST = 12
 _MOST = 50_000
 """Rows; a file can hold millions of items."""
 _PERSONAL_GROUP = 0x0010
-_PERSONAL = frozenset(
-    """AccessionNumber InstitutionName InstitutionAddress ReferringPhysicianName StationName
-    PerformingPhysicianName OperatorsName PhysiciansOfRecord NameOfPhysiciansReadingStudy
-    RequestingPhysician StudyID ScheduledPerformingPhysicianName ResponsiblePerson
-    InstitutionalDepartmentName PersonName PersonAddress PersonTelephoneNumbers""".split()
-)
+_PERSONAL = frozenset({
+    "AccessionNumber", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "PersonAddress",
+    "PersonTelephoneNumbers", "StationName", "StudyID",
+})  # fmt: skip
 """Elements outside of group 0010 that say who the patient is, or who cares for them."""
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One element. `depth` is how many sequences it lies in; `personal` is hidden while the patient is masked."""
+    """One element, `depth` items deep; `personal` is not shown while the patient is masked."""
 
     depth: int
     tag: str
