@@ -17,8 +17,8 @@ _MOST = 50_000
 """Rows; a file can hold millions of items."""
 _PERSONAL_GROUP = 0x0010
 _PERSONAL = frozenset({
-    "AccessionNumber", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "PersonAddress",
-    "PersonTelephoneNumbers", "StationName", "StudyID",
+    "AccessionNumber", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName",
+    "PersonAddress", "PersonTelephoneNumbers", "StationName", "StudyID",
 })  # fmt: skip
 """Elements outside of group 0010 that say who the patient is, or who cares for them."""
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
