@@ -8,6 +8,7 @@ Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's L
 """
 
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -199,6 +200,8 @@ class Series:
     geometry: Geometry
     display: Display
     sop_uids: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = field(default=(), repr=False)
+    """The file of every slice; names of files may name patients."""
     description: str = field(default="", repr=False)
     study_uid: str = ""
     identity: Identity = field(default_factory=Identity)

@@ -148,6 +148,29 @@ def test_images_keep_most_of_a_small_window(explained: Window) -> None:
     assert explained.right.width() <= 300
 
 
+def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, qtbot) -> None:
+    qtbot.keyClick(explained, Qt.Key.Key_D)
+    settled(explained, qtbot)
+    dialog = explained.header
+    assert dialog.isVisible()
+    qtbot.keyClicks(dialog.search, "instance number")
+    assert values(dialog) == ["3"]
+    explained.presenter.step(1)
+    settled(explained, qtbot)
+    assert values(dialog) == ["4"]
+    dialog.search.setText("patient's name")
+    assert values(dialog) == ["●●●"]
+    explained.presenter.toggle_mask()
+    assert values(dialog) == ["Zoidberg^Wilhelmina"]
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    assert not dialog.isVisible()
+    assert explained.presenter.state.header is None
+
+
+def values(dialog) -> list[str]:
+    return [dialog.found.index(row, 3).data() for row in range(dialog.found.rowCount())]
+
+
 @pytest.mark.parametrize("words", [[], ["--light"]])
 def test_a_picture_of_the_window(words: list[str], tmp_path: Path) -> None:
     """The real program, from the command line, without a screen; torch is not there at the first paint."""

@@ -3,14 +3,17 @@
 from viewer.dicom.display import default_window, displayed, modality_values, presented, stored
 from viewer.dicom.scan import Listed, Study, scan
 from viewer.dicom.segmentation import Segmentation, belongs, regions
+from viewer.dicom.tags import Row, header
 
 __all__ = [
     "Listed",
+    "Row",
     "Segmentation",
     "Study",
     "belongs",
     "default_window",
     "displayed",
+    "header",
     "modality_values",
     "presented",
     "regions",

@@ -40,6 +40,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         geometry=space,
         display=display,
         sop_uids=tuple(s.image.sop_uid for s in slices),
+        paths=tuple(s.image.path for s in slices),
         description=first.description,
         study_uid=first.study_uid,
         identity=first.identity,

@@ -58,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("redo", "Redo the last change of the display", "View", ("Ctrl+Shift+Z",)),
     Command("search", "Search commands", "View", ("Ctrl+K",)),
     Command("settings", "Settings…", "View", ("Ctrl+,",)),
+    Command("header", "Header of the file", "View", ("D",)),
     Command("mask", "Show or mask the patient", "View", ("M",)),
     Command("one-view", "One view", "View"),
     Command("two-views", "Two views side by side", "View"),

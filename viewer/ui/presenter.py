@@ -16,6 +16,7 @@ from viewer.ui.board import Board, View
 from viewer.ui.choices import Choices
 from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
+from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.slices import Slices
@@ -45,6 +46,7 @@ class Presenter:
         self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
         self.explaining = Explaining(self._board, jobs, settings, self.choices)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
+        self.headers = Headers(self._board, jobs, settings.limits)
         self.display = Displaying(self._board, self.explaining)
         self._jobs = jobs
         self._settings = settings

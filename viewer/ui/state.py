@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from viewer.dicom import Row
 from viewer.outline import Outline
 from viewer.settings import Preferences
-from viewer.types import Array, Attribution, Prediction, Series, Style, Window
+from viewer.types import Array, Attribution, Identity, Prediction, Series, Style, Window
 
 Layout = Literal["1", "1|1"]
 
@@ -62,6 +63,16 @@ class Busy:
     doing: str
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """The header of one slice's file."""
+
+    title: str
+    rows: tuple[Row, ...] = field(repr=False)
+    identity: Identity = field(repr=False)
+    """What is kept out of all values while the patient is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +151,8 @@ class ViewState:
     busy: Busy | None = None
     notice: Notice | None = None
     probed: Probed | None = None
+    header: Header | None = None
+    """The shown slice's header, while somebody looks at it."""
     preferences: Preferences = field(default_factory=Preferences)
     missing: frozenset[str] = frozenset()
     """Paths opened before that are no longer there."""

@@ -32,6 +32,7 @@ from viewer.ui.panels import (
     DisplayPanel,
     ExplainPanel,
     ExportDialog,
+    HeaderDialog,
     MessageBar,
     PredictionPanel,
     PreferencesDialog,
@@ -133,6 +134,7 @@ class Window(QMainWindow):
         self.setCentralWidget(whole)
         self.setMinimumSize(1024, 640)
         self.search, self.settings = CommandSearch(self), PreferencesDialog(self)
+        self.header = HeaderDialog(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         narrow = event.size().width() < NARROW
@@ -161,6 +163,8 @@ class Window(QMainWindow):
         self.top.settings_requested.connect(partial(self.run, "settings"))
         self.search.command_chosen.connect(self.run)
         self.settings.changed.connect(p.prefer)
+        self.header.closed.connect(p.headers.leave)
+        self.header.wished.connect(p.headers.look)
         self.settings.forget_recent_wished.connect(c.forget_recent)
         self.settings.forget_trusted_wished.connect(c.forget_trusted)
         self.settings.keys.wished.connect(lambda *wish: self.settings.keys.refuse(c.set_key(*wish)))
@@ -226,6 +230,7 @@ class Window(QMainWindow):
             "redo": d.redo,
             "search": self._search,
             "settings": self._settings,
+            "header": self._header,
             "mask": p.toggle_mask,
             "one-view": partial(d.choose_layout, "1"),
             "two-views": partial(d.choose_layout, "1|1"),
@@ -243,6 +248,11 @@ class Window(QMainWindow):
     def _search(self) -> None:
         field = self.top.search
         self.search.open(QRect(field.mapTo(self, QPoint(0, 0)), field.size()))
+
+    def _header(self) -> None:
+        self.header.show()
+        self.presenter.headers.look()
+        self.header.search.setFocus()
 
     def _settings(self) -> None:
         self.settings.show()
@@ -322,7 +332,7 @@ class Window(QMainWindow):
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
-            self.search, self.settings,
+            self.search, self.settings, self.header,
         ):  # fmt: skip
             widget.show(state)
 

@@ -4,6 +4,7 @@ from viewer.ui.panels.bars import MessageBar, StatusBar, TopBar
 from viewer.ui.panels.display import DisplayPanel
 from viewer.ui.panels.explain import ExplainPanel
 from viewer.ui.panels.export import ExportDialog, ExportWish
+from viewer.ui.panels.header import HeaderDialog
 from viewer.ui.panels.opening import StartPanel
 from viewer.ui.panels.prediction import PredictionPanel
 from viewer.ui.panels.preferences import PreferencesDialog
@@ -16,6 +17,7 @@ __all__ = [
     "ExplainPanel",
     "ExportDialog",
     "ExportWish",
+    "HeaderDialog",
     "MessageBar",
     "PredictionPanel",
     "PreferencesDialog",

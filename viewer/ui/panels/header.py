@@ -1,0 +1,148 @@
+"""The header of the shown slice's file, with a search."""
+
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QHeaderView,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from viewer.dicom import Row
+from viewer.export import without_identity
+from viewer.types import Identity
+from viewer.ui.parts import Text
+from viewer.ui.state import Header, ViewState
+
+COLUMNS = ("Tag", "VR", "Name", "Value")
+MASKED = "●●●"
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class _Rows(QAbstractTableModel):
+    """The rows as Qt wants them; values that name a person only while that is wished."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._rows: tuple[Row, ...] = ()
+        self._identity = Identity()
+        self._masked = True
+
+    def put(self, header: Header, masked: bool) -> None:
+        """Show these rows."""
+        self.beginResetModel()
+        self._rows, self._identity, self._masked = header.rows, header.identity, masked
+        self.endResetModel()
+
+    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return COLUMNS[section]
+        return None
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
+            return None
+        row = self._rows[index.row()]
+        value = row.value
+        if self._masked and value:
+            value = MASKED if row.personal else without_identity(value, self._identity)
+        indent = "\u2003" * row.depth
+        return (indent + row.tag, row.vr, indent + row.name, value)[index.column()]
+
+
+class HeaderDialog(QDialog):
+    """Stays open beside the images and follows the slice. `closed` tells that nobody looks any more."""
+
+    closed = Signal()
+    wished = Signal()
+    """Another slice is shown: its header is wanted."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Header")
+        self.setModal(False)
+        self.resize(820, 640)
+        self.title = Text("")
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search tags, names and values")
+        self.search.setAccessibleName("Search the header")
+        self.search.setClearButtonEnabled(True)
+        self.rows = _Rows(self)
+        self.found = QSortFilterProxyModel(self)
+        self.found.setSourceModel(self.rows)
+        self.found.setFilterKeyColumn(-1)
+        self.found.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.table = QTableView()
+        self._lay_out()
+        self.search.textChanged.connect(self.found.setFilterFixedString)
+        self._shown: tuple[Any, bool] = (None, True)
+        self._of: tuple[int, int] = (0, 0)
+
+    def _lay_out(self) -> None:
+        table = self.table
+        table.setModel(self.found)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setShowGrid(False)
+        table.setWordWrap(False)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(24)
+        head = table.horizontalHeader()
+        for column, width in enumerate((130, 44, 260)):
+            table.setColumnWidth(column, width)
+        head.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
+        head.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        column_ = QVBoxLayout(self)
+        column_.setContentsMargins(16, 14, 16, 16)
+        column_.setSpacing(10)
+        column_.addWidget(self.title)
+        column_.addWidget(self.search)
+        column_.addWidget(table, 1)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        of = (id(state.series), state.slice)
+        if self.isVisible() and of != self._of:
+            self._of = of
+            self.wished.emit()
+        header = state.header
+        shown = (header, state.masked)
+        if header is None or (shown[0] is self._shown[0] and shown[1] == self._shown[1]):
+            return
+        self._shown = shown
+        self.title.say(header.title)
+        place = self.table.verticalScrollBar().value()
+        self.rows.put(header, state.masked)
+        self.table.verticalScrollBar().setValue(place)  # the same tag stays in sight from slice to slice
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self.closed.emit()
+        super().closeEvent(event)
+
+    def reject(self) -> None:
+        self.closed.emit()
+        super().reject()
