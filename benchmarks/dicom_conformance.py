@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import highdicom as hd
 import imagecodecs
@@ -36,6 +35,7 @@ from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series
 
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "dicom"
 PAGE = ROOT / "docs" / "dicom-conformance.md"
 BOUND = 3
@@ -45,6 +45,7 @@ Array = np.ndarray[Any, Any]
 _RLE, _BASELINE = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
 _DECODERS: dict[str, tuple[str, Callable[..., Array]]] = {
     "1.2.840.10008.1.2.4.50": ("imagecodecs, libjpeg-turbo", imagecodecs.jpeg8_decode),
+    "1.2.840.10008.1.2.4.51": ("imagecodecs, libjpeg 12 bits", imagecodecs.jpeg_decode),
     "1.2.840.10008.1.2.4.57": ("imagecodecs, liblj92", imagecodecs.ljpeg_decode),
     "1.2.840.10008.1.2.4.70": ("imagecodecs, liblj92", imagecodecs.ljpeg_decode),
     "1.2.840.10008.1.2.4.80": ("imagecodecs, CharLS", imagecodecs.jpegls_decode),

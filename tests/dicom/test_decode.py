@@ -68,6 +68,7 @@ def test_all_frames_in_all_lossless_syntaxes(shared: Path, ending: str) -> None:
         "pydicom/test_files/examples_jpeg2k.dcm",
         "pydicom/test_files/SC_rgb_jpeg_gdcm.dcm",
         "pydicom/test_files/image_dfl.dcm",
+        "pydicom/test_files/JPGExtended.dcm",
         "slicer/philips_ingenia_4_1_3_dwi.dcm",
     ],
 )

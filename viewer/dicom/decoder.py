@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Request = dict[str, Any]
 
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 
 GRACE_SECONDS = 5.0
@@ -51,6 +52,8 @@ def decode_dicom(request: Request, dataset: Any) -> Array:
 
     if request["syntax"] in JPEG_2000:
         return _jpeg_2000(request, dataset)
+    if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8:
+        return _jpeg_extended(request)
     frame, facts = get_decoder(request["syntax"]).as_array(dataset, index=request["frame"])
     if request["photometric"] == "PALETTE COLOR":
         frame = apply_color_lut(frame, dataset)[..., :3]
@@ -85,6 +88,23 @@ def _jpeg_2000(request: Request, dataset: Any) -> Array:
     if not overshoot:
         frame = frame.astype(request["dtype"], copy=False)
     frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], overshoot)
+    return np.asarray(frame.astype(request["dtype"], copy=False))
+
+
+def _jpeg_extended(request: Request) -> Array:
+    """A frame of lossy JPEG with 12 bits, by GDCM itself: pydicom offers it 8 bits only."""
+    import gdcm
+
+    reader = gdcm.ImageReader()
+    reader.SetFileName(request["path"])
+    if not reader.Read():
+        raise ValueError("not read")
+    image = reader.GetImage()
+    columns, rows = image.GetDimensions()[:2]
+    # Its bytes come as text in which every byte that is no UTF-8 stands for itself.
+    values = np.frombuffer(image.GetBuffer().encode("utf-8", "surrogateescape"), "<u2")
+    frame = values.reshape(-1, rows, columns)[request["frame"]]
+    frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], clip=True)
     return np.asarray(frame.astype(request["dtype"], copy=False))
 
 

@@ -17,7 +17,6 @@ from viewer.settings import Limits
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
 _LARGE_ELEMENT = 8 * 1024**2
 _LONG_LENGTH = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
@@ -195,11 +194,6 @@ def _sensible(pixels: Pixels) -> None:
     if not decodable(pixels.syntax):
         raise SeriesError(
             f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
-        )
-    if pixels.syntax == JPEG_EXTENDED and pixels.stored != 8:
-        # pydicom turns GDCM away here, and Pillow knows 8 bits only.
-        raise SeriesError(
-            "The image is a 12-bit JPEG with loss (JPEG Extended), which cannot be decoded here."
         )
     if (pixels.length is None) == (pixels.syntax in NATIVE):
         raise SeriesError("The way the image is stored is not the one that the file's header names.")
