@@ -69,6 +69,12 @@ def text(dataset: Dataset, keyword: str) -> str:
     return "\\".join(texts(dataset, keyword))[:_LONGEST]
 
 
+def uid_name(uid: str) -> str | None:
+    """What a UID of the standard is called; a damaged one may hold the rest of the header, names and all."""
+    known = uid in pydicom.uid.UID_dictionary
+    return str(pydicom.uid.UID(uid).name) if known else None
+
+
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Finite numbers; none at all if one of them is not."""
     try:

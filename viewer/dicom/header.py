@@ -139,8 +139,8 @@ def decodable(syntax: str) -> bool:
 
 def syntax_name(syntax: str) -> str:
     """A transfer syntax in words."""
-    name = str(pydicom.uid.UID(syntax).name)
-    return name if name != syntax else f"unknown transfer syntax {syntax[:64]}"
+    shown = "".join(c for c in syntax[:64] if c in "0123456789.")
+    return get.uid_name(syntax) or f"unknown transfer syntax {shown}"
 
 
 def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits) -> Pixels:

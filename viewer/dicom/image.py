@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from viewer.dicom import elements as get
-from viewer.dicom.elements import Dataset, pydicom
+from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
@@ -48,9 +48,9 @@ def object_of(path: Path, limits: Limits) -> Image | Segmentation:
     for beginning, kind in _OTHER_KINDS:
         if sop_class.startswith(beginning):
             raise NotAnImage(f"This is {kind}.")
-    name = str(pydicom.uid.UID(sop_class).name)
+    name = get.uid_name(sop_class) or ""
     if get.value(dataset, "Rows") is None and "Image Storage" not in name:
-        kind = f" ({name})" if name and name != sop_class else ""
+        kind = f" ({name})" if name else ""
         raise NotAnImage(f"This is a DICOM file without an image{kind}.")
     if place is not None and place.tag != 0x7FE00010:
         raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
