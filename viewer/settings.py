@@ -14,6 +14,8 @@ class Limits:
     rows: int = 32_768
     columns: int = 32_768
     frames: int = 20_000
+    members: int = 200_000
+    """Files in an archive."""
     bytes: int = 4 * 1024**3
     decode_seconds: float = 60.0
     decode_memory: int = 6 * 1024**3

@@ -127,7 +127,7 @@ def test_broken_files_are_refused_with_a_sentence(
 
 def test_healthy_files_of_other_kinds_are_listed(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("two slices missing")
-    (tmp_path / "study.zip").write_bytes(b"PK\x03\x04")
+    (tmp_path / "study.gz").write_bytes(b"\x1f\x8b\x08")
     os.mkfifo(tmp_path / "pipe")
     study = scan([tmp_path])
     assert len(study.other) == 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from viewer.dicom import elements, pictures
+from viewer.dicom import archives, elements, pictures
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import NotAnImage
@@ -64,11 +64,15 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     files = _files(paths, other, refused)
     if not files and not other and not refused:
         raise SeriesError("There is no file in the folder.")
-    for number, path in enumerate(files):
-        if task is not None:
-            task.progress(number, len(files), "reading files")
-        # Slices are read later, by a child in another folder: what is kept is the whole path.
-        match _attempt(path.absolute(), settings.limits):
+    as_given: dict[Path, Path] = {}
+    for path, place in _unpacked(files, settings.limits, task or Task()):
+        found_there: Finding
+        if isinstance(place, Path):
+            as_given[place] = path
+            found_there = _attempt(place, settings.limits)
+        else:
+            found_there = place
+        match found_there:
             case Image() as image:
                 images.append(image)
             case Segmentation() as segmentation:
@@ -80,7 +84,6 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
             case SeriesError() as error:
                 refused.append(Listed(path, str(error)))
     kept, copies = once(images)
-    as_given = {path.absolute(): path for path in files}
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
     found = [series_of(group, settings.limits) for group in groups(kept)]
     other += [Listed(as_given[one.path], _place(one, found)) for one in drawn]
@@ -113,7 +116,39 @@ def _pictures(
     return [series_of_picture(unique[key], limits) for key in sorted(unique)]
 
 
-def _attempt(path: Path, limits: Limits) -> Image | Segmentation | Picture | NotAnImage | SeriesError:
+Finding = Image | Segmentation | Picture | NotAnImage | SeriesError
+
+
+def _unpacked(
+    files: list[Path], limits: Limits, task: Task
+) -> Iterator[tuple[Path, Path | NotAnImage | SeriesError]]:
+    """Every file as it is called and where it lies; those of an archive one by one, in its place."""
+    for number, path in enumerate(files):
+        task.progress(number, len(files), "reading files")
+        # Slices are read later, by a child in another folder: what is kept is the whole path.
+        if not archives.is_archive(path):
+            yield path, path.absolute()
+            continue
+        try:
+            held: list[tuple[Path, NotAnImage | SeriesError]] = []
+            healthy, images = True, False
+            for shown, place in archives.unpacked(path, limits, _look):
+                task.check()
+                if isinstance(place, Path):
+                    images = True
+                    yield shown, place
+                else:
+                    healthy &= isinstance(place, NotAnImage)
+                    held.append((shown, place))
+            if healthy and not images:  # a document, say: its inner files are nobody's concern
+                yield path, NotAnImage("There is no image in this archive.")
+            else:
+                yield from held
+        except SeriesError as error:
+            yield path, error
+
+
+def _attempt(path: Path, limits: Limits) -> Finding:
     """Read one file's header, and turn whatever goes wrong into a sentence.
 
     The one broad `except` of this package: on damaged or hostile files the parsers raise nearly
@@ -133,14 +168,18 @@ def _attempt(path: Path, limits: Limits) -> Image | Segmentation | Picture | Not
 
 def _read(path: Path, limits: Limits) -> Image | Segmentation | Picture:
     """The facts of a file, whatever it is called: what it is, its first bytes say."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(132)
-    suffix = path.suffix.lower()
+        head = file.read(archives.HEAD)
+    _look(head, path.stat().st_size, path.suffix.lower())
     if head.startswith((pictures.PNG, pictures.JPEG)):
         return picture_of(path, limits)
-    if head[128:] == b"DICM" or _bare(head, size):
-        return object_of(path, limits)
+    return object_of(path, limits)
+
+
+def _look(head: bytes, size: int, suffix: str) -> None:
+    """Raise what is to be said of a file that is neither DICOM nor a picture; by its first bytes."""
+    if head.startswith((pictures.PNG, pictures.JPEG)) or head[128:] == b"DICM" or _bare(head, size):
+        return
     if not size:
         if suffix and suffix not in _DICOM_NAMES | _PICTURE_NAMES:
             raise NotAnImage("The file is empty.")
