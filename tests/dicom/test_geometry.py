@@ -190,9 +190,10 @@ def test_frames_of_enhanced_files(shared: Path) -> None:
     assert ct.geometry.spacing == pytest.approx((10.0, 0.388672, 0.388672))
     assert ct.geometry.letters() == ("L", "R", "A", "P")
     assert ct.geometry.origin == pytest.approx((99.5, -301.5, -149.0))  # the second frame comes first
-    fmri = only(shared / "dicom/dicom2nifti/philips_enhanced")
-    assert fmri.shape[0] == 32
-    assert not fmri.geometry.between
-    assert any("no volume" in w for w in fmri.warnings)
+    fmri = scan([shared / "dicom/dicom2nifti/philips_enhanced"]).series
+    assert [s.shape[0] for s in fmri] == [8] * 4
+    assert [s.part.value for s in fmri if s.part] == [(1,), (2,), (3,), (4,)]
+    assert all(s.geometry.volume for s in fmri)
+    assert sum(s.files for s in fmri) == 1
     cine = only(shared / "dicom/pydicom/test_files/examples_ybr_color.dcm")
     assert (cine.frames_in_time, cine.shape, cine.colour) == (30, (30, 240, 320), True)
