@@ -96,14 +96,90 @@ def test_uneven_gaps_are_told_in_millimetres(make: Make, tmp_path: Path) -> None
     series = only(tmp_path)
     assert any("from 2.00 mm to 6.00 mm, 2.00 mm in the middle" in w for w in series.warnings)
     assert series.geometry.spacing == pytest.approx((2.0, 0.5, 0.25))
+    assert "Missing slices: 2 between Im 3 and Im 4; no volume is built." in series.warnings
+    assert not series.geometry.volume
+    assert [series.geometry.position(i) for i in range(4)] == [(0, 0, z) for z in (0, 2, 4, 10)]
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ((0, 2, 6), "Missing slices: 1 between Im 2 and Im 3; no volume is built."),
+        (
+            (0, 1, 3, 4, 5, 8),
+            "Missing slices: 3 in all, 1 between Im 2 and Im 3, 2 between Im 5 and Im 6; no volume is built.",
+        ),
+        (
+            (-99.48, 103.02, 104.27, 105.52),
+            "Missing or never taken slices: 161 between Im 1 and Im 2; no volume is built.",
+        ),
+        ((0, 2, 4, 4.7, 6), "Each slice is shown where it lies, and no volume is built."),
+        ((0, 0.1, 3.1, 6.1), "Each slice is shown where it lies, and no volume is built."),
+    ],
+)
+def test_gaps_are_missing_slices_or_uneven(
+    make: Make, tmp_path: Path, places: tuple[float, ...], said: str
+) -> None:
+    for number, place in enumerate(places):
+        make(f"{number}.dcm", ImagePositionPatient=[5, 6, place])
+    series = only(tmp_path)
+    assert said in series.warnings
+    assert not series.geometry.volume
+    assert series.geometry.origins is not None
+    np.testing.assert_allclose(series.geometry.origins, [(5, 6, z) for z in places])
+
+
+def test_a_tilted_gantry_is_a_sheared_matrix_and_a_bent_stack_is_none(tmp_path: Path) -> None:
+    for number in range(6):
+        write(
+            tmp_path / "tilted" / f"{number}.dcm",
+            SOPInstanceUID=f"1.2.{number + 1}",
+            ImagePositionPatient=[0, 3 * number * np.sin(0.3), 3 * number * np.cos(0.3)],
+        )
+        write(
+            tmp_path / "bent" / f"{number}.dcm",
+            SOPInstanceUID=f"1.2.{number + 1}",
+            ImagePositionPatient=[0, (number - 2) ** 2, 3 * number],
+        )
+    tilted = only(tmp_path / "tilted")
+    assert "The slices are stacked at a slant of 17.2°, as with a tilted gantry." in tilted.warnings
+    assert tilted.geometry.volume
+    np.testing.assert_allclose(tilted.geometry.matrix[:3, 0], [0, 3 * np.sin(0.3), 3 * np.cos(0.3)])
+    bent = only(tmp_path / "bent")
+    assert any("do not lie on a straight line" in w for w in bent.warnings)
+    assert not bent.geometry.volume
+    assert bent.geometry.position(5) == (0, 9, 15)
+
+
+def test_the_number_of_a_slice_says_nothing_of_its_place(tmp_path: Path) -> None:
+    for number in range(5):  # numbered from the head down, as half of all series are
+        write(
+            tmp_path / f"{number}.dcm",
+            np.full((4, 6), number, np.int16),
+            SOPInstanceUID=f"1.2.{number + 1}",
+            InstanceNumber=number,
+            ImagePositionPatient=[0, 0, -2 * number],
+        )
+    series = only(tmp_path)
+    assert [int(v[0, 0]) for v in series.voxels] == [4, 3, 2, 1, 0]
+    assert series.geometry.origin == (0, 0, -8)
+    assert series.warnings == ()
+
+
+def test_a_single_slice_is_told(make: Make) -> None:
+    series = only(make("a.dcm"))
+    assert "This is a single slice, so there is no volume." in series.warnings
+    assert series.geometry.spacing == (None, 0.5, 0.25)
 
 
 def test_shared_positions_make_no_volume(make: Make, tmp_path: Path) -> None:
-    for number, place in enumerate((0, 0, 2, 2)):
+    for number, place in enumerate((0, 0, 2, 2, 4)):
         make(f"{number}.dcm", ImagePositionPatient=[0, 0, place], InstanceNumber=number)
     series = only(tmp_path)
     assert not series.geometry.between
-    assert any("share a position" in w for w in series.warnings)
+    assert not series.geometry.volume
+    assert any("Of the 5 slices 4 share a position with another" in w for w in series.warnings)
+    assert [series.geometry.position(i) for i in range(5)] == [(0, 0, z) for z in (0, 0, 2, 2, 4)]
 
 
 def test_without_positions_the_instance_number_orders_and_a_warning_says_so(

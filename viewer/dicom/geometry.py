@@ -60,8 +60,9 @@ def stacking(orientation: Cosines, positions: Sequence[Vector]) -> Stacking:
     median = float(np.median(gaps))
     step, warnings, even = whole, [], True
     if np.max(np.abs(gaps - median)) > max(UNEVEN * median, 2 * SAME_PLACE):
-        step, even = whole * (median / float(whole @ across)), False
-        warnings += _uneven(gaps, median)
+        usual, steps = _missing(gaps, median)
+        step, even = whole * (usual / float(whole @ across)), False
+        warnings += _uneven(gaps, median, steps)
     else:
         line = places[0] + np.arange(len(places))[:, None] * whole
         off = float(np.max(np.linalg.norm(places - line, axis=1)))
@@ -92,15 +93,25 @@ def _shared(gaps: Matrix) -> str:
     )
 
 
-def _uneven(gaps: Matrix, median: float) -> list[str]:
+def _missing(gaps: Matrix, median: float) -> tuple[float, Matrix | None]:
+    """The distance of neighbours, and how many such steps each gap is long; (median, None) if not whole."""
+    least = float(gaps.min())
+    for usual in (median, least):
+        steps = np.rint(gaps / usual)
+        off = np.abs(gaps - steps * usual)
+        likely = usual == median or steps.max() <= _LIKELY
+        if likely and steps.min() >= 1 and off.max() <= max(2.5 * UNEVEN * usual, 2 * SAME_PLACE):
+            return usual, steps
+    return median, None
+
+
+def _uneven(gaps: Matrix, median: float, steps: Matrix | None) -> list[str]:
     """What is said of distances that differ: how much, and whether they are of slices that are missing."""
     said = (
         f"The distance between slices is uneven: from {gaps.min():.2f} mm to {gaps.max():.2f} mm, "
         f"{median:.2f} mm in the middle."
     )
-    steps = np.rint(gaps / median)
-    whole = np.abs(gaps - steps * median) <= max(2.5 * UNEVEN * median, 2 * SAME_PLACE)
-    if not (whole.all() and steps.min() >= 1):
+    if steps is None:
         return [said, "Each slice is shown where it lies, and no volume is built."]
     holes = [(int(i), int(steps[i]) - 1) for i in np.flatnonzero(steps > 1)]
     what = "Missing or never taken" if steps.max() > _LIKELY else "Missing"

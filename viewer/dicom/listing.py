@@ -60,7 +60,14 @@ def _part(part: Part | None) -> dict[str, Any] | None:
     if part is None:
         return None
     value = part.value[0] if len(part.value) == 1 else list(part.value)
-    return {"of": part.of, "by": part.by, "value": value, "index": part.index, "count": part.count}
+    return {
+        "of": part.of,
+        "by": part.by,
+        "value": value,
+        "index": part.index,
+        "count": part.count,
+        "name": part.words,
+    }
 
 
 def _rounded(numbers: tuple[float | None, ...] | None) -> list[float | None] | None:
