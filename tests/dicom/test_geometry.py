@@ -1,15 +1,20 @@
 """Order and place of slices, against SimpleITK and against series whose truth is known."""
 
+import random
+import shutil
 from pathlib import Path
 
+import highdicom
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its own name
 from dicom_files import Make, shuffled, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.errors import InvalidDicomError
 
-from viewer.dicom import scan
+from viewer.dicom import modality_values, scan
 from viewer.types import Series
 
 REAL = {"slicer/CTHeadAxialDicom": 93, "mr-t1-oblique/dicoms": 40}
@@ -36,6 +41,92 @@ def test_place_and_values_agree_with_simpleitk(shared: Path, tmp_path: Path, fol
     theirs = np.reshape(image.GetDirection(), (3, 3))[:, ::-1]
     np.testing.assert_allclose(ours.direction, theirs, atol=1e-4)
     np.testing.assert_array_equal(np.stack(list(series.voxels)), sitk.GetArrayFromImage(image))
+
+
+def paths_of(folder: Path) -> dict[str, Path]:
+    """The files of the data by SOP instance."""
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        except (InvalidDicomError, ValueError, OSError, AttributeError):
+            continue
+        found.setdefault(str(dataset.get("SOPInstanceUID", "")), path)
+    return found
+
+
+def slice_origins(matrix: np.ndarray, count: int) -> np.ndarray:
+    """Positions of all slices, sorted: readers differ in which end they begin with."""
+    places = matrix[:3, 3] + np.arange(count)[:, None] * matrix[:3, 0]
+    return places[np.lexsort(places.round(3).T)]
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+def test_every_volume_of_many_files_agrees_with_simpleitk(shared: Path, tmp_path: Path) -> None:
+    files = paths_of(shared / "dicom")
+    volumes = [s for s in scan([shared / "dicom"]).series if s.geometry.volume and s.files == s.shape[0]]
+    assert len(volumes) == 9
+    for number, series in enumerate(volumes):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        chance = random.Random(number)
+        for k, uid in enumerate(chance.sample(series.sop_uids, len(series.sop_uids))):
+            shutil.copy(files[uid], folder / f"{k:05}")
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        image = reader.Execute()
+        again, space = only(folder), series.geometry
+        assert again.sop_uids == series.sop_uids
+        np.testing.assert_array_equal(again.geometry.matrix, space.matrix)
+        np.testing.assert_allclose(space.origin, image.GetOrigin(), atol=1e-4)
+        np.testing.assert_allclose(space.spacing, image.GetSpacing()[::-1], atol=1e-4)
+        theirs = np.reshape(image.GetDirection(), (3, 3))[:, ::-1]
+        np.testing.assert_allclose(space.direction, theirs, atol=1e-4)
+        values = np.stack([modality_values(series, i) for i in range(series.shape[0])])
+        np.testing.assert_allclose(values, sitk.GetArrayFromImage(image), atol=1e-3)
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+def test_volumes_agree_with_highdicom(shared: Path) -> None:
+    files = paths_of(shared / "dicom")
+    compared = 0
+    for series in scan([shared / "dicom"]).series:
+        several = len(set(series.sop_uids)) > 1
+        if not series.geometry.volume or series.part or series.geometry.frame_of_reference is None:
+            continue
+        if series.colour or "JPEG" in series.syntax:
+            continue
+        if several:
+            images = [pydicom.dcmread(files[uid]) for uid in series.sop_uids]
+            volume = highdicom.get_volume_from_series(images, apply_real_world_transform=False)
+        else:
+            volume = highdicom.imread(files[series.sop_uids[0]]).get_volume(apply_real_world_transform=False)
+        compared += 1
+        affine, count = volume.affine, series.shape[0]
+        np.testing.assert_allclose(
+            slice_origins(series.geometry.matrix, count), slice_origins(affine, count), atol=1e-4
+        )
+        np.testing.assert_allclose(series.geometry.matrix[:3, 1:3], affine[:3, 1:3], atol=1e-4)
+        own = np.stack([modality_values(series, i) for i in range(count)])
+        theirs = np.asarray(volume.array)
+        turned = float(affine[:3, 0] @ series.geometry.matrix[:3, 0]) < 0
+        np.testing.assert_allclose(own, theirs[::-1] if turned else theirs, atol=1e-3)
+    assert compared >= 3
+
+
+@pytest.mark.shared
+def test_parts_of_an_enhanced_file_lie_where_its_frames_say(shared: Path) -> None:
+    files = paths_of(shared / "dicom/dicom2nifti")
+    series = scan([shared / "dicom/dicom2nifti/philips_enhanced"]).series
+    frames = pydicom.dcmread(files[series[0].sop_uids[0]]).PerFrameFunctionalGroupsSequence
+    for part in series:
+        for index, number in enumerate(part.frame_numbers):
+            place = frames[number - 1].PlanePositionSequence[0].ImagePositionPatient
+            np.testing.assert_allclose(part.geometry.position(index), place, atol=1e-4)
+            assert part.part
+            assert frames[number - 1].FrameContentSequence[0].TemporalPositionIndex == part.part.value[0]
 
 
 @pytest.mark.shared
