@@ -386,6 +386,40 @@ def test_enhanced_files_of_one_stack_are_joined_and_others_are_not(tmp_path: Pat
     assert [p[0] for p in parts(tmp_path / "three")] == ["file 1 of 2", "file 2 of 2"]
 
 
+def test_enhanced_files_of_several_b_values_are_told_apart(tmp_path: Path) -> None:
+    for number, b in enumerate((1000, 0)):
+        frames = [frame((0, 0, n), b=b) for n in (0, 1)]
+        write_enhanced(tmp_path / f"{b}.dcm", frames, InstanceNumber=number, SeriesDescription="DWI")
+    assert [p[0] for p in parts(tmp_path)] == ["DWI · b 0", "DWI · b 1000"]
+    assert [s.files for s in scan([tmp_path]).series] == [1, 1]
+
+
+def test_a_shared_position_makes_a_run(tmp_path: Path) -> None:
+    write_enhanced(tmp_path / "a.dcm", [frame((0, 0, 5), time=t) for t in (2, 3, 1)])
+    series = only(tmp_path)
+    assert (list(series.frame_numbers), series.frames_in_time) == ([3, 1, 2], 3)
+    assert not series.geometry.volume
+
+
+def test_an_enhanced_angiogram_is_a_run(tmp_path: Path) -> None:
+    run = {"Modality": "XA", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.12.1.1"}
+    windows = ((50, 100), (60, 100))
+    write_enhanced(tmp_path / "a.dcm", [frame(None, window=w) for w in windows], **run)
+    series = only(tmp_path)
+    assert (series.shape[0], series.frames_in_time) == (2, 2)
+    assert [w[0].center for w in series.display.slice_windows] == [50, 60]
+
+
+def test_slices_of_a_tilted_gantry_at_several_times(tmp_path: Path) -> None:
+    for time in range(3):
+        for k in range(4):
+            place = [0, 0.8 * k, 2 * k]
+            slices(tmp_path, 1, ImagePositionPatient=place, TemporalPositionIdentifier=time)
+    found = parts(tmp_path)
+    assert [p[1] for p in found] == ["temporal position"] * 3
+    assert all(said(s, "slant of 21.8°") for s in scan([tmp_path]).series)
+
+
 # --- whatever the files are called ----------------------------------------------------------------
 
 

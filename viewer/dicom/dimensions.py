@@ -80,9 +80,21 @@ def _echoes(slices: Sequence[Slice]) -> Values:
 
 
 def _stations(slices: Sequence[Slice]) -> Values:
-    """Where each slice lies in the first one's plane, in tenths of a millimetre: stations of the table."""
+    """Where each slice lies in the first one's plane, in millimetres: stations of a moving table.
+
+    Places closer than 1 mm are one station, named by its first slice.
+    """
     plane = np.asarray(slices[0].frame.orientation).reshape(2, 3)
-    return [tuple(round(float(n) * 10) for n in plane @ np.asarray(s.frame.position)) for s in slices]
+    found = np.asarray([s.frame.position for s in slices]) @ plane.T
+    known = np.empty((0, 2))
+    result: Values = []
+    for place in found:
+        near = np.flatnonzero(np.abs(known - place).max(axis=1) < 1)
+        if not near.size:
+            known = np.vstack([known, place])
+        u, v = known[near[0]] if near.size else place
+        result.append((float(u), float(v)))
+    return result
 
 
 def _echo_words(point: Point) -> str:
@@ -198,12 +210,13 @@ def _sortable(key: Value) -> tuple[bool, Value]:
 
 def _explained(dimension: Dimension, slices: tuple[Slice, ...], numbers: list[int]) -> Values | None:
     """One key per slice by which a dimension divides the slices, or None where it should not."""
-    keys = dimension.values(slices)
-    kinds, repeats = len(set(keys)), _most(numbers)
-    if dimension.always:
-        return keys if kinds > 1 else None
-    if repeats == 1 or kinds == 1 or len(set(numbers)) == 1:
+    repeats = _most(numbers)
+    if not dimension.always and (repeats == 1 or len(set(numbers)) == 1):
         return None  # nothing repeats, or nothing but one place does: that is a run of pictures
+    keys = dimension.values(slices)
+    kinds = len(set(keys))
+    if dimension.always or kinds == 1:
+        return keys if kinds > 1 else None
     members: dict[Value, list[int]] = defaultdict(list)
     for key, number in zip(keys, numbers, strict=True):
         members[key].append(number)
@@ -246,7 +259,7 @@ def _shown(dimension: Dimension, slices: tuple[Slice, ...]) -> float | str | Non
         case "acquisition time":
             return None if marks.acquired is None else _clock(marks.acquired)
         case "station":
-            return " ".join(f"{v / 10:g}" for v in _stations(slices[:1])[0])
+            return " ".join(f"{v:g}" for v in _stations(slices[:1])[0])
         case "file":
             return _file(slices[0])[1] if slices[0].image.enhanced else None
     (value,) = dimension.values(slices[:1])

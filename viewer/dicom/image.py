@@ -32,6 +32,8 @@ _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
 )
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
+_RUNS = frozenset({"XA", "RF"})
+"""Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
 
 def object_of(path: Path, limits: Limits) -> Image | Segmentation:
@@ -160,7 +162,7 @@ def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
     if pixels.frames < 2:
         return False
     if get.items(dataset, "PerFrameFunctionalGroupsSequence"):
-        return get.text(dataset, "Modality") in _CINE  # enhanced XA and XRF: a run
+        return get.text(dataset, "Modality") in _RUNS
     pointers = get.numbers(dataset, "FrameIncrementPointer")
     if any(int(p) in _TIME_POINTERS for p in pointers):
         return True
