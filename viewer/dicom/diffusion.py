@@ -32,12 +32,10 @@ _GRADIENTS = (
 )
 
 
-def b_value(dataset: Dataset, diffusion: Dataset) -> float | None:
-    """The b-value in s/mm² of a data set, or of a frame's MR Diffusion Sequence; None where not stated."""
-    found = get.number(diffusion, "DiffusionBValue")
-    if found is None:
-        found = get.number(dataset, "DiffusionBValue")
-    for element in (_SIEMENS, _PHILIPS, _GE):
+def b_value(dataset: Dataset, private: bool = True) -> float | None:
+    """The b-value in s/mm² of a data set or an MR Diffusion Sequence item; None where not stated."""
+    found = get.number(dataset, "DiffusionBValue")
+    for element in (_SIEMENS, _PHILIPS, _GE) if private else ():
         if found is None:
             values = _private(dataset, element)
             found = values[0] if values else None
@@ -46,11 +44,11 @@ def b_value(dataset: Dataset, diffusion: Dataset) -> float | None:
     return found if found is not None and 0 <= found < 1e6 else None
 
 
-def gradient(dataset: Dataset, diffusion: Dataset) -> Vector | None:
+def gradient(dataset: Dataset, private: bool = True) -> Vector | None:
     """The direction of the diffusion gradient in LPS (a maker's own axes where private), or None."""
-    direction = next(iter(get.items(diffusion, "DiffusionGradientDirectionSequence")), dataset)
+    direction = next(iter(get.items(dataset, "DiffusionGradientDirectionSequence")), dataset)
     found = get.numbers(direction, "DiffusionGradientOrientation")
-    for elements in _GRADIENTS:
+    for elements in _GRADIENTS if private else ():
         if len(found) != 3:
             found = tuple(v for element in elements for v in _private(dataset, element))
     if len(found) != 3 or not 0.5 < float(np.linalg.norm(found)) < 1.5:

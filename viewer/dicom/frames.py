@@ -1,8 +1,10 @@
 """What each frame of a file says: place, values, windows, and what tells it from others at its place."""
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 from viewer.dicom import elements as get
 from viewer.dicom.diffusion import b_value, gradient
@@ -21,34 +23,42 @@ _FRAME_TYPES = (
     "PETFrameTypeSequence",
     "XAXRFFrameCharacteristicsSequence",
 )
-_Number = TypeVar("_Number", int, float)
 _MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d+)?)?")
 
 
 def frames_of(dataset: Dataset, count: int) -> tuple[Frame, ...]:
     """What each frame says, from its own functional groups, the shared ones, or the file itself."""
-    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
+    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), _NOTHING)
     per_frame = get.items(dataset, "PerFrameFunctionalGroupsSequence")
+    common = _common_marks(dataset)
     if not per_frame and not len(shared):
-        return (_frame(dataset, Dataset(), Dataset()),) * count
+        return (_frame(_Groups(dataset, _NOTHING, _NOTHING), common),) * count
     if per_frame and len(per_frame) != count:
         raise SeriesError(f"The file says {count} frames and describes {len(per_frame)}.")
-    return tuple(_frame(dataset, shared, own) for own in per_frame or [Dataset()] * count)
+    groups = [_Groups(dataset, shared, own) for own in per_frame or [_NOTHING] * count]
+    return tuple(_frame(part, _marks(part.group, common)) for part in groups)
+
+
+_NOTHING = Dataset()
 
 
 class _Groups:
     """The functional groups of one frame: its own, else the shared ones, else the file itself."""
 
     def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset) -> None:
-        self.dataset, self._shared, self._own = dataset, shared, own
+        self._dataset, self._shared, self._own = dataset, shared, own
 
     def __call__(self, sequence: str) -> Dataset:
+        found = self.group(sequence)
+        return self._dataset if found is _NOTHING else found
+
+    def group(self, sequence: str) -> Dataset:
+        """A functional group, empty where the frame has none."""
         found = get.items(self._own, sequence) or get.items(self._shared, sequence)
-        return found[0] if found else self.dataset
+        return found[0] if found else _NOTHING
 
 
-def _frame(dataset: Dataset, shared: Dataset, own: Dataset) -> Frame:
-    part = _Groups(dataset, shared, own)
+def _frame(part: _Groups, marks: Marks) -> Frame:
     measures = part("PixelMeasuresSequence")
     values = part("PixelValueTransformationSequence")
     slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
@@ -64,67 +74,80 @@ def _frame(dataset: Dataset, shared: Dataset, own: Dataset) -> Frame:
         rescale_type=get.text(values, "RescaleType"),
         windows=_windows(part("FrameVOILUTSequence")),
         stack=get.text(part("FrameContentSequence"), "StackID"),
-        marks=_marks(part),
+        marks=marks,
     )
 
 
-def _marks(part: _Groups) -> Marks:
-    dataset, content = part.dataset, part("FrameContentSequence")
-    echo, heart = part("MREchoSequence"), part("CardiacSynchronizationSequence")
-    modifier, timing = part("MRModifierSequence"), part("MRTimingAndRelatedParametersSequence")
+def _common_marks(dataset: Dataset) -> Marks:
+    """What a file says of all its frames outside of functional groups."""
     in_mr = get.text(dataset, "Modality") == "MR"
-    diffusion = part("MRDiffusionSequence")
-    b = b_value(dataset, diffusion) if in_mr else None
+    b = b_value(dataset) if in_mr else None
     return Marks(
-        image_type=_image_type(part),
-        echo_number=get.integer(dataset, "EchoNumbers"),
-        echo_time=_first(get.number(echo, "EffectiveEchoTime"), get.number(dataset, "EchoTime")),
-        inversion_time=_first(get.number(modifier, "InversionTimes"), get.number(dataset, "InversionTime")),
-        flip_angle=get.number(timing, "FlipAngle"),
-        tube_voltage=get.number(part("CTXRayDetailsSequence"), "KVP"),
-        kernel=get.text(part("CTReconstructionSequence"), "ConvolutionKernel"),
+        image_type=tuple(v.upper() for v in get.texts(dataset, "ImageType")),
+        echo_number=get.integer(dataset, "EchoNumbers") if in_mr else None,
+        echo_time=get.number(dataset, "EchoTime") if in_mr else None,
+        inversion_time=get.number(dataset, "InversionTime") if in_mr else None,
+        flip_angle=get.number(dataset, "FlipAngle") if in_mr else None,
+        tube_voltage=None if in_mr else get.number(dataset, "KVP"),
+        kernel="" if in_mr else get.text(dataset, "ConvolutionKernel"),
         b_value=b,
-        gradient=gradient(dataset, diffusion) if b else None,
-        temporal_position=_first(
-            get.integer(content, "TemporalPositionIndex"), get.integer(dataset, "TemporalPositionIdentifier")
-        ),
-        trigger_time=_first(
-            get.number(heart, "NominalCardiacTriggerDelayTime"), get.number(dataset, "TriggerTime")
-        ),
-        acquisition=_first(
-            get.integer(content, "FrameAcquisitionNumber"), get.integer(dataset, "AcquisitionNumber")
-        ),
-        acquired=_acquired(dataset, content),
-        index=tuple(int(n) for n in get.numbers(content, "DimensionIndexValues")),
+        gradient=gradient(dataset) if b else None,
+        temporal_position=get.integer(dataset, "TemporalPositionIdentifier"),
+        trigger_time=get.number(dataset, "TriggerTime"),
+        acquisition=get.integer(dataset, "AcquisitionNumber"),
+        acquired=_acquired(dataset),
     )
 
 
-def _first(one: _Number | None, other: _Number | None) -> _Number | None:
-    return other if one is None else one
+def _marks(group: Callable[[str], Dataset], common: Marks) -> Marks:
+    """The marks of one frame: of its functional groups, else those of the file."""
+    content, diffusion = group("FrameContentSequence"), group("MRDiffusionSequence")
+    found: dict[str, Any] = {
+        "image_type": _frame_type(group),
+        "echo_time": get.number(group("MREchoSequence"), "EffectiveEchoTime"),
+        "inversion_time": get.number(group("MRModifierSequence"), "InversionTimes"),
+        "flip_angle": get.number(group("MRTimingAndRelatedParametersSequence"), "FlipAngle"),
+        "tube_voltage": get.number(group("CTXRayDetailsSequence"), "KVP"),
+        "kernel": get.text(group("CTReconstructionSequence"), "ConvolutionKernel"),
+        "b_value": b_value(diffusion, private=False),
+        "gradient": gradient(diffusion, private=False),
+        "temporal_position": get.integer(content, "TemporalPositionIndex"),
+        "trigger_time": get.number(group("CardiacSynchronizationSequence"), "NominalCardiacTriggerDelayTime"),
+        "acquisition": get.integer(content, "FrameAcquisitionNumber"),
+        "acquired": _moment(get.text(content, "FrameAcquisitionDateTime")),
+        "index": tuple(int(n) for n in get.numbers(content, "DimensionIndexValues")),
+    }
+    told = {name: value for name, value in found.items() if value not in (None, "", ())}
+    return replace(common, **told) if told else common
 
 
-def _image_type(part: _Groups) -> tuple[str, ...]:
+def _frame_type(group: Callable[[str], Dataset]) -> tuple[str, ...]:
+    """Frame Type with the complex component last, () where the frame has none."""
     for sequence in _FRAME_TYPES:
-        group = part(sequence)
-        found = get.texts(group, "FrameType")
+        found = get.texts(group(sequence), "FrameType")
         if found:
-            component = get.text(group, "ComplexImageComponent")
+            component = get.text(group(sequence), "ComplexImageComponent")
             return (*(v.upper() for v in found), *([component.upper()] if component else []))
-    return tuple(v.upper() for v in get.texts(part.dataset, "ImageType"))
+    return ()
 
 
-def _acquired(dataset: Dataset, content: Dataset) -> float | None:
-    """When a frame was acquired, in seconds: of its date and time, or of its time of the day."""
-    stated = get.text(content, "FrameAcquisitionDateTime") or get.text(dataset, "AcquisitionDateTime")
+def _acquired(dataset: Dataset) -> float | None:
+    """When a file was acquired, in seconds: of its date and time, or of its time of the day."""
+    stated = get.text(dataset, "AcquisitionDateTime")
     if not stated:
         day = get.text(dataset, "AcquisitionDate") or "00010101"
         stated = day + get.text(dataset, "AcquisitionTime").replace(":", "")
+    return _moment(stated)
+
+
+def _moment(stated: str) -> float | None:
+    """Seconds since the beginning of the calendar of a DICOM date and time; None if it is not one."""
     found = _MOMENT.match(stated)
     if found is None:
         return None
-    year, month, day_of_month, hour, minute = (int(n) for n in found.groups()[:5])
+    year, month, day, hour, minute = (int(n) for n in found.groups()[:5])
     try:
-        days = date(year, month, day_of_month).toordinal()
+        days = date(year, month, day).toordinal()
     except ValueError:
         return None
     return ((days * 24 + hour) * 60 + minute) * 60 + float(found[6] or 0)
