@@ -284,6 +284,7 @@ def test_localisers_and_a_stack_under_one_identifier(tmp_path: Path) -> None:
     assert [s.shape[0] for s in found] == [1, 1, 5]
     assert [s.geometry.volume for s in found] == [False, False, True]
     assert found[2].part is None
+    assert [s.description for s in found] == ["localizer", "localizer", "axial"]
 
 
 def test_parallel_localisers_are_no_volume(tmp_path: Path) -> None:
@@ -297,7 +298,9 @@ def test_derived_images_and_other_classes_stay_apart(tmp_path: Path) -> None:
     slices(tmp_path, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
     slices(tmp_path, ImageType=["DERIVED", "SECONDARY", "AXIAL"])
     slices(tmp_path, ImageType=["DERIVED", "SECONDARY", "AXIAL"], SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
-    assert [s.shape[0] for s in scan([tmp_path]).series] == [3, 3, 3]
+    found = scan([tmp_path]).series
+    assert [s.shape[0] for s in found] == [3, 3, 3]
+    assert [s.description for s in found] == ["original primary", "derived secondary", "derived secondary"]
 
 
 @pytest.mark.parametrize(("private", "words"), [(True, "of 36 slices"), (False, "of many slices")])

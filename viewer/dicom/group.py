@@ -24,8 +24,9 @@ Key = tuple[Any, ...]
 class Group:
     """Slices that make one series, its derived uid, and whether the order is that of positions.
 
-    `images` are those that no group before uses. `across` names what tells slices of a single place
-    apart, in whose order they are.
+    `images` are those that no group before uses. `kind` is what the image type has of its own among
+    the stacks of the series. `across` names what tells slices of a single place apart, in whose order
+    they are.
     """
 
     uid: str
@@ -33,6 +34,7 @@ class Group:
     images: tuple[Image, ...]
     proven: bool
     part: Part | None = None
+    kind: str = ""
     across: str = ""
     warnings: tuple[str, ...] = ()
 
@@ -162,16 +164,24 @@ def _split(uid: str, members: list[Image]) -> list[Group]:
         for number in range(image.pixels.frames):
             one = Slice(image, number)
             by_kind[_apart(one)].append(one)
+    types = {kind[0].frame.marks.image_type[:3] for kind in by_kind.values()}
     found: list[Group] = []
     for kind in by_kind.values():
+        words = _type_words(kind[0].frame.marks.image_type[:3], types)
         for cluster in _clusters(kind):
-            found += _stacks(uid, tuple(cluster))
+            found += [replace(group, kind=words) for group in _stacks(uid, tuple(cluster))]
     used: set[int] = set()
     for k, group in enumerate(found):
         fresh = tuple(i for i in group.images if id(i) not in used)
         used |= {id(i) for i in fresh}
         found[k] = replace(group, uid=uid if len(found) == 1 else f"{uid}#{k + 1}", images=fresh)
     return found
+
+
+def _type_words(one: tuple[str, ...], types: set[tuple[str, ...]]) -> str:
+    """What of an image type differs from the others of the series, e.g. "localizer"; "" if all are alike."""
+    differing = [k for k in range(3) if len({t[k : k + 1] for t in types}) > 1]
+    return " ".join(one[k] for k in differing if k < len(one)).lower()
 
 
 def _stacks(uid: str, slices: tuple[Slice, ...]) -> list[Group]:
@@ -215,7 +225,7 @@ def _placed(uid: str, branch: Branch, part: Part | None) -> Group:
     slices, across = _along_normal(branch.slices), ""
     if len(slices) > 1 and len(set(places(slices))) == 1:
         slices, across = in_order_of_time(branch.slices)
-    return Group(uid, slices, _images(branch.slices), True, part, across, branch.warnings)
+    return Group(uid, slices, _images(branch.slices), True, part, across=across, warnings=branch.warnings)
 
 
 def _along_normal(slices: tuple[Slice, ...]) -> tuple[Slice, ...]:

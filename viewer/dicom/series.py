@@ -43,7 +43,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         display=display,
         sop_uids=tuple(s.image.sop_uid for s in slices),
         frame_numbers=tuple(s.number + 1 for s in slices),
-        description=" · ".join(t for t in (first.description, group.part.words if group.part else "") if t),
+        description=_name(group),
         study_uid=first.study_uid,
         identity=first.identity,
         body_part=first.body_part,
@@ -62,6 +62,12 @@ def series_of(group: Group, limits: Limits) -> Series:
             *_about_file(group),
         ),
     )
+
+
+def _name(group: Group) -> str:
+    """The description in the file, and what sets this stack apart from others of its series."""
+    own = (group.kind, group.part.words if group.part else "")
+    return " · ".join(t for t in (group.slices[0].image.description, *own) if t)
 
 
 def _stacking(group: Group) -> Stacking:
