@@ -117,6 +117,22 @@ def test_volumes_agree_with_highdicom(shared: Path) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["dicom2nifti/hyperfine", "pydicom-data/eCT_Supplemental.dcm"])
+def test_enhanced_volumes_agree_with_simpleitk(shared: Path, name: str) -> None:
+    series = only(shared / "dicom" / name)
+    image = sitk.ReadImage(str(paths_of(shared / "dicom")[series.sop_uids[0]]))
+    theirs = np.eye(4)
+    turned = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    theirs[:3, :3], theirs[:3, 3] = turned[:, ::-1], image.GetOrigin()
+    count = series.shape[0]
+    np.testing.assert_allclose(
+        slice_origins(series.geometry.matrix, count), slice_origins(theirs, count), atol=1e-4
+    )
+    np.testing.assert_allclose(series.geometry.matrix[:3, 1:3], theirs[:3, 1:3], atol=1e-4)
+
+
+@pytest.mark.shared
 def test_parts_of_an_enhanced_file_lie_where_its_frames_say(shared: Path) -> None:
     files = paths_of(shared / "dicom/dicom2nifti")
     series = scan([shared / "dicom/dicom2nifti/philips_enhanced"]).series

@@ -183,6 +183,14 @@ def test_a_temporal_position_for_each_slice_is_one_stack(tmp_path: Path) -> None
     assert series.part is None
 
 
+def test_times_that_share_no_position_are_no_single_stack(tmp_path: Path) -> None:
+    for place in range(6):
+        slices(tmp_path, 1, TemporalPositionIdentifier=place // 3, ImagePositionPatient=[0, 0, place], **MR)
+    first, second = scan([tmp_path]).series
+    assert said(first, "Time 1 of 2 has 3 of the 6 slice positions of its series.")
+    assert second.geometry.origin == (0, 0, 3)
+
+
 def test_phases_of_the_heart_are_counted_where_trigger_times_drift(tmp_path: Path) -> None:
     for place in range(3):
         for phase in (2, 0, 1):
@@ -264,6 +272,15 @@ def test_stations_of_a_moving_table_are_stacks_of_their_own(tmp_path: Path) -> N
                 **MR,
             )
     assert [p[:2] for p in parts(tmp_path)] == [("station 1 of 2", "station"), ("station 2 of 2", "station")]
+
+
+def test_what_nothing_explains_stays_together_and_is_no_volume(tmp_path: Path) -> None:
+    slices(tmp_path)
+    slices(tmp_path)
+    series = only(tmp_path)
+    assert [series.geometry.position(i) for i in range(6)] == [(0, 0, z) for z in (0, 0, 2, 2, 4, 4)]
+    assert said(series, "All 6 slices share a position with another, and nothing in the files says")
+    assert not series.geometry.volume
 
 
 def test_parts_past_the_ninth_stay_in_order(tmp_path: Path) -> None:

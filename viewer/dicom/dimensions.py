@@ -1,8 +1,8 @@
 """The fourth dimension: slices of one orientation taken apart by echo, b-value, time and the like.
 
-A contrast (echo, b-value) is never mixed in one stack. Everything else takes slices apart only where
-positions repeat, and only where it explains the repetition: acquisitions and times change within a
-single stack too. What nothing explains stays together, and is shown one by one.
+A contrast (echo, b-value) or a stated temporal position is never mixed in one stack. Everything else
+takes slices apart only where positions repeat, and only where it explains the repetition: acquisitions
+and times change within a single stack too. What nothing explains stays together, shown one by one.
 """
 
 from collections import defaultdict
@@ -25,7 +25,8 @@ class Dimension:
     """One thing that may tell slices at one place apart.
 
     `values` gives one comparable value per slice, None where the file is silent. A dimension that is
-    `always` used splits wherever values differ; one that is `ranked` may be counted from the first at
+    `always` used splits wherever values differ; one that is `stated` does too, unless every slice has a
+    value of its own; one that is `ranked` may be counted from the first at
     each place, as trigger times drift from slice to slice; one that is `loose` also changes within a
     stack, and counts only where it explains every repetition.
     """
@@ -34,6 +35,7 @@ class Dimension:
     values: Callable[[Sequence[Slice]], Values]
     words: Callable[["Point"], str]
     always: bool = False
+    stated: bool = False
     loose: bool = False
     ranked: bool = False
 
@@ -141,7 +143,7 @@ DIMENSIONS = (
     Dimension("tube voltage", _each(lambda m: m.tube_voltage), _stated("tube voltage", "kV")),
     Dimension("kernel", _each(lambda m: m.kernel or None), lambda p: f"kernel {p.value or 'not stated'}"),
     Dimension("station", _stations, _counted("station")),
-    Dimension("temporal position", _each(lambda m: m.temporal_position), _time_words),
+    Dimension("temporal position", _each(lambda m: m.temporal_position), _time_words, stated=True),
     Dimension("trigger time", _each(lambda m: m.trigger_time), _time_words, loose=True, ranked=True),
     Dimension("gradient direction", _each(lambda m: m.gradient), _counted("direction")),
     Dimension("acquisition", _each(lambda m: m.acquisition), _counted("acquisition"), loose=True),
@@ -211,12 +213,14 @@ def _sortable(key: Value) -> tuple[bool, Value]:
 def _explained(dimension: Dimension, slices: tuple[Slice, ...], numbers: list[int]) -> Values | None:
     """One key per slice by which a dimension divides the slices, or None where it should not."""
     repeats = _most(numbers)
-    if not dimension.always and (repeats == 1 or len(set(numbers)) == 1):
+    if not dimension.always and (len(set(numbers)) == 1 or (repeats == 1 and not dimension.stated)):
         return None  # nothing repeats, or nothing but one place does: that is a run of pictures
     keys = dimension.values(slices)
     kinds = len(set(keys))
     if dimension.always or kinds == 1:
         return keys if kinds > 1 else None
+    if repeats == 1:
+        return keys if 2 * kinds <= len(slices) else None
     members: dict[Value, list[int]] = defaultdict(list)
     for key, number in zip(keys, numbers, strict=True):
         members[key].append(number)

@@ -87,8 +87,9 @@ def _shared(gaps: Matrix) -> str:
     if repeated.all():
         return f"All {count} slices share a position, so they are shown one by one and no volume is built."
     one_of_them = int(repeated.sum() + (repeated & ~np.append(False, repeated[:-1])).sum())
+    some = f"Of the {count} slices {one_of_them}" if one_of_them < count else f"All {count} slices"
     return (
-        f"Of the {count} slices {one_of_them} share a position with another, and nothing in the files says "
+        f"{some} share a position with another, and nothing in the files says "
         "how they belong together; they are shown one by one and no volume is built."
     )
 
