@@ -389,7 +389,7 @@ def test_frames_without_positions_follow_their_dimension_indices(tmp_path: Path)
     write_enhanced(tmp_path / "a.dcm", [frame(None, index=(1, n)) for n in (3, 1, 2)])
     series = only(tmp_path)
     assert list(series.frame_numbers) == [2, 3, 1]
-    assert said(series, "not proven to be one stack")
+    assert said(series, "not proven to be one stack: shown in the order of their dimension indices")
     assert not series.geometry.volume
 
 
@@ -404,6 +404,15 @@ def test_enhanced_files_of_one_stack_are_joined_and_others_are_not(tmp_path: Pat
     for k in (0, 1):  # the same stack twice
         write_enhanced(tmp_path / "three" / f"{k}.dcm", [frame((0, 0, n)) for n in (0, 1)], InstanceNumber=k)
     assert [p[0] for p in parts(tmp_path / "three")] == ["file 1 of 2", "file 2 of 2"]
+
+
+def test_enhanced_files_of_one_frame_are_slices_like_others(tmp_path: Path) -> None:
+    for k in (0, 2, 6):
+        write_enhanced(tmp_path / "gap" / f"{k}.dcm", [frame((0, 0, k))])
+    assert said(only(tmp_path / "gap"), "Missing slices: 1 between Im 2 and Im 3")
+    for k in (2, 0, 1):
+        write_enhanced(tmp_path / "run" / f"{k}.dcm", [frame((0, 0, 0), time=k)])
+    assert only(tmp_path / "run").frames_in_time == 3
 
 
 def test_enhanced_files_of_several_b_values_are_told_apart(tmp_path: Path) -> None:

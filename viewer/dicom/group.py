@@ -5,7 +5,7 @@ spacing, then by echo, b-value, time and what else tells slices of one place apa
 enhanced file are sorted like single images.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -212,7 +212,8 @@ def _files_apart(branch: Branch) -> list[Branch]:
     """Multi-frame files that together make no even stack stay as they are: each is a set of its own."""
     images = _images(branch.slices)
     orientation = branch.slices[0].frame.orientation
-    if len(images) == 1 or not branch.slices[0].image.enhanced or orientation is None:
+    own = Counter(id(s.image) for s in branch.slices)
+    if len(images) == 1 or min(own.values()) == 1 or orientation is None:
         return [branch]
     together = _along_normal(branch.slices)
     if stacking(orientation, [s.frame.position for s in together if s.frame.position]).even:

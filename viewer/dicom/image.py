@@ -6,7 +6,7 @@ from pathlib import Path
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset, pydicom
-from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Image, Lut, Pixels
+from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
@@ -64,9 +64,8 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
     modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
     frames = frames_of(dataset, pixels.frames)
     mosaic = _mosaic(dataset, frames[0].marks.image_type)
-    if mosaic is not None:  # its position is that of a slice as large as all of them together
-        frames = tuple(replace(frame, position=None, orientation=None) for frame in frames)
-        sides = ()
+    if mosaic is not None:
+        frames, sides = _unplaced(frames), ()
     return Image(
         pixels=pixels,
         frames=frames,
@@ -140,6 +139,11 @@ def _padding(dataset: Dataset, pixels: Pixels) -> tuple[float, float] | None:
         half = float(1 << (pixels.allocated - 1))
         first, last = (v - 2 * half if v >= half else v for v in (first, last))
     return min(first, last), max(first, last)
+
+
+def _unplaced(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Frames of a mosaic without its position: that of a slice as large as all of them together."""
+    return tuple(replace(frame, position=None, orientation=None) for frame in frames)
 
 
 def _mosaic(dataset: Dataset, image_type: tuple[str, ...]) -> int | None:

@@ -25,7 +25,7 @@ def series_of(group: Group, limits: Limits) -> Series:
     first = slices[0].image
     stack = _stacking(group)
     positions = [s.frame.position for s in slices if s.frame.position is not None]
-    origins = positions if len(slices) > 1 and len(positions) == len(slices) and not stack.even else None
+    origins = None if stack.even or len(positions) < len(slices) else positions
     space = geometry(first, slices[0].frame, stack.step, origins)
     display, about_values = display_of(slices)
     pixels = first.pixels
@@ -53,14 +53,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         frames_in_time=len(slices) if group.in_time else 1,
         files=len(group.images),
         part=group.part,
-        warnings=(
-            *_about_mosaic(slices),
-            *group.warnings,
-            *stack.warnings,
-            *_about_place(group, space),
-            *about_values,
-            *_about_file(group),
-        ),
+        warnings=(*_about_stack(group, stack, space), *about_values, *_about_file(group)),
     )
 
 
@@ -90,7 +83,9 @@ def _stacking(group: Group) -> Stacking:
     if first.image.pixels.frames > 1:
         if first.image.in_time:
             return Stacking(None)
-        said = "The frames are not proven to be one stack: shown as stored, and no volume is built."
+        numbers = [s.number for s in group.slices]
+        how = "as stored" if numbers == sorted(numbers) else "in the order of their dimension indices"
+        said = f"The frames are not proven to be one stack: shown {how}, and no volume is built."
         return Stacking(None, (said,), even=False)
     numbered = all(s.image.instance is not None for s in group.slices)
     how = "in the order of their instance numbers" if numbered else "in an order that the files do not give"
@@ -114,16 +109,14 @@ def _localizer(one: Slice) -> bool:
     return "LOCALIZER" in one.frame.marks.image_type[2:3]
 
 
-def _about_mosaic(slices: tuple[Slice, ...]) -> list[str]:
-    """The warning of a Siemens mosaic."""
-    count = slices[0].image.mosaic
+def _about_stack(group: Group, stack: Stacking, space: Geometry) -> tuple[str, ...]:
+    """Warnings on what the stack is, what it lacks, and how its slices lie."""
+    count = group.slices[0].image.mosaic
     if count is None:
-        return []
+        return (*group.warnings, *stack.warnings, *_about_place(group, space))
     many = f"{count} slices" if count else "many slices"
-    return [
-        f"This is a Siemens mosaic of {many} in one picture; it is shown as stored, and positions in it "
-        "mean nothing."
-    ]
+    said = f"This is a Siemens mosaic of {many} in one picture; it is shown as stored, and positions in it "
+    return (said + "mean nothing.", *group.warnings, *_about_place(group, space))
 
 
 def _about_place(group: Group, space: Geometry) -> list[str]:
