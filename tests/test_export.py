@@ -183,6 +183,14 @@ def test_unequal_pixels_have_the_patients_shape() -> None:
     assert layout._size((1955, 1841), Geometry(np.eye(4))) == (659, 700)
 
 
+def test_no_distance_is_given_between_uneven_slices() -> None:
+    even = Geometry(np.diag([3.0, 0.7, 0.7, 1.0]), "patient", orientation_known=True, between=True)
+    uneven = dataclasses.replace(even, origins=np.array([[0, 0, 0], [0, 0, 3], [0, 0, 9]]))
+    source = series()
+    for geometry, text in ((even, "0.7 mm · 3 mm between slices"), (uneven, "0.7 mm · slices uneven")):
+        assert layout.spacing_text(dataclasses.replace(source, geometry=geometry)) == text
+
+
 def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:
     said = words(snapshot(explain(predict(series())), window=Window(40, 400)), monkeypatch)
     for text in (RESEARCH_USE, INFLUENCE, "Im 2 / 3", "C 40 W 400", "0.7 mm · 3 mm between slices"):

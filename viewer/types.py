@@ -50,7 +50,8 @@ class Geometry:
     `matrix` maps (slice, row, column) to LPS millimetres when `orientation_known`; otherwise only
     the lengths of its columns mean something, and only where `spacing_kind` is not "absent". A
     sheared matrix is a tilted gantry. `between` is False for a single slice, whose distance to a
-    neighbour does not exist.
+    neighbour does not exist. Where the slices are not one even step apart, the matrix is exact in the
+    plane and for slice 0 only; `origins` then says where each slice is.
     """
 
     matrix: Matrix
@@ -60,13 +61,33 @@ class Geometry:
     frame_of_reference: str | None = None
     patient_orientation: tuple[str, str] | None = None
     """DICOM (0020,0020) for projections: towards what a row's and a column's index increase."""
+    origins: Matrix | None = None
+    """LPS position of every slice's first pixel, (slices, 3), where no one matrix places them all."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+        if self.origins is not None:
+            object.__setattr__(self, "origins", grid.frozen(self.origins))
+
+    @property
+    def volume(self) -> bool:
+        """Whether the slices are one even stack, so that `matrix` holds between them too."""
+        return self.between and self.origins is None
+
+    def position(self, slice: int) -> tuple[float, float, float] | None:
+        """True LPS position of the first pixel of a slice, even or not; None where it is not known."""
+        if not self.orientation_known:
+            return None
+        place = self.matrix[:3, 3] + slice * self.matrix[:3, 0]
+        x, y, z = (float(v) for v in (place if self.origins is None else self.origins[slice]))
+        return (x, y, z)
 
     @property
     def spacing(self) -> tuple[float | None, float, float] | None:
-        """Millimetres between slices (None for a single one), rows and columns, or None."""
+        """Millimetres between slices (None for a single one), rows and columns, or None.
+
+        Between uneven slices it is the usual distance.
+        """
         if self.spacing_kind == "absent":
             return None
         between, rows, columns = (float(np.linalg.norm(self.matrix[:3, i])) for i in range(3))
@@ -149,7 +170,8 @@ class Display:
 
     `rescale` is one (slope, intercept) per slice; `lut` a modality look-up table (first stored
     value, entries) instead of it; `voi_lut` likewise for the VOI step. `stored_range` is what the
-    stored bits can hold. `inverted` is MONOCHROME1.
+    stored bits can hold. `inverted` is MONOCHROME1. `windows` holds for all slices, unless
+    `slice_windows` gives each its own.
     """
 
     rescale: tuple[tuple[float, float], ...]
@@ -162,6 +184,12 @@ class Display:
     """Lowest and highest stored value that mean "no data here" (PS3.3 C.7.5.1.1.2)."""
     lut: tuple[int, Array] | None = None
     voi_lut: tuple[int, Array] | None = None
+    slice_windows: tuple[tuple[Window, ...], ...] = ()
+    """The windows of each slice, where they differ between the slices."""
+
+    def windows_of(self, index: int) -> tuple[Window, ...]:
+        """The windows of the file for one slice; those of the series where it has none of its own."""
+        return (self.slice_windows[index] if self.slice_windows else ()) or self.windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +217,23 @@ class Voxels(Protocol):
     def __len__(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which point of a fourth dimension a series is, e.g. b 1000 of three b-values.
+
+    `value` is in the unit of DICOM (s/mm², ms), one for each dimension that `by` names; `index`
+    counts from 0 among the `count` parts of the stack.
+    """
+
+    of: str
+    by: str
+    value: tuple[float | str | None, ...]
+    index: int
+    count: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Series:
     """One stack of slices in one proven order, or a single picture."""
 
@@ -202,6 +246,8 @@ class Series:
     sop_uids: tuple[str, ...] = ()
     paths: tuple[Path, ...] = field(default=(), repr=False)
     """The file of every slice; names of files may name patients."""
+    frame_numbers: tuple[int, ...] = ()
+    """DICOM frame number of each slice in its file, from 1; empty for pictures."""
     description: str = field(default="", repr=False)
     study_uid: str = ""
     identity: Identity = field(default_factory=Identity)
@@ -211,6 +257,8 @@ class Series:
     syntax: str = ""
     frames_in_time: int = 1
     files: int = 1
+    """Files that this series is the first of the list to use, so that each is counted once."""
+    part: Part | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

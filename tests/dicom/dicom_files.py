@@ -16,8 +16,21 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 Make = Callable[..., Path]
 
 
-def write(path: Path, pixels: np.ndarray | None = None, drop: tuple[str, ...] = (), **tags: Any) -> Path:
-    """A CT slice at `path`; keywords replace or add elements, `drop` leaves some out."""
+Private = tuple[int, str, int, str, Any]
+
+
+def write(
+    path: Path,
+    pixels: np.ndarray | None = None,
+    drop: tuple[str, ...] = (),
+    private: tuple[Private, ...] = (),
+    **tags: Any,
+) -> Path:
+    """A CT slice at `path`; keywords replace or add elements, `drop` leaves some out.
+
+    `private` elements are (group, creator, number in the block, VR, value); without a creator the number
+    is that of block 0x10.
+    """
     values = np.arange(24, dtype=np.int16).reshape(4, 6) if pixels is None else pixels
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -50,6 +63,11 @@ def write(path: Path, pixels: np.ndarray | None = None, drop: tuple[str, ...] = 
     for keyword, value in facts.items():
         if keyword not in drop:
             setattr(dataset, keyword, value)
+    for group, creator, number, vr, value in private:
+        if creator:
+            dataset.private_block(group, creator, create=True).add_new(number, vr, value)
+        else:
+            dataset.add_new(group << 16 | 0x1000 | number, vr, value)
     if "PixelData" not in drop:
         compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
         stored = encapsulate([values.tobytes()]) if compressed else values.tobytes()
@@ -59,6 +77,65 @@ def write(path: Path, pixels: np.ndarray | None = None, drop: tuple[str, ...] = 
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def sequence(**tags: Any) -> list[Dataset]:
+    """A sequence of one item."""
+    item = Dataset()
+    for keyword, value in tags.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+def frame(
+    position: tuple[float, float, float] | None,
+    stack: str = "1",
+    time: int | None = None,
+    b: float | None = None,
+    index: tuple[int, ...] = (),
+    orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
+    window: tuple[float, float] | None = None,
+    rescale: tuple[float, float] | None = None,
+    echo: float | None = None,
+) -> Dataset:
+    """The functional groups of one frame of an enhanced MR (PS3.3 C.7.6.16)."""
+    content: dict[str, Any] = {"StackID": stack}
+    if time is not None:
+        content["TemporalPositionIndex"] = time
+    if index:
+        content["DimensionIndexValues"] = list(index)
+    groups: dict[str, list[Dataset]] = {"FrameContentSequence": sequence(**content)}
+    if position is not None:
+        groups["PlanePositionSequence"] = sequence(ImagePositionPatient=list(position))
+        groups["PlaneOrientationSequence"] = sequence(ImageOrientationPatient=list(orientation))
+    if b is not None:
+        groups["MRDiffusionSequence"] = sequence(DiffusionBValue=b)
+    if echo is not None:
+        groups["MREchoSequence"] = sequence(EffectiveEchoTime=echo)
+    if window is not None:
+        groups["FrameVOILUTSequence"] = sequence(WindowCenter=window[0], WindowWidth=window[1])
+    if rescale is not None:
+        groups["PixelValueTransformationSequence"] = sequence(
+            RescaleSlope=rescale[0], RescaleIntercept=rescale[1], RescaleType="US"
+        )
+    (item,) = sequence(**groups)
+    return item
+
+
+def write_enhanced(path: Path, frames: list[Dataset], **tags: Any) -> Path:
+    """An enhanced MR whose frame k, from 1, holds the value k in all its pixels."""
+    pixels = np.repeat(np.arange(1, len(frames) + 1, dtype=np.int16), 24).reshape(len(frames), 4, 6)
+    shared = sequence(PixelMeasuresSequence=sequence(PixelSpacing=[0.5, 0.25], SliceThickness=2))
+    facts: dict[str, Any] = {
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4.1",
+        "Modality": "MR",
+        "NumberOfFrames": len(frames),
+        "SharedFunctionalGroupsSequence": shared,
+        "PerFrameFunctionalGroupsSequence": frames,
+    } | tags
+    outside = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
+    rest = ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth")
+    return write(path, pixels, drop=outside + rest, **facts)
 
 
 def shuffled(folder: Path, target: Path, seed: int = 0) -> Path:

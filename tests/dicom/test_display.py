@@ -151,3 +151,43 @@ def test_colour_is_shown_as_stored(make: Make) -> None:
         Columns=3,
     )
     np.testing.assert_array_equal(displayed(only(path), 0), pixels)
+
+
+def test_the_automatic_window_is_one_for_all_slices(make: Make, tmp_path: Path) -> None:
+    for number in range(5):
+        make(
+            f"{number}.dcm",
+            pixels=np.arange(24, dtype=np.int16).reshape(4, 6) * (number + 1),
+            ImagePositionPatient=[0, 0, number],
+            RescaleIntercept=0,
+            drop=("WindowCenter",),
+        )
+    series = only(tmp_path)
+    windows = {default_window(series, i) for i in range(5)}
+    assert len(windows) == 1
+    (window,) = windows
+    assert window.center == pytest.approx(34.5)  # the middle slice goes from 0 to 69
+    assert displayed(series, 0).max() < 100
+
+
+def test_a_flat_middle_slice_decides_no_window(make: Make, tmp_path: Path) -> None:
+    for number in range(4):
+        pixels = np.zeros((4, 6), np.int16) if number == 2 else np.arange(24, dtype=np.int16).reshape(4, 6)
+        make(f"{number}.dcm", pixels=pixels, ImagePositionPatient=[0, 0, number], drop=("WindowCenter",))
+    assert default_window(only(tmp_path), 2).width > 20
+
+
+def test_every_slice_has_its_own_window_where_they_differ(make: Make, tmp_path: Path) -> None:
+    for number in range(3):
+        make(f"{number}.dcm", ImagePositionPatient=[0, 0, number], WindowCenter=40 + number)
+    make("3.dcm", ImagePositionPatient=[0, 0, 3], drop=("WindowCenter",))
+    series = only(tmp_path)
+    assert [default_window(series, i).center for i in range(4)] == [40, 41, 42, 42]
+    assert any("centre 40 to 42, width 400" in w for w in series.warnings)
+
+
+def test_a_rescale_that_differs_is_told_with_its_numbers(make: Make, tmp_path: Path) -> None:
+    for number in (1, 2):
+        make(f"{number}.dcm", ImagePositionPatient=[0, 0, number], RescaleSlope=number)
+    said = "The rescale differs between the slices: slope 1 to 2, intercept -1024; each slice's own is used."
+    assert said in only(tmp_path).warnings

@@ -1,15 +1,20 @@
 """Order and place of slices, against SimpleITK and against series whose truth is known."""
 
+import random
+import shutil
 from pathlib import Path
 
+import highdicom
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its own name
 from dicom_files import Make, shuffled, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.errors import InvalidDicomError
 
-from viewer.dicom import scan
+from viewer.dicom import modality_values, scan
 from viewer.types import Series
 
 REAL = {"slicer/CTHeadAxialDicom": 93, "mr-t1-oblique/dicoms": 40}
@@ -36,6 +41,108 @@ def test_place_and_values_agree_with_simpleitk(shared: Path, tmp_path: Path, fol
     theirs = np.reshape(image.GetDirection(), (3, 3))[:, ::-1]
     np.testing.assert_allclose(ours.direction, theirs, atol=1e-4)
     np.testing.assert_array_equal(np.stack(list(series.voxels)), sitk.GetArrayFromImage(image))
+
+
+def paths_of(folder: Path) -> dict[str, Path]:
+    """The files of the data by SOP instance."""
+    found: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        try:
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        except (InvalidDicomError, ValueError, OSError, AttributeError):
+            continue
+        found.setdefault(str(dataset.get("SOPInstanceUID", "")), path)
+    return found
+
+
+def slice_origins(matrix: np.ndarray, count: int) -> np.ndarray:
+    """Positions of all slices, sorted: readers differ in which end they begin with."""
+    places = matrix[:3, 3] + np.arange(count)[:, None] * matrix[:3, 0]
+    return places[np.lexsort(places.round(3).T)]
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+def test_every_volume_of_many_files_agrees_with_simpleitk(shared: Path, tmp_path: Path) -> None:
+    files = paths_of(shared / "dicom")
+    volumes = [s for s in scan([shared / "dicom"]).series if s.geometry.volume and s.files == s.shape[0]]
+    assert len(volumes) == 9
+    for number, series in enumerate(volumes):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        chance = random.Random(number)
+        for k, uid in enumerate(chance.sample(series.sop_uids, len(series.sop_uids))):
+            shutil.copy(files[uid], folder / f"{k:05}")
+        reader = sitk.ImageSeriesReader()
+        reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+        image = reader.Execute()
+        again, space = only(folder), series.geometry
+        assert again.sop_uids == series.sop_uids
+        np.testing.assert_array_equal(again.geometry.matrix, space.matrix)
+        np.testing.assert_allclose(space.origin, image.GetOrigin(), atol=1e-4)
+        np.testing.assert_allclose(space.spacing, image.GetSpacing()[::-1], atol=1e-4)
+        theirs = np.reshape(image.GetDirection(), (3, 3))[:, ::-1]
+        np.testing.assert_allclose(space.direction, theirs, atol=1e-4)
+        values = np.stack([modality_values(series, i) for i in range(series.shape[0])])
+        np.testing.assert_allclose(values, sitk.GetArrayFromImage(image), atol=1e-3)
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+def test_volumes_agree_with_highdicom(shared: Path) -> None:
+    files = paths_of(shared / "dicom")
+    compared = 0
+    for series in scan([shared / "dicom"]).series:
+        several = len(set(series.sop_uids)) > 1
+        if not series.geometry.volume or series.part or series.geometry.frame_of_reference is None:
+            continue
+        if series.colour or "JPEG" in series.syntax:
+            continue
+        if several:
+            images = [pydicom.dcmread(files[uid]) for uid in series.sop_uids]
+            volume = highdicom.get_volume_from_series(images, apply_real_world_transform=False)
+        else:
+            volume = highdicom.imread(files[series.sop_uids[0]]).get_volume(apply_real_world_transform=False)
+        compared += 1
+        affine, count = volume.affine, series.shape[0]
+        np.testing.assert_allclose(
+            slice_origins(series.geometry.matrix, count), slice_origins(affine, count), atol=1e-4
+        )
+        np.testing.assert_allclose(series.geometry.matrix[:3, 1:3], affine[:3, 1:3], atol=1e-4)
+        own = np.stack([modality_values(series, i) for i in range(count)])
+        theirs = np.asarray(volume.array)
+        turned = float(affine[:3, 0] @ series.geometry.matrix[:3, 0]) < 0
+        np.testing.assert_allclose(own, theirs[::-1] if turned else theirs, atol=1e-3)
+    assert compared >= 3
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["dicom2nifti/hyperfine", "pydicom-data/eCT_Supplemental.dcm"])
+def test_enhanced_volumes_agree_with_simpleitk(shared: Path, name: str) -> None:
+    series = only(shared / "dicom" / name)
+    image = sitk.ReadImage(str(paths_of(shared / "dicom")[series.sop_uids[0]]))
+    theirs = np.eye(4)
+    turned = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
+    theirs[:3, :3], theirs[:3, 3] = turned[:, ::-1], image.GetOrigin()
+    count = series.shape[0]
+    np.testing.assert_allclose(
+        slice_origins(series.geometry.matrix, count), slice_origins(theirs, count), atol=1e-4
+    )
+    np.testing.assert_allclose(series.geometry.matrix[:3, 1:3], theirs[:3, 1:3], atol=1e-4)
+
+
+@pytest.mark.shared
+def test_parts_of_an_enhanced_file_lie_where_its_frames_say(shared: Path) -> None:
+    files = paths_of(shared / "dicom/dicom2nifti")
+    series = scan([shared / "dicom/dicom2nifti/philips_enhanced"]).series
+    frames = pydicom.dcmread(files[series[0].sop_uids[0]]).PerFrameFunctionalGroupsSequence
+    for part in series:
+        for index, number in enumerate(part.frame_numbers):
+            place = frames[number - 1].PlanePositionSequence[0].ImagePositionPatient
+            np.testing.assert_allclose(part.geometry.position(index), place, atol=1e-4)
+            assert part.part
+            assert frames[number - 1].FrameContentSequence[0].TemporalPositionIndex == part.part.value[0]
 
 
 @pytest.mark.shared
@@ -96,14 +203,90 @@ def test_uneven_gaps_are_told_in_millimetres(make: Make, tmp_path: Path) -> None
     series = only(tmp_path)
     assert any("from 2.00 mm to 6.00 mm, 2.00 mm in the middle" in w for w in series.warnings)
     assert series.geometry.spacing == pytest.approx((2.0, 0.5, 0.25))
+    assert "Missing slices: 2 between Im 3 and Im 4; no volume is built." in series.warnings
+    assert not series.geometry.volume
+    assert [series.geometry.position(i) for i in range(4)] == [(0, 0, z) for z in (0, 2, 4, 10)]
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ((0, 2, 6), "Missing slices: 1 between Im 2 and Im 3; no volume is built."),
+        (
+            (0, 1, 3, 4, 5, 8),
+            "Missing slices: 3 in all, 1 between Im 2 and Im 3, 2 between Im 5 and Im 6; no volume is built.",
+        ),
+        (
+            (-99.48, 103.02, 104.27, 105.52),
+            "Missing or never taken slices: 161 between Im 1 and Im 2; no volume is built.",
+        ),
+        ((0, 2, 4, 4.7, 6), "Each slice is shown where it lies, and no volume is built."),
+        ((0, 0.1, 3.1, 6.1), "Each slice is shown where it lies, and no volume is built."),
+    ],
+)
+def test_gaps_are_missing_slices_or_uneven(
+    make: Make, tmp_path: Path, places: tuple[float, ...], said: str
+) -> None:
+    for number, place in enumerate(places):
+        make(f"{number}.dcm", ImagePositionPatient=[5, 6, place])
+    series = only(tmp_path)
+    assert said in series.warnings
+    assert not series.geometry.volume
+    assert series.geometry.origins is not None
+    np.testing.assert_allclose(series.geometry.origins, [(5, 6, z) for z in places])
+
+
+def test_a_tilted_gantry_is_a_sheared_matrix_and_a_bent_stack_is_none(tmp_path: Path) -> None:
+    for number in range(6):
+        write(
+            tmp_path / "tilted" / f"{number}.dcm",
+            SOPInstanceUID=f"1.2.{number + 1}",
+            ImagePositionPatient=[0, 3 * number * np.sin(0.3), 3 * number * np.cos(0.3)],
+        )
+        write(
+            tmp_path / "bent" / f"{number}.dcm",
+            SOPInstanceUID=f"1.2.{number + 1}",
+            ImagePositionPatient=[0, (number - 2) ** 2, 3 * number],
+        )
+    tilted = only(tmp_path / "tilted")
+    assert "The slices are stacked at a slant of 17.2°, as with a tilted gantry." in tilted.warnings
+    assert tilted.geometry.volume
+    np.testing.assert_allclose(tilted.geometry.matrix[:3, 0], [0, 3 * np.sin(0.3), 3 * np.cos(0.3)])
+    bent = only(tmp_path / "bent")
+    assert any("do not lie on a straight line" in w for w in bent.warnings)
+    assert not bent.geometry.volume
+    assert bent.geometry.position(5) == (0, 9, 15)
+
+
+def test_the_number_of_a_slice_says_nothing_of_its_place(tmp_path: Path) -> None:
+    for number in range(5):  # numbered from the head down, as half of all series are
+        write(
+            tmp_path / f"{number}.dcm",
+            np.full((4, 6), number, np.int16),
+            SOPInstanceUID=f"1.2.{number + 1}",
+            InstanceNumber=number,
+            ImagePositionPatient=[0, 0, -2 * number],
+        )
+    series = only(tmp_path)
+    assert [int(v[0, 0]) for v in series.voxels] == [4, 3, 2, 1, 0]
+    assert series.geometry.origin == (0, 0, -8)
+    assert series.warnings == ()
+
+
+def test_a_single_slice_is_told(make: Make) -> None:
+    series = only(make("a.dcm"))
+    assert "This is a single slice, so there is no volume." in series.warnings
+    assert series.geometry.spacing == (None, 0.5, 0.25)
 
 
 def test_shared_positions_make_no_volume(make: Make, tmp_path: Path) -> None:
-    for number, place in enumerate((0, 0, 2, 2)):
+    for number, place in enumerate((0, 0, 2, 2, 4)):
         make(f"{number}.dcm", ImagePositionPatient=[0, 0, place], InstanceNumber=number)
     series = only(tmp_path)
     assert not series.geometry.between
-    assert any("share a position" in w for w in series.warnings)
+    assert not series.geometry.volume
+    assert any("Of the 5 slices 4 share a position with another" in w for w in series.warnings)
+    assert [series.geometry.position(i) for i in range(5)] == [(0, 0, z) for z in (0, 0, 2, 2, 4)]
 
 
 def test_without_positions_the_instance_number_orders_and_a_warning_says_so(
@@ -190,9 +373,10 @@ def test_frames_of_enhanced_files(shared: Path) -> None:
     assert ct.geometry.spacing == pytest.approx((10.0, 0.388672, 0.388672))
     assert ct.geometry.letters() == ("L", "R", "A", "P")
     assert ct.geometry.origin == pytest.approx((99.5, -301.5, -149.0))  # the second frame comes first
-    fmri = only(shared / "dicom/dicom2nifti/philips_enhanced")
-    assert fmri.shape[0] == 32
-    assert not fmri.geometry.between
-    assert any("no volume" in w for w in fmri.warnings)
+    fmri = scan([shared / "dicom/dicom2nifti/philips_enhanced"]).series
+    assert [s.shape[0] for s in fmri] == [8] * 4
+    assert [s.part.value for s in fmri if s.part] == [(1,), (2,), (3,), (4,)]
+    assert all(s.geometry.volume for s in fmri)
+    assert sum(s.files for s in fmri) == 1
     cine = only(shared / "dicom/pydicom/test_files/examples_ybr_color.dcm")
     assert (cine.frames_in_time, cine.shape, cine.colour) == (30, (30, 240, 320), True)

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -653,6 +654,20 @@ def test_neighbours_are_channels_in_order_and_stop_at_the_ends(slice: int, near:
     made = prepare(source, model_input(size=[3, 3], channels=5, neighbours=2), slice)
     assert made.tensor[0, :, 1, 1].tolist() == near
     assert made.matrix[0, 3] == slice
+
+
+def test_slices_that_are_not_one_even_stack_are_no_volume() -> None:
+    voxels = ramps((4, 3, 3))[0]
+    even = series(voxels, np.eye(4), orientation_known=True, spacing_kind="patient")
+    gap = replace(even.geometry, origins=np.array([[0, 0, z] for z in (0, 1, 2, 5)]))
+    uneven = replace(even, geometry=gap)
+    volume = model_input(dimensions=3, size=[4, 3, 3])
+    assert prepare(even, volume).shape == (4, 3, 3)
+    with pytest.raises(ModelError, match="not one evenly spaced stack"):
+        prepare(uneven, volume)
+    with pytest.raises(ModelError, match="neighbouring slices"):
+        prepare(uneven, model_input(size=[3, 3], channels=3, neighbours=1), 1)
+    assert prepare(uneven, model_input(size=[3, 3]), 1).slice == 1
 
 
 def test_neighbours_of_colour_are_grey() -> None:

@@ -1,10 +1,12 @@
 """From stored values to what is shown: modality, then VOI, then presentation (PS3.3 C.11, PS3.4 N.2)."""
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from viewer.errors import SeriesError
 from viewer.types import Series, Window
 
 Array = NDArray[Any]
@@ -38,16 +40,48 @@ def _looked_up(values: Array, table: tuple[int, Array]) -> Array:
 
 
 def default_window(series: Series, index: int) -> Window:
-    """The first window of the file; without one, the 1st to 99th percentile of the slice's values.
+    """The first window of the file for slice `index`; without one, an automatic one of the whole series.
 
-    Padding does not count. The automatic window is named "auto".
+    The automatic window spans the 1st to 99th percentile of the middle slice without padding, is named
+    "auto", and is decided once: grey means the same in every slice.
     """
     display = series.display
-    if display.windows:
-        return display.windows[0]
+    windows = display.windows_of(index)
+    if windows:
+        return windows[0]
     if series.colour:
         lowest, highest = display.stored_range
         return Window((lowest + highest) / 2, highest - lowest, "as stored", "LINEAR_EXACT")
+    found = _automatic.get(series)
+    if found is None:
+        found = _automatic[series] = _automatic_window(series)
+    return found
+
+
+_automatic: WeakKeyDictionary[Series, Window] = WeakKeyDictionary()
+
+
+def _automatic_window(series: Series) -> Window:
+    """From the middle slice; from another where the middle is flat or cannot be decoded."""
+    count = series.shape[0]
+    fault, flat = None, None
+    for index in dict.fromkeys((count // 2, count // 4, 3 * count // 4, 0, count - 1)):
+        try:
+            dark, bright = _span(series, index)
+        except SeriesError as error:
+            fault = fault or error
+            continue
+        if bright > dark:
+            return Window((dark + bright) / 2, bright - dark, "auto", "LINEAR_EXACT")
+        flat = dark
+    if fault is not None and flat is None:
+        raise fault
+    return Window(flat or 0.0, 1.0, "auto", "LINEAR_EXACT")
+
+
+def _span(series: Series, index: int) -> tuple[float, float]:
+    """Darkest and brightest value of a slice, but for its extremes and its padding."""
+    display = series.display
     values = modality_values(series, index)
     if display.padding is not None:
         raw = stored(series, index)
@@ -56,7 +90,7 @@ def default_window(series: Series, index: int) -> Window:
     dark, bright = (float(v) for v in np.percentile(values, (DARKEST, BRIGHTEST)))
     if bright <= dark:  # nearly all of one value: what little differs is what there is to see
         dark, bright = float(values.min()), float(values.max())
-    return Window((dark + bright) / 2, bright - dark if bright > dark else 1.0, "auto", "LINEAR_EXACT")
+    return dark, bright
 
 
 def windowed(values: Array, window: Window) -> Floats:

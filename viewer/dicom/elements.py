@@ -51,6 +51,24 @@ def value(dataset: Dataset, keyword: str) -> Any:
         return None
 
 
+def private(dataset: Dataset, group: int, creator: str, number: int, maker: str) -> Any:
+    """The value of a private element (PS3.5 7.8), or None.
+
+    Where its creator was removed, the element of the first block counts if the file is of that maker.
+    """
+    try:
+        return dataset.private_block(group, creator)[number].value
+    except _MALFORMED_VALUE:
+        pass
+    tag = group << 16 | 0x1000 | number
+    if group << 16 | 0x10 in dataset or not text(dataset, "Manufacturer").upper().startswith(maker):
+        return None
+    try:
+        return dataset[tag].value
+    except _MALFORMED_VALUE:
+        return None
+
+
 def _several(found: Any) -> list[Any]:
     if found is None or found == "":
         return []

@@ -89,6 +89,33 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What tells images of one place apart: contrast and time, in the units of DICOM."""
+
+    image_type: tuple[str, ...] = ()
+    """Image Type (0008,0008), or a frame's Frame Type, with its complex component last."""
+    echo_number: int | None = None
+    echo_time: float | None = None
+    """Milliseconds."""
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    tube_voltage: float | None = None
+    kernel: str = ""
+    b_value: float | None = None
+    """s/mm²."""
+    gradient: Vector | None = None
+    """Unit vector of the diffusion gradient; None without one."""
+    temporal_position: int | None = None
+    trigger_time: float | None = None
+    """Milliseconds after the R wave."""
+    acquisition: int | None = None
+    acquired: float | None = None
+    """Seconds since the beginning of the calendar, or of the day where the file gives no date."""
+    index: tuple[int, ...] = ()
+    """Dimension Index Values (0020,9157)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What may differ between the frames of one file. Positions and spacing are in millimetres."""
 
@@ -101,6 +128,7 @@ class Frame:
     rescale_type: str
     windows: tuple[Window, ...]
     stack: str = ""
+    marks: Marks = Marks()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,18 +145,20 @@ class Image:
     identity: Identity
     instance: int | None = None
     series_number: int | None = None
-    acquisition: int | None = None
     description: str = ""
     body_part: str = ""
     view: str = ""
     laterality: str = ""
-    image_type: tuple[str, ...] = ()
     patient_orientation: tuple[str, str] | None = None
     frame_of_reference: str | None = None
     imager_spacing: tuple[float, float] | None = None
     calibrated: bool = False
     bad_orientation: bool = False
     in_time: bool = False
+    enhanced: bool = False
+    """Whether each frame says by itself where it is, and of what (PS3.3 C.7.6.16)."""
+    mosaic: int | None = None
+    """Slices that a Siemens mosaic holds in one picture, 0 where it does not say; else None."""
     units: str = ""
     lossy: bool | None = False
     """None where the transfer syntax allows both and the file does not say."""
@@ -141,3 +171,15 @@ class Image:
     @property
     def path(self) -> Path:
         return self.pixels.path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """One frame of one image."""
+
+    image: Image
+    number: int
+
+    @property
+    def frame(self) -> Frame:
+        return self.image.frames[self.number]

@@ -15,6 +15,10 @@ SAME_PLACE = 1e-3
 """Millimetres below which two slices lie at the same position."""
 UNEVEN = 0.02
 """Part of the median distance by which a distance may differ before it is called uneven."""
+_LIKELY = 4
+"""Steps up to which a gap is taken for missing slices; more may be a second stack, or a stray slice."""
+_NAMED = 4
+"""Gaps that a warning names one by one."""
 TILTED = 0.5
 """Degrees by which the stacking direction may lean before it is called sheared."""
 
@@ -24,8 +28,10 @@ class Stacking:
     """How slices follow each other: the step between them in millimetres, and what is odd about it."""
 
     step: Vector | None
-    """None where the slices are not one stack."""
+    """The usual one; None where the slices have no order in space."""
     warnings: tuple[str, ...] = ()
+    even: bool = True
+    """Whether one step leads from each slice to the next: only then are they a volume."""
 
 
 def normal(orientation: Cosines) -> Matrix:
@@ -46,37 +52,75 @@ def alike(first: Sequence[float], second: Sequence[float], tolerance: float) -> 
 def stacking(orientation: Cosines, positions: Sequence[Vector]) -> Stacking:
     """The step of slices already ordered along the normal, with warnings that say the millimetres."""
     places = np.asarray(positions)
-    gaps = np.diff(places @ normal(orientation))
-    same = int(np.sum(gaps < SAME_PLACE))
-    if same:
-        return Stacking(
-            None,
-            (
-                f"{same + 1} or more of the {len(places)} slices share a position, "
-                "so they are shown one by one and no volume is built.",
-            ),
-        )
+    across = normal(orientation)
+    gaps = np.diff(places @ across)
+    if np.any(gaps < SAME_PLACE):
+        return Stacking(None, (_shared(gaps),), even=False)
     whole = (places[-1] - places[0]) / (len(places) - 1)
     median = float(np.median(gaps))
-    warnings = []
-    step = whole
+    step, warnings, even = whole, [], True
     if np.max(np.abs(gaps - median)) > max(UNEVEN * median, 2 * SAME_PLACE):
-        step = whole * (median / float(whole @ normal(orientation)))
-        warnings.append(
-            f"The distance between slices is uneven: from {gaps.min():.2f} mm to {gaps.max():.2f} mm, "
-            f"{median:.2f} mm in the middle."
-        )
+        usual, steps = _missing(gaps, median)
+        step, even = whole * (usual / float(whole @ across)), False
+        warnings += _uneven(gaps, median, steps)
     else:
         line = places[0] + np.arange(len(places))[:, None] * whole
         off = float(np.max(np.linalg.norm(places - line, axis=1)))
         if off > max(5 * UNEVEN * median, 0.05):
-            warnings.append(f"The slices do not lie on a straight line; they are up to {off:.2f} mm off it.")
-    cosine = float(whole @ normal(orientation)) / float(np.linalg.norm(whole))
+            even = False
+            warnings.append(
+                f"The slices do not lie on a straight line: they are up to {off:.2f} mm off it, "
+                "so they are shown one by one and no volume is built."
+            )
+    cosine = float(whole @ across) / float(np.linalg.norm(whole))
     lean = float(np.degrees(np.arccos(min(1.0, cosine))))
     if lean > TILTED:
         warnings.append(f"The slices are stacked at a slant of {lean:.1f}°, as with a tilted gantry.")
     x, y, z = (float(v) for v in step)
-    return Stacking((x, y, z), tuple(warnings))
+    return Stacking((x, y, z), tuple(warnings), even)
+
+
+def _shared(gaps: Matrix) -> str:
+    """What is said of slices that repeat positions; `gaps` are their distances in millimetres."""
+    repeated = gaps < SAME_PLACE
+    count = len(gaps) + 1
+    if repeated.all():
+        return f"All {count} slices share a position, so they are shown one by one and no volume is built."
+    one_of_them = int(repeated.sum() + (repeated & ~np.append(False, repeated[:-1])).sum())
+    some = f"Of the {count} slices {one_of_them}" if one_of_them < count else f"All {count} slices"
+    return (
+        f"{some} share a position with another, and nothing in the files says "
+        "how they belong together; they are shown one by one and no volume is built."
+    )
+
+
+def _missing(gaps: Matrix, median: float) -> tuple[float, Matrix | None]:
+    """The distance of neighbours, and how many such steps each gap is long; (median, None) if not whole."""
+    least = float(gaps.min())
+    for usual in (median, least):
+        steps = np.rint(gaps / usual)
+        off = np.abs(gaps - steps * usual)
+        likely = usual == median or steps.max() <= _LIKELY
+        if likely and steps.min() >= 1 and off.max() <= max(2.5 * UNEVEN * usual, 2 * SAME_PLACE):
+            return usual, steps
+    return median, None
+
+
+def _uneven(gaps: Matrix, median: float, steps: Matrix | None) -> list[str]:
+    """What is said of distances that differ: how much, and whether they are of slices that are missing."""
+    said = (
+        f"The distance between slices is uneven: from {gaps.min():.2f} mm to {gaps.max():.2f} mm, "
+        f"{median:.2f} mm in the middle."
+    )
+    if steps is None:
+        return [said, "Each slice is shown where it lies, and no volume is built."]
+    holes = [(int(i), int(steps[i]) - 1) for i in np.flatnonzero(steps > 1)]
+    what = "Missing or never taken" if steps.max() > _LIKELY else "Missing"
+    counted = [f"{n} between Im {i + 1} and Im {i + 2}" for i, n in holes[:_NAMED]]
+    if len(holes) > _NAMED:
+        counted.append(f"more at {len(holes) - _NAMED} other places")
+    in_all = f" {sum(n for _, n in holes)} in all," if len(holes) > 1 else ""
+    return [said, f"{what} slices:{in_all} {', '.join(counted)}; no volume is built."]
 
 
 def pixel_spacing(image: Image, frame: Frame) -> tuple[tuple[float, float], SpacingKind]:
@@ -91,8 +135,13 @@ def pixel_spacing(image: Image, frame: Frame) -> tuple[tuple[float, float], Spac
     return (imager, "detector") if imager else ((1.0, 1.0), "absent")
 
 
-def geometry(image: Image, frame: Frame, step: Vector | None) -> Geometry:
-    """The geometry of a stack whose slice 0 is `frame`; `step` is None for a slice without neighbours."""
+def geometry(
+    image: Image, frame: Frame, step: Vector | None, origins: Sequence[Vector] | None = None
+) -> Geometry:
+    """The geometry of a stack whose slice 0 is `frame`; `step` is None for a slice without neighbours.
+
+    `origins` are the positions of all slices where the step does not lead from each to the next.
+    """
     (between_rows, between_columns), kind = pixel_spacing(image, frame)
     placed = frame.position is not None and frame.orientation is not None and kind == "patient"
     orientation: Cosines = (frame.orientation if placed else None) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -114,4 +163,5 @@ def geometry(image: Image, frame: Frame, step: Vector | None) -> Geometry:
         between=placed and step is not None,
         frame_of_reference=image.frame_of_reference,
         patient_orientation=sides,
+        origins=np.asarray(origins) if placed and origins is not None else None,
     )

@@ -1,68 +1,76 @@
 """From images to series: which belong together, in which order, and what a reader should know.
 
-Images of one series are kept apart wherever they cannot be one stack. Splitting by time, echo or
-b-value is not done yet: such slices share positions, and are shown one by one with a warning.
+Images of one series are kept apart wherever they cannot be one stack: by size, kind, orientation and
+spacing, then by echo, b-value, time and what else tells slices of one place apart. The frames of an
+enhanced file are sorted like single images.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from viewer.dicom.facts import GREYS, Frame, Image, Lut
-from viewer.dicom.geometry import PROJECTION, alike, along, pixel_spacing
+from viewer.dicom.dimensions import TIMES, Branch, branches, in_order_of_time, places
+from viewer.dicom.facts import GREYS, Image, Lut, Slice
+from viewer.dicom.geometry import PROJECTION, alike, pixel_spacing, stacking
 from viewer.dicom.header import NATIVE
 from viewer.dicom.image import fingerprint
+from viewer.types import Part
 
 Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slice:
-    """One frame of one image."""
-
-    image: Image
-    number: int
-
-    @property
-    def frame(self) -> Frame:
-        return self.image.frames[self.number]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Images that make one series, its derived uid, and whether the order is that of positions."""
+    """Slices that make one series, its derived uid, and whether the order is that of positions.
+
+    `images` are those that no group before uses. `kind` is what the image type has of its own among
+    the stacks of the series. `across` names what tells slices of a single place apart, in whose order
+    they are.
+    """
 
     uid: str
     slices: tuple[Slice, ...]
     images: tuple[Image, ...]
     proven: bool
+    part: Part | None = None
+    kind: str = ""
+    across: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def in_time(self) -> bool:
+        """Whether the slices follow each other in time, at one place or in one file."""
+        return self.across in TIMES or (not self.proven and self.slices[0].image.in_time)
 
 
 def _lut_key(table: Lut | None) -> int:
     return 0 if table is None else hash((table[0], table[1].tobytes()))
 
 
-def _apart(image: Image) -> Key:
-    """What two images must share to be slices of one stack, besides orientation and spacing."""
-    pixels, frame = image.pixels, image.frames[0]
+def _apart(one: Slice) -> Key:
+    """What two slices must share to lie in one stack, besides orientation and spacing."""
+    image, frame = one.image, one.frame
+    pixels = image.pixels
     placed = frame.position is not None and frame.orientation is not None
     projection = image.modality in PROJECTION and not placed
-    alone = image.sop_uid or fingerprint(image.path) if pixels.frames > 1 or projection else ""
+    single = pixels.frames > 1 and not (image.enhanced and placed)
     return (
         image.study_uid,
         image.identity.patient_id,
         image.sop_class,
         image.modality,
+        frame.marks.image_type[:3],
+        image.mosaic is not None,
         pixels.rows,
         pixels.columns,
         pixels.photometric if pixels.photometric in GREYS else "colour",
         pixels.allocated if pixels.photometric in GREYS else pixels.dtype.name,
-        pixels.frames,
+        "enhanced" if image.enhanced else pixels.frames,
         placed,
+        frame.stack if placed else "",
         image.frame_of_reference if placed else "",
-        alone,
+        (image.sop_uid or fingerprint(image.path)) if single or projection else "",
     )
 
 
@@ -73,14 +81,16 @@ def _series_uid(image: Image) -> str:
     return f"image:{image.sop_uid}" if image.sop_uid else f"file:{fingerprint(image.path)[:32]}"
 
 
-def _same_shape(first: Image, second: Image) -> bool:
-    """Whether orientation and pixel spacing agree, within what files round them to."""
-    a, b = first.frames[0], second.frames[0]
+def _same_shape(one: Slice, other: Slice) -> bool:
+    """Whether orientation, pixel spacing and tables agree, within what files round them to."""
+    first, second, a, b = one.image, other.image, one.frame, other.frame
     if a.orientation and b.orientation and not alike(a.orientation, b.orientation, 2e-3):
         return False
-    (one, kind), (two, other) = pixel_spacing(first, a), pixel_spacing(second, b)
-    if kind != other or not alike(one, two, 1e-3 * one[0]):
+    (mm, kind), (two, second_kind) = pixel_spacing(first, a), pixel_spacing(second, b)
+    if kind != second_kind or not alike(mm, two, 1e-3 * mm[0]):
         return False
+    if first is second:
+        return True
     return _lut_key(first.lut) == _lut_key(second.lut) and _lut_key(first.voi_lut) == _lut_key(second.voi_lut)
 
 
@@ -99,15 +109,15 @@ def _rank(image: Image) -> Key:
     )
 
 
-def _clusters(images: Iterable[Image]) -> list[list[Image]]:
-    """Split by orientation, spacing and tables: each image joins the first cluster it agrees with."""
-    found: list[list[Image]] = []
-    for image in images:
-        home = next((c for c in found if _same_shape(c[0], image)), None)
+def _clusters(slices: Iterable[Slice]) -> list[list[Slice]]:
+    """Split by orientation, spacing and tables: each slice joins the first cluster it agrees with."""
+    found: list[list[Slice]] = []
+    for one in slices:
+        home = next((c for c in found if _same_shape(c[0], one)), None)
         if home is None:
-            found.append([image])
+            found.append([one])
         else:
-            home.append(image)
+            home.append(one)
     return found
 
 
@@ -121,7 +131,7 @@ def once(images: Iterable[Image]) -> tuple[list[Image], list[Image]]:
     for image in images:
         if image.sop_uid:
             place = image.frames[0].position, image.instance, image.frames[0].orientation
-            by_name[(_series_uid(image), image.sop_uid, place, *_apart(image))].append(image)
+            by_name[(_series_uid(image), image.sop_uid, place, *_apart(Slice(image, 0)))].append(image)
         else:
             kept.append(image)
     copies: list[Image] = []
@@ -140,16 +150,102 @@ def groups(images: Iterable[Image]) -> list[Group]:
     by_series: dict[str, list[Image]] = defaultdict(list)
     for image in images:
         by_series[_series_uid(image)].append(image)
-    found: list[Group] = []
+    found: list[tuple[Key, Group]] = []
     for uid, members in by_series.items():
-        by_kind: dict[Key, list[Image]] = defaultdict(list)
-        for image in sorted(members, key=_tie(members)):
-            by_kind[_apart(image)].append(image)
-        parts = [cluster for kind in by_kind.values() for cluster in _clusters(kind)]
-        for number, part in enumerate(parts, start=1):
-            slices, proven = _ordered(part)
-            found.append(Group(uid if len(parts) == 1 else f"{uid}#{number}", slices, tuple(part), proven))
-    return sorted(found, key=lambda g: (g.images[0].study_uid, *_number(g.images[0]), g.uid))
+        number = (min(i.study_uid for i in members), *min(_number(i) for i in members), uid)
+        found += [((*number, k), group) for k, group in enumerate(_split(uid, members))]
+    return [group for _, group in sorted(found, key=lambda entry: entry[0])]
+
+
+def _split(uid: str, members: list[Image]) -> list[Group]:
+    """The stacks of one series."""
+    by_kind: dict[Key, list[Slice]] = defaultdict(list)
+    for image in sorted(members, key=_tie(members)):
+        for number in range(image.pixels.frames):
+            one = Slice(image, number)
+            by_kind[_apart(one)].append(one)
+    types = {kind[0].frame.marks.image_type[:3] for kind in by_kind.values()}
+    found: list[Group] = []
+    for kind in by_kind.values():
+        words = _type_words(kind[0].frame.marks.image_type[:3], types)
+        for cluster in _clusters(kind):
+            found += [replace(group, kind=words) for group in _stacks(uid, tuple(cluster))]
+    used: set[int] = set()
+    for k, group in enumerate(found):
+        fresh = tuple(i for i in group.images if id(i) not in used)
+        used |= {id(i) for i in fresh}
+        found[k] = replace(group, uid=uid if len(found) == 1 else f"{uid}#{k + 1}", images=fresh)
+    return found
+
+
+def _type_words(one: tuple[str, ...], types: set[tuple[str, ...]]) -> str:
+    """What of an image type differs from the others of the series, e.g. "localizer"; "" if all are alike."""
+    differing = [k for k in range(3) if len({t[k : k + 1] for t in types}) > 1]
+    return " ".join(one[k] for k in differing if k < len(one)).lower()
+
+
+def _stacks(uid: str, slices: tuple[Slice, ...]) -> list[Group]:
+    """One group for each point of the fourth dimension in slices of one shape."""
+    first = slices[0]
+    classic = first.image.pixels.frames > 1 and not first.image.enhanced
+    if classic or first.frame.position is None or first.frame.orientation is None:
+        return [Group(uid, _as_numbered(slices), _images(slices), len(slices) == 1)]
+    leaves = [leaf for branch in branches(slices) for leaf in _files_apart(branch)]
+    return [
+        _placed(uid, leaf, _part(uid, leaf, index, len(leaves)) if leaf.trail else None)
+        for index, leaf in enumerate(leaves)
+    ]
+
+
+def _part(uid: str, branch: Branch, index: int, count: int) -> Part:
+    return Part(
+        of=uid,
+        by=", ".join(point.dimension.name for point in branch.trail),
+        value=tuple(point.value for point in branch.trail),
+        index=index,
+        count=count,
+        words=" · ".join(point.words for point in branch.trail),
+    )
+
+
+def _files_apart(branch: Branch) -> list[Branch]:
+    """Multi-frame files that together make no even stack stay as they are: each is a set of its own."""
+    images = _images(branch.slices)
+    orientation = branch.slices[0].frame.orientation
+    own = Counter(id(s.image) for s in branch.slices)
+    if len(images) == 1 or min(own.values()) == 1 or orientation is None:
+        return [branch]
+    together = _along_normal(branch.slices)
+    if stacking(orientation, [s.frame.position for s in together if s.frame.position]).even:
+        return [branch]
+    return [replace(branch, slices=tuple(s for s in branch.slices if s.image is i)) for i in images]
+
+
+def _placed(uid: str, branch: Branch, part: Part | None) -> Group:
+    """Slices with positions: along the normal, or those of a single place in their own order."""
+    slices, across = _along_normal(branch.slices), ""
+    if len(slices) > 1 and len(set(places(slices))) == 1:
+        slices, across = in_order_of_time(branch.slices)
+    return Group(uid, slices, _images(branch.slices), True, part, across=across, warnings=branch.warnings)
+
+
+def _along_normal(slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
+    """Slices in the order of their places; those that share one in the order they came."""
+    numbers = places(slices)
+    return tuple(slices[i] for i in sorted(range(len(slices)), key=lambda i: (numbers[i], i)))
+
+
+def _as_numbered(slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
+    """Slices without positions: by their dimension indices where all have them, else as they came."""
+    indices = [s.frame.marks.index for s in slices]
+    if len(_images(slices)) > 1 or not all(indices) or len({len(index) for index in indices}) > 1:
+        return slices
+    return tuple(slices[i] for i in sorted(range(len(slices)), key=lambda i: (indices[i], i)))
+
+
+def _images(slices: Sequence[Slice]) -> tuple[Image, ...]:
+    """The images of some slices, each once."""
+    return tuple({id(s.image): s.image for s in slices}.values())
 
 
 def _tie(members: list[Image]) -> Any:
@@ -161,29 +257,3 @@ def _tie(members: list[Image]) -> Any:
 
 def _number(image: Image) -> Key:
     return (image.series_number is None, image.series_number or 0)
-
-
-def _ordered(images: list[Image]) -> tuple[tuple[Slice, ...], bool]:
-    """The slices along the normal if positions prove one stack, else as numbered or stored."""
-    slices = [Slice(image, n) for image in images for n in range(image.pixels.frames)]
-    first = slices[0].frame
-    if len(slices) == 1:
-        return tuple(slices), True
-    orientation = first.orientation
-    if orientation is None or not all(_in_stack(first, s.frame) for s in slices):
-        return tuple(slices), False
-    places = [along(orientation, s.frame.position) for s in slices if s.frame.position]
-    order = sorted(range(len(slices)), key=lambda i: (round(places[i], 4), i))
-    if len(images) == 1 and any(places[b] - places[a] < 1e-3 for a, b in pairwise(order)):
-        return tuple(slices), False  # frames of several times or kinds: only the stored order is known
-    return tuple(slices[i] for i in order), True
-
-
-def _in_stack(first: Frame, other: Frame) -> bool:
-    """Whether a frame has a position, and the orientation, spacing and stack of the first."""
-    if other.position is None or other.orientation is None or first.orientation is None:
-        return False
-    if (other.spacing is None) != (first.spacing is None) or other.stack != first.stack:
-        return False
-    same_size = first.spacing is None or other.spacing is None or alike(first.spacing, other.spacing, 1e-3)
-    return same_size and alike(first.orientation, other.orientation, 2e-3)

@@ -1,17 +1,17 @@
 """The facts of one DICOM file, and the kinds of healthy DICOM files that are not images for us."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
+from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
-from viewer.errors import SeriesError
 from viewer.settings import Limits
-from viewer.types import Identity, Window
+from viewer.types import Identity
 
 _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
     ("1.2.840.10008.1.3.10", "a DICOMDIR; its folder was read instead"),
@@ -31,11 +31,9 @@ _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
     ("1.2.840.10008.5.1.4.1.1.68.", "a surface scan, not an image"),
 )
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
-_FUNCTIONS: dict[str, Literal["LINEAR_EXACT", "SIGMOID"]] = {
-    "LINEAR_EXACT": "LINEAR_EXACT",
-    "SIGMOID": "SIGMOID",
-}
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
+_RUNS = frozenset({"XA", "RF"})
+"""Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
 
 def object_of(path: Path, limits: Limits) -> Image | Segmentation:
@@ -64,9 +62,13 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
     little = pixels.syntax != BIG_ENDIAN
     voi = _lut(dataset, "VOILUTSequence", little, pixels.signed)
     modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
+    frames = frames_of(dataset, pixels.frames)
+    mosaic = _mosaic(dataset, frames[0].marks.image_type)
+    if mosaic is not None:
+        frames, sides = _unplaced(frames), ()
     return Image(
         pixels=pixels,
-        frames=_frames(dataset, pixels.frames),
+        frames=frames,
         sop_class=sop_class,
         sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(meta, "MediaStorageSOPInstanceUID"),
         series_uid=get.text(dataset, "SeriesInstanceUID"),
@@ -80,12 +82,10 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         ),
         instance=get.integer(dataset, "InstanceNumber"),
         series_number=get.integer(dataset, "SeriesNumber"),
-        acquisition=get.integer(dataset, "AcquisitionNumber"),
         description=get.text(dataset, "SeriesDescription"),
         body_part=get.text(dataset, "BodyPartExamined"),
         view=get.text(dataset, "ViewPosition"),
         laterality=get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
-        image_type=get.texts(dataset, "ImageType"),
         patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
         frame_of_reference=get.text(dataset, "FrameOfReferenceUID") or None,
         imager_spacing=get.spacing(dataset, "ImagerPixelSpacing")
@@ -94,6 +94,8 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         bad_orientation=bool(get.numbers(dataset, "ImageOrientationPatient"))
         and get.cosines(dataset) is None,
         in_time=_in_time(dataset, pixels),
+        enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
+        mosaic=mosaic,
         units=get.text(dataset, "Units"),
         lossy=_lossy(dataset, pixels),
         padding=_padding(dataset, pixels),
@@ -139,64 +141,36 @@ def _padding(dataset: Dataset, pixels: Pixels) -> tuple[float, float] | None:
     return min(first, last), max(first, last)
 
 
+def _unplaced(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Frames of a mosaic without its position: that of a slice as large as all of them together."""
+    return tuple(replace(frame, position=None, orientation=None) for frame in frames)
+
+
+def _mosaic(dataset: Dataset, image_type: tuple[str, ...]) -> int | None:
+    """How many slices a Siemens mosaic holds in one picture, 0 where only its name says that it is one."""
+    if get.text(dataset, "Modality") != "MR":
+        return None
+    found = get.private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A, "SIEMENS")
+    text = found.decode("latin-1") if isinstance(found, bytes) and len(found) > 2 else found
+    try:
+        count = int.from_bytes(text, "little") if isinstance(text, bytes) else int(str(text).strip(" \0"))
+    except ValueError:
+        count = 0
+    if count > 1:
+        return count
+    return 0 if "MOSAIC" in image_type else None
+
+
 def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
     """Whether the frames follow each other in time, as the file says or its kind implies."""
-    if pixels.frames < 2 or get.items(dataset, "PerFrameFunctionalGroupsSequence"):
+    if pixels.frames < 2:
         return False
+    if get.items(dataset, "PerFrameFunctionalGroupsSequence"):
+        return get.text(dataset, "Modality") in _RUNS
     pointers = get.numbers(dataset, "FrameIncrementPointer")
     if any(int(p) in _TIME_POINTERS for p in pointers):
         return True
     return not pointers and get.text(dataset, "Modality") in _CINE
-
-
-def _windows(dataset: Dataset) -> tuple[Window, ...]:
-    """All windows of a VOI module (PS3.3 C.11.2); those that cannot be applied are left out."""
-    pairs = zip(get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth"), strict=False)
-    names = get.texts(dataset, "WindowCenterWidthExplanation")
-    stated = get.text(dataset, "VOILUTFunction").upper()
-    result = []
-    for number, (center, width) in enumerate(pairs):
-        if width <= 0:
-            continue
-        function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = _FUNCTIONS.get(stated, "LINEAR")
-        if function == "LINEAR" and width < 1:
-            function = "LINEAR_EXACT"  # LINEAR has no meaning below 1; scaled maps write it all the same
-        result.append(Window(center, width, names[number] if number < len(names) else "", function))
-    return tuple(result)
-
-
-def _frames(dataset: Dataset, count: int) -> tuple[Frame, ...]:
-    """What each frame says, from its own functional groups, the shared ones, or the file itself."""
-    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
-    per_frame = get.items(dataset, "PerFrameFunctionalGroupsSequence")
-    if not per_frame and not len(shared):
-        return (_frame(dataset, Dataset(), Dataset()),) * count
-    if per_frame and len(per_frame) != count:
-        raise SeriesError(f"The file says {count} frames and describes {len(per_frame)}.")
-    return tuple(_frame(dataset, shared, own) for own in per_frame or [Dataset()] * count)
-
-
-def _frame(dataset: Dataset, shared: Dataset, own: Dataset) -> Frame:
-    def part(sequence: str) -> Dataset:
-        found = get.items(own, sequence) or get.items(shared, sequence)
-        return found[0] if found else dataset
-
-    measures = part("PixelMeasuresSequence")
-    values = part("PixelValueTransformationSequence")
-    slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
-    rescale = None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
-    if rescale is not None and max(map(abs, rescale)) > 1e12:
-        raise SeriesError("The file's rescale values are too large to mean anything.")
-    return Frame(
-        position=get.vector(part("PlanePositionSequence"), "ImagePositionPatient"),
-        orientation=get.cosines(part("PlaneOrientationSequence")),
-        spacing=get.spacing(measures, "PixelSpacing"),
-        thickness=get.number(measures, "SliceThickness"),
-        rescale=rescale,
-        rescale_type=get.text(values, "RescaleType"),
-        windows=_windows(part("FrameVOILUTSequence")),
-        stack=get.text(part("FrameContentSequence"), "StackID"),
-    )
 
 
 def fingerprint(path: Path) -> str:

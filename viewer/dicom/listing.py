@@ -3,7 +3,7 @@
 from typing import Any
 
 from viewer.dicom.scan import Study
-from viewer.types import Series
+from viewer.types import Geometry, Part, Series
 
 
 def listing(study: Study) -> dict[str, Any]:
@@ -41,7 +41,32 @@ def _series(series: Series) -> dict[str, Any]:
         "syntax": series.syntax,
         "photometric": series.display.photometric,
         "files": series.files,
+        "volume": geometry.volume,
+        "origins": _origins(geometry),
+        "part": _part(series.part),
         "warnings": list(series.warnings),
+    }
+
+
+def _origins(geometry: Geometry) -> list[list[float | None]] | None:
+    """Position of every slice, where one even step does not lead through them."""
+    if geometry.origins is None:
+        return None
+    return [_rounded(tuple(float(v) for v in place)) or [] for place in geometry.origins]
+
+
+def _part(part: Part | None) -> dict[str, Any] | None:
+    """The value alone where one dimension names the part, else one for each."""
+    if part is None:
+        return None
+    value = part.value[0] if len(part.value) == 1 else list(part.value)
+    return {
+        "of": part.of,
+        "by": part.by,
+        "value": value,
+        "index": part.index,
+        "count": part.count,
+        "name": part.words,
     }
 
 

@@ -167,6 +167,8 @@ def _in_space(segmentation: Segmentation, series: Series) -> tuple[dict[int, int
     first = planes[0]
     if not geometry.orientation_known or first.orientation is None or first.spacing is None:
         return None
+    if geometry.origins is not None:
+        return None  # no one matrix leads to slices that are not evenly spaced
     space = segmentation.frame_of_reference
     if space and geometry.frame_of_reference and space != geometry.frame_of_reference:
         return None
@@ -235,10 +237,11 @@ def _same_grid(segmentation: Segmentation, series: Series) -> bool:
 def _on_images(segmentation: Segmentation, series: Series) -> tuple[dict[int, int], Matrix] | None:
     """Each frame on the slice of the image that it refers to; the grid is scaled to the image's."""
     found: dict[int, int] = {}
+    numbers = series.frame_numbers or (1,) * len(series.sop_uids)
+    of_frame = {pair: i for i, pair in enumerate(zip(series.sop_uids, numbers, strict=True))}
     for frame, plane in enumerate(segmentation.planes):
-        slices = [i for i, uid in enumerate(series.sop_uids) if uid == plane.image]
-        if slices:
-            found[frame] = slices[min(plane.image_frame, len(slices)) - 1]
+        if (plane.image, plane.image_frame) in of_frame:
+            found[frame] = of_frame[(plane.image, plane.image_frame)]
     if not found:
         return None
     lowest = min(found.values())

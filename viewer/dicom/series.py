@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.dicom.decode import Slices, read_frame
-from viewer.dicom.facts import Image
+from viewer.dicom.facts import Image, Slice
 from viewer.dicom.geometry import PROJECTION, Stacking, geometry, stacking
-from viewer.dicom.group import Group, Slice
+from viewer.dicom.group import Group
 from viewer.dicom.header import syntax_name
 from viewer.settings import Limits
 from viewer.types import Display, Geometry, Series, Window
@@ -24,7 +24,9 @@ def series_of(group: Group, limits: Limits) -> Series:
     slices = group.slices
     first = slices[0].image
     stack = _stacking(group)
-    space = geometry(first, slices[0].frame, stack.step)
+    positions = [s.frame.position for s in slices if s.frame.position is not None]
+    origins = None if stack.even or len(positions) < len(slices) else positions
+    space = geometry(first, slices[0].frame, stack.step, origins)
     display, about_values = display_of(slices)
     pixels = first.pixels
     voxels = Slices(
@@ -41,38 +43,81 @@ def series_of(group: Group, limits: Limits) -> Series:
         display=display,
         sop_uids=tuple(s.image.sop_uid for s in slices),
         paths=tuple(s.image.path for s in slices),
-        description=first.description,
+        frame_numbers=tuple(s.number + 1 for s in slices),
+        description=_name(group),
         study_uid=first.study_uid,
         identity=first.identity,
         body_part=first.body_part,
         view=first.view,
         laterality=first.laterality,
-        syntax=", ".join(sorted({syntax_name(i.pixels.syntax) for i in group.images})),
-        frames_in_time=pixels.frames if first.in_time else 1,
+        syntax=", ".join(sorted({syntax_name(s.image.pixels.syntax) for s in slices})),
+        frames_in_time=len(slices) if group.in_time else 1,
         files=len(group.images),
-        warnings=(*stack.warnings, *_about_place(group, space), *about_values, *_about_file(group)),
+        part=group.part,
+        warnings=(*_about_stack(group, stack, space), *about_values, *_about_file(group)),
     )
+
+
+def _name(group: Group) -> str:
+    """The description in the file, and what sets this stack apart from others of its series."""
+    own = (group.kind, group.part.words if group.part else "")
+    return " · ".join(t for t in (group.slices[0].image.description, *own) if t)
 
 
 def _stacking(group: Group) -> Stacking:
     """The step between slices, or why there is none."""
     count, first = len(group.slices), group.slices[0]
-    if count == 1:
+    if first.image.mosaic is not None:
         return Stacking(None)
+    if count == 1:
+        placed = first.frame.position is not None and first.image.modality in _STACKED
+        alone = placed and not _localizer(first) and first.image.pixels.frames == 1
+        return Stacking(None, ("This is a single slice, so there is no volume.",) if alone else ())
     if group.proven and first.frame.orientation is not None:
+        if group.across:
+            return Stacking(None, (_one_place(group),), even=False)
+        if first.image.modality == "CT" and _localizer(first):
+            said = f"These are {count} localisers, which are projections: they are shown one by one."
+            return Stacking(None, (said,), even=False)
         positions = [s.frame.position for s in group.slices if s.frame.position is not None]
         return stacking(first.frame.orientation, positions)
     if first.image.pixels.frames > 1:
         if first.image.in_time:
             return Stacking(None)
-        return Stacking(
-            None, ("The frames are not proven to be one stack: shown as stored, and no volume is built.",)
-        )
+        numbers = [s.number for s in group.slices]
+        how = "as stored" if numbers == sorted(numbers) else "in the order of their dimension indices"
+        said = f"The frames are not proven to be one stack: shown {how}, and no volume is built."
+        return Stacking(None, (said,), even=False)
     numbered = all(s.image.instance is not None for s in group.slices)
     how = "in the order of their instance numbers" if numbered else "in an order that the files do not give"
-    return Stacking(
-        None, (f"The slices have no position: they are shown {how}, which geometry does not prove.",)
+    said = f"The slices have no position: they are shown {how}, which geometry does not prove."
+    return Stacking(None, (said,), even=False)
+
+
+_STACKED = frozenset({"CT", "MR", "PT"})
+"""Modalities that take stacks, so that a single slice is worth a word."""
+
+
+def _one_place(group: Group) -> str:
+    """What is said of a run of pictures of one slice."""
+    return (
+        f"All {len(group.slices)} images show one slice: they are in the order of their {group.across}, "
+        "and no volume is built."
     )
+
+
+def _localizer(one: Slice) -> bool:
+    return "LOCALIZER" in one.frame.marks.image_type[2:3]
+
+
+def _about_stack(group: Group, stack: Stacking, space: Geometry) -> tuple[str, ...]:
+    """Warnings on what the stack is, what it lacks, and how its slices lie."""
+    count = group.slices[0].image.mosaic
+    if count is None:
+        return (*group.warnings, *stack.warnings, *_about_place(group, space))
+    many = f"{count} slices" if count else "many slices"
+    said = f"This is a Siemens mosaic of {many} in one picture; it is shown as stored, and positions in it "
+    return (said + "mean nothing.", *group.warnings, *_about_place(group, space))
 
 
 def _about_place(group: Group, space: Geometry) -> list[str]:
@@ -82,9 +127,10 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
         found.append("No pixel spacing in the file; lengths can only be given in pixels.")
     if space.spacing_kind == "detector":
         found.append("The pixel spacing is measured at the detector; in the patient lengths are smaller.")
-    if any(i.bad_orientation for i in group.images):
+    images = [s.image for s in group.slices]
+    if any(i.bad_orientation for i in images):
         found.append("The orientation in the file is not one that can be; it is not used.")
-    elif not space.orientation_known and space.letters() is None:
+    elif not space.orientation_known and space.letters() is None and first.mosaic is None:
         found.append("The file does not say how the image lies in the patient.")
     if first.modality in PROJECTION and space.patient_orientation and not first.laterality:
         sided = first.modality == "MG" or first.body_part.upper() in ("HAND", "FOOT", "KNEE", "BREAST")
@@ -95,16 +141,17 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
 def _about_file(group: Group) -> list[str]:
     """Warnings on identifiers and compression."""
     found = []
-    if any(i.lossy for i in group.images):
+    images = tuple({id(s.image): s.image for s in group.slices}.values())
+    if any(i.lossy for i in images):
         found.append("The image was compressed with loss.")
-    elif any(i.lossy is None for i in group.images):
+    elif any(i.lossy is None for i in images):
         found.append("The image may have been compressed with loss.")
-    if not group.images[0].series_uid:
+    if not images[0].series_uid:
         found.append("The file names no series, so the image stands alone.")
-    names = [i.sop_uid for i in group.images]
+    names = [i.sop_uid for i in images]
     if len(set(names)) < len(names) or not all(names):
         found.append("Some images carry no identifier of their own.")
-    if len({i.identity.patient for i in group.images}) > 1:
+    if len({i.identity.patient for i in images}) > 1:
         found.append("The patient's name is not spelled the same in all files.")
     return found
 
@@ -115,16 +162,20 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
     image, pixels = middle.image, middle.image.pixels
     warnings = []
     windows = middle.frame.windows
-    if any(s.frame.windows[:1] != windows[:1] for s in slices):
-        warnings.append("The window differs between the slices; the middle slice's is used for all.")
+    differing = any(s.frame.windows[:1] != windows[:1] for s in slices)
+    if differing:
+        warnings.append(_about_windows(slices))
         windows = windows or next(s.frame.windows for s in slices if s.frame.windows)
     if not windows and image.voi_lut is None and not pixels.colour:
         warnings.append("No window in the file; grey levels are set from the data.")
     unit = _unit(image, middle)
     if image.modality == "CT" and unit != "HU" and not pixels.colour:
         warnings.append("The file does not state Hounsfield units; its values may not be Hounsfield units.")
+    rescale = tuple(s.frame.rescale or (1.0, 0.0) for s in slices)
+    if len(set(rescale)) > 1 and not pixels.colour:
+        warnings.append(_about_rescale(rescale))
     display = Display(
-        rescale=tuple(s.frame.rescale or (1.0, 0.0) for s in slices),
+        rescale=rescale,
         unit=unit,
         windows=_without_repeats(windows),
         inverted=pixels.photometric == "MONOCHROME1",
@@ -133,8 +184,31 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
         padding=image.padding,
         lut=image.lut,
         voi_lut=image.voi_lut,
+        slice_windows=tuple(_without_repeats(s.frame.windows) for s in slices) if differing else (),
     )
     return display, warnings
+
+
+def _about_windows(slices: tuple[Slice, ...]) -> str:
+    first = [s.frame.windows[0] for s in slices if s.frame.windows]
+    centers, widths = [w.center for w in first], [w.width for w in first]
+    return (
+        f"The window differs between the slices: centre {_span(centers)}, width {_span(widths)}; "
+        "each slice is shown in its own."
+    )
+
+
+def _about_rescale(rescale: tuple[tuple[float, float], ...]) -> str:
+    slopes, intercepts = ([pair[k] for pair in rescale] for k in (0, 1))
+    return (
+        f"The rescale differs between the slices: slope {_span(slopes)}, intercept {_span(intercepts)}; "
+        "each slice's own is used."
+    )
+
+
+def _span(numbers: list[float]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _without_repeats(windows: tuple[Window, ...]) -> tuple[Window, ...]:
@@ -163,6 +237,5 @@ def _unit(image: Image, middle: Slice) -> str:
         return "" if stated.upper() in ("US", "UNSPECIFIED") else stated
     if image.modality == "PT" and image.units:
         return image.units
-    localizer = "LOCALIZER" in image.image_type[2:3]
     rescaled = middle.frame.rescale is not None
-    return "HU" if image.modality == "CT" and rescaled and not localizer else ""
+    return "HU" if image.modality == "CT" and rescaled and not _localizer(middle) else ""

@@ -88,6 +88,7 @@ def _series(series: Series, show_identity: bool) -> Document:
         "rows": rows,
         "columns": columns,
         "spacing": plain(series.geometry.spacing),
+        "part": series.part.words if series.part else None,
     }
     if show_identity:
         facts["description"] = series.description

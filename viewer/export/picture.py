@@ -227,9 +227,10 @@ def spacing_text(series: Series) -> str:
     if drawing.number(columns) != size:
         size += f" × {drawing.number(columns)}"
     place = {"detector": " at the detector", "magnified": ", corrected for magnification"}.get(kind, "")
-    return f"{size} mm{place}" + (
-        "" if between is None else f" · {drawing.number(between)} mm between slices"
-    )
+    if between is None:
+        return f"{size} mm{place}"
+    apart = f"{drawing.number(between)} mm between slices" if series.geometry.volume else "slices uneven"
+    return f"{size} mm{place} · {apart}"
 
 
 def _view(image: Image.Image, texts: Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:

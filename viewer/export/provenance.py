@@ -65,6 +65,11 @@ def sop_uid(series: Series, slice: int | None) -> str | None:
     return series.sop_uids[slice] if slice is not None and slice < len(series.sop_uids) else None
 
 
+def frame_number(series: Series, slice: int | None) -> int | None:
+    """DICOM frame number of a slice in its file, from 1, where the series came from DICOM."""
+    return series.frame_numbers[slice] if slice is not None and slice < len(series.frame_numbers) else None
+
+
 def model_facts(prediction: Prediction) -> dict[str, Any]:
     """The model as `result.json` names it."""
     return {"name": prediction.model, "sha256": prediction.weights, "device": prediction.device}
@@ -86,6 +91,7 @@ def provenance(attribution: Attribution) -> dict[str, Any]:
         "slice": attribution.slice,
         "series": series.uid,
         "sop": sop_uid(series, attribution.slice),
+        "frame": frame_number(series, attribution.slice),
         "native_shape": attribution.values.shape,
         "unit": attribution.unit,
         "min": low,

@@ -21,6 +21,7 @@ from viewer.types import ModelInput, Series
 
 Floats = NDArray[np.float32]
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
+_NO_VOLUME = "the slices of this series are not one evenly spaced stack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ def prepare(
         raise ModelError(f"There is no slice {slice}; the series has slices 0 to {series.shape[0] - 1}.")
     axes = _plane_axes(series, card, at)
     last = series.shape[0] - 1
+    if card.neighbours and last and not series.geometry.volume:
+        raise ModelError(f"This network reads neighbouring slices together, and {_NO_VOLUME}.")
     near = range(slice - card.neighbours, slice + card.neighbours + 1)
     planes = [_values(_raw(series, min(max(i, 0), last), card), series, card) for i in near]
     source = np.concatenate(planes)
@@ -87,6 +90,8 @@ def prepare(
 def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> ModelInput:
     if series.shape[0] < 2:
         raise ModelError("This network reads volumes, and the series has a single slice.")
+    if not series.geometry.volume:
+        raise ModelError(f"This network reads volumes, and {_NO_VOLUME}.")
     if at is not None and len(at) != 3:
         raise ModelError("A place in a volume is SLICE,ROW,COLUMN.")
     axes = _volume_axes(series, card, at)

@@ -269,5 +269,5 @@ def _item(series: Series, masked: bool) -> SeriesItem:
     size = f"{rows} × {columns}" if slices == 1 else f"{slices} slices"
     facts = [f"{series.modality} · {size}"]
     if spacing is not None and spacing[0] is not None:
-        facts.append(f"{spacing[0]:.3g} mm")
+        facts.append(f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven")
     return SeriesItem(_title(series, masked), tuple(facts), series.warnings)

@@ -1,0 +1,169 @@
+"""What each frame of a file says: place, values, windows, and what tells it from others at its place."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from typing import Any, Literal
+
+from viewer.dicom import elements as get
+from viewer.dicom.diffusion import b_value, gradient
+from viewer.dicom.elements import Dataset
+from viewer.dicom.facts import Frame, Marks
+from viewer.errors import SeriesError
+from viewer.types import Window
+
+_FUNCTIONS: dict[str, Literal["LINEAR_EXACT", "SIGMOID"]] = {
+    "LINEAR_EXACT": "LINEAR_EXACT",
+    "SIGMOID": "SIGMOID",
+}
+_FRAME_TYPES = (
+    "MRImageFrameTypeSequence",
+    "CTImageFrameTypeSequence",
+    "PETFrameTypeSequence",
+    "XAXRFFrameCharacteristicsSequence",
+)
+_MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d+)?)?")
+
+
+def frames_of(dataset: Dataset, count: int) -> tuple[Frame, ...]:
+    """What each frame says, from its own functional groups, the shared ones, or the file itself."""
+    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), _NOTHING)
+    per_frame = get.items(dataset, "PerFrameFunctionalGroupsSequence")
+    common = _common_marks(dataset)
+    if not per_frame and not len(shared):
+        return (_frame(_Groups(dataset, _NOTHING, _NOTHING), common),) * count
+    if per_frame and len(per_frame) != count:
+        raise SeriesError(f"The file says {count} frames and describes {len(per_frame)}.")
+    groups = [_Groups(dataset, shared, own) for own in per_frame or [_NOTHING] * count]
+    return tuple(_frame(part, _marks(part.group, common)) for part in groups)
+
+
+_NOTHING = Dataset()
+
+
+class _Groups:
+    """The functional groups of one frame: its own, else the shared ones, else the file itself."""
+
+    def __init__(self, dataset: Dataset, shared: Dataset, own: Dataset) -> None:
+        self._dataset, self._shared, self._own = dataset, shared, own
+
+    def __call__(self, sequence: str) -> Dataset:
+        found = self.group(sequence)
+        return self._dataset if found is _NOTHING else found
+
+    def group(self, sequence: str) -> Dataset:
+        """A functional group, empty where the frame has none."""
+        found = get.items(self._own, sequence) or get.items(self._shared, sequence)
+        return found[0] if found else _NOTHING
+
+
+def _frame(part: _Groups, marks: Marks) -> Frame:
+    measures = part("PixelMeasuresSequence")
+    values = part("PixelValueTransformationSequence")
+    slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
+    rescale = None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
+    if rescale is not None and max(map(abs, rescale)) > 1e12:
+        raise SeriesError("The file's rescale values are too large to mean anything.")
+    return Frame(
+        position=get.vector(part("PlanePositionSequence"), "ImagePositionPatient"),
+        orientation=get.cosines(part("PlaneOrientationSequence")),
+        spacing=get.spacing(measures, "PixelSpacing"),
+        thickness=get.number(measures, "SliceThickness"),
+        rescale=rescale,
+        rescale_type=get.text(values, "RescaleType"),
+        windows=_windows(part("FrameVOILUTSequence")),
+        stack=get.text(part("FrameContentSequence"), "StackID"),
+        marks=marks,
+    )
+
+
+def _common_marks(dataset: Dataset) -> Marks:
+    """What a file says of all its frames outside of functional groups."""
+    in_mr = get.text(dataset, "Modality") == "MR"
+    b = b_value(dataset) if in_mr else None
+    return Marks(
+        image_type=tuple(v.upper() for v in get.texts(dataset, "ImageType")),
+        echo_number=get.integer(dataset, "EchoNumbers") if in_mr else None,
+        echo_time=get.number(dataset, "EchoTime") if in_mr else None,
+        inversion_time=get.number(dataset, "InversionTime") if in_mr else None,
+        flip_angle=get.number(dataset, "FlipAngle") if in_mr else None,
+        tube_voltage=None if in_mr else get.number(dataset, "KVP"),
+        kernel="" if in_mr else get.text(dataset, "ConvolutionKernel"),
+        b_value=b,
+        gradient=gradient(dataset) if b else None,
+        temporal_position=get.integer(dataset, "TemporalPositionIdentifier"),
+        trigger_time=get.number(dataset, "TriggerTime"),
+        acquisition=get.integer(dataset, "AcquisitionNumber"),
+        acquired=_acquired(dataset),
+    )
+
+
+def _marks(group: Callable[[str], Dataset], common: Marks) -> Marks:
+    """The marks of one frame: of its functional groups, else those of the file."""
+    content, diffusion = group("FrameContentSequence"), group("MRDiffusionSequence")
+    found: dict[str, Any] = {
+        "image_type": _frame_type(group),
+        "echo_time": get.number(group("MREchoSequence"), "EffectiveEchoTime"),
+        "inversion_time": get.number(group("MRModifierSequence"), "InversionTimes"),
+        "flip_angle": get.number(group("MRTimingAndRelatedParametersSequence"), "FlipAngle"),
+        "tube_voltage": get.number(group("CTXRayDetailsSequence"), "KVP"),
+        "kernel": get.text(group("CTReconstructionSequence"), "ConvolutionKernel"),
+        "b_value": b_value(diffusion, private=False),
+        "gradient": gradient(diffusion, private=False),
+        "temporal_position": get.integer(content, "TemporalPositionIndex"),
+        "trigger_time": get.number(group("CardiacSynchronizationSequence"), "NominalCardiacTriggerDelayTime"),
+        "acquisition": get.integer(content, "FrameAcquisitionNumber"),
+        "acquired": _moment(get.text(content, "FrameAcquisitionDateTime")),
+        "index": tuple(int(n) for n in get.numbers(content, "DimensionIndexValues")),
+    }
+    told = {name: value for name, value in found.items() if value not in (None, "", ())}
+    return replace(common, **told) if told else common
+
+
+def _frame_type(group: Callable[[str], Dataset]) -> tuple[str, ...]:
+    """Frame Type with the complex component last, () where the frame has none."""
+    for sequence in _FRAME_TYPES:
+        found = get.texts(group(sequence), "FrameType")
+        if found:
+            component = get.text(group(sequence), "ComplexImageComponent")
+            return (*(v.upper() for v in found), *([component.upper()] if component else []))
+    return ()
+
+
+def _acquired(dataset: Dataset) -> float | None:
+    """When a file was acquired, in seconds: of its date and time, or of its time of the day."""
+    stated = get.text(dataset, "AcquisitionDateTime")
+    if not stated:
+        day = get.text(dataset, "AcquisitionDate") or "00010101"
+        stated = day + get.text(dataset, "AcquisitionTime").replace(":", "")
+    return _moment(stated)
+
+
+def _moment(stated: str) -> float | None:
+    """Seconds since the beginning of the calendar of a DICOM date and time; None if it is not one."""
+    found = _MOMENT.match(stated)
+    if found is None:
+        return None
+    year, month, day, hour, minute = (int(n) for n in found.groups()[:5])
+    try:
+        days = date(year, month, day).toordinal()
+    except ValueError:
+        return None
+    return ((days * 24 + hour) * 60 + minute) * 60 + float(found[6] or 0)
+
+
+def _windows(dataset: Dataset) -> tuple[Window, ...]:
+    """All windows of a VOI module (PS3.3 C.11.2); those that cannot be applied are left out."""
+    pairs = zip(get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth"), strict=False)
+    names = get.texts(dataset, "WindowCenterWidthExplanation")
+    stated = get.text(dataset, "VOILUTFunction").upper()
+    result = []
+    for number, (center, width) in enumerate(pairs):
+        if width <= 0:
+            continue
+        function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = _FUNCTIONS.get(stated, "LINEAR")
+        if function == "LINEAR" and width < 1:
+            function = "LINEAR_EXACT"  # LINEAR has no meaning below 1; scaled maps write it all the same
+        result.append(Window(center, width, names[number] if number < len(names) else "", function))
+    return tuple(result)
