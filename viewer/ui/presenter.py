@@ -18,6 +18,7 @@ from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
+from viewer.ui.reformat import Reformat
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
@@ -27,8 +28,8 @@ _THUMBNAIL = 64
 class Presenter:
     """The study, whose image it is and where it goes; all else is shared out.
 
-    `slices` is which slice is shown, `display` how it is drawn, `explaining` the model and its maps,
-    `choices` what the reader prefers.
+    `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
+    `explaining` the model and its maps, `choices` what the reader prefers.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -46,6 +47,7 @@ class Presenter:
         self.explaining = Explaining(self._board, jobs, settings, self.choices)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.display = Displaying(self._board, self.explaining)
+        self.reformat = Reformat(self._board, jobs, self.slices)
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
