@@ -25,10 +25,10 @@ _PLACE = ("uneven", "slant", "straight line")
 
 
 def lps_words(point: Point) -> str:
-    """An LPS position with the letters of the sides, e.g. "L 12.0  A 3.5  H 120.0 mm"."""
+    """An LPS position with the letters of the sides, e.g. "L 12.0 · A 3.5 · H 120.0 mm"."""
     pairs = (("L", "R"), ("P", "A"), ("H", "F"))
     parts = (f"{p[0] if round(v, 1) >= 0 else p[1]} {abs(v):.1f}" for v, p in zip(point, pairs, strict=True))
-    return "  ".join(parts) + " mm"
+    return " · ".join(parts) + " mm"
 
 
 class PlanesPanel(QWidget):
@@ -82,7 +82,9 @@ class PlanesPanel(QWidget):
             return
         found, shown = state.marked, state.attribution
         self.where.say("" if state.crosshair is None else lps_words(state.crosshair))
-        self.voxel.say("" if found is None else "slice {}  row {}  column {}".format(*found.voxel))
+        if found is not None:
+            slice, row, column = found.voxel
+            self.voxel.say(f"Im {slice + 1} / {state.series.shape[0]} · row {row} · column {column}")
         self.value.say("" if found is None else found.value)
         seen = "" if shown is None or found is None or not found.map else f"{found.map} {shown.unit}"
         self.map.say("no map yet" if shown is None else seen or "not seen by the model")
