@@ -10,10 +10,11 @@ import SimpleITK as sitk  # noqa: N813 - its own name
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewer import affine, overlay, planes
+from viewer import affine, outline, overlay, planes
 from viewer.dicom import scan
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.errors import SeriesError
+from viewer.outline import edges, trimmed
 from viewer.planes import Plane
 from viewer.resampling import resampled
 from viewer.task import Cancelled, Task
@@ -24,6 +25,7 @@ from viewer.types import (
     LoadedMap,
     ModelInput,
     Prediction,
+    Region,
     Score,
     Series,
     Target,
@@ -363,6 +365,27 @@ def test_the_map_lies_on_its_image_in_all_planes(steps: np.ndarray) -> None:
         thick = replace(exact, thickness=12.0)
         away = replace(thick, matrix=thick.matrix @ affine.scale_offset((1, 1, 1), (5, 0, 0)))
         assert np.nanmax(overlay.on_plane(map, away)) > 2
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_a_region_is_outlined_where_it_is_in_all_planes(steps: np.ndarray) -> None:
+    """What the outline encloses on a plane is what the mask has at the plane's pixels."""
+    of = series(noise(), steps)
+    mask = np.zeros((18, 22, 26), np.uint8)
+    mask[6:12, 8:17, 5:19] = 1
+    whole = Region(mask, np.eye(4), of, "block", "seg")
+    small = trimmed(whole)
+    assert small.mask.shape == (6, 9, 14)
+    point = tuple(float(v) for v in affine.apply(of.geometry.matrix, (9, 12, 12)))
+    for plane in all_planes(of, point):  # type: ignore[arg-type]
+        expected = edges(whole.on(plane.matrix_to(of), (1, *plane.shape))[0])
+        (found,) = outline.on_plane((small,), plane)
+        assert found.name == "block"
+        order = [np.lexsort(one.reshape(-1, 4).T) for one in (expected, found.lines)]
+        np.testing.assert_array_equal(found.lines[order[1]], expected[order[0]])
+        away = replace(plane, matrix=plane.matrix @ affine.scale_offset((1, 1, 1), (80, 0, 0)))
+        assert outline.on_plane((small,), away) == ()
+    assert outline.on_plane((trimmed(replace(whole, mask=np.zeros_like(mask))),), plane) == ()
 
 
 class Method:

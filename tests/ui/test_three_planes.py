@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from viewer import affine, overlay
+from viewer import affine, demo, overlay
 from viewer.settings import Settings
 from viewer.ui import reformat, theme
 from viewer.ui.planeview import PlaneView, direction
@@ -352,6 +352,25 @@ def test_the_crosshair_is_painted_at_the_place_that_it_marks(three: Window, qtbo
             ratio = shot.devicePixelRatio()
             grey = shot.pixelColor(round(at.x() * ratio), round(at.y() * ratio)).red()
             assert (grey > 120) == bright, (name, voxel, grey)
+
+
+def test_segmentations_are_outlined_in_all_planes(window: Window, qtbot) -> None:
+    window.presenter.open([demo.studies()[0]])
+    settled(window, qtbot)
+    window.presenter.choose_series(1)
+    window.run("three-planes")
+    state = settled(window, qtbot)
+    (region,) = state.regions
+    middle = [(n - 1) / 2 for n in region.mask.shape]
+    voxel = affine.apply(region.matrix, middle)
+    window.presenter.reformat.mark(tuple(affine.apply(state.series.geometry.matrix, voxel)))
+    for cut in settled(window, qtbot).cuts:
+        (drawn,) = cut.outlines
+        assert drawn.name == "Nodule"
+        row, column = cut.plane.index(window.presenter.state.crosshair)[1:]
+        low, high = drawn.lines.min(axis=(0, 1)), drawn.lines.max(axis=(0, 1))
+        assert (low < (row, column)).all()
+        assert (high > (row, column)).all()
 
 
 def test_the_facts_say_the_place(three: Window, qtbot) -> None:

@@ -53,7 +53,8 @@ class PlaneView(SliceView):
         self._cut = cut = next(found, None)
         map = cut.map if cut is not None and cut.attribution is state.attribution else None
         values = None if cut is None else self._blackened(cut.values, state.inverted)
-        super().show(replace(state, values=values, map=map, outlines=()))
+        outlines = () if cut is None else cut.outlines
+        super().show(replace(state, values=values, map=map, outlines=outlines))
 
     def _blackened(self, values: Array, inverted: bool) -> Array:
         """Values that are black where there is no volume; not a number already is, unless inverted."""
@@ -106,7 +107,7 @@ class PlaneView(SliceView):
         corners = words.Corners(
             top_left=((title, "text"), *thick, *above),
             top_right=said.top_right,
-            bottom_left=(*(line for line in remark if line[0]), *window),
+            bottom_left=(*(line for line in remark if line[0]), *words.outlined(state), *window),
             bottom_right=below,
         )
         return None, corners, plane.letters()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from viewer import affine, overlay, planes
+from viewer import affine, outline, overlay, planes
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
@@ -53,7 +53,7 @@ class Reformat:
             flat = None if state.series is None else no_volume(state.series)
             changes = {
                 "flat": flat, "crosshair": None, "cuts": (), "marked": None, "building": None,
-                "enlarged": None,
+                "enlarged": None, "regions": (),
             }  # fmt: skip
             state = replace(state, **changes)
         series = state.series
@@ -80,8 +80,8 @@ class Reformat:
     def _ask(self, state: ViewState, crosshair: Point) -> None:
         """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
         series, slab, interpolation = state.series, state.slab, state.style.interpolation
-        attribution = state.attribution
-        asked = (series, crosshair, slab, attribution, interpolation)
+        attribution, regions = state.attribution, state.regions
+        asked = (series, crosshair, slab, attribution, interpolation, regions)
         same = len(self._asked) == len(asked) and all(
             a is b or a == b for a, b in zip(asked, self._asked, strict=True)
         )
@@ -92,18 +92,10 @@ class Reformat:
 
         def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
             shown = known or volume(series, task)
-            return shown, tuple(
-                _cut(
-                    shown,
-                    planes.through(series, name, crosshair),
-                    slab,
-                    attribution,
-                    interpolation,
-                    before,
-                    task,
-                )
-                for name in NAMES
-            )
+            views = (replace(planes.through(series, n, crosshair), thickness=slab.thickness) for n in NAMES)
+            cuts = (_cut(shown, view, slab, before, task) for view in views)
+            mapped = (_mapped(cut, attribution, interpolation) for cut in cuts)
+            return shown, tuple(replace(c, outlines=outline.on_plane(regions, c.plane)) for c in mapped)
 
         def done(found: tuple[Volume, tuple[Cut, ...]]) -> None:
             self._volume = found[0]
@@ -210,26 +202,23 @@ def _native(map: Map, place: affine.Matrix) -> float | None:
     return float(map.values[tuple(cell)])
 
 
-def _cut(
-    shown: Volume,
-    plane: Plane,
-    slab: Slab,
-    attribution: Attribution | None,
-    interpolation: Interpolation,
-    before: Sequence[Cut],
-    task: Task,
-) -> Cut:
-    """Image and map of one plane; what has not changed since the last time is taken from there."""
-    plane = replace(plane, thickness=slab.thickness)
-    old = next((c for c in before if c.series is shown.series and _same(c, plane, slab)), None)
-    values = resampled(shown, plane, slab.how, task) if old is None else old.values
-    if old is not None and old.attribution is attribution and old.interpolation == interpolation:
-        return old
+def _cut(shown: Volume, plane: Plane, slab: Slab, before: Sequence[Cut], task: Task) -> Cut:
+    """The image on one plane; one that has not moved since the last time is taken from there."""
+    for cut in before:
+        if cut.series is shown.series and _same(cut, plane, slab):
+            return cut
+    return Cut(plane, shown.series, slab, resampled(shown, plane, slab.how, task))
+
+
+def _mapped(cut: Cut, attribution: Attribution | None, interpolation: Interpolation) -> Cut:
+    """The same with a map, or with the reason why there is none of it."""
+    if cut.attribution is attribution and cut.interpolation == interpolation:
+        return cut
     map, remark = None, None
     if attribution is not None:
-        remark = overlay.off_plane(attribution, plane)
-        map = overlay.on_plane(attribution, plane, interpolation) if remark is None else None
-    return Cut(plane, shown.series, slab, values, attribution, interpolation, map, remark)
+        remark = overlay.off_plane(attribution, cut.plane)
+        map = overlay.on_plane(attribution, cut.plane, interpolation) if remark is None else None
+    return replace(cut, attribution=attribution, interpolation=interpolation, map=map, remark=remark)
 
 
 def _same(cut: Cut, plane: Plane, slab: Slab) -> bool:

@@ -13,7 +13,7 @@ from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
 from viewer.resampling import How
 from viewer.settings import Preferences
-from viewer.types import Array, Attribution, Prediction, Series, Style, Window
+from viewer.types import Array, Attribution, Prediction, Region, Series, Style, Window
 
 Layout = Literal["1", "1|1", "3"]
 
@@ -116,6 +116,7 @@ class Cut:
     interpolation: Interpolation = "bilinear"
     map: Array | None = field(default=None, repr=False)
     remark: str | None = None
+    outlines: tuple[Outline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,8 @@ class ViewState:
     """The shown slice of the map on the source grid, float32 (rows, columns), NaN where not seen."""
     outlines: tuple[Outline, ...] = ()
     """What a segmentation that came with the study marks on the shown slice."""
+    regions: tuple[Region, ...] = ()
+    """What segmentations mark in the series, trimmed."""
     outlined: bool = True
     style: Style = field(default_factory=Style)
     locked: bool = True

@@ -58,12 +58,12 @@ def plain(state: ViewState) -> Corners:
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
-        bottom_left=(*_outlined(state), (window_words(state), "text"), (spacing_text(series), "text")),
+        bottom_left=(*outlined(state), (window_words(state), "text"), (spacing_text(series), "text")),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
 
 
-def _outlined(state: ViewState) -> tuple[Line, ...]:
+def outlined(state: ViewState) -> tuple[Line, ...]:
     """What the outlines on the image are; they come with the study, the model never sees them."""
     if not state.outlines or not state.outlined:
         return ()
