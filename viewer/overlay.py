@@ -75,12 +75,13 @@ def on_plane(map: Map, plane: Plane, interpolation: Interpolation = "bilinear") 
         return np.full(plane.shape, np.nan, dtype=np.float32)
     to = plane.matrix_to(map.series)
     cells = float(np.abs(np.linalg.inv(map.matrix)[:3, :3] @ to[:3, 0]).max()) * plane.thickness
-    count = max(1, math.ceil(2 * cells - affine.EDGE))
+    # Every half cell, the middle and both faces among them: a slab shows no less than a thin plane.
+    parts = 2 * math.ceil(cells - affine.EDGE)
     result: Floats | None = None
-    for part in range(count):
+    for depth in np.linspace(-plane.thickness / 2, plane.thickness / 2, parts + 1) if parts else (0.0,):
         here = np.array(to)
-        here[:3, 3] += to[:3, 0] * plane.thickness * ((part + 0.5) / count - 0.5)
-        here[:3, 0] *= plane.thickness / count or plane.pixel
+        here[:3, 3] += to[:3, 0] * depth
+        here[:3, 0] *= plane.thickness / parts if parts else plane.pixel
         found = on_grid(map, here, plane.shape, interpolation)
         if result is not None:
             np.copyto(found, result, where=~(np.abs(found) > np.abs(result)) & ~np.isnan(result))
