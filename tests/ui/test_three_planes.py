@@ -260,8 +260,10 @@ def test_a_double_click_shows_one_plane_alone(three: Window, qtbot) -> None:
 
 def test_a_slab_is_cut_anew(three: Window, qtbot) -> None:
     thin = [cut.values for cut in three.presenter.state.cuts]
-    three.planes.facts.thick.buttons["10"].click()
-    three.planes.facts.how.buttons["max"].click()
+    facts = three.planes.facts
+    for combo, words in ((facts.thick, "10 mm"), (facts.how, "max")):
+        combo.setCurrentText(words)
+        combo.activated.emit(combo.currentIndex())
     state = settled(three, qtbot)
     assert state.slab == Slab(10.0, "max")
     for before, cut in zip(thin, state.cuts, strict=True):
@@ -312,6 +314,16 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
         assert drawn._state.map is None
     settled(three, qtbot)
     assert all(view(three, name)._state.map is not None for name in THREE)
+
+
+def test_the_next_evidence_is_where_the_crosshair_goes(three: Window, qtbot, tmp_path: Path) -> None:
+    three.presenter.explaining.load_model(write_model(tmp_path / "model", dimensions=3))
+    state = settled(three, qtbot)
+    three.run("next-evidence")
+    state = settled(three, qtbot)
+    agree(state)
+    _slice, row, column = state.marked.voxel
+    assert state.map[row, column] == np.nanmax(state.map)
 
 
 def test_the_map_of_a_slice_lies_in_the_plane_of_the_slice_only(three: Window, qtbot, tmp_path: Path) -> None:
@@ -379,5 +391,5 @@ def test_the_facts_say_the_place(three: Window, qtbot) -> None:
     facts = three.planes.facts
     assert facts.where.full == "R 3.0 · A 12.5 · H 12.0 mm"
     assert facts.voxel.full == "Im 5 / 9 · row 10 · column 14"
-    assert facts.volume.full == "9 × 20 × 28 voxels of 3 × 0.75 × 0.5 mm"
+    assert facts.volume.full == "9 × 20 × 28 · 3 × 0.75 × 0.5 mm"
     assert view(three, "coronal")._content()[1].top_left[0] == ("Coronal  A 12.5 mm", "text")

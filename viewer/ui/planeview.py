@@ -85,7 +85,7 @@ class PlaneView(SliceView):
         return (0, 1 if len(shown.bottom_left) > int(self._first) else 0)
 
     def _bar_box(self) -> QRectF | None:
-        return marks.bar_box(self.width(), self.height(), top=MARGIN + 2.5 * LEADING, shortest=40)
+        return marks.bar_box(self.width(), self.height(), top=MARGIN + 2.5 * LEADING, shortest=32)
 
     def _content(self) -> tuple[words.Line | None, words.Corners, tuple[str, str, str, str] | None]:
         state, plane = self._state, self.plane

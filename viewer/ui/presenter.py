@@ -201,6 +201,7 @@ class Presenter:
         peak = self.explaining.next_peak()
         if peak is not None:
             self.go_to(peak)
+            self.reformat.mark_strongest()
 
     # --- export -----------------------------------------------------------------------------------
 

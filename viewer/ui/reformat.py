@@ -124,6 +124,15 @@ class Reformat:
         else:
             self._board.show()
 
+    def mark_strongest(self) -> None:
+        """Move the crosshair to where the map is strongest on the shown slice, if one is drawn."""
+        state = self._state
+        if not state.three or state.series is None or state.map is None or not np.isfinite(state.map).any():
+            return
+        row, column = divmod(int(np.nanargmax(state.map)), state.map.shape[1])
+        x, y, z = affine.apply(state.series.geometry.matrix, (state.slice, row, column))
+        self.mark((float(x), float(y), float(z)))
+
     def step(self, name: str, by: int) -> None:
         """Move a plane along its normal, so many layers of voxels away from the reader or towards them."""
         state, cut = self._state, self._cut(name)

@@ -6,19 +6,14 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from viewer.overlay import native_facts
 from viewer.planes import Point
 from viewer.types import Series
-from viewer.ui.controls import Segments
-from viewer.ui.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, rows
+from viewer.ui.controls import Combo
+from viewer.ui.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
 from viewer.ui.state import Slab, ViewState
 from viewer.ui.words import INFLUENCE
 
-THICK = {"0": "thin", "5": "5", "10": "10", "20": "20"}
+THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
 HOW = {"mean": "mean", "max": "max", "min": "min"}
-_HOW_TIPS = {
-    "mean": "The mean of what lies in the slab",
-    "max": "The brightest in the slab (MIP)",
-    "min": "The darkest in the slab (MinIP)",
-}
-_LINE = 22
+_LINE = 20
 """Height of a line of facts, in pixels."""
 _PLACE = ("uneven", "slant", "straight line")
 """Words of those warnings of a series that say how far its planes can be believed."""
@@ -43,31 +38,36 @@ class PlanesPanel(QWidget):
         self.where, self.voxel, self.value, self.map = Text(), Text(), Text(), Text()
         self.volume, self.explained, self.cells = Text(), Text(), Text()
         self.remark = Sentence("", "quiet")
-        self.thick = Segments(
-            THICK, {k: "A thin plane" if k == "0" else f"A slab of {v} mm" for k, v in THICK.items()}
-        )
-        self.how = Segments(HOW, _HOW_TIPS)
+        self.thick, self.how = Combo(), Combo()
+        for combo, entries in ((self.thick, THICK), (self.how, HOW)):
+            for value, words in entries.items():
+                combo.addItem(words, value)
+        self.thick.setToolTip("How thick the planes are")
+        self.how.setToolTip("What is shown of a slab: its mean, the brightest (MIP) or the darkest (MinIP)")
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 10)
         column.setSpacing(6)
         column.addWidget(heading("Crosshair"))
         grid = rows()
-        grid.setVerticalSpacing(4)
+        grid.setVerticalSpacing(2)
         for name, control in (
             ("Place", self.where), ("Voxel", self.voxel), ("Image", self.value), ("Map", self.map),
             ("Volume", self.volume), ("Explained", self.explained), ("Cells", self.cells),
         ):  # fmt: skip
             add_row(grid, name, control)
             grid.setRowMinimumHeight(grid.rowCount() - 1, _LINE)
-        add_row(grid, "Slab, mm", self.thick)
-        add_row(grid, "Shows", self.how)
+        add_row(grid, "Slab", pair(self.thick, self.how))
+        self.how.setAccessibleName("Shown of the slab")
         column.addLayout(grid)
         column.addWidget(self.remark)
         column.addStretch(1)
-        column.addWidget(Sentence("Shift + move marks · wheel goes through · double click enlarges", "quiet"))
-        self.thick.chosen.connect(lambda mm: self.slab_changed.emit(Slab(float(mm), self._slab.how)))
-        self.how.chosen.connect(lambda how: self.slab_changed.emit(Slab(self._slab.thickness, how)))
+        column.addWidget(Sentence("Shift + move marks · wheel goes through", "quiet"))
+        for combo in (self.thick, self.how):
+            combo.activated.connect(self._wish)
         self.setMinimumSize(160, 160)
+
+    def _wish(self, _place: int) -> None:
+        self.slab_changed.emit(Slab(self.thick.currentData(), self.how.currentData()))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -75,8 +75,8 @@ class PlanesPanel(QWidget):
             super().show()
             return
         self._slab = state.slab
-        self.thick.put(f"{state.slab.thickness:g}")
-        self.how.put(state.slab.how)
+        self.thick.choose(state.slab.thickness)
+        self.how.choose(state.slab.how)
         self.how.setEnabled(state.slab.thickness > 0)
         if not state.three or state.series is None:
             return
@@ -101,4 +101,4 @@ def _volume(series: Series) -> str:
     """Voxels and their size."""
     spacing = series.geometry.spacing
     size = " × ".join(f"{v:.3g}" for v in spacing if v is not None) if spacing else ""
-    return f"{' × '.join(str(n) for n in series.shape)} voxels of {size} mm"
+    return f"{' × '.join(str(n) for n in series.shape)} · {size} mm"
