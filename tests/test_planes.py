@@ -412,7 +412,7 @@ def test_a_map_of_one_slice_lies_in_that_slice_only() -> None:
     for name in THREE:
         plane = planes.through(of, name, point)  # type: ignore[arg-type]
         assert np.isnan(overlay.on_plane(map, plane)).all()
-        assert "acquired plane only" in (overlay.off_plane(map, plane) or "")
+        assert "single slices" in (overlay.off_plane(map, plane) or "")
     own = planes.through(of, "acquired", point)  # type: ignore[arg-type]
     assert overlay.off_plane(map, own) is None
     assert np.isfinite(overlay.on_plane(map, own)).sum() == own.inside(of).sum()

@@ -99,7 +99,7 @@ def off_plane(map: Map, plane: Plane) -> str | None:
     rows, columns = plane.shape
     at = plane.matrix_to(map.series)[0]
     if abs(at[1]) * rows > 0.5 or abs(at[2]) * columns > 0.5:
-        return "The model read single slices: its maps lie in the acquired plane only."
+        return "No map here: the model read single slices."
     middle = float(at[1] * (rows - 1) / 2 + at[2] * (columns - 1) / 2 + at[3])
     reach = 0.5 + abs(float(at[0])) * plane.thickness / 2
     return None if abs(middle - slice) <= reach else f"The map is of slice {slice + 1}, not of this one."
