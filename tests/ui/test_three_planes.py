@@ -311,9 +311,13 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
     for name in THREE:
         drawn = view(three, name)
         assert drawn._cut.attribution is not three.presenter.state.attribution
-        assert drawn._state.map is None
+        assert np.isnan(drawn._state.map).all()
+        drawn.grab()
+        assert drawn.grab_map() is None or not drawn._map.anything
+    assert view(three, "axial")._content()[1].top_right == (("image + map", "text"),)
     settled(three, qtbot)
-    assert all(view(three, name)._state.map is not None for name in THREE)
+    for name in THREE:
+        assert view(three, name)._state.map is view(three, name)._cut.map
 
 
 def test_the_next_evidence_is_where_the_crosshair_goes(three: Window, qtbot, tmp_path: Path) -> None:
@@ -336,6 +340,23 @@ def test_the_map_of_a_slice_lies_in_the_plane_of_the_slice_only(three: Window, q
     for cut in (sagittal, coronal):
         assert cut.map is None
         assert "single slices" in cut.remark
+
+
+def test_the_colour_bar_stands_where_the_map_is(window: Window, qtbot, tmp_path: Path) -> None:
+    """The slices are sagittal, so the map of a network that reads slices lies in that plane."""
+    for i in range(6):
+        write_stack(
+            tmp_path / "study" / str(i), 1, SOPInstanceUID=f"1.2.9.{i}", InstanceNumber=i,
+            ImageOrientationPatient=[0, 1, 0, 0, 0, -1], ImagePositionPatient=[3 * i, 0, 0],
+        )  # fmt: skip
+    window.presenter.explaining.load_model(write_model(tmp_path / "model"))
+    window.presenter.open([tmp_path / "study"])
+    settled(window, qtbot)
+    window.run("three-planes")
+    state = settled(window, qtbot)
+    assert state.attribution is not None
+    assert [cut.map is not None for cut in state.cuts] == [False, True, False]
+    assert [n for n in THREE if view(window, n)._with_bar()] == ["sagittal"]
 
 
 def test_the_lines_are_where_the_planes_meet(three: Window, qtbot) -> None:

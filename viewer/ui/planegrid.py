@@ -49,7 +49,8 @@ class PlaneGrid(QWidget):
             return
         self.setVisible(state.three)
         alone = state.enlarged
-        first = alone or NAMES[0]
+        # What is said once, the colour bar among it, stands where a map is.
+        first = alone or next((cut.plane.name for cut in state.cuts if cut.map is not None), NAMES[0])
         for name, view in self.views.items():
             view.setVisible(alone in (None, name))
             view.show(state, name == first)

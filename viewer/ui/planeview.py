@@ -32,6 +32,8 @@ class PlaneView(SliceView):
         self._whole_state = ViewState()
         self._cut: Cut | None = None
         self._first = False
+        self._waits = False
+        self._blank: Array | None = None
         self._filled: tuple[Array | None, Array | None] = (None, None)
         self.setAccessibleName(f"{name.capitalize()} plane")
 
@@ -51,10 +53,20 @@ class PlaneView(SliceView):
         self._whole_state, self._first = state, first
         found = (c for c in state.cuts if c.plane.name == self.name and c.series is state.series)
         self._cut = cut = next(found, None)
-        map = cut.map if cut is not None and cut.attribution is state.attribution else None
+        self._waits = cut is not None and cut.attribution is not state.attribution
+        map = None if cut is None else cut.map
+        if cut is not None and self._waits:
+            # The bar and the words of the map that is to come stand already; of the old one nothing is drawn.
+            map = None if state.attribution is None else self._nothing(cut.values.shape)
         values = None if cut is None else self._blackened(cut.values, state.inverted)
         outlines = () if cut is None else cut.outlines
         super().show(replace(state, values=values, map=map, outlines=outlines))
+
+    def _nothing(self, shape: tuple[int, ...]) -> Array:
+        """A map without any value."""
+        if self._blank is None or self._blank.shape != shape:
+            self._blank = np.full(shape, np.nan, np.float32)
+        return self._blank
 
     def _blackened(self, values: Array, inverted: bool) -> Array:
         """Values that are black where there is no volume; not a number already is, unless inverted."""
@@ -100,13 +112,13 @@ class PlaneView(SliceView):
         said = words.explained(state, self._map.anything) if self._first else words.Corners()
         if state.enlarged == self.name:
             above, below = said.top_left, said.bottom_right
-        remark = said.bottom_left
-        if self._cut.remark is not None and self._cut.attribution is state.attribution:
+        remark = () if self._waits else tuple((_of_plane(t), role) for t, role in said.bottom_left)
+        if self._cut.remark is not None and not self._waits:
             remark = ((self._cut.remark, "quiet"),)
         window = ((words.window_words(state), "text"),) if self._first else ()
         corners = words.Corners(
             top_left=((title, "text"), *thick, *above),
-            top_right=said.top_right,
+            top_right=tuple((_of_plane(text), role) for text, role in said.top_right),
             bottom_left=(*(line for line in remark if line[0]), *words.outlined(state), *window),
             bottom_right=below,
         )
@@ -172,6 +184,11 @@ class PlaneView(SliceView):
             self._from = event.position()
         else:
             super().mouseMoveEvent(event)
+
+
+def _of_plane(text: str) -> str:
+    """What is said of a slice, said of a plane."""
+    return text.replace("this slice", "this plane")
 
 
 def direction(plane: Plane, other: Plane) -> tuple[float, float] | None:
