@@ -9,6 +9,7 @@ from viewer.ui.panels.planes import PlanesPanel
 from viewer.ui.planeview import PlaneView
 from viewer.ui.reformat import NAMES
 from viewer.ui.state import ViewState
+from viewer.ui.theme import DARK
 
 
 class PlaneGrid(QWidget):
@@ -40,6 +41,9 @@ class PlaneGrid(QWidget):
         self.facts.slab_changed.connect(self.slab_changed)
         self.setSizePolicy(self.views[NAMES[0]].sizePolicy())
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setStyleSheet(
+            f"PlaneGrid {{ background: {DARK.line}; }}"
+        )  # between images, in light colours too
         self.setVisible(False)
 
     def show(self, state: ViewState | None = None) -> None:
