@@ -137,6 +137,17 @@ def slices() -> None:
         save(window, GUIDE / "slices.png", part(window, window.mapped, window.slices, window.right))
 
 
+def planes() -> None:
+    with opened(0, "cnn3d", size=(1060, SMALL[1])) as window:
+        window.presenter.choose_series(1)
+        settle(window)
+        window.run("three-planes")
+        settle(window)
+        window.presenter.next_evidence()
+        settle(window)
+        save(window, GUIDE / "planes.png", part(window, window.planes))
+
+
 def refused() -> None:
     with opened(2) as window:
         save(window, GUIDE / "refused.png", HEAD)
@@ -187,7 +198,7 @@ def export() -> None:
 
 PICTURES: dict[str, Callable[[], None]] = {
     make.__name__: make
-    for make in (readme, start, explained, panels, slices, refused, negative, trust, light, export)
+    for make in (readme, start, explained, panels, slices, planes, refused, negative, trust, light, export)
 }
 
 

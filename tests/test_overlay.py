@@ -65,7 +65,8 @@ def attribution(values: Any, method: Any = None) -> Attribution:
 
 
 def general(map: Map, slice: int, interpolation: Any = "bilinear") -> np.ndarray:
-    return overlay._general(map, slice, interpolation, np.linalg.inv(map.matrix))
+    to = np.linalg.inv(map.matrix) @ affine.scale_offset((1, 1, 1), (slice, 0, 0))
+    return overlay._general(map, to, map.series.shape[1:], interpolation)
 
 
 def test_a_cell_covers_its_pixels() -> None:

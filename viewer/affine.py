@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Matrix = NDArray[np.float64]
 
+EDGE = 1e-6
+"""A cell's border computed through an inverse matrix is off by rounding."""
+
 
 def frozen(array: ArrayLike) -> Matrix:
     """A read-only float64 copy."""
@@ -29,6 +32,17 @@ def apply(matrix: Matrix, points: ArrayLike) -> Matrix:
     """Map points of shape (..., 3) from the matrix' source grid to its target grid."""
     points = np.asarray(points, dtype=np.float64)
     return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def inverse(matrix: Matrix) -> Matrix:
+    """The map back from the target grid to the source grid."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
+def inside(position: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Whether indices lie in one of `count` cells: in −0.5 … count − 0.5."""
+    place = np.asarray(position)
+    return np.asarray((place >= -0.5 - EDGE) & (place <= count - 0.5 + EDGE))
 
 
 def cells(coarse: tuple[int, int, int], fine: tuple[int, int, int]) -> Matrix:

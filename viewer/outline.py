@@ -1,11 +1,13 @@
-"""The outline of a region on one slice, along the edges of its pixels, no smoother than it is."""
+"""The outline of a region on a slice or a plane, along the edges of its pixels, no smoother than it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viewer import affine
+from viewer.planes import Plane
 from viewer.types import Array, Region, Shape3
 
 
@@ -21,6 +23,38 @@ def outlines(regions: tuple[Region, ...], slice: int) -> tuple[Outline, ...]:
     """The outlines of all regions that reach a slice of their series."""
     found = (Outline(region.name, _lines(region, slice)) for region in regions)
     return tuple(one for one in found if len(one.lines))
+
+
+def on_plane(regions: tuple[Region, ...], plane: Plane) -> tuple[Outline, ...]:
+    """The outlines of all regions that a plane through their series meets, on the plane's pixels."""
+    found = (Outline(region.name, _cut(region, plane)) for region in regions)
+    return tuple(one for one in found if len(one.lines))
+
+
+def trimmed(region: Region) -> Region:
+    """The same region on no more of its grid than it marks, so that planes look for it nowhere else."""
+    mask = region.mask > 0
+    filled = [np.flatnonzero(mask.any(tuple(j for j in range(3) if j != i))) for i in range(3)]
+    if not all(one.size for one in filled):
+        return replace(region, mask=np.zeros((1, 1, 1), bool))
+    part = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in filled)
+    moved = affine.scale_offset((1, 1, 1), [one[0] for one in filled])
+    return replace(region, mask=mask[part].copy(), matrix=region.matrix @ moved)
+
+
+def _cut(region: Region, plane: Plane) -> NDArray[np.float32]:
+    """The outline on a plane; only the part of the plane that the region's grid can meet is looked at."""
+    to = plane.matrix_to(region.series)
+    corners = list(product(*((-0.5, n - 0.5) for n in region.mask.shape)))
+    reach = affine.apply(affine.inverse(to) @ region.matrix, corners)
+    low, high = np.floor(reach.min(axis=0)), np.ceil(reach.max(axis=0)) + 1
+    top, left = (max(int(v), 0) for v in low[1:])
+    bottom, right = (min(int(v), n) for v, n in zip(high[1:], plane.shape, strict=True))
+    if low[0] > 0 or high[0] < 1 or top >= bottom or left >= right:
+        return np.zeros((0, 2, 2), np.float32)
+    here = to @ affine.scale_offset((1, 1, 1), (0, top, left))
+    lines = edges(region.on(here, (1, bottom - top, right - left))[0])
+    return np.asarray(lines + np.array([top, left], np.float32), np.float32)
 
 
 def slices_of(region: Region) -> range:

@@ -14,6 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from viewer import affine
+from viewer.affine import Matrix
+from viewer.planes import Plane
 from viewer.types import Array, Attribution, Map, Overlay, Style
 
 Floats = NDArray[np.float32]
@@ -35,7 +38,6 @@ NO_EVIDENCE = 1e-6
 
 _BAND = 2**16
 """Values that are computed together: few enough to stay in the processor's cache."""
-_EDGE = 1e-6  # a cell's border computed through an inverse matrix is off by rounding
 
 
 def on_source(map: Map, slice: int, interpolation: Interpolation = "bilinear") -> Floats:
@@ -45,41 +47,86 @@ def on_source(map: Map, slice: int, interpolation: Interpolation = "bilinear") -
     cells linear, within half a cell of the border the border's value; where cells are smaller than
     pixels, the mean of the cells over the pixel, so that none is skipped.
     """
-    rows, columns = map.series.shape[1:]
-    inverse = np.linalg.inv(map.matrix)
-    depends = np.abs(inverse[:3, 1:3]) * (rows, columns) > _EDGE
+    here = affine.scale_offset((1, 1, 1), (slice, 0, 0))
+    return on_grid(map, here, map.series.shape[1:], interpolation)
+
+
+def on_grid(
+    map: Map, matrix: Matrix, shape: tuple[int, int], interpolation: Interpolation = "bilinear"
+) -> Floats:
+    """`on_source` for any picture of `shape`: `matrix` maps its index (0, row, column) to source voxels.
+
+    The matrix' first column is what one pixel is thick.
+    """
+    to = np.linalg.inv(map.matrix) @ matrix
+    depends = np.abs(to[:3, 1:3]) * shape > affine.EDGE
     if (depends.sum(axis=0) == 1).all() and (depends.sum(axis=1) <= 1).all():
-        return _separable(map, slice, interpolation, inverse, depends)
-    return _general(map, slice, interpolation, inverse)
+        return _separable(map, to, shape, interpolation, depends)
+    return _general(map, to, shape, interpolation)
+
+
+def on_plane(map: Map, plane: Plane, interpolation: Interpolation = "bilinear") -> Floats:
+    """The map's values on a plane of its series, float32 (rows, columns), in the map's unit.
+
+    NaN outside the field that the map covers, outside the volume, and wherever `off_plane` says why. Of a
+    slab the value of the largest size on each ray, so that no evidence is lost in it.
+    """
+    if off_plane(map, plane) is not None:
+        return np.full(plane.shape, np.nan, dtype=np.float32)
+    to = plane.matrix_to(map.series)
+    cells = float(np.abs(np.linalg.inv(map.matrix)[:3, :3] @ to[:3, 0]).max()) * plane.thickness
+    # Every half cell, the middle and both faces among them: a slab shows no less than a thin plane.
+    parts = 2 * math.ceil(cells - affine.EDGE)
+    result: Floats | None = None
+    for depth in np.linspace(-plane.thickness / 2, plane.thickness / 2, parts + 1) if parts else (0.0,):
+        here = np.array(to)
+        here[:3, 3] += to[:3, 0] * depth
+        here[:3, 0] *= plane.thickness / parts if parts else plane.pixel
+        found = on_grid(map, here, plane.shape, interpolation)
+        if result is not None:
+            np.copyto(found, result, where=~(np.abs(found) > np.abs(result)) & ~np.isnan(result))
+        result = found
+    assert result is not None
+    result[~plane.inside(map.series)] = np.nan
+    return result
+
+
+def off_plane(map: Map, plane: Plane) -> str | None:
+    """Why nothing of a map is drawn on a plane, in one sentence; None where some of it may be."""
+    slice = map.slice if isinstance(map, Attribution) else None
+    if slice is None:
+        return None
+    rows, columns = plane.shape
+    at = plane.matrix_to(map.series)[0]
+    if abs(at[1]) * rows > 0.5 or abs(at[2]) * columns > 0.5:
+        return "No map here: the model read single slices."
+    middle = float(at[1] * (rows - 1) / 2 + at[2] * (columns - 1) / 2 + at[3])
+    reach = 0.5 + abs(float(at[0])) * plane.thickness / 2
+    return None if abs(middle - slice) <= reach else f"The map is of slice {slice + 1}, not of this one."
 
 
 def _separable(
-    map: Map, slice: int, interpolation: Interpolation, inverse: Array, depends: NDArray[np.bool_]
+    map: Map, to: Matrix, shape: tuple[int, int], interpolation: Interpolation, depends: NDArray[np.bool_]
 ) -> Floats:
-    """Resample axis by axis, where each native axis follows one source axis only."""
-    rows, columns = map.series.shape[1:]
+    """Resample axis by axis, where each native axis follows one axis of the picture only."""
+    rows, columns = shape
     along_row, along_column = (int(np.argmax(depends[:, i])) for i in (0, 1))
     fixed = 3 - along_row - along_column
-    start = inverse[:3, 0] * slice + inverse[:3, 3]
-    row_at = start[along_row] + inverse[along_row, 1] * np.arange(rows)
-    column_at = start[along_column] + inverse[along_column, 2] * np.arange(columns)
+    start = to[:3, 3]
+    row_at = start[along_row] + to[along_row, 1] * np.arange(rows)
+    column_at = start[along_column] + to[along_column, 2] * np.arange(columns)
     values = np.asarray(map.values, dtype=np.float32).transpose(fixed, along_row, along_column)
     depth, height, width = values.shape
-    if not _inside(start[fixed : fixed + 1], depth).all():
+    if not affine.inside(start[fixed : fixed + 1], depth).all():
         return np.full((rows, columns), np.nan, dtype=np.float32)
-    steps = np.abs((inverse[fixed, 0], inverse[along_row, 1], inverse[along_column, 2]))
+    steps = np.abs((to[fixed, 0], to[along_row, 1], to[along_column, 2]))
     plane = _along(values, 0, start[fixed : fixed + 1], steps[0], interpolation)[0]
     # Columns first: the rows are still few, and the second step then copies whole rows.
     plane = _along(plane, 1, column_at, steps[2], interpolation)
     plane = _along(plane, 0, row_at, steps[1], interpolation)
-    plane[~_inside(row_at, height)] = np.nan
-    plane[:, ~_inside(column_at, width)] = np.nan
+    plane[~affine.inside(row_at, height)] = np.nan
+    plane[:, ~affine.inside(column_at, width)] = np.nan
     return plane
-
-
-def _inside(position: Array, cells: int) -> NDArray[np.bool_]:
-    """Whether native indices lie in −0.5 … cells − 0.5."""
-    return np.asarray((position >= -0.5 - _EDGE) & (position <= cells - 0.5 + _EDGE))
 
 
 def _nearest(position: Array, cells: int) -> NDArray[np.intp]:
@@ -99,7 +146,7 @@ def _along(values: Floats, axis: int, position: Array, step: float, interpolatio
     cells = values.shape[axis]
     if interpolation == "nearest":
         return np.take(values, _nearest(position, cells), axis=axis)
-    if step > 1 + _EDGE and cells > 1:
+    if step > 1 + affine.EDGE and cells > 1:
         mixed = np.tensordot(values, _overlap(position, step, cells), axes=(axis, 1))
         return np.ascontiguousarray(np.moveaxis(mixed, -1, axis))
     low, high, share = _neighbours(position, cells)
@@ -128,18 +175,18 @@ def _overlap(position: Array, step: float, cells: int) -> Floats:
     return np.asarray(np.divide(share, total, where=total > 0, out=np.zeros_like(share)), dtype=np.float32)
 
 
-def _general(map: Map, slice: int, interpolation: Interpolation, inverse: Array) -> Floats:
+def _general(map: Map, to: Matrix, shape: tuple[int, int], interpolation: Interpolation) -> Floats:
     """Gather at every pixel through the whole matrix, for oblique maps; in bands to bound memory."""
-    rows, columns = map.series.shape[1:]
+    rows, columns = shape
     values = np.asarray(map.values, dtype=np.float32)
     result = np.full((rows, columns), np.nan, dtype=np.float32)
     column = np.arange(columns)
     band = max(1, 2**18 // columns)
     for first in range(0, rows, band):
         row = np.arange(first, min(first + band, rows))[:, None]
-        position = [a[0] * slice + a[1] * row + a[2] * column + a[3] for a in inverse[:3]]
+        position = [a[1] * row + a[2] * column + a[3] for a in to[:3]]
         pairs = zip(position, values.shape, strict=True)
-        inside = np.logical_and.reduce([_inside(p, n) for p, n in pairs])
+        inside = np.logical_and.reduce([affine.inside(p, n) for p, n in pairs])
         if inside.any():
             seen = [p[inside] for p in position]
             result[first : first + band][inside] = _gather(values, seen, interpolation)

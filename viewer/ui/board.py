@@ -1,5 +1,6 @@
 """The one frozen state of the window, and the view that shows it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,6 +20,8 @@ class Board:
     def __init__(self, view: View) -> None:
         self.state = ViewState()
         self._view = view
+        self.completed: Callable[[ViewState], Mapping[str, Any]] = lambda _state: {}
+        """What follows from a state that is about to be shown: changes that are shown with it."""
 
     def note(self, **changes: Any) -> None:
         """Change the state without showing it: more follows before anything may be seen."""
@@ -27,6 +30,7 @@ class Board:
     def show(self, **changes: Any) -> None:
         """Change the state and show it."""
         self.note(**changes)
+        self.note(**self.completed(self.state))
         self._view.show_state(self.state)
 
     @property

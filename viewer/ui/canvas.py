@@ -192,13 +192,9 @@ class SliceView(QWidget):
 
     def _writing(self) -> QPixmap:
         """Texts, letters and colour bar: drawn anew only when one of them changes."""
-        state, blank = self._state, not self._map.anything
-        sentence = words.sentence(state)
-        shown = words.Corners()
-        if sentence is None:
-            shown = words.plain(state) if self.plain else words.explained(state, not blank)
-        letters = state.series.geometry.letters() if state.series is not None and sentence is None else None
-        bar = state.style if sentence is None and not self.plain and state.map_shown else None
+        state = self._state
+        sentence, shown, letters = self._content()
+        bar = state.style if sentence is None and self._with_bar() and state.map_shown else None
         unit = state.attribution.unit if bar is not None and state.attribution is not None else ""
         key = (
             sentence,
@@ -213,16 +209,38 @@ class SliceView(QWidget):
             self._texts = self._blank_pixmap()
             painter = QPainter(self._texts)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            if sentence is not None and (self.plain or state.layout == "1"):
+            if sentence is not None:
                 self._say(painter, *sentence)
             if letters is not None:
-                marks.sides(painter, letters, self.width(), self.height())
+                marks.sides(painter, letters, self.width(), self.height(), self._lines_free(shown))
             marks.corners(painter, shown, self.width(), self.height())
-            box = marks.bar_box(self.width(), self.height())
+            box = self._bar_box()
             if bar is not None and box is not None:
                 marks.colour_bar(painter, bar, unit, box)
             painter.end()
         return self._texts
+
+    def _content(self) -> tuple[words.Line | None, words.Corners, tuple[str, str, str, str] | None]:
+        """The sentence where there is no image; else the texts in the corners and the patient's sides."""
+        state = self._state
+        sentence = words.sentence(state)
+        if sentence is not None or state.series is None:
+            spoken = self.plain or state.layout == "1"  # of two views one says it
+            return sentence if spoken else ("", "quiet"), words.Corners(), None
+        shown = words.plain(state) if self.plain else words.explained(state, self._map.anything)
+        return None, shown, state.series.geometry.letters()
+
+    def _lines_free(self, shown: words.Corners) -> tuple[float, float]:
+        """Lines of text above and below that the patient's sides keep clear of."""
+        return (2, 3)
+
+    def _bar_box(self) -> QRectF | None:
+        """Where the colour bar stands, if there is room."""
+        return marks.bar_box(self.width(), self.height())
+
+    def _with_bar(self) -> bool:
+        """Whether this view carries the colour bar of a map."""
+        return not self.plain
 
     def _blank_pixmap(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

@@ -62,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("mask", "Show or mask the patient", "View", ("M",)),
     Command("one-view", "One view", "View"),
     Command("two-views", "Two views side by side", "View"),
+    Command("three-planes", "Three planes", "View", ("P",)),
     Command("colours", "Light or dark colours", "View"),
     Command("full-screen", "Full screen", "View", ("F11",)),
 )

@@ -305,7 +305,7 @@ class Segments(QWidget):
             button.clicked.connect(self._press(value))
             line.addWidget(button)
             self.buttons[value] = button
-        self._value = next(iter(entries))
+        self._value, self._tips = next(iter(entries)), tips
 
     def _press(self, value: str) -> Callable[[], None]:
         def press() -> None:
@@ -321,6 +321,12 @@ class Segments(QWidget):
         self._value = value
         for name, button in self.buttons.items():
             button.setChecked(name == value)
+
+    def grey(self, value: str, reason: str | None) -> None:
+        """Let an entry be chosen, or say why it cannot be."""
+        button = self.buttons[value]
+        button.setEnabled(reason is None)
+        button.setToolTip(reason or self._tips[value])
 
 
 def _place(number: int, count: int) -> str:

@@ -9,7 +9,7 @@ from viewer.types import Window
 from viewer.ui.board import Board
 from viewer.ui.explaining import Explaining
 from viewer.ui.history import History, Step
-from viewer.ui.state import ViewState
+from viewer.ui.state import Notice, ViewState
 
 # Exact, so that the command line draws the same with their two numbers.
 PRESETS = {
@@ -65,7 +65,11 @@ class Displaying:
         self._change("invert", inverted=not self._state.inverted)
 
     def choose_layout(self, layout: str) -> None:
-        self._change("layout", layout="1" if layout == "1" else "1|1")
+        """Show one view, two, or the three planes of a volume."""
+        if layout == "3" and self._state.flat is not None:
+            self._board.show(notice=Notice(self._state.flat))
+        else:
+            self._change("layout", layout=layout)
 
     # --- map --------------------------------------------------------------------------------------
 

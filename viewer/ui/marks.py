@@ -68,8 +68,18 @@ def _pair(painter: QPainter, left: Sequence[Line], right: Sequence[Line], width:
             text(painter, QPointF(MARGIN, at), words, left[i][1], Qt.AlignmentFlag.AlignLeft)
 
 
-def sides(painter: QPainter, letters: tuple[str, str, str, str], width: float, height: float) -> None:
-    """The patient's sides at the view's left, right, top and bottom."""
+def sides(
+    painter: QPainter,
+    letters: tuple[str, str, str, str],
+    width: float,
+    height: float,
+    lines: tuple[float, float] = (2, 3),
+) -> None:
+    """The patient's sides at the view's left, right, top and bottom.
+
+    Those in the middle stand inside so many lines of the corners, above and below, which may be long.
+    """
+    above, below = lines
     painter.setFont(font(bold=True))
     middle, centre = width / 2, height / 2
     left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
@@ -77,9 +87,8 @@ def sides(painter: QPainter, letters: tuple[str, str, str, str], width: float, h
     places = (
         (QPointF(MARGIN, centre), left),
         (QPointF(width - MARGIN, centre), right),
-        # Inside the corners' lines, two above and three below, which may be long.
-        (QPointF(middle, MARGIN + 2.5 * LEADING + 2), both),
-        (QPointF(middle, height - MARGIN - 3.5 * LEADING - 2), both),
+        (QPointF(middle, MARGIN + (above + 0.5) * LEADING + 2), both),
+        (QPointF(middle, height - MARGIN - (below + 0.5) * LEADING - 2), both),
     )
     for letter, (at, align) in zip(letters, places, strict=True):
         if letter:
@@ -103,12 +112,14 @@ def outlines(painter: QPainter, drawn: Sequence[Outline], frame: QRectF, shape: 
         painter.drawLines(pieces)
 
 
-def bar_box(width: float, height: float) -> QRectF | None:
+def bar_box(
+    width: float, height: float, top: float = BAR_TOP, shortest: float = BAR_SHORTEST
+) -> QRectF | None:
     """Where the colour bar stands: in the upper half, so that the side's letter stays free."""
-    length = min(BAR_LONGEST, height / 2 - 24 - BAR_TOP)
-    if length < BAR_SHORTEST:
+    length = min(BAR_LONGEST, height / 2 - 24 - top)
+    if length < shortest:
         return None
-    return QRectF(width - MARGIN - BAR_WIDTH, BAR_TOP, BAR_WIDTH, round(length))
+    return QRectF(width - MARGIN - BAR_WIDTH, top, BAR_WIDTH, round(length))
 
 
 def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:

@@ -19,6 +19,7 @@ from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
+from viewer.ui.reformat import Reformat
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
@@ -28,8 +29,8 @@ _THUMBNAIL = 64
 class Presenter:
     """The study, whose image it is and where it goes; all else is shared out.
 
-    `slices` is which slice is shown, `display` how it is drawn, `explaining` the model and its maps,
-    `choices` what the reader prefers.
+    `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
+    `explaining` the model and its maps, `choices` what the reader prefers.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -48,6 +49,7 @@ class Presenter:
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._board, jobs, settings.limits)
         self.display = Displaying(self._board, self.explaining)
+        self.reformat = Reformat(self._board, jobs, self.slices)
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
@@ -201,6 +203,7 @@ class Presenter:
         peak = self.explaining.next_peak()
         if peak is not None:
             self.go_to(peak)
+            self.reformat.mark_strongest()
 
     # --- export -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from viewer import dicom
 from viewer.dicom import Study
 from viewer.errors import SeriesError
-from viewer.outline import Outline, outlines, slices_of
+from viewer.outline import Outline, outlines, slices_of, trimmed
 from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Array, Region, Series, Window
@@ -144,10 +144,11 @@ class Slices:
         if not drawn:
             return
 
-        def read(found: tuple[dict[int, tuple[Outline, ...]], list[str]]) -> None:
-            self._outlines, faults = found
+        def read(found: tuple[dict[int, tuple[Outline, ...]], tuple[Region, ...], list[str]]) -> None:
+            self._outlines, regions, faults = found
             notice = Notice(faults[0], "warning") if faults else self.state.notice
-            self._board.show(outlines=self._outlines.get(self.state.slice, ()), notice=notice)
+            shown = self._outlines.get(self.state.slice, ())
+            self._board.show(outlines=shown, regions=regions, notice=notice)
 
         limits = self._limits
         self._jobs.run(
@@ -219,17 +220,17 @@ def _read(series: Series, slice: int) -> Read:
 
 def _outlined(
     drawn: Sequence[dicom.Segmentation], series: Series, limits: Limits, task: Task
-) -> tuple[dict[int, tuple[Outline, ...]], list[str]]:
-    """The outlines by slice, and what is wrong with segmentations that cannot be drawn."""
+) -> tuple[dict[int, tuple[Outline, ...]], tuple[Region, ...], list[str]]:
+    """The outlines by slice, the regions, and what is wrong with segmentations that cannot be drawn."""
     regions: list[Region] = []
     faults = []
     for one in drawn:
         try:
-            regions += dicom.regions(one, series, limits)
+            regions += (trimmed(region) for region in dicom.regions(one, series, limits))
         except SeriesError as error:
             faults.append(str(error))
     found = {}
     for slice in sorted({i for region in regions for i in slices_of(region)}):
         task.check()
         found[slice] = outlines(tuple(regions), slice)
-    return found, faults
+    return found, tuple(regions), faults

@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 from viewer.dicom import Row
 from viewer.outline import Outline
+from viewer.overlay import Interpolation
+from viewer.planes import Plane, Point
+from viewer.resampling import How
 from viewer.settings import Preferences
-from viewer.types import Array, Attribution, Identity, Prediction, Series, Style, Window
+from viewer.types import Array, Attribution, Identity, Prediction, Region, Series, Style, Window
 
-Layout = Literal["1", "1|1"]
+Layout = Literal["1", "1|1", "3"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +99,44 @@ class Probed:
     raw: str
     value: str
     map: str
+    slice: int | None = None
+    """From 0, where it is another than the shown one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """How thick the three planes are, in millimetres, and what is shown of that; 0 is thin."""
+
+    thickness: float = 0.0
+    how: How = "mean"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """One of the three planes as it was cut: its place, and what lies there of one series and one map.
+
+    `values` are float32 modality values (rows, columns), NaN outside the volume; so is `map`, None where
+    `attribution` is, or where `remark` says why nothing of it lies on this plane.
+    """
+
+    plane: Plane
+    series: Series
+    slab: Slab
+    values: Array = field(repr=False)
+    attribution: Attribution | None = None
+    interpolation: Interpolation = "bilinear"
+    map: Array | None = field(default=None, repr=False)
+    remark: str | None = None
+    outlines: tuple[Outline, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The voxel at the crosshair, each index from 0, and the native values of image and map there."""
+
+    voxel: tuple[int, int, int]
+    value: str
+    map: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +179,8 @@ class ViewState:
     """The shown slice of the map on the source grid, float32 (rows, columns), NaN where not seen."""
     outlines: tuple[Outline, ...] = ()
     """What a segmentation that came with the study marks on the shown slice."""
+    regions: tuple[Region, ...] = ()
+    """What segmentations mark in the series, trimmed."""
     outlined: bool = True
     style: Style = field(default_factory=Style)
     locked: bool = True
@@ -156,6 +199,23 @@ class ViewState:
     preferences: Preferences = field(default_factory=Preferences)
     missing: frozenset[str] = frozenset()
     """Paths opened before that are no longer there."""
+    flat: str | None = None
+    """Why the series has no other planes than its own; None where it is a volume."""
+    crosshair: Point | None = None
+    """The place that all three planes go through, in LPS millimetres; it lies on the shown slice."""
+    slab: Slab = field(default_factory=Slab)
+    cuts: tuple[Cut, ...] = ()
+    """The three planes as they were cut last, of the shown series; the crosshair may have gone on."""
+    marked: Marked | None = None
+    building: Busy | None = None
+    """How far the volume has been read."""
+    enlarged: str | None = None
+    """The one of the three planes that is shown alone."""
+
+    @property
+    def three(self) -> bool:
+        """Whether three planes are shown: wished, and there are such."""
+        return self.layout == "3" and self.series is not None and self.flat is None
 
     @property
     def chosen_method(self) -> MethodItem | None:

@@ -42,6 +42,7 @@ from viewer.ui.panels import (
     TopBar,
 )
 from viewer.ui.parts import dress_panel
+from viewer.ui.planegrid import PlaneGrid
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.presenter import Presenter
 from viewer.ui.state import ViewState
@@ -74,6 +75,7 @@ class Window(QMainWindow):
             DisplayPanel(),
         )
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
+        self.planes = PlaneGrid()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
@@ -97,6 +99,7 @@ class Window(QMainWindow):
         views.addWidget(self.plain, 1)
         views.addWidget(self.divider)
         views.addWidget(self.mapped, 1)
+        views.addWidget(self.planes, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
         middle.setSpacing(0)
@@ -190,6 +193,12 @@ class Window(QMainWindow):
         self.message.action.connect(e.answer)
         self.message.dismissed.connect(p.dismiss)
         self.slices.slice_requested.connect(p.go_to)
+        self.planes.window_dragged.connect(d.drag_window)
+        self.planes.marked.connect(p.reformat.mark)
+        self.planes.stepped.connect(p.reformat.step)
+        self.planes.pointed.connect(p.reformat.point)
+        self.planes.enlarge_requested.connect(p.reformat.enlarge)
+        self.planes.slab_changed.connect(p.reformat.set_slab)
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
             view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
@@ -234,6 +243,7 @@ class Window(QMainWindow):
             "mask": p.toggle_mask,
             "one-view": partial(d.choose_layout, "1"),
             "two-views": partial(d.choose_layout, "1|1"),
+            "three-planes": partial(d.choose_layout, "3"),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }
@@ -322,17 +332,18 @@ class Window(QMainWindow):
         before, self._state = self._state.preferences, state
         self._follow(before, state.preferences)
         empty = not state.items and state.series is None and state.busy is None
-        began = not empty and self.mapped.isHidden()
-        self.mapped.setVisible(not empty)
-        self.plain.setVisible(not empty and state.layout == "1|1")
-        self.divider.setVisible(not empty and state.layout == "1|1")
+        began = not empty and not state.three and self.mapped.isHidden()
+        two = not empty and not state.three and state.layout != "1"
+        self.mapped.setVisible(not empty and not state.three)
+        self.plain.setVisible(two)
+        self.divider.setVisible(two)
         self.start.setVisible(empty)
         if began:
             self.mapped.setFocus()  # else the keyboard goes to what comes next by Tab
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
-            self.search, self.settings, self.header,
+            self.search, self.settings, self.header, self.planes,
         ):  # fmt: skip
             widget.show(state)
 

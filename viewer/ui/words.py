@@ -58,12 +58,12 @@ def plain(state: ViewState) -> Corners:
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
-        bottom_left=(*_outlined(state), (_window(state), "text"), (spacing_text(series), "text")),
+        bottom_left=(*outlined(state), (window_words(state), "text"), (spacing_text(series), "text")),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
 
 
-def _outlined(state: ViewState) -> tuple[Line, ...]:
+def outlined(state: ViewState) -> tuple[Line, ...]:
     """What the outlines on the image are; they come with the study, the model never sees them."""
     if not state.outlines or not state.outlined:
         return ()
@@ -72,7 +72,8 @@ def _outlined(state: ViewState) -> tuple[Line, ...]:
     return ((f"outlined: {text}", "good"),)
 
 
-def _window(state: ViewState) -> str:
+def window_words(state: ViewState) -> str:
+    """Centre and width of the shown window, with its name."""
     series, window = state.series, state.window or state.own
     if series is not None and series.colour:
         return "colour, no window"

@@ -19,8 +19,12 @@ from viewer.ui.state import Notice, ViewState
 from viewer.ui.theme import DARK
 
 MASK = "●●●●●●"
-LAYOUTS = {"1": "1", "1|1": "1 | 1"}
-LAYOUT_TIPS = {"1": "Image with map", "1|1": "Image beside image with map"}
+LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes"}
+LAYOUT_TIPS = {
+    "1": "Image with map",
+    "1|1": "Image beside image with map",
+    "3": "Axial, coronal and sagittal",
+}
 TALL, LOW = 44, 28
 """Heights of the top bar and of the status bar."""
 SHORT = 1400
@@ -148,7 +152,8 @@ class TopBar(QWidget):
         self.patient.setEnabled(series is not None)
         facts = () if series is None else (series.body_part, series.modality)
         self.facts.say(" · ".join(fact for fact in facts if fact))
-        self.layouts.put(state.layout)
+        self.layouts.put("1|1" if state.layout == "3" and not state.three else state.layout)
+        self.layouts.grey("3", state.flat if series is not None else "There is no image yet.")
         self.export.setEnabled(state.attribution is not None)
         self.export.setToolTip(
             "Write the explained picture"
@@ -242,7 +247,7 @@ class StatusBar(QWidget):
             ("", "", "", "", "")
             if probed is None
             else (
-                f"row {probed.row}",
+                f"row {probed.row}" if probed.slice is None else f"Im {probed.slice + 1}  row {probed.row}",
                 f"column {probed.column}",
                 f"raw {probed.raw}" if probed.raw else "",
                 probed.value,

@@ -1,0 +1,423 @@
+"""A place in the patient is the same place in every plane, for images and maps, however the stack lies."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813 - its own name
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from viewer import affine, outline, overlay, planes
+from viewer.dicom import scan
+from viewer.dicom.volume import Volume, no_volume, volume
+from viewer.errors import SeriesError
+from viewer.outline import edges, trimmed
+from viewer.planes import Plane
+from viewer.resampling import resampled
+from viewer.task import Cancelled, Task
+from viewer.types import (
+    Attribution,
+    Display,
+    Geometry,
+    LoadedMap,
+    ModelInput,
+    Prediction,
+    Region,
+    Score,
+    Series,
+    Target,
+    Window,
+)
+
+THREE = ("axial", "coronal", "sagittal")
+
+
+def turned(x: float, y: float, z: float) -> np.ndarray:
+    """A rotation by three angles in degrees."""
+    (a, b, c), (d, e, f) = (g(np.deg2rad((z, y, x))) for g in (np.cos, np.sin))
+    return (
+        np.array([[a, -d, 0], [d, a, 0], [0, 0, 1]])
+        @ np.array([[b, 0, e], [0, 1, 0], [-e, 0, b]])
+        @ np.array([[1, 0, 0], [0, c, -f], [0, f, c]])
+    )
+
+
+AXIAL = np.array([[0.0, 0, 1], [0, 1, 0], [1, 0, 0]])
+"""Columns: the steps of slice, row and column of an axial stack, lying on its back, from the feet up."""
+STACKS = {
+    "axial": AXIAL * (2.5, 0.7, 0.7),
+    "unequal pixels": AXIAL * (3.0, 0.8, 0.5),
+    "from the head down": AXIAL * (-2.0, 0.7, 0.7),
+    "prone": AXIAL * (2.0, -0.7, -0.7),
+    "sagittal": np.array([[-1.2, 0, 0], [0, 0, 0.6], [0, -0.6, 0]]),
+    "oblique": turned(20, -35, 50) @ AXIAL * (2.0, 0.9, 0.6),
+    "tilted gantry": AXIAL * (3.0, 0.7, 0.7) + np.array([[0, 0, 0], [0.9, 0, 0], [0, 0, 0]]),
+    "tilted and oblique": turned(5, 10, 15)
+    @ (AXIAL * (3.0, 0.7, 0.9) + np.array([[0, 0, 0], [0.9, 0, 0], [0, 0, 0]])),
+}
+
+
+def placed(steps: np.ndarray, origin: tuple[float, ...] = (-40.0, 30.0, -100.0)) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, :3] = steps
+    matrix[:3, 3] = origin
+    return matrix
+
+
+def series(voxels: np.ndarray, steps: np.ndarray, **more: Any) -> Series:
+    geometry = Geometry(placed(steps), "patient", True, True)
+    facts = {"display": Display(((1.0, 0.0),) * len(voxels)), **more}
+    return Series("1.2", "CT", voxels, geometry, **facts)
+
+
+def noise(shape: tuple[int, int, int] = (18, 22, 26), seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-1000, 1000, shape, dtype=np.int16)
+
+
+def onto(plane: Plane, point: planes.Point) -> Plane:
+    """The same plane with its nearest pixel exactly on a point, and that pixel."""
+    _behind, row, column = plane.index(point)
+    matrix = np.array(plane.matrix)
+    matrix[:3, 3] += matrix[:3, 1] * (row - round(row)) + matrix[:3, 2] * (column - round(column))
+    return replace(plane, matrix=matrix)
+
+
+def all_planes(of: Series, point: planes.Point) -> list[Plane]:
+    askew = planes.oblique(of, point, (0.3, -0.8, 0.5), (0, 0, 1))
+    return [*(planes.through(of, name, point) for name in planes.ORIENTATIONS), askew]
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_a_bright_voxel_is_where_it_is_in_all_planes(steps: np.ndarray) -> None:
+    voxel = (5, 13, 8)
+    voxels = np.zeros((12, 24, 20), np.int16)
+    voxels[voxel] = 900
+    shown = volume(series(voxels, steps))
+    x, y, z = affine.apply(shown.series.geometry.matrix, voxel)
+    for plane in all_planes(shown.series, (x, y, z)):
+        picture = resampled(shown, plane)
+        behind, row, column = plane.index((x, y, z))
+        assert behind == pytest.approx(0, abs=1e-9)
+        brightest = np.unravel_index(np.nanargmax(picture), picture.shape)
+        assert np.abs(np.subtract(brightest, (row, column))).max() <= 1
+        exact = resampled(shown, onto(plane, (x, y, z)))
+        assert exact[round(row), round(column)] == pytest.approx(900, abs=1e-2)
+        away = replace(plane, matrix=plane.matrix @ affine.scale_offset((1, 1, 1), (10, 0, 0)))
+        assert np.nan_to_num(resampled(shown, away)).max() < 100
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_a_point_marked_in_one_plane_is_the_same_in_the_others(steps: np.ndarray) -> None:
+    of = series(noise(), steps)
+    first = planes.through(of, "coronal")
+    marked = first.point(7.3, 11.8)
+    for plane in all_planes(of, marked):
+        behind, row, column = plane.index(marked)
+        assert behind == pytest.approx(0, abs=1e-9)
+        np.testing.assert_allclose(plane.point(row, column), marked, atol=1e-9)
+        moved = planes.through(of, "axial").through(marked)
+        np.testing.assert_allclose(moved.point(*moved.index(marked)[1:]), marked, atol=1e-9)
+
+
+def in_sitk(shown: Volume) -> sitk.Image:
+    """The volume as SimpleITK has it, in float64."""
+    matrix = shown.series.geometry.matrix
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+    image = sitk.GetImageFromArray(shown.voxels * np.float64(shown.slope) + shown.intercept)
+    image.SetSpacing([float(v) for v in spacing[::-1]])
+    image.SetOrigin([float(v) for v in matrix[:3, 3]])
+    image.SetDirection([float(v) for v in (matrix[:3, :3] / spacing)[:, ::-1].ravel()])
+    return image
+
+
+def by_sitk(image: sitk.Image, plane: Plane) -> np.ndarray:
+    """The plane by an independent resampler; 1e6 outside."""
+    directions = np.stack(
+        [plane.matrix[:3, 2] / plane.pixel, plane.matrix[:3, 1] / plane.pixel, plane.normal]
+    )
+    size = [plane.shape[1], plane.shape[0], 1]
+    spacing = [plane.pixel, plane.pixel, 1.0]
+    way = [float(v) for v in directions.T.ravel()]
+    origin = [float(v) for v in plane.matrix[:3, 3]]
+    result = sitk.Resample(
+        image, size, sitk.Transform(), sitk.sitkLinear, origin, spacing, way, 1e6, sitk.sitkFloat64
+    )
+    return np.asarray(sitk.GetArrayFromImage(result)[0])
+
+
+def assert_same(shown: Volume, plane: Plane) -> None:
+    ours, theirs = resampled(shown, plane), by_sitk(in_sitk(shown), plane)
+    outside = theirs == 1e6
+    # On the very border rounding decides who still counts a pixel in.
+    assert (np.isnan(ours) != outside).mean() < 0.02
+    both = ~np.isnan(ours) & ~outside
+    assert both.mean() > 0.1
+    np.testing.assert_allclose(ours[both], theirs[both], atol=1e-3)
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_equal_to_simpleitk(steps: np.ndarray) -> None:
+    shown = volume(series(noise(), steps))
+    point = planes.middle(shown.series)
+    for plane in all_planes(shown.series, (point[0] + 0.21, point[1] - 0.34, point[2] + 0.4)):
+        assert_same(shown, plane)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("folder", ["mr-t1-oblique/dicoms", "slicer/CTHeadAxialDicom"])
+def test_equal_to_simpleitk_on_real_series(shared: Path, folder: str) -> None:
+    (found,) = scan([shared / "dicom" / folder]).series
+    shown = volume(found)
+    for plane in all_planes(found, planes.middle(found)):
+        assert_same(shown, plane)
+
+
+def test_a_slice_of_the_stack_is_that_slice() -> None:
+    for name in ("axial", "unequal pixels", "oblique", "tilted gantry"):
+        voxels = noise()
+        shown = volume(series(voxels, STACKS[name]))
+        x, y, z = affine.apply(shown.series.geometry.matrix, (4, 0, 0))
+        plane = planes.through(shown.series, "acquired", (x, y, z))
+        at = np.stack(np.meshgrid([4], range(22), range(26), indexing="ij"), axis=-1)[0]
+        index = affine.apply(np.linalg.inv(plane.matrix_to(shown.series)), at)
+        np.testing.assert_allclose(index[..., 0], 0, atol=1e-9)
+        if name == "axial":
+            np.testing.assert_array_equal(resampled(shown, plane), voxels[4])
+
+
+def test_letters_are_the_readers_convention() -> None:
+    of = series(noise(), STACKS["axial"])
+    letters = {name: planes.through(of, name).letters() for name in planes.ORIENTATIONS}
+    assert letters["axial"] == letters["acquired"] == ("R", "L", "A", "P")
+    assert letters["coronal"] == ("R", "L", "H", "F")
+    assert letters["sagittal"] == ("A", "P", "H", "F")
+    for name, steps in STACKS.items():  # anatomical planes do not follow the stack
+        other = series(noise(), steps)
+        for one in THREE:
+            assert planes.through(other, one).letters() == letters[one], name
+    assert planes.oblique(of, (0, 0, 0), (0, 1, 1), (0, 0, 1)).letters() == ("R", "L", "HA", "FP")
+
+
+def test_the_place_is_told_from_the_origin_of_the_patient() -> None:
+    of = series(noise(), STACKS["axial"])
+    assert planes.through(of, "coronal", (0, -12.54, 3)).place() == "A 12.5 mm"
+    assert planes.through(of, "coronal", (0, 12.54, 3)).place() == "P 12.5 mm"
+    assert planes.through(of, "sagittal", (4, 0, 0)).place() == "L 4.0 mm"
+    assert planes.through(of, "axial", (4, 0, -7.25)).place() == "F 7.2 mm"
+    assert planes.through(of, "axial", (4, 0, -0.01)).place() == "H 0.0 mm"
+
+
+def test_pixels_are_square_fine_and_bounded() -> None:
+    of = series(noise(), STACKS["unequal pixels"])
+    plane = planes.through(of, "coronal")
+    assert plane.pixel == pytest.approx(0.5)
+    assert plane.shape == (108, 26)
+    assert planes.through(of, "axial").shape == (36, 26)
+    thin = Series("1", "CT", np.broadcast_to(np.int16(0), (2, 4, 6000)), of.geometry, of.display)
+    large = planes.through(thin, "axial")
+    assert large.shape[1] == planes.LARGEST
+    assert large.pixel == pytest.approx(6000 * 0.5 / planes.LARGEST)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_there_and_back_again(data: st.DataObject) -> None:
+    """Plane index → LPS → voxel → LPS → plane index."""
+    angle, length = st.floats(-180, 180), st.floats(0.2, 8)
+    steps = turned(*(data.draw(angle) for _ in range(3))) @ AXIAL * [data.draw(length) for _ in range(3)]
+    steps[:, 0] += steps[:, 1] * data.draw(st.floats(-1, 1))
+    shape = tuple(data.draw(st.integers(2, 40)) for _ in range(3))
+    of = series(np.broadcast_to(np.int16(0), shape), steps)
+    plane = data.draw(st.sampled_from(all_planes(of, planes.middle(of))))
+    index = [data.draw(st.floats(-50, 50)), *(data.draw(st.floats(0, n - 1)) for n in plane.shape)]
+    voxel = affine.apply(plane.matrix_to(of), index)
+    x, y, z = affine.apply(of.geometry.matrix, voxel)
+    np.testing.assert_allclose((x, y, z), affine.apply(plane.matrix, index), atol=1e-6)
+    np.testing.assert_allclose(plane.index((x, y, z)), index, atol=1e-6)
+    rows, columns = plane.matrix[:3, 1], plane.matrix[:3, 2]
+    assert rows @ columns == pytest.approx(0, abs=1e-9)
+    assert np.linalg.norm(rows) == pytest.approx(np.linalg.norm(columns)) == pytest.approx(plane.pixel)
+    np.testing.assert_allclose(np.cross(columns, rows) / plane.pixel**2, plane.normal, atol=1e-9)
+
+
+@pytest.mark.parametrize("how", ["mean", "max", "min"])
+@pytest.mark.parametrize("name", ["axial", "oblique", "tilted gantry"])
+@pytest.mark.parametrize("orientation", ["axial", "coronal", "acquired"])
+def test_slabs_against_brute_force(name: str, orientation: Any, how: Any) -> None:
+    smooth = np.cos(np.indices((18, 22, 26)).transpose(1, 2, 3, 0) @ (0.5, 0.3, 0.4)) * 500
+    shown = volume(series(smooth.astype(np.float32), STACKS[name]))
+    plane = replace(planes.through(shown.series, orientation), thickness=9.0)
+    ours = resampled(shown, plane, how)
+    thin, depths = replace(plane, thickness=0.0), (np.arange(400) + 0.5) / 400 * 9 - 4.5
+    stack = [
+        resampled(shown, replace(thin, matrix=thin.matrix @ affine.scale_offset((1, 1, 1), (d, 0, 0))))
+        for d in depths
+    ]
+    whole = np.isfinite(stack).all(axis=0)
+    assert whole.mean() > 0.05
+    fold = {"mean": np.mean, "max": np.max, "min": np.min}[how]
+    np.testing.assert_allclose(ours[whole], fold(stack, axis=0)[whole], atol=8 if how == "mean" else 40)
+    seen = np.isfinite(stack).any(axis=0)
+    assert (np.isfinite(ours) != seen).mean() < 0.05
+
+
+def test_a_slab_along_the_grid_is_exact() -> None:
+    voxels = noise()
+    shown = volume(series(voxels, STACKS["axial"]))
+    x, y, z = affine.apply(shown.series.geometry.matrix, (9, 11, 13))
+    plane = replace(planes.through(shown.series, "axial", (x, y, z)), thickness=10.001)
+    np.testing.assert_allclose(resampled(shown, plane, "max"), voxels[7:12].max(axis=0), atol=0.5)
+    np.testing.assert_allclose(resampled(shown, plane, "min"), voxels[7:12].min(axis=0), atol=0.5)
+    whole = replace(plane, thickness=1000.0)
+    np.testing.assert_array_equal(resampled(shown, whole, "max"), voxels.max(axis=0))
+    np.testing.assert_allclose(resampled(shown, whole), voxels.mean(axis=0), atol=60)
+
+
+def test_values_are_modality_values() -> None:
+    voxels = noise()
+    display = Display(((-2.0, 30.0),) * 18)
+    shown = volume(series(voxels, STACKS["axial"], display=display))
+    assert shown.voxels.dtype == np.int16
+    x, y, z = affine.apply(shown.series.geometry.matrix, (4, 0, 0))
+    plane = planes.through(shown.series, "axial", (x, y, z))
+    np.testing.assert_array_equal(resampled(shown, plane), voxels[4] * -2.0 + 30)
+    thick = replace(plane, thickness=1000.0)
+    np.testing.assert_array_equal(resampled(shown, thick, "max"), (voxels * -2.0 + 30).max(axis=0))
+    each = Display(tuple((1.0, float(i)) for i in range(18)))
+    shown = volume(series(voxels, STACKS["axial"], display=each))
+    assert shown.voxels.dtype == np.float32
+    np.testing.assert_array_equal(resampled(shown, plane), voxels[4] + 4.0)
+    table = Display(((1.0, 0.0),) * 18, lut=(-1000, np.arange(2000)[::-1]))
+    shown = volume(series(voxels, STACKS["axial"], display=table))
+    np.testing.assert_array_equal(resampled(shown, plane), 999.0 - voxels[4])
+
+
+def test_what_is_no_volume_says_why() -> None:
+    axial = series(noise(), STACKS["axial"])
+    assert no_volume(axial) is None
+    unplaced = replace(axial.geometry, orientation_known=False)
+    loose = replace(axial.geometry, between=False)
+    for other, word in (
+        (series(noise((1, 4, 4)), STACKS["axial"]), "single image"),
+        (replace(axial, geometry=unplaced), "where the slices lie"),
+        (replace(axial, geometry=loose), "distance"),
+        (replace(axial, frames_in_time=18), "time"),
+        (series(np.zeros((3, 4, 4, 3), np.uint8), STACKS["axial"]), "colour"),
+    ):
+        assert word in (no_volume(other) or "")
+        with pytest.raises(SeriesError, match=word):
+            volume(other)
+
+
+class Lazy:
+    """Slices that are read one by one."""
+
+    def __init__(self, voxels: np.ndarray) -> None:
+        self.voxels, self.shape, self.dtype = voxels, voxels.shape, voxels.dtype
+
+    def __len__(self) -> int:
+        return len(self.voxels)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.voxels[index]
+
+
+def test_a_volume_is_read_in_steps_that_can_be_cancelled() -> None:
+    voxels = noise()
+    of = series(voxels, STACKS["axial"])
+    lazy = replace(of, voxels=Lazy(voxels))
+    steps: list[int] = []
+    np.testing.assert_array_equal(volume(lazy, Task(lambda s: steps.append(s.done))).voxels, voxels)
+    assert steps == list(range(18))
+    task = Task(lambda s: task.cancel())
+    with pytest.raises(Cancelled):
+        volume(lazy, task)
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_the_map_lies_on_its_image_in_all_planes(steps: np.ndarray) -> None:
+    """A coarse map, cropped to a part of the volume, peaks where the image has its blob."""
+    place = affine.scale_offset((2, 3, 2), (2.5, 4.0, 3.5))
+    cell = (2, 3, 5)
+    voxel = affine.apply(place, cell)
+    voxels = np.exp(-((np.indices((18, 24, 26)).transpose(1, 2, 3, 0) - voxel) ** 2).sum(-1) / 8)
+    of = series(voxels.astype(np.float32), steps)
+    values = np.zeros((6, 6, 9), np.float32)
+    values[cell] = 3
+    map = LoadedMap(values, place, "u", of, "a map")
+    shown = volume(of)
+    point = tuple(float(v) for v in affine.apply(of.geometry.matrix, voxel))
+    for plane in all_planes(of, point):  # type: ignore[arg-type]
+        exact = onto(plane, point)  # type: ignore[arg-type]
+        drawn, picture = overlay.on_plane(map, exact), resampled(shown, exact)
+        at = tuple(round(v) for v in exact.index(point)[1:])  # type: ignore[arg-type]
+        assert drawn[at] == pytest.approx(3, abs=1e-3) == np.nanmax(drawn)
+        assert picture[at] == np.nanmax(picture)
+        grid = np.stack(np.meshgrid([0], *(range(n) for n in exact.shape), indexing="ij"), -1)[0]
+        cells = affine.apply(np.linalg.inv(place) @ exact.matrix_to(of), grid)
+        outside = np.maximum(-0.5 - cells, cells - np.subtract(values.shape, 0.5)).max(axis=-1)
+        sure = np.abs(outside) > 1e-4
+        assert sure.mean() > 0.9
+        np.testing.assert_array_equal(np.isfinite(drawn)[sure], (outside < 0)[sure])
+        thick = replace(exact, thickness=12.0)
+        away = replace(thick, matrix=thick.matrix @ affine.scale_offset((1, 1, 1), (5, 0, 0)))
+        assert np.nanmax(overlay.on_plane(map, away)) > 1
+        at_least = np.nan_to_num(overlay.on_plane(map, thick)) - np.nan_to_num(drawn)
+        assert at_least.min() > -1e-5
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_a_region_is_outlined_where_it_is_in_all_planes(steps: np.ndarray) -> None:
+    """What the outline encloses on a plane is what the mask has at the plane's pixels."""
+    of = series(noise(), steps)
+    mask = np.zeros((18, 22, 26), np.uint8)
+    mask[6:12, 8:17, 5:19] = 1
+    whole = Region(mask, np.eye(4), of, "block", "seg")
+    small = trimmed(whole)
+    assert small.mask.shape == (6, 9, 14)
+    point = tuple(float(v) for v in affine.apply(of.geometry.matrix, (9, 12, 12)))
+    for plane in all_planes(of, point):  # type: ignore[arg-type]
+        expected = edges(whole.on(plane.matrix_to(of), (1, *plane.shape))[0])
+        (found,) = outline.on_plane((small,), plane)
+        assert found.name == "block"
+        order = [np.lexsort(one.reshape(-1, 4).T) for one in (expected, found.lines)]
+        np.testing.assert_array_equal(found.lines[order[1]], expected[order[0]])
+        away = replace(plane, matrix=plane.matrix @ affine.scale_offset((1, 1, 1), (80, 0, 0)))
+        assert outline.on_plane((small,), away) == ()
+    assert outline.on_plane((trimmed(replace(whole, mask=np.zeros_like(mask))),), plane) == ()
+
+
+class Method:
+    name, title, paper, signed, target_dependent = "m", "M", "", True, True
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+
+class Tensor:
+    shape = (1, 1, 22, 26)
+
+
+def test_a_map_of_one_slice_lies_in_that_slice_only() -> None:
+    of = series(noise(), STACKS["oblique"], display=Display(((1.0, 0.0),) * 18, windows=(Window(0, 1),)))
+    given = ModelInput(of, 6, Tensor(), affine.scale_offset((1, 1, 1), (6, 0, 0)))  # type: ignore[arg-type]
+    said = Prediction(given, "net", "ab", "CPU", (Score("a", 1.0, 0.7),))
+    map = Attribution(
+        np.ones((1, 22, 26), np.float32), given.matrix, "logit", (said,), Method(), Target("a", 0)
+    )
+    point = tuple(float(v) for v in affine.apply(of.geometry.matrix, (6, 11, 13)))
+    for name in THREE:
+        plane = planes.through(of, name, point)  # type: ignore[arg-type]
+        assert np.isnan(overlay.on_plane(map, plane)).all()
+        assert "single slices" in (overlay.off_plane(map, plane) or "")
+    own = planes.through(of, "acquired", point)  # type: ignore[arg-type]
+    assert overlay.off_plane(map, own) is None
+    assert np.isfinite(overlay.on_plane(map, own)).sum() == own.inside(of).sum()
+    other = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (8, 11, 13))))  # type: ignore[arg-type]
+    assert "slice 7" in (overlay.off_plane(map, other) or "")
+    assert np.isnan(overlay.on_plane(map, other)).all()
+    # A slab is thick enough to reach it.
+    assert np.isfinite(overlay.on_plane(map, replace(other, thickness=8.0))).any()

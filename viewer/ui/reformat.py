@@ -1,0 +1,235 @@
+"""The three planes: where the crosshair is, and what lies on the planes through it.
+
+Volumes are read and planes are cut by the worker for files. While one set of planes is being cut, the one
+before stays; a set that was cut for another series, or for another map, is never shown as this one's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from viewer import affine, outline, overlay, planes
+from viewer.dicom.volume import Volume, no_volume, volume
+from viewer.overlay import Interpolation
+from viewer.planes import Plane, Point
+from viewer.resampling import resampled
+from viewer.task import Progress, Task
+from viewer.types import Attribution, Map, Series
+from viewer.ui.board import Board
+from viewer.ui.jobs import Jobs
+from viewer.ui.slices import Slices
+from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState
+
+NAMES: tuple[planes.Orientation, ...] = ("axial", "sagittal", "coronal")
+"""In the order of reading."""
+_JOB = "planes"
+
+
+class Reformat:
+    """Follows the state: whatever changes in it, crosshair and planes come to agree with it."""
+
+    def __init__(self, board: Board, jobs: Jobs, slices: Slices) -> None:
+        self._board = board
+        self._jobs = jobs
+        self._slices = slices
+        self._series: Series | None = None
+        self._volume: Volume | None = None
+        self._asked: tuple[Any, ...] = ()
+        board.completed = self.completed
+
+    @property
+    def _state(self) -> ViewState:
+        return self._board.state
+
+    # --- following --------------------------------------------------------------------------------
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """What the three planes add to a state that is about to be shown."""
+        changes: dict[str, Any] = {}
+        if state.series is not self._series:
+            self._leave(state.series)
+            flat = None if state.series is None else no_volume(state.series)
+            changes = {
+                "flat": flat, "crosshair": None, "cuts": (), "marked": None, "building": None,
+                "enlarged": None, "regions": (),
+            }  # fmt: skip
+            state = replace(state, **changes)
+        series = state.series
+        if not state.three or series is None:
+            if self._asked:
+                self._stop()
+                changes["building"] = None
+            return changes
+        crosshair = _on_slice(series, state.crosshair, state.slice)
+        state = replace(state, crosshair=crosshair)
+        self._ask(state, crosshair)
+        marked = self._marked(series, crosshair, state.attribution)
+        return {**changes, "crosshair": crosshair, "marked": marked}
+
+    def _leave(self, series: Series | None) -> None:
+        """Another series: nothing of the old one is cut or kept."""
+        self._stop()
+        self._series, self._volume = series, None
+
+    def _stop(self) -> None:
+        self._jobs.cancel(_JOB)
+        self._asked = ()
+
+    def _ask(self, state: ViewState, crosshair: Point) -> None:
+        """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
+        series, slab, interpolation = state.series, state.slab, state.style.interpolation
+        attribution, regions = state.attribution, state.regions
+        asked = (series, crosshair, slab, attribution, interpolation, regions)
+        same = len(self._asked) == len(asked) and all(
+            a is b or a == b for a, b in zip(asked, self._asked, strict=True)
+        )
+        if same or series is None or self._jobs.active(_JOB):
+            return
+        self._asked = asked
+        known, before = self._volume, state.cuts
+
+        def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
+            shown = known or volume(series, task)
+            views = (replace(planes.through(series, n, crosshair), thickness=slab.thickness) for n in NAMES)
+            cuts = (_cut(shown, view, slab, before, task) for view in views)
+            mapped = (_mapped(cut, attribution, interpolation) for cut in cuts)
+            return shown, tuple(replace(c, outlines=outline.on_plane(regions, c.plane)) for c in mapped)
+
+        def done(found: tuple[Volume, tuple[Cut, ...]]) -> None:
+            self._volume = found[0]
+            self._board.show(cuts=found[1], building=None)
+
+        self._jobs.run("io", _JOB, work, done, self._failed, self._progress)
+
+    def _failed(self, sentence: str) -> None:
+        self._board.show(flat=sentence, building=None, notice=Notice(sentence, "warning"))
+
+    def _progress(self, step: Progress) -> None:
+        self._board.show(building=Busy(step.doing, step.done, step.total))
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def mark(self, point: Point) -> None:
+        """Move the crosshair to an LPS position, the nearest one in the volume; its slice is then shown."""
+        series = self._state.series
+        if series is None or not self._state.three:
+            return
+        point = planes.within(series, point)
+        slice = _slice_at(series, point)
+        self._board.note(crosshair=point)
+        if slice != self._state.slice:
+            self._slices.go_to(slice)
+        else:
+            self._board.show()
+
+    def mark_strongest(self) -> None:
+        """Move the crosshair to where the map is strongest on the shown slice, if one is drawn."""
+        state = self._state
+        if not state.three or state.series is None or state.map is None or not np.isfinite(state.map).any():
+            return
+        row, column = divmod(int(np.nanargmax(state.map)), state.map.shape[1])
+        x, y, z = affine.apply(state.series.geometry.matrix, (state.slice, row, column))
+        self.mark((float(x), float(y), float(z)))
+
+    def step(self, name: str, by: int) -> None:
+        """Move a plane along its normal, so many layers of voxels away from the reader or towards them."""
+        state, cut = self._state, self._cut(name)
+        if cut is None or state.crosshair is None:
+            return
+        way = cut.plane.normal * (cut.plane.step(cut.series) * by)
+        x, y, z = (float(a + b) for a, b in zip(state.crosshair, way, strict=True))
+        self.mark((x, y, z))
+
+    def set_slab(self, slab: Slab) -> None:
+        """Change how thick the planes are, and what is shown of that."""
+        self._board.show(slab=slab)
+
+    def enlarge(self, name: str) -> None:
+        """Show one plane alone, or all three again."""
+        self._board.show(enlarged=None if self._state.enlarged == name else name)
+
+    def point(self, name: str, row: float | None, column: float | None) -> None:
+        """Say what lies under the pointer in one of the planes, from native values."""
+        cut = self._cut(name)
+        if cut is None or row is None or column is None:
+            self._board.show(probed=None)
+            return
+        at = cut.plane.point(row, column)
+        place = affine.apply(affine.inverse(cut.series.geometry.matrix), at)
+        found = self._marked(cut.series, at, self._state.attribution)
+        inside = all(affine.inside(i, n).all() for i, n in zip(place, cut.series.shape, strict=True))
+        if not inside or found is None or self._volume is None:
+            self._board.show(probed=None)
+            return
+        raw = str(self._volume.voxels[found.voxel]) if self._volume.voxels.dtype.kind in "iu" else ""
+        slice, r, c = found.voxel
+        self._board.show(probed=Probed(r, c, raw, found.value, found.map, slice))
+
+    def _cut(self, name: str) -> Cut | None:
+        return next((cut for cut in self._state.cuts if cut.plane.name == name), None)
+
+    def _marked(self, series: Series, point: Point, attribution: Attribution | None) -> Marked:
+        """The voxel at an LPS position, with the native values of image and map."""
+        place = affine.apply(affine.inverse(series.geometry.matrix), point)
+        s, r, c = (int(i) for i in np.clip(np.rint(place), 0, np.asarray(series.shape) - 1))
+        shown = self._volume
+        value = ""
+        if shown is not None and shown.series is series:
+            number = float(shown.voxels[s, r, c]) * shown.slope + shown.intercept
+            value = f"{number:g} {series.display.unit}".strip()
+        seen = (
+            None if attribution is None or attribution.series is not series else _native(attribution, place)
+        )
+        return Marked((s, r, c), value, "" if seen is None else f"{seen:+.3g}")
+
+
+def _on_slice(series: Series, crosshair: Point | None, slice: int) -> Point:
+    """The crosshair where it lies on a slice, else moved along the stack to the middle of that slice."""
+    if crosshair is not None and _slice_at(series, crosshair) == slice:
+        return crosshair
+    matrix = series.geometry.matrix
+    place = np.array([slice, *(n // 2 for n in series.shape[1:])], np.float64)
+    if crosshair is not None:
+        place[1:] = affine.apply(affine.inverse(matrix), crosshair)[1:]
+    x, y, z = (float(v) for v in affine.apply(matrix, place))
+    return (x, y, z)
+
+
+def _slice_at(series: Series, point: Point) -> int:
+    place = float(affine.apply(affine.inverse(series.geometry.matrix), point)[0])
+    return min(max(round(place), 0), series.shape[0] - 1)
+
+
+def _native(map: Map, place: affine.Matrix) -> float | None:
+    """The value of the map's cell at a source voxel; None outside the field that it covers."""
+    at = affine.apply(affine.inverse(map.matrix), place)
+    if not all(affine.inside(i, n).all() for i, n in zip(at, map.values.shape, strict=True)):
+        return None
+    cell = np.clip(np.floor(at + 0.5), 0, np.asarray(map.values.shape) - 1).astype(int)
+    return float(map.values[tuple(cell)])
+
+
+def _cut(shown: Volume, plane: Plane, slab: Slab, before: Sequence[Cut], task: Task) -> Cut:
+    """The image on one plane; one that has not moved since the last time is taken from there."""
+    for cut in before:
+        if cut.series is shown.series and _same(cut, plane, slab):
+            return cut
+    return Cut(plane, shown.series, slab, resampled(shown, plane, slab.how, task))
+
+
+def _mapped(cut: Cut, attribution: Attribution | None, interpolation: Interpolation) -> Cut:
+    """The same with a map, or with the reason why there is none of it."""
+    if cut.attribution is attribution and cut.interpolation == interpolation:
+        return cut
+    map, remark = None, None
+    if attribution is not None:
+        remark = overlay.off_plane(attribution, cut.plane)
+        map = overlay.on_plane(attribution, cut.plane, interpolation) if remark is None else None
+    return replace(cut, attribution=attribution, interpolation=interpolation, map=map, remark=remark)
+
+
+def _same(cut: Cut, plane: Plane, slab: Slab) -> bool:
+    near = np.allclose(cut.plane.matrix, plane.matrix, rtol=0, atol=1e-6)
+    return near and cut.slab == slab and cut.plane.name == plane.name
