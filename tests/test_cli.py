@@ -1016,10 +1016,15 @@ def test_ctrl_c_leaves_nothing_behind(
         return forward(self, *words)
 
     monkeypatch.setattr(Model, "run", run)
-    done = whyscope(
-        "explain", stack, "--model", small_model, "--method", "occlusion", "--out", tmp_path / "a" / "out",
-        "--set", "batch=1", "--json",
-    )  # fmt: skip
+    # A shell starts what runs in its background deaf to Ctrl-C; these tests may run there too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = whyscope(
+            "explain", stack, "--model", small_model, "--method", "occlusion", "--out",
+            tmp_path / "a" / "out", "--set", "batch=1", "--json",
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert calls == 4
     assert (done.status, done.out, done.err) == (1, "", "Cancelled.\n")
     assert names(tmp_path) == set()
