@@ -87,9 +87,8 @@ class Model:
             ("view", accepts.view, series.view),
         ):
             if allowed is not None and value and value.upper() not in {a.upper() for a in allowed}:
-                return (
-                    f"The model {self.name} was made for {name} {' or '.join(allowed)}, and this is {value}."
-                )
+                this = "a picture" if value == "picture" else value
+                return f"The model {self.name} was made for {name} {' or '.join(allowed)}, and this is {this}."
         return None
 
     def prepare(
