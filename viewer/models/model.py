@@ -88,7 +88,8 @@ class Model:
         ):
             if allowed is not None and value and value.upper() not in {a.upper() for a in allowed}:
                 this = "a picture" if value == "picture" else value
-                return f"The model {self.name} was made for {name} {' or '.join(allowed)}, and this is {this}."
+                made_for = " or ".join(allowed)
+                return f"The model {self.name} was made for {name} {made_for}, and this is {this}."
         return None
 
     def prepare(
