@@ -131,6 +131,27 @@ class Frame:
     marks: Marks = Marks()
 
 
+@dataclass(frozen=True, slots=True)
+class Pet:
+    """What a PET file says of SUV; moments are seconds since the beginning of the calendar."""
+
+    missing: str = ""
+    """Why the file gives none, as the end of a sentence; then nothing else is said."""
+    unit: str = ""
+    factor: float = 1.0
+    """From modality values to SUV, without the decay between injection and scan."""
+    half_life: float | None = None
+    """Seconds; None where decay plays no part."""
+    injected: float | None = None
+    """Seconds of the day only, unless `dated`."""
+    dated: bool = False
+    begun: float | None = None
+    """Series Date and Time (0008,0021), (0008,0031)."""
+    acquired: float | None = None
+    stated_start: float | None = None
+    """The scan's start from other elements than the series time."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """One file's image: identifiers, frames, and what is common to its frames."""
@@ -160,6 +181,7 @@ class Image:
     mosaic: int | None = None
     """Slices that a Siemens mosaic holds in one picture, 0 where it does not say; else None."""
     units: str = ""
+    pet: Pet | None = None
     lossy: bool | None = False
     """None where the transfer syntax allows both and the file does not say."""
     padding: tuple[float, float] | None = None

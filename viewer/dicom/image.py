@@ -10,6 +10,7 @@ from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
+from viewer.dicom.suv import pet_of
 from viewer.settings import Limits
 from viewer.types import Identity
 
@@ -97,6 +98,7 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
         mosaic=mosaic,
         units=get.text(dataset, "Units"),
+        pet=pet_of(dataset, sop_class),
         lossy=_lossy(dataset, pixels),
         padding=_padding(dataset, pixels),
         lut=None if modality_lut is None else modality_lut[0],
