@@ -174,6 +174,10 @@ class Image:
     frame_of_reference: str | None = None
     imager_spacing: tuple[float, float] | None = None
     calibrated: bool = False
+    magnification: float | None = None
+    """Size at the detector ÷ size in the patient, as the file estimates it."""
+    region_spacing: tuple[float, float] | None = None
+    """Millimetres between rows and between columns in the ultrasound region of the picture's middle."""
     bad_orientation: bool = False
     in_time: bool = False
     enhanced: bool = False

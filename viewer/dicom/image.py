@@ -10,6 +10,7 @@ from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
+from viewer.dicom.spacing import magnification, region_spacing
 from viewer.dicom.suv import pet_of
 from viewer.settings import Limits
 from viewer.types import Identity
@@ -91,6 +92,8 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         frame_of_reference=get.text(dataset, "FrameOfReferenceUID") or None,
         imager_spacing=get.spacing(dataset, "ImagerPixelSpacing")
         or get.spacing(dataset, "NominalScannedPixelSpacing"),
+        magnification=magnification(dataset),
+        region_spacing=region_spacing(dataset, pixels.rows, pixels.columns),
         calibrated=bool(get.text(dataset, "PixelSpacingCalibrationType")),
         bad_orientation=bool(get.numbers(dataset, "ImageOrientationPatient"))
         and get.cosines(dataset) is None,

@@ -129,6 +129,13 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
         found.append("No pixel spacing in the file; lengths can only be given in pixels.")
     if space.spacing_kind == "detector":
         found.append("The pixel spacing is measured at the detector; in the patient lengths are smaller.")
+    if space.spacing_kind == "magnified":
+        found.append(
+            "The pixel spacing is that of the detector divided by a magnification of "
+            f"{first.magnification:g}, which the file estimates; it holds at one depth in the patient."
+        )
+    if space.spacing_kind == "region":
+        found.append("The pixel spacing is that of the ultrasound region; beside it nothing has a length.")
     images = [s.image for s in group.slices]
     if any(i.bad_orientation for i in images):
         found.append("The orientation in the file is not one that can be; it is not used.")
