@@ -47,6 +47,8 @@ class Pixels:
     planar: bool
     offset: int | None
     length: int | None
+    floating: bool = False
+    """Whether the values are decimal: Float or Double Float Pixel Data (7FE0,0008), (7FE0,0009)."""
 
     @property
     def colour(self) -> bool:
@@ -62,6 +64,8 @@ class Pixels:
         """Type of the decoded values; a palette is looked up to 8 bits."""
         if self.photometric == "PALETTE COLOR" or self.allocated == 1:
             return np.dtype(np.uint8)
+        if self.floating:
+            return np.dtype(f"float{self.allocated}")
         return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{self.allocated}")
 
     @property
@@ -83,7 +87,7 @@ class Pixels:
         return (
             self.syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
             and self.offset is not None
-            and self.allocated in (8, 16, 32)
+            and self.allocated in ((32, 64) if self.floating else (8, 16, 32))
             and (self.photometric in GREYS or self.photometric == "RGB")
         )
 
