@@ -40,7 +40,9 @@ def _freeze(instance: object) -> None:
             object.__setattr__(instance, item.name, _read_only(value))
 
 
-SpacingKind = Literal["patient", "pixel", "detector", "magnified", "absent"]
+SpacingKind = Literal["patient", "pixel", "detector", "magnified", "region", "absent"]
+"""Where a pixel's millimetres are measured: in the patient; as calibrated; at the detector; that divided by
+the estimated magnification; in the ultrasound's region, which need not be the whole picture; or nowhere."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,11 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import write
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from oblique import COLUMN, COLUMNS, NORMAL, ORIGIN, ROW, ROWS, SLICES, STEP, stack
 from pydicom.sr.codedict import codes
 
 from viewer import affine, dicom
@@ -20,27 +20,6 @@ from viewer.errors import SeriesError
 from viewer.outline import edges, outlines, slices_of
 from viewer.settings import Limits
 from viewer.types import Region, Series
-
-SLICES, ROWS, COLUMNS = 6, 10, 12
-ROW, COLUMN = np.array([0.6, 0.8, 0.0]), np.array([-0.48, 0.36, 0.8])
-NORMAL = np.cross(ROW, COLUMN)
-ORIGIN, STEP, PIXEL = np.array([-30.0, 12.0, 55.0]), 2.5, (0.8, 0.5)
-COMMON: dict[str, Any] = {
-    "FrameOfReferenceUID": "1.2.9", "PatientBirthDate": "", "PatientSex": "O", "StudyDate": "20200101",
-    "StudyTime": "000000", "AccessionNumber": "", "StudyID": "1", "ReferringPhysicianName": "",
-    "PixelSpacing": list(PIXEL), "ImageOrientationPatient": [*ROW, *COLUMN],
-}  # fmt: skip
-
-
-def stack(folder: Path, **tags: Any) -> list[pydicom.Dataset]:
-    """An oblique stack; its slices are written from the last to the first."""
-    for i in reversed(range(SLICES)):
-        write(
-            folder / f"{i}.dcm", np.full((ROWS, COLUMNS), i, np.int16), InstanceNumber=i + 1,
-            ImagePositionPatient=[float(f"{v:.4f}") for v in ORIGIN + i * STEP * NORMAL],
-            SOPInstanceUID=f"1.2.3.{i}", **COMMON | tags,
-        )  # fmt: skip
-    return [pydicom.dcmread(folder / f"{i}.dcm") for i in range(SLICES)]
 
 
 def segment(number: int) -> SegmentDescription:

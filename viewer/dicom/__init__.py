@@ -1,12 +1,15 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
 from viewer.dicom.display import default_window, displayed, modality_values, presented, stored
+from viewer.dicom.parametric import ParametricMap, maps
+from viewer.dicom.placing import belongs
 from viewer.dicom.scan import Listed, Study, scan
-from viewer.dicom.segmentation import Segmentation, belongs, regions
+from viewer.dicom.segmentation import Segmentation, regions
 from viewer.dicom.tags import Row, header
 
 __all__ = [
     "Listed",
+    "ParametricMap",
     "Row",
     "Segmentation",
     "Study",
@@ -14,6 +17,7 @@ __all__ = [
     "default_window",
     "displayed",
     "header",
+    "maps",
     "modality_values",
     "presented",
     "regions",

@@ -192,7 +192,7 @@ def _native(pixels: Pixels, frame: int) -> Array:
     """One frame read straight from the file: (rows, columns[, 3])."""
     count = pixels.rows * pixels.columns * pixels.samples
     start = (pixels.offset or 0) + frame * pixels.frame_bytes
-    kind = "i" if pixels.signed and not pixels.colour else "u"
+    kind = "f" if pixels.floating else "i" if pixels.signed and not pixels.colour else "u"
     try:
         values = np.fromfile(pixels.path, f"<{kind}{pixels.allocated // 8}", count, offset=start)
     except OSError as error:
@@ -201,6 +201,8 @@ def _native(pixels: Pixels, frame: int) -> Array:
         raise DecodingError("short")
     if not pixels.colour:
         cells = values.reshape(pixels.rows, pixels.columns)
+        if pixels.floating:
+            return cells
         return fit(cells, pixels.stored, pixels.high_bit, pixels.signed)
     if pixels.planar:
         return np.moveaxis(values.reshape(3, pixels.rows, pixels.columns), 0, -1)

@@ -1,7 +1,6 @@
 """The b-value and the gradient of an image, as the standard or the maker's private elements give them."""
 
-import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,19 +60,4 @@ def _private(dataset: Dataset, element: _Element) -> tuple[float, ...]:
     value = get.private(dataset, element.group, element.creator, element.number, element.maker)
     if value is None:
         return ()
-    return _numbers(value, element.kind)
-
-
-def _numbers(value: Any, kind: str) -> tuple[float, ...]:
-    """Numbers out of a value whose type the file may not have stated (VR UN)."""
-    try:
-        if not isinstance(value, bytes):
-            several = [value] if isinstance(value, str | int | float) else list(value or ())
-            found = tuple(float(v) for v in several)
-        elif kind:
-            found = struct.unpack(f"<{len(value) // struct.calcsize(kind)}{kind}", value)
-        else:
-            found = tuple(float(v) for v in value.decode("ascii").strip(" \0").split("\\"))
-    except (ValueError, TypeError, struct.error):
-        return ()
-    return found if all(np.isfinite(found)) else ()
+    return get.plain_numbers(value, element.kind)

@@ -69,6 +69,21 @@ def private(dataset: Dataset, group: int, creator: str, number: int, maker: str)
         return None
 
 
+def plain_numbers(value: Any, kind: str = "") -> tuple[float, ...]:
+    """Numbers out of a value whose type the file may not have stated (VR UN)."""
+    try:
+        if not isinstance(value, bytes):
+            several = [value] if isinstance(value, str | int | float) else list(value or ())
+            found = tuple(float(v) for v in several)
+        elif kind:
+            found = struct.unpack(f"<{len(value) // struct.calcsize(kind)}{kind}", value)
+        else:
+            found = tuple(float(v) for v in value.decode("ascii").strip(" \0").split("\\"))
+    except (ValueError, TypeError, struct.error):
+        return ()
+    return found if all(np.isfinite(found)) else ()
+
+
 def _several(found: Any) -> list[Any]:
     if found is None or found == "":
         return []

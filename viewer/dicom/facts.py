@@ -47,6 +47,8 @@ class Pixels:
     planar: bool
     offset: int | None
     length: int | None
+    floating: bool = False
+    """Whether the values are decimal: Float or Double Float Pixel Data (7FE0,0008), (7FE0,0009)."""
 
     @property
     def colour(self) -> bool:
@@ -62,6 +64,8 @@ class Pixels:
         """Type of the decoded values; a palette is looked up to 8 bits."""
         if self.photometric == "PALETTE COLOR" or self.allocated == 1:
             return np.dtype(np.uint8)
+        if self.floating:
+            return np.dtype(f"float{self.allocated}")
         return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{self.allocated}")
 
     @property
@@ -83,7 +87,7 @@ class Pixels:
         return (
             self.syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
             and self.offset is not None
-            and self.allocated in (8, 16, 32)
+            and self.allocated in ((32, 64) if self.floating else (8, 16, 32))
             and (self.photometric in GREYS or self.photometric == "RGB")
         )
 
@@ -131,6 +135,27 @@ class Frame:
     marks: Marks = Marks()
 
 
+@dataclass(frozen=True, slots=True)
+class Pet:
+    """What a PET file says of SUV; moments are seconds since the beginning of the calendar."""
+
+    missing: str = ""
+    """Why the file gives none, as the end of a sentence; then nothing else is said."""
+    unit: str = ""
+    factor: float = 1.0
+    """From modality values to SUV, without the decay between injection and scan."""
+    half_life: float | None = None
+    """Seconds; None where decay plays no part."""
+    injected: float | None = None
+    """Seconds of the day only, unless `dated`."""
+    dated: bool = False
+    begun: float | None = None
+    """Series Date and Time (0008,0021), (0008,0031)."""
+    acquired: float | None = None
+    stated_start: float | None = None
+    """The scan's start from other elements than the series time."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
     """One file's image: identifiers, frames, and what is common to its frames."""
@@ -153,6 +178,10 @@ class Image:
     frame_of_reference: str | None = None
     imager_spacing: tuple[float, float] | None = None
     calibrated: bool = False
+    magnification: float | None = None
+    """Size at the detector ÷ size in the patient, as the file estimates it."""
+    region_spacing: tuple[float, float] | None = None
+    """Millimetres between rows and between columns in the ultrasound region of the picture's middle."""
     bad_orientation: bool = False
     in_time: bool = False
     enhanced: bool = False
@@ -160,6 +189,7 @@ class Image:
     mosaic: int | None = None
     """Slices that a Siemens mosaic holds in one picture, 0 where it does not say; else None."""
     units: str = ""
+    pet: Pet | None = None
     lossy: bool | None = False
     """None where the transfer syntax allows both and the file does not say."""
     padding: tuple[float, float] | None = None

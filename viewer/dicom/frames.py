@@ -114,7 +114,7 @@ def _marks(group: Callable[[str], Dataset], common: Marks) -> Marks:
         "temporal_position": get.integer(content, "TemporalPositionIndex"),
         "trigger_time": get.number(group("CardiacSynchronizationSequence"), "NominalCardiacTriggerDelayTime"),
         "acquisition": get.integer(content, "FrameAcquisitionNumber"),
-        "acquired": _moment(get.text(content, "FrameAcquisitionDateTime")),
+        "acquired": moment(get.text(content, "FrameAcquisitionDateTime")),
         "index": tuple(int(n) for n in get.numbers(content, "DimensionIndexValues")),
     }
     told = {name: value for name, value in found.items() if value not in (None, "", ())}
@@ -137,10 +137,10 @@ def _acquired(dataset: Dataset) -> float | None:
     if not stated:
         day = get.text(dataset, "AcquisitionDate") or "00010101"
         stated = day + get.text(dataset, "AcquisitionTime").replace(":", "")
-    return _moment(stated)
+    return moment(stated)
 
 
-def _moment(stated: str) -> float | None:
+def moment(stated: str) -> float | None:
     """Seconds since the beginning of the calendar of a DICOM date and time; None if it is not one."""
     found = _MOMENT.match(stated)
     if found is None:

@@ -18,6 +18,8 @@ from viewer.settings import Limits
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
+_FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
+"""Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
 _LARGE_ELEMENT = 8 * 1024**2
 _LONG_LENGTH = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 _UNDEFINED = 0xFFFFFFFF
@@ -153,9 +155,10 @@ def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits)
     frames = get.integer(dataset, "NumberOfFrames")
     if frames is None and get.text(dataset, "NumberOfFrames"):
         raise SeriesError("The file's number of frames is not a number.")
-    allocated = get.integer(dataset, "BitsAllocated") or 0
-    stored = get.integer(dataset, "BitsStored") or allocated
-    high_bit = get.integer(dataset, "HighBit")
+    decimal = _FLOATING.get(place.tag)
+    allocated = decimal or get.integer(dataset, "BitsAllocated") or 0
+    stored = decimal or get.integer(dataset, "BitsStored") or allocated
+    high_bit = None if decimal else get.integer(dataset, "HighBit")
     pixels = Pixels(
         path=path,
         syntax=syntax_of(dataset),
@@ -171,6 +174,7 @@ def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits)
         planar=get.integer(dataset, "PlanarConfiguration") == 1,
         offset=None if syntax_of(dataset) == DEFLATED else place.offset,
         length=place.length,
+        floating=decimal is not None,
     )
     _sensible(pixels)
     _within(pixels, limits)
@@ -187,7 +191,8 @@ def _sensible(pixels: Pixels) -> None:
         raise SeriesError("The image's colour type and its number of colour channels do not agree.")
     if pixels.frames < 1:
         raise SeriesError("The file says that it holds no frames.")
-    if pixels.allocated not in (1, 8, 16, 32) or not 1 <= pixels.stored <= pixels.allocated:
+    widths = (32, 64) if pixels.floating else (1, 8, 16, 32)
+    if pixels.allocated not in widths or not 1 <= pixels.stored <= pixels.allocated:
         raise SeriesError("The image's number of bits per pixel is not one that can be read.")
     if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
         raise SeriesError("The image's number of bits and the place of its highest bit do not agree.")
@@ -195,6 +200,8 @@ def _sensible(pixels: Pixels) -> None:
         raise SeriesError(
             f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
         )
+    if pixels.floating and not pixels.direct:
+        raise SeriesError(f"Decimal values stored as {syntax_name(pixels.syntax)} cannot be read here.")
     if (pixels.length is None) == (pixels.syntax in NATIVE):
         raise SeriesError("The way the image is stored is not the one that the file's header names.")
 

@@ -9,7 +9,10 @@ from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
+from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
+from viewer.dicom.spacing import magnification, region_spacing
+from viewer.dicom.suv import pet_of
 from viewer.settings import Limits
 from viewer.types import Identity
 
@@ -17,7 +20,6 @@ _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
     ("1.2.840.10008.1.3.10", "a DICOMDIR; its folder was read instead"),
     ("1.2.840.10008.5.1.4.1.1.66.5", "a surface segmentation, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.66", "a registration or raw data, not an image series"),
-    ("1.2.840.10008.5.1.4.1.1.30", "a parametric map, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.481.", "a radiotherapy object, not an image series"),
     ("1.2.840.10008.5.1.4.1.1.88.59", "a key object selection, not an image"),
     ("1.2.840.10008.5.1.4.1.1.88.", "a structured report, not an image"),
@@ -36,13 +38,15 @@ _RUNS = frozenset({"XA", "RF"})
 """Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
 
-def object_of(path: Path, limits: Limits) -> Image | Segmentation:
+def object_of(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap:
     """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
     dataset, place = dataset_of(path, limits)
     meta = getattr(dataset, "file_meta", Dataset())
     sop_class = get.text(dataset, "SOPClassUID") or get.text(meta, "MediaStorageSOPClassUID")
     if sop_class in SEGMENTATIONS:
         return segmentation_of(dataset, pixels_of(path, dataset, place, limits))
+    if sop_class == PARAMETRIC_MAP:
+        return parametric_of(dataset, pixels_of(path, dataset, place, limits))
     for beginning, kind in _OTHER_KINDS:
         if sop_class.startswith(beginning):
             raise NotAnImage(f"This is {kind}.")
@@ -90,6 +94,8 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         frame_of_reference=get.text(dataset, "FrameOfReferenceUID") or None,
         imager_spacing=get.spacing(dataset, "ImagerPixelSpacing")
         or get.spacing(dataset, "NominalScannedPixelSpacing"),
+        magnification=magnification(dataset),
+        region_spacing=region_spacing(dataset, pixels.rows, pixels.columns),
         calibrated=bool(get.text(dataset, "PixelSpacingCalibrationType")),
         bad_orientation=bool(get.numbers(dataset, "ImageOrientationPatient"))
         and get.cosines(dataset) is None,
@@ -97,6 +103,7 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
         mosaic=mosaic,
         units=get.text(dataset, "Units"),
+        pet=pet_of(dataset, sop_class),
         lossy=_lossy(dataset, pixels),
         padding=_padding(dataset, pixels),
         lut=None if modality_lut is None else modality_lut[0],

@@ -11,8 +11,10 @@ from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import NotAnImage
 from viewer.dicom.image import object_of
+from viewer.dicom.parametric import ParametricMap
 from viewer.dicom.pictures import Picture, picture_of, series_of_picture
-from viewer.dicom.segmentation import Segmentation, belongs
+from viewer.dicom.placing import Placed, belongs
+from viewer.dicom.segmentation import Segmentation
 from viewer.dicom.series import series_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
@@ -46,6 +48,8 @@ class Study:
     refused: tuple[Listed, ...]
     segmentations: tuple[Segmentation, ...] = ()
     """What is drawn on the series; the files are listed among the others."""
+    parametric: tuple[ParametricMap, ...] = ()
+    """What was computed on the series; the files are listed among the others."""
 
 
 def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | None = None) -> Study:  # noqa: B008
@@ -58,7 +62,7 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     elements.hush()
     images: list[Image] = []
     shown: list[Picture] = []
-    drawn: list[Segmentation] = []
+    placed: list[Placed] = []
     other: list[Listed] = []
     refused: list[Listed] = []
     files = _files(paths, other, refused)
@@ -75,8 +79,8 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
         match found_there:
             case Image() as image:
                 images.append(image)
-            case Segmentation() as segmentation:
-                drawn.append(segmentation)
+            case Placed() as planes:
+                placed.append(planes)
             case Picture() as picture:
                 shown.append(picture)
             case NotAnImage() as finding:
@@ -86,21 +90,24 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
     kept, copies = once(images)
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
     found = [series_of(group, settings.limits) for group in groups(kept)]
-    other += [Listed(as_given[one.path], _place(one, found)) for one in drawn]
+    other += [Listed(as_given[one.path], _place(one, found)) for one in placed]
     return Study(
         (*found, *_pictures(shown, other, as_given, settings.limits)),
         tuple(sorted(other, key=lambda entry: entry.path)),
         tuple(sorted(refused, key=lambda entry: entry.path)),
-        tuple(one for one in drawn if belongs(one, found)),
+        tuple(one for one in placed if isinstance(one, Segmentation) and belongs(one, found)),
+        tuple(one for one in placed if isinstance(one, ParametricMap) and belongs(one, found)),
     )
 
 
-def _place(segmentation: Segmentation, series: list[Series]) -> str:
-    """Where a segmentation went, in one sentence."""
-    names = [one.description or one.modality for one in belongs(segmentation, series)]
+def _place(placed: Placed, series: list[Series]) -> str:
+    """Where a segmentation or a parametric map went, in one sentence."""
+    drawn = isinstance(placed, Segmentation)
+    what = "segmentation" if drawn else "parametric map"
+    names = " and ".join(one.description or one.modality for one in belongs(placed, series))
     if not names:
-        return "This is a segmentation of images that are not here."
-    return f"This is a segmentation; it is outlined on {' and '.join(names)}."
+        return f"This is a {what} of images that are not here."
+    return f"This is a {what}; it is {'outlined on' if drawn else 'kept as a map of'} {names}."
 
 
 def _pictures(
@@ -116,7 +123,7 @@ def _pictures(
     return [series_of_picture(unique[key], limits) for key in sorted(unique)]
 
 
-Finding = Image | Segmentation | Picture | NotAnImage | SeriesError
+Finding = Image | Segmentation | ParametricMap | Picture | NotAnImage | SeriesError
 
 
 def _unpacked(
@@ -166,7 +173,7 @@ def _attempt(path: Path, limits: Limits) -> Finding:
         return SeriesError("The file's header is damaged and cannot be read.")
 
 
-def _read(path: Path, limits: Limits) -> Image | Segmentation | Picture:
+def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | Picture:
     """The facts of a file, whatever it is called: what it is, its first bytes say."""
     with path.open("rb") as file:
         head = file.read(archives.HEAD)

@@ -1,5 +1,6 @@
 """A `Series` from a group of images: lazy voxels, geometry, display facts and warnings."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from viewer.dicom.facts import Image, Slice
 from viewer.dicom.geometry import PROJECTION, Stacking, geometry, stacking
 from viewer.dicom.group import Group
 from viewer.dicom.header import syntax_name
+from viewer.dicom.suv import suv
 from viewer.settings import Limits
 from viewer.types import Display, Geometry, Series, Window
 
@@ -127,6 +129,13 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
         found.append("No pixel spacing in the file; lengths can only be given in pixels.")
     if space.spacing_kind == "detector":
         found.append("The pixel spacing is measured at the detector; in the patient lengths are smaller.")
+    if space.spacing_kind == "magnified":
+        found.append(
+            "The pixel spacing is that of the detector divided by a magnification of "
+            f"{first.magnification:g}, which the file estimates; it holds at one depth in the patient."
+        )
+    if space.spacing_kind == "region":
+        found.append("The pixel spacing is that of the ultrasound region; beside it nothing has a length.")
     images = [s.image for s in group.slices]
     if any(i.bad_orientation for i in images):
         found.append("The orientation in the file is not one that can be; it is not used.")
@@ -168,23 +177,28 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
         windows = windows or next(s.frame.windows for s in slices if s.frame.windows)
     if not windows and image.voi_lut is None and not pixels.colour:
         warnings.append("No window in the file; grey levels are set from the data.")
-    unit = _unit(image, middle)
+    factors, unit, about_suv = _suv(slices, _unit(image, middle))
+    warnings += about_suv
     if image.modality == "CT" and unit != "HU" and not pixels.colour:
         warnings.append("The file does not state Hounsfield units; its values may not be Hounsfield units.")
     rescale = tuple(s.frame.rescale or (1.0, 0.0) for s in slices)
     if len(set(rescale)) > 1 and not pixels.colour:
         warnings.append(_about_rescale(rescale))
     display = Display(
-        rescale=rescale,
+        rescale=tuple(
+            (slope * f, intercept * f) for (slope, intercept), f in zip(rescale, factors, strict=True)
+        ),
         unit=unit,
-        windows=_without_repeats(windows),
+        windows=_scaled(windows, factors[len(slices) // 2]),
         inverted=pixels.photometric == "MONOCHROME1",
         photometric=pixels.photometric,
         stored_range=_union([stored_range(s.image) for s in slices]),
         padding=image.padding,
         lut=image.lut,
         voi_lut=image.voi_lut,
-        slice_windows=tuple(_without_repeats(s.frame.windows) for s in slices) if differing else (),
+        slice_windows=tuple(_scaled(s.frame.windows, f) for s, f in zip(slices, factors, strict=True))
+        if differing or len(set(factors)) > 1
+        else (),
     )
     return display, warnings
 
@@ -211,9 +225,33 @@ def _span(numbers: list[float]) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-def _without_repeats(windows: tuple[Window, ...]) -> tuple[Window, ...]:
-    """Some files give one window twice; the order stays."""
-    return tuple(dict.fromkeys(windows))
+def _suv(slices: tuple[Slice, ...], unit: str) -> tuple[tuple[float, ...], str, list[str]]:
+    """Every slice's factor to SUV with its unit, or ones with the file's unit and why (PS3.3 C.8.9.1)."""
+    images, plain = [s.image for s in slices], (1.0,) * len(slices)
+    if images[0].modality != "PT" or images[0].pixels.colour:
+        return plain, unit, []
+    if any(i.lut is not None or i.voi_lut is not None for i in images):
+        found: tuple[tuple[float, ...], str] | str = "the file gives its values by a table"
+    else:
+        found = suv([i.pet for i in images])
+    return (plain, unit, [f"SUV is not given: {found}."]) if isinstance(found, str) else (*found, [])
+
+
+def _scaled(windows: tuple[Window, ...], factor: float) -> tuple[Window, ...]:
+    """Windows for values times a factor, each once: some files give one window twice.
+
+    LINEAR counts in whole grey levels (PS3.3 C.11.2.1.2.1), which scaled values have none of.
+    """
+    unique = tuple(dict.fromkeys(windows))
+    if factor == 1:
+        return unique
+    exact = [
+        replace(w, center=w.center - 0.5, width=max(w.width - 1, 1e-3), function="LINEAR_EXACT")
+        if w.function == "LINEAR"
+        else w
+        for w in unique
+    ]
+    return tuple(replace(w, center=w.center * factor, width=w.width * factor) for w in exact)
 
 
 def _union(ranges: list[tuple[float, float]]) -> tuple[float, float]:

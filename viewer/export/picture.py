@@ -217,6 +217,13 @@ def _window_text(snapshot: Snapshot) -> str:
     return "  ".join(part for part in parts if part)
 
 
+_MEASURED = {
+    "detector": " at the detector",
+    "magnified": ", corrected for magnification",
+    "region": " in the ultrasound region",
+}
+
+
 def spacing_text(series: Series) -> str:
     """How large a pixel is, and where that length is measured."""
     spacing, kind = series.geometry.spacing, series.geometry.spacing_kind
@@ -226,7 +233,7 @@ def spacing_text(series: Series) -> str:
     size = drawing.number(rows)
     if drawing.number(columns) != size:
         size += f" × {drawing.number(columns)}"
-    place = {"detector": " at the detector", "magnified": ", corrected for magnification"}.get(kind, "")
+    place = _MEASURED.get(kind, "")
     if between is None:
         return f"{size} mm{place}"
     apart = f"{drawing.number(between)} mm between slices" if series.geometry.volume else "slices uneven"

@@ -1,0 +1,174 @@
+"""SUV of made-up PET files whose value follows from a formula, and the fact that is named as missing."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicom_files import Make, sequence, write
+
+from viewer.dicom import displayed, modality_values, scan
+from viewer.types import Series
+
+PET = "1.2.840.10008.5.1.4.1.1.128"
+HALF_LIFE = 6586.2  # of F-18, in seconds
+DRUG: dict[str, Any] = {
+    "RadionuclideTotalDose": 370e6, "RadionuclideHalfLife": HALF_LIFE,
+    "RadiopharmaceuticalStartTime": "100000",
+}  # fmt: skip
+FACTS: dict[str, Any] = {
+    "SOPClassUID": PET, "Modality": "PT", "Units": "BQML", "CorrectedImage": ["DECY", "ATTN", "SCAT"],
+    "DecayCorrection": "START", "PatientWeight": 74, "RescaleIntercept": 0,
+    "SeriesDate": "20200101", "SeriesTime": "110000",
+    "AcquisitionDate": "20200101", "AcquisitionTime": "111000",
+}  # fmt: skip
+FRESH = 74_000 / 370e6
+"""Of a dose that has not decayed."""
+
+
+def pet(path: Path, drug: dict[str, Any] | None = None, drop: tuple[str, ...] = (), **tags: Any) -> Series:
+    """A slice whose stored values are 0…23."""
+    kept = {k: v for k, v in (DRUG | (drug or {})).items() if v is not None}
+    information = {"RadiopharmaceuticalInformationSequence": sequence(**kept)}
+    write(path / "a.dcm", drop=("WindowCenter", *drop), **{**FACTS, **information, **tags})
+    (series,) = scan([path]).series
+    return series
+
+
+def factor(series: Series) -> float:
+    assert series.display.unit == "SUVbw"
+    assert not any("SUV" in w for w in series.warnings)
+    return float(modality_values(series, 0)[3, 5]) / 23
+
+
+def after(seconds: float) -> float:
+    return FRESH * math.pow(2, seconds / HALF_LIFE)
+
+
+@pytest.mark.parametrize(
+    ("tags", "drug", "expected"),
+    [
+        ({}, {}, after(3600)),
+        ({"RescaleSlope": 2.5}, {}, 2.5 * after(3600)),
+        ({"DecayCorrection": "ADMIN"}, {}, FRESH),
+        ({"DecayCorrection": "ADMIN"}, {"RadiopharmaceuticalStartTime": None}, FRESH),
+        ({"SeriesTime": "150000"}, {}, after(4200)),  # derived later: the acquisition counts
+        ({"SeriesTime": "111000.5"}, {}, after(4200)),
+        ({}, {"RadiopharmaceuticalStartDateTime": "20200101103000"}, after(1800)),
+        ({}, {"RadiopharmaceuticalStartDateTime": "20200101103000.00"}, after(1800)),
+        (
+            {"TimezoneOffsetFromUTC": "+0100"},
+            {"RadiopharmaceuticalStartDateTime": "20200101093000+0000"}, after(1800),
+        ),
+        (
+            {"SeriesTime": "003000", "AcquisitionTime": "003000"},
+            {"RadiopharmaceuticalStartTime": "233000"}, after(3600),
+        ),
+        ({"Units": "GML", "CorrectedImage": "NORM"}, {}, 1.0),
+    ],
+)  # fmt: skip
+def test_suv_follows_the_formula(
+    tmp_path: Path, tags: dict[str, Any], drug: dict[str, Any], expected: float
+) -> None:
+    assert factor(pet(tmp_path, drug, **tags)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_file_without_a_day_has_its_times_all_the_same(tmp_path: Path) -> None:
+    series = pet(tmp_path, drop=("SeriesDate", "AcquisitionDate"))
+    assert factor(series) == pytest.approx(after(3600), rel=1e-6)
+
+
+def test_known_tissue(tmp_path: Path) -> None:
+    """The whole dose spread evenly over the weight is SUV 1, by definition."""
+    activity = 370e6 * math.pow(2, -3600 / HALF_LIFE) / 74_000
+    series = pet(tmp_path, RescaleSlope=activity / 23)
+    assert float(modality_values(series, 0)[3, 5]) == pytest.approx(1.0, rel=1e-6)
+    assert int(series.voxels[0][3, 5]) == 23
+
+
+def test_the_scans_start_of_a_derived_series_comes_from_the_frames_times(tmp_path: Path) -> None:
+    decay, duration = math.log(2) / HALF_LIFE, 180.0
+    mean = math.log(decay * duration / (1 - math.exp(-decay * duration))) / decay
+    times = {"FrameReferenceTime": (600 + mean) * 1000, "ActualFrameDuration": 180_000}
+    series = pet(tmp_path, SeriesTime="150000", **times)  # acquired ten minutes after the scan began
+    assert factor(series) == pytest.approx(after(3600), rel=1e-6)
+
+
+def test_makers_elements(tmp_path: Path) -> None:
+    count = (0x7053, "Philips PET Private Group", 0x00, "DS", "0.000125")
+    series = pet(tmp_path / "p", Units="CNTS", Manufacturer="PHILIPS", private=(count,))
+    assert factor(series) == pytest.approx(0.000125)
+    start = (0x0009, "GEMS_PETD_01", 0x0D, "DT", "20200101105000.00")
+    series = pet(tmp_path / "g", Manufacturer="GE MEDICAL", SeriesTime="150000", private=(start,))
+    assert factor(series) == pytest.approx(after(3000), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tags", "drug", "said", "unit"),
+    [
+        ({"drop": ("PatientWeight",)}, {}, "the file names no patient weight", "BQML"),
+        ({"PatientWeight": 0}, {}, "the file names no patient weight", "BQML"),
+        ({"drop": ("Units",)}, {}, "the file names no unit of its values", ""),
+        ({"Units": "PROPCNTS"}, {}, "the file's unit is not one of activity", "PROPCNTS"),
+        ({"CorrectedImage": ["DECY"]}, {}, "the file names no correction for attenuation", "BQML"),
+        ({"CorrectedImage": ["ATTN"]}, {}, "the file names no correction for decay", "BQML"),
+        ({"DecayCorrection": "NONE"}, {}, "the file's values are not corrected for decay", "BQML"),
+        ({"drop": ("DecayCorrection",)}, {}, "the file names no moment to which decay is corrected", "BQML"),
+        ({"RadiopharmaceuticalInformationSequence": []}, {}, "the file names no radiopharmaceutical", "BQML"),
+        ({}, {"RadionuclideTotalDose": None}, "the file names no injected dose", "BQML"),
+        ({}, {"RadionuclideHalfLife": -1}, "the file names no half-life of the radionuclide", "BQML"),
+        ({}, {"RadiopharmaceuticalStartTime": None}, "the file names no time of injection", "BQML"),
+        ({"drop": ("SeriesTime", "AcquisitionTime")}, {}, "the file names no time of the scan", "BQML"),
+        ({}, {"RadiopharmaceuticalStartTime": "113000"}, "the injection is later than the scan", "BQML"),
+        (
+            {}, {"RadiopharmaceuticalStartDateTime": "20191230100000"},
+            "between injection and scan lie more than 10 half-lives", "BQML",
+        ),
+        ({"Units": "CNTS"}, {}, "the file counts, and names no factor from counts to SUV", "CNTS"),
+        ({"SOPClassUID": PET[:-2] + "30"}, {}, "it is not worked out for enhanced files", "BQML"),
+    ],
+)  # fmt: skip
+def test_without_a_fact_the_values_stay_as_they_are(
+    tmp_path: Path, tags: dict[str, Any], drug: dict[str, Any], said: str, unit: str
+) -> None:
+    series = pet(tmp_path, drug, **tags)
+    assert [w for w in series.warnings if "SUV" in w] == [f"SUV is not given: {said}."]
+    assert series.display.unit == unit
+    assert modality_values(series, 0)[3, 5] == 23
+
+
+def test_every_slice_has_its_own_rescale_and_one_start(make: Make, tmp_path: Path) -> None:
+    """Beds follow each other; after a later derivation all are corrected to the first."""
+    for number in range(3):
+        make(
+            f"{number}.dcm", **FACTS | {"SeriesTime": "150000", "AcquisitionTime": f"11{number}000"},
+            RadiopharmaceuticalInformationSequence=sequence(**DRUG), RescaleSlope=number + 1,
+            ImagePositionPatient=[0, 0, number], AcquisitionNumber=1,
+        )  # fmt: skip
+    (series,) = scan([tmp_path]).series
+    found = [float(modality_values(series, i)[3, 5]) / 23 for i in range(3)]
+    np.testing.assert_allclose(found, [after(3600) * n for n in (1, 2, 3)], rtol=1e-6)
+    said = "The rescale differs between the slices: slope 1 to 3, intercept 0; each slice's own is used."
+    assert said in series.warnings
+
+
+def test_one_slice_without_a_weight_leaves_all_as_they_are(make: Make, tmp_path: Path) -> None:
+    for number in range(3):
+        make(
+            f"{number}.dcm", **FACTS, RadiopharmaceuticalInformationSequence=sequence(**DRUG),
+            ImagePositionPatient=[0, 0, number], drop=("PatientWeight",) if number == 2 else (),
+        )  # fmt: skip
+    (series,) = scan([tmp_path]).series
+    assert series.display.unit == "BQML"
+    assert modality_values(series, 0)[3, 5] == 23
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_a_window_of_the_file_shows_the_same_grey(make: Make, tmp_path: Path, function: str) -> None:
+    tags = {"WindowCenter": 12, "WindowWidth": 16, "VOILUTFunction": function}
+    information = {"RadiopharmaceuticalInformationSequence": sequence(**DRUG)}
+    (series,) = scan([make("s/a.dcm", **FACTS | tags | information)]).series
+    (raw,) = scan([make("r/a.dcm", **FACTS | tags)]).series
+    assert (series.display.unit, raw.display.unit) == ("SUVbw", "BQML")
+    np.testing.assert_array_equal(displayed(series, 0), displayed(raw, 0))

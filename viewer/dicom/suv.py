@@ -1,0 +1,228 @@
+"""Standardised uptake values by body weight, where a PET file holds all that they follow from.
+
+PS3.3 C.8.9.1 with the vendor-neutral computation of QIBA: SUVbw [g/ml] = activity [Bq/ml] × weight [g] ÷
+injected dose [Bq], the dose decayed to the moment to which the scanner corrected the activity.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from viewer.dicom import elements as get
+from viewer.dicom.elements import Dataset
+from viewer.dicom.facts import Pet
+from viewer.dicom.frames import moment
+
+_ENHANCED = frozenset({"1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"})
+_SUV_TYPES = {
+    "": "SUVbw",
+    "BW": "SUVbw",
+    "LBM": "SUVlbm",
+    "LBMJAMES128": "SUVlbm",
+    "LBMJANMA": "SUVlbm",
+    "IBW": "SUVibw",
+}
+_DAY = 86_400.0
+_HALF_LIVES = 10
+"""Half-lives between injection and scan beyond which there is nothing left to image: a date is wrong."""
+_LARGEST = 1e12
+_ZONE = re.compile(r"([+-])(\d{2})(\d{2})$")
+
+
+class _Missing(Exception):  # noqa: N818 - a finding, not an error
+    """Why a file gives no SUV: the end of a sentence."""
+
+
+def pet_of(dataset: Dataset, sop_class: str) -> Pet | None:
+    """What a PET file (modality PT) says of SUV, or which fact is missing; None for all other files."""
+    if get.text(dataset, "Modality") != "PT":
+        return None
+    try:
+        if sop_class in _ENHANCED:
+            _refuse("it is not worked out for enhanced files")
+        return _pet(dataset)
+    except _Missing as missing:
+        return Pet(missing=str(missing))
+
+
+def suv(pets: Sequence[Pet | None]) -> tuple[tuple[float, ...], str] | str:
+    """The factor from modality values to SUV of every slice, and the unit; or which fact is missing."""
+    known = [pet for pet in pets if pet is not None]
+    if not known or len(known) < len(pets):
+        return "not every slice is of a PET file"
+    missing = next((pet.missing for pet in known if pet.missing), "")
+    if missing:
+        return missing
+    if len({pet.unit for pet in known}) > 1:
+        return "the slices do not agree on what it is normalised to"
+    try:
+        factors = tuple(
+            pet.factor * _decay(pet, start) for pet, start in zip(known, _starts(known), strict=True)
+        )
+    except _Missing as reason:
+        return str(reason)
+    if not all(0 < factor < _LARGEST for factor in factors):
+        return "the weight and the dose in the file cannot both be true"
+    return factors, known[0].unit
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise _Missing(reason)
+
+
+def _pet(dataset: Dataset) -> Pet:
+    units = get.text(dataset, "Units").upper()
+    if units == "GML":
+        kind = get.text(dataset, "SUVType").upper()
+        return Pet(unit=_SUV_TYPES.get(kind) or _refuse("the file's kind of SUV is not a known one"))
+    if units not in ("BQML", "CNTS"):
+        _refuse("the file's unit is not one of activity" if units else "the file names no unit of its values")
+    correction = _corrected(dataset)
+    if units == "CNTS":
+        return Pet(unit="SUVbw", factor=_philips(dataset, correction))
+    weight = _positive(dataset, "PatientWeight", "patient weight")
+    drugs = get.items(dataset, "RadiopharmaceuticalInformationSequence")
+    if len(drugs) != 1:
+        _refuse(
+            "the file names " + ("more than one radiopharmaceutical" if drugs else "no radiopharmaceutical")
+        )
+    dose = _positive(drugs[0], "RadionuclideTotalDose", "injected dose")
+    factor = weight * 1000 / dose
+    if correction == "ADMIN":  # corrected to the injection: the dose has not decayed
+        return Pet(unit="SUVbw", factor=factor)
+    half_life = _positive(drugs[0], "RadionuclideHalfLife", "half-life of the radionuclide")
+    injected, dated = _injected(dataset, drugs[0])
+    return Pet(
+        "",
+        "SUVbw",
+        factor,
+        half_life,
+        injected,
+        dated,
+        begun=_moment_of(dataset, "Series"),
+        acquired=_acquired(dataset),
+        stated_start=_stated_start(dataset, half_life),
+    )
+
+
+def _corrected(dataset: Dataset) -> str:
+    """The moment to which decay is corrected: START or ADMIN (PS3.3 C.8.9.1.1.5)."""
+    done = {word.upper() for word in get.texts(dataset, "CorrectedImage")}
+    for word, what in (("ATTN", "attenuation"), ("DECY", "decay")):
+        if word not in done:
+            _refuse(f"the file names no correction for {what}")
+    moment_named = get.text(dataset, "DecayCorrection").upper()
+    if moment_named == "NONE":
+        _refuse("the file's values are not corrected for decay")
+    if moment_named not in ("START", "ADMIN"):
+        _refuse("the file names no moment to which decay is corrected")
+    return moment_named
+
+
+def _philips(dataset: Dataset, correction: str) -> float:
+    """The maker's factor from counts to SUV (7053,1000)."""
+    found = get.plain_numbers(get.private(dataset, 0x7053, "Philips PET Private Group", 0x00, "PHILIPS"))
+    if not found or not 0 < found[0] < _LARGEST:
+        _refuse("the file counts, and names no factor from counts to SUV")
+    if correction != "START":
+        _refuse("the file's factor from counts to SUV is one for decay corrected to the scan's start")
+    return found[0]
+
+
+def _positive(dataset: Dataset, keyword: str, name: str) -> float:
+    found = get.number(dataset, keyword)
+    return found if found is not None and found > 0 else _refuse(f"the file names no {name}")
+
+
+def _moment_of(dataset: Dataset, of: str) -> float | None:
+    """Seconds since the beginning of the calendar of a date and time, e.g. of the series.
+
+    An anonymised file may have no day at all; then one day stands for all of its times.
+    """
+    days = (get.text(dataset, f"{name}Date") for name in (of, "Series", "Acquisition", "Study"))
+    time = get.text(dataset, f"{of}Time").replace(":", "")
+    return moment((next(filter(None, days), "") or "00010101") + time) if time else None
+
+
+def _acquired(dataset: Dataset) -> float | None:
+    found = moment(get.text(dataset, "AcquisitionDateTime"))
+    return _moment_of(dataset, "Acquisition") if found is None else found
+
+
+def _injected(dataset: Dataset, drug: Dataset) -> tuple[float, bool]:
+    """When the dose was injected, in seconds, and whether the file gives the day of it."""
+    stated = get.text(drug, "RadiopharmaceuticalStartDateTime")
+    found = moment(stated)
+    if found is not None:
+        own, local = _zone(stated), _zone(get.text(dataset, "TimezoneOffsetFromUTC"))
+        return (found if own is None or local is None else found - own + local), True
+    time = get.text(drug, "RadiopharmaceuticalStartTime").replace(":", "")
+    found = moment("00010101" + time)
+    if found is None:
+        _refuse("the file names no time of injection")
+    return found % _DAY, False
+
+
+def _zone(stated: str) -> float | None:
+    """Seconds east of UTC of a date and time's end, None where it names no zone."""
+    found = _ZONE.search(stated)
+    if found is None:
+        return None
+    size = int(found[2]) * 3600.0 + int(found[3]) * 60.0
+    return -size if found[1] == "-" else size
+
+
+def _stated_start(dataset: Dataset, half_life: float) -> float | None:
+    """The scan's start where the series time is of no use: the maker's own, or from the frame's times.
+
+    Frame Reference Time is from the scan's start to the moment of the frame's mean activity.
+    """
+    private = get.private(dataset, 0x0009, "GEMS_PETD_01", 0x0D, "GE")
+    text = private.decode("latin-1") if isinstance(private, bytes) else str(private or "")
+    found = moment(text.strip(" \0"))
+    if found is not None:
+        return found
+    begun = _acquired(dataset)
+    reference, duration = (get.number(dataset, k) for k in ("FrameReferenceTime", "ActualFrameDuration"))
+    if begun is None or not reference or not duration or reference < 0 or duration < 0:
+        return None
+    decay = math.log(2) / half_life
+    within = decay * duration / 1000
+    mean = math.log(within / -math.expm1(-within)) / decay
+    return begun - reference / 1000 + mean
+
+
+def _starts(pets: Sequence[Pet]) -> list[float]:
+    """The moment to which each slice's decay is corrected, in seconds.
+
+    It is the series time, unless that is later than the acquisition: then the series was derived later.
+    """
+    if all(pet.half_life is None for pet in pets):
+        return [0.0] * len(pets)
+    begun = [pet.begun for pet in pets if pet.begun is not None]
+    if len(begun) == len(pets) and all(
+        pet.acquired is None or start <= pet.acquired for pet, start in zip(pets, begun, strict=True)
+    ):
+        return begun
+    stated = [pet.stated_start for pet in pets if pet.stated_start is not None]
+    if len(stated) == len(pets):
+        return stated
+    times = [pet.acquired for pet in pets if pet.acquired is not None]
+    if len(times) < len(pets):
+        _refuse("the file names no time of the scan")
+    return [min(times)] * len(pets)  # beds follow each other, and all are corrected to the first
+
+
+def _decay(pet: Pet, start: float) -> float:
+    """By how much less of the dose is left at a moment, as a factor of SUV; 1 where that is in it."""
+    if pet.half_life is None or pet.injected is None:
+        return 1.0
+    waited = start - pet.injected if pet.dated else (start % _DAY) - pet.injected
+    if waited < 0 and not pet.dated and waited + _DAY < _DAY / 2:
+        waited += _DAY  # injected before midnight
+    if waited < 0:
+        _refuse("the injection is later than the scan")
+    if waited > _HALF_LIVES * pet.half_life:
+        _refuse(f"between injection and scan lie more than {_HALF_LIVES} half-lives")
+    return float(2 ** (waited / pet.half_life))
