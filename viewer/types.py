@@ -184,6 +184,8 @@ class Display:
     """Lowest and highest stored value that mean "no data here" (PS3.3 C.7.5.1.1.2)."""
     lut: tuple[int, Array] | None = None
     voi_lut: tuple[int, Array] | None = None
+    voi_lut_name: str = ""
+    """What the file calls its VOI table."""
     slice_windows: tuple[tuple[Window, ...], ...] = ()
     """The windows of each slice, where they differ between the slices."""
 

@@ -1,6 +1,6 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
-from viewer.dicom.display import default_window, displayed, modality_values, presented, stored
+from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
 from viewer.dicom.scan import Listed, Study, scan
 from viewer.dicom.segmentation import Segmentation, belongs, regions
 from viewer.dicom.tags import Row, header
@@ -13,6 +13,7 @@ __all__ = [
     "belongs",
     "default_window",
     "displayed",
+    "graded",
     "header",
     "modality_values",
     "presented",

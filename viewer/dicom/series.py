@@ -184,6 +184,7 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
         padding=image.padding,
         lut=image.lut,
         voi_lut=image.voi_lut,
+        voi_lut_name=image.voi_lut_name,
         slice_windows=tuple(_without_repeats(s.frame.windows) for s in slices) if differing else (),
     )
     return display, warnings

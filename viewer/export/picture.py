@@ -45,7 +45,7 @@ from viewer.overlay import (
     on_source,
     visible,
 )
-from viewer.types import Array, Attribution, Geometry, Series, Snapshot
+from viewer.types import Array, Attribution, Display, Geometry, Series, Snapshot, Window
 
 SIDE = 700
 """Longer side of a view's image in pixels."""
@@ -210,10 +210,20 @@ def _window_text(snapshot: Snapshot) -> str:
     series = snapshot.overlay.map.series
     if series.colour:
         return "colour, no window"
-    window = snapshot.window or default_window(series, snapshot.slice)
-    name = drawing.clean(window.name)
-    mark = "inverted" if snapshot.inverted else ""
-    parts = (f"C {drawing.number(window.center)}", f"W {drawing.number(window.width)}", name, mark)
+    if snapshot.window is None and series.display.voi_lut is not None:
+        return window_text(series.display, snapshot.inverted)
+    return window_text(snapshot.window or default_window(series, snapshot.slice), snapshot.inverted)
+
+
+def window_text(shown: Window | Display, inverted: bool) -> str:
+    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it."""
+    mark = "inverted" if inverted else ""
+    if isinstance(shown, Display):
+        parts: tuple[str, ...] = ("VOI LUT", drawing.clean(shown.voi_lut_name), mark)
+    else:
+        kind = "SIGMOID" if shown.function == "SIGMOID" else ""
+        numbers = (f"C {drawing.number(shown.center)}", f"W {drawing.number(shown.width)}")
+        parts = (*numbers, kind, drawing.clean(shown.name), mark)
     return "  ".join(part for part in parts if part)
 
 

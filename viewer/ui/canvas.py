@@ -78,7 +78,7 @@ class SliceView(QWidget):
         before, self._state = self._state, state
         if state.series is not before.series:
             self._seen = None
-        self._image.set(state.values, state.levels, state.inverted)
+        self._image.set(state.values, state.levels, state.inverted, state.curve)
         drawn = not self.plain and state.map_shown and state.map is not None
         self._map.set(state.map if drawn else None, state.style, state.gate == "negative")
         if state is not before:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from viewer.types import Window
+from viewer.types import Array, Series, Window
 from viewer.ui.board import Board
 from viewer.ui.explaining import Explaining
 from viewer.ui.history import History, Step
@@ -147,12 +147,35 @@ class Displaying:
         if "window" not in changes:
             self._board.show(**changes)
             return
-        window = changes["window"] or self._state.own
-        self._board.show(**changes, levels=levels(window) if window else self._state.levels)
+        shown = levels_of(self._state.series, changes["window"], self._state.own)
+        self._board.show(**changes, levels=shown or self._state.levels)
+
+
+def levels_of(series: Series | None, window: Window | None, own: Window | None) -> tuple[float, float] | None:
+    """The levels of what is shown: the reader's window, else the file's VOI table, else `own`."""
+    if window is None and series is not None and series.display.voi_lut is not None:
+        return table_levels(series.display.voi_lut)
+    window = window or own
+    return None if window is None else levels(window)
+
+
+def table_levels(table: tuple[int, Array]) -> tuple[float, float]:
+    """The levels of the line that a VOI table is closest to in its middle.
+
+    Through the places where it has climbed a quarter and three quarters of its height.
+    """
+    first, entries = table
+    low, high = float(entries.min()), float(entries.max())
+    quarter, most = (int(np.argmax(entries >= low + k * (high - low))) for k in (0.25, 0.75))
+    if entries[0] > entries[-1]:  # it falls: a line between levels cannot, but it can have the width
+        most, quarter = (int(np.argmax(entries <= low + k * (high - low))) for k in (0.25, 0.75))
+    reach = max(float(most - quarter), 0.5)
+    centre = first + (quarter + most) / 2
+    return (centre - reach, centre + reach)
 
 
 def levels(window: Window) -> tuple[float, float]:
-    """The modality values shown as black and white (PS3.3 C.11.2.1.2)."""
+    """The modality values shown as black and white (PS3.3 C.11.2.1.2); of a SIGMOID, its steepest line."""
     if window.function == "LINEAR" and window.width > 1:
         return (window.center - window.width / 2, window.center + window.width / 2 - 1)
     return (window.center - window.width / 2, window.center + window.width / 2)

@@ -73,7 +73,7 @@ class PlaneView(SliceView):
         if not inverted:
             return values
         if self._filled[0] is not values:
-            self._filled = values, np.nan_to_num(values, nan=3e38)
+            self._filled = values, np.nan_to_num(values, nan=1e30)
         filled = self._filled[1]
         assert filled is not None
         return filled

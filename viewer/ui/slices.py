@@ -12,7 +12,7 @@ from viewer.task import Task
 from viewer.types import Array, Region, Series, Window
 from viewer.ui.board import Board
 from viewer.ui.cine import Cine
-from viewer.ui.displaying import levels
+from viewer.ui.displaying import levels_of
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
@@ -129,8 +129,8 @@ class Slices:
 
     def _drawn(self, found: Read) -> dict[str, Any]:
         """What the state has of a slice."""
-        shown = levels(self.state.window or found.window)
-        return {"values": found.values, "levels": shown, "own": found.window}
+        shown = levels_of(self.state.series, self.state.window, found.window)
+        return {"values": found.values, "levels": shown or self.state.levels, "own": found.window}
 
     def _slice_failed(self, sentence: str) -> None:
         self._board.show(values=None, notice=Notice(sentence, "warning"))
