@@ -37,7 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("next-series", "Next series", "Slices", ("PgDown",)),
     Command("previous-series", "Previous series", "Slices", ("PgUp",)),
     Command("window-0", "Window: automatic", "Image", ("0",)),
-    Command("window-1", "Window: as in the file", "Image", ("1",)),
+    Command("window-1", "Window: the file's, one after the other", "Image", ("1",)),
     Command("window-2", "Window: soft tissue", "Image", ("2",)),
     Command("window-3", "Window: lung", "Image", ("3",)),
     Command("window-4", "Window: bone", "Image", ("4",)),

@@ -48,7 +48,7 @@ class Displaying:
         self._change("drag", joins=True, window=window)
 
     def preset(self, number: int) -> None:
-        """0 automatic, 1 the file's window, 2 to 8 presets for CT."""
+        """0 automatic, 1 the file's windows in turn, 2 to 8 presets for CT."""
         values = self._state.values
         if values is None:
             return
@@ -57,9 +57,20 @@ class Displaying:
             window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
             self._change("window", window=window)
         elif number == 1:
-            self._change("window", window=None)
+            self._change("window", window=self._next_of_file())
         elif number in PRESETS:
             self._change("window", window=PRESETS[number])
+
+    def _next_of_file(self) -> Window | None:
+        """The file's first window, as None; where one of them is shown already, the next."""
+        state = self._state
+        if state.series is None:
+            return None
+        display = state.series.display
+        # A VOI table goes before the windows, as it does without a reader's wish (PS3.3 C.11.2).
+        further = display.windows_of(state.slice)[0 if display.voi_lut is not None else 1 :]
+        ring = (None, *further)
+        return ring[(ring.index(state.window) + 1) % len(ring)] if state.window in ring else None
 
     def invert(self) -> None:
         self._change("invert", inverted=not self._state.inverted)
