@@ -1,11 +1,13 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
 from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
+from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.scan import Listed, Study, scan
 from viewer.dicom.segmentation import Segmentation, belongs, regions
 from viewer.dicom.tags import Row, header
 
 __all__ = [
+    "Graphics",
     "Listed",
     "Row",
     "Segmentation",
@@ -14,6 +16,7 @@ __all__ = [
     "default_window",
     "displayed",
     "graded",
+    "graphics",
     "header",
     "modality_values",
     "presented",
