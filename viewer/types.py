@@ -573,3 +573,5 @@ class Snapshot:
     show_identity: bool = False
     inverted: bool = False
     """Whether grey is shown the other way round than the file asks for."""
+    overlays: bool = True
+    """Whether overlays and shutter of the file are drawn."""

@@ -303,6 +303,52 @@ def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: 
     assert max(middle) > 80
 
 
+# --- what the file lays over its image ------------------------------------------------------------
+
+
+def laid() -> dicom.Graphics:
+    """A vertical line in column 15, and a shutter that hides the last ten columns."""
+    overlay, shutter = np.zeros((2, 40, 40), dtype=bool)
+    overlay[:, 15], shutter[:, 30:] = True, True
+    return dicom.Graphics(overlay, shutter)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
+    state = replace(explained(flat(40), flat(0)), graphics=laid())
+    shown = view(qtbot, state, plain=plain)
+    across = {x: seen(shown, x, 150) for x in (155, 145, 165, 135, 299, 305, 340)}
+    assert across[155] == (255, 255, 255)
+    assert max(across[145]) < 40
+    assert max(across[165]) < 40
+    assert across[135] == across[299] == (102, 102, 102)
+    assert across[305] == across[340] == (0, 0, 0)
+    shown.show(replace(state, annotated=False))
+    assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
+
+
+def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:
+    state = replace(explained(flat(40), flat(0.8)), graphics=laid())
+    over = colour_table("inferno")[round(0.8 * 255)].astype(float)
+    drawn = seen(view(qtbot, state, plain=False), 305, 150)
+    assert np.abs(np.array(drawn) - np.round(0.5 * over)).max() <= 2
+
+
+def test_a_thin_line_stays_on_a_large_image(qtbot: QtBot) -> None:
+    overlay = np.zeros((1500, 1500), dtype=bool)
+    overlay[:, 701] = True
+    state = replace(image(flat(100, 1500, 1500)), graphics=dicom.Graphics(overlay, None))
+    shown = view(qtbot, state)
+    row = [seen(shown, x, 150)[0] for x in range(184, 192)]
+    assert row.count(255) < 8
+    assert min(row) < 80
+
+
+def test_the_shutter_has_the_grey_level_that_the_file_asks_for(qtbot: QtBot) -> None:
+    state = replace(image(flat(100)), graphics=replace(laid(), shade=128))
+    assert seen(view(qtbot, state), 340, 150) == (128, 128, 128)
+
+
 # --- hands ----------------------------------------------------------------------------------------
 
 

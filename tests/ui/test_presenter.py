@@ -404,3 +404,26 @@ def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -
     assert desk.state.curve is None
     assert desk.state.window is not None
     assert desk.state.window.width == pytest.approx(50 / 0.5 * 1.05, rel=0.02)
+
+
+def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
+    desk: Desk, tmp_path: Path
+) -> None:
+    edges = {"ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 9}
+    edges |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 8}
+    write_stack(tmp_path / "s", 3, ShutterShape="RECTANGULAR", **edges)
+    desk.presenter.open([tmp_path / "s"])
+    laid = desk.wait(lambda s: s.values is not None).graphics
+    assert laid is not None
+    assert laid.overlay is None
+    assert laid.shutter is not None
+    assert np.argwhere(~laid.shutter).min(axis=0).tolist() == [1, 2]
+    assert np.argwhere(~laid.shutter).max(axis=0).tolist() == [7, 8]
+    assert desk.state.values is not None
+    assert desk.state.values.max() == 300  # hidden from the reader's eye, not from the model or the probe
+    desk.presenter.display.toggle_annotations()
+    assert not desk.state.annotated
+    desk.presenter.display.undo()
+    assert desk.state.annotated
+    desk.presenter.step(1)
+    assert desk.wait(lambda s: s.values is not None and s.slice == 2).graphics is not laid

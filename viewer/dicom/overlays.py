@@ -262,3 +262,29 @@ def _hidden(shutter: _Shutter, shape: tuple[int, ...], aspect: float) -> Mask | 
         ImageDraw.Draw(area).polygon(corners, fill=1, outline=1)
         shown &= np.asarray(area) > 0
     return None if shown.all() or not shown.any() else ~shown
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+MARK, RIM = 1, 2
+"""Places in what `rimmed` gives; 0 is blank."""
+
+
+def strongest_mark(overlay: Mask, factor: int) -> Mask:
+    """A mark where any of `factor` × `factor` pixels has one, so that no line vanishes."""
+    if factor == 1:
+        return overlay
+    padded = np.pad(overlay, [(0, -n % factor) for n in overlay.shape])
+    rows, columns = (n // factor for n in padded.shape)
+    return np.asarray(padded.reshape(rows, factor, columns, factor).any(axis=(1, 3)))
+
+
+def rimmed(marks: Mask) -> NDArray[np.uint8]:
+    """Marks and the pixels around them, so that white is seen on white."""
+    wide = np.pad(marks, 1)
+    rows, columns = marks.shape
+    around = np.zeros_like(marks)
+    for down in range(3):
+        for across in range(3):
+            around |= wide[down : down + rows, across : across + columns]
+    return np.where(marks, MARK, np.where(around, RIM, 0)).astype(np.uint8)

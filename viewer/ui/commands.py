@@ -46,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("window-7", "Window: angiography", "Image", ("7",)),
     Command("window-8", "Window: liver", "Image", ("8",)),
     Command("invert", "Invert the grey values", "Image", ("I",)),
+    Command("annotations", "Show or hide overlays and shutter", "Image", ("A",)),
     Command("explain", "Run the method", "Map", ("Ctrl+Return",)),
     Command("cancel", "Cancel what is under way", "Map", ("Esc",)),
     Command("overlay", "Show or hide the map", "Map", ("W",)),

@@ -100,6 +100,10 @@ class Displaying:
         """Show or hide what the segmentations mark."""
         self._change("outlines", outlined=not self._state.outlined)
 
+    def toggle_annotations(self) -> None:
+        """Show or hide what the file lays over its image: overlays and shutter."""
+        self._change("annotations", annotated=not self._state.annotated)
+
     def lock_range(self, locked: bool) -> None:
         self._change("lock", locked=locked)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from viewer.dicom import Row
+from viewer.dicom import Graphics, Row
 from viewer.outline import Outline
 from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
@@ -182,6 +182,10 @@ class ViewState:
     regions: tuple[Region, ...] = ()
     """What segmentations mark in the series, trimmed."""
     outlined: bool = True
+    graphics: Graphics | None = None
+    """What the file lays over the slice that `values` are of."""
+    annotated: bool = True
+    """Whether that is drawn."""
     style: Style = field(default_factory=Style)
     locked: bool = True
     overlay: bool = True
