@@ -39,7 +39,7 @@ def greys(
     elif isinstance(curve, Window):
         reach = _REACH * curve.width
         ends = (curve.center - reach, curve.center + reach)
-        result = np.take(_bytes(np.linspace(*ends, _TABLE), curve), _steps(values, ends, _TABLE - 1))
+        result = _taken(_bytes(np.linspace(*ends, _TABLE), curve), _steps(values, ends, _TABLE - 1))
     else:
         result = _through(values, curve)
     return np.subtract(255, result, out=result) if inverted else result
@@ -51,6 +51,16 @@ _REACH, _TABLE = 1.75, 4096
 
 def _bytes(values: Array, curve: Window | Display) -> Bytes:
     return np.rint(graded(values, curve) * 255).astype(np.uint8)
+
+
+def _taken(table: Bytes, places: Array) -> Bytes:
+    """Entries of a table; in bands, because numpy makes a wide copy of the places."""
+    result = np.empty(places.shape, dtype=np.uint8)
+    step = _rows(places.shape[1])
+    for first in range(0, len(places), step):
+        band = places[first : first + step]
+        np.take(table, band, out=result[first : first + len(band)], mode="clip")
+    return result
 
 
 def _through(values: Array, display: Display) -> Bytes:
