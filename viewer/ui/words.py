@@ -58,7 +58,12 @@ def plain(state: ViewState) -> Corners:
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
-        bottom_left=(*outlined(state), (window_words(state), "text"), (spacing_text(series), "text")),
+        bottom_left=(
+            *outlined(state),
+            *laid_over(state),
+            (window_words(state), "text"),
+            (spacing_text(series), "text"),
+        ),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
 
@@ -70,6 +75,15 @@ def outlined(state: ViewState) -> tuple[Line, ...]:
     names = list(dict.fromkeys(clean(one.name) for one in state.outlines))
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return ((f"outlined: {text}", "good"),)
+
+
+def laid_over(state: ViewState) -> tuple[Line, ...]:
+    """What the file lays over the slice, and whether that is drawn."""
+    if state.graphics is None:
+        return ()
+    parts = (("overlay", state.graphics.overlay), ("shutter", state.graphics.shutter))
+    names = " and ".join(name for name, mask in parts if mask is not None)
+    return ((names if state.annotated else f"{names} hidden", "quiet"),)
 
 
 def window_words(state: ViewState) -> str:
