@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from viewer import affine
-from viewer.dicom import displayed
+from viewer.dicom import Graphics, displayed
 from viewer.errors import ExportError
 from viewer.export import INFLUENCE, RESEARCH_USE, compose, export, provenance, whole
 from viewer.export import picture as layout
@@ -535,3 +535,50 @@ def test_the_strongest_slice() -> None:
     map = explain(predict(series(), None), values=values)
     assert writing.strongest_slice(Overlay(map, Style(sign="positive"))) == 2
     assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 0
+
+
+@pytest.mark.parametrize("size", [(700, 650), (1400, 1300), (350, 325)])
+def test_overlays_and_shutter_are_on_both_views(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """A line of one pixel is white with a dark rim; beyond the shutter is black, but for the map."""
+    source = dataclasses.replace(series((1, *size)), voxels=np.full((1, *size), 100, np.int16))
+    overlay, shutter = np.zeros((2, *size), bool)
+    line, edge = size[0] // 2 + 1, size[1] * 3 // 4
+    overlay[line], shutter[:, edge:] = True, True
+    monkeypatch.setattr(layout, "graphics", lambda _series, _slice: Graphics(overlay, shutter))
+    values = np.zeros((1, 4, 4))
+    values[0, 0, 0] = 1
+    shot = snapshot(explain(predict(source, 0), values=values), 0)
+    top, left = layout.TOP + layout.STRIP, layout.GUTTER
+    right, at = left + 650 + 2 * layout.GUTTER + 1, int((line + 0.5) * 700 / size[0])
+    drawn, bare = (
+        np.asarray(compose(dataclasses.replace(shot, overlays=o))).astype(int) for o in (True, False)
+    )
+    for start in (left, right):
+        column = drawn[top : top + 700, start + 400]
+        assert (column[at] == 255).all()
+        assert min(column[at - 4 : at, 0]) == min(column[at + 1 : at + 5, 0]) == 0
+        assert (column[at + 60] == 128).all()
+        assert (drawn[top + at + 60, start + 500 : start + 640] == 0).all()
+        assert (bare[top + 380 : top + 500, start + 300 : start + 640] == 128).all()
+    assert not (drawn[top + 50, right + 50] == drawn[top + 50, left + 50]).all()
+
+
+@pytest.mark.parametrize(("shown", "told"), [(True, {}), (False, {"overlays": False})])
+def test_the_document_says_where_overlays_were_switched_off(
+    tmp_path: Path, shown: bool, told: dict[str, bool]
+) -> None:
+    map = explain(predict(series()))
+    document = export([map], map.predictions, tmp_path / "out", ("json",), overlays=shown)
+    facts = document["attributions"][0]["display"]
+    assert facts == {"slice": 1, "window": None, "inverted": False} | told
+
+
+def test_a_curve_of_the_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (0, np.linspace(0, 1, 256).astype(np.float32))
+    display = Display(((1.0, 0.0),) * 3, voi_lut=table, voi_lut_name="NORMAL")
+    map = explain(predict(dataclasses.replace(series(), display=display)))
+    assert "VOI LUT NORMAL" in words(snapshot(map), monkeypatch)
+    window = Window(100, 200, "mine", "SIGMOID")
+    assert "C 100 W 200 SIGMOID mine" in words(snapshot(map, window=window), monkeypatch)

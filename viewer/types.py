@@ -186,6 +186,8 @@ class Display:
     """Lowest and highest stored value that mean "no data here" (PS3.3 C.7.5.1.1.2)."""
     lut: tuple[int, Array] | None = None
     voi_lut: tuple[int, Array] | None = None
+    voi_lut_name: str = ""
+    """What the file calls its VOI table."""
     slice_windows: tuple[tuple[Window, ...], ...] = ()
     """The windows of each slice, where they differ between the slices."""
 
@@ -573,3 +575,5 @@ class Snapshot:
     show_identity: bool = False
     inverted: bool = False
     """Whether grey is shown the other way round than the file asks for."""
+    overlays: bool = True
+    """Whether overlays and shutter of the file are drawn."""

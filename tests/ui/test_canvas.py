@@ -1,6 +1,7 @@
 """What a view paints, pixel by pixel, and what its mouse says."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from viewer import dicom
 from viewer.overlay import colour_table
+from viewer.types import Display, Series, Window
 from viewer.ui import pixels, words
 from viewer.ui.canvas import SliceBar, SliceView
+from viewer.ui.displaying import levels_of, table_levels
 from viewer.ui.state import Busy, ViewState
 from viewer.ui.theme import DARK
 
@@ -47,6 +51,71 @@ def flat(value: float, rows: int = 40, columns: int = 40) -> np.ndarray:
 def test_levels(qtbot: QtBot, value: float, grey: int) -> None:
     assert seen(view(qtbot, image(flat(value))), *LOOK) == (grey,) * 3
     assert seen(view(qtbot, image(flat(value), inverted=True)), *LOOK) == (255 - grey,) * 3
+
+
+def greys_of(series: Series, window: Window | None = None) -> np.ndarray:
+    """What the canvas draws of the first slice, where the reader has chosen a window or none."""
+    own = dicom.default_window(series, 0)
+    shown = image(dicom.modality_values(series, 0), series=series)
+    inverted = series.display.inverted
+    shown = replace(
+        shown, window=window, own=own, inverted=inverted, levels=levels_of(series, window, own) or (0.0, 1.0)
+    )
+    assert shown.values is not None
+    return pixels.greys(shown.values, shown.levels, shown.inverted, shown.curve).astype(int)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["vlut_04.dcm", "mlut_18.dcm"])
+def test_the_canvas_draws_what_the_picture_has(shared: Path, name: str) -> None:
+    (found,) = dicom.scan([shared / "dicom/pydicom-data" / name]).series
+    middle = dicom.default_window(found, 0)
+    for window in (None, Window(middle.center, middle.width, function="SIGMOID")):
+        expected = dicom.displayed(found, 0, window).astype(int)
+        assert np.abs(greys_of(found, window) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize(
+    "window",
+    [None, Window(500, 700, "S", "SIGMOID"), Window(10, 0.5, "", "SIGMOID"), Window(0, 9000, "", "SIGMOID")],
+)
+def test_curves_are_drawn_exactly(inverted: bool, window: Window | None) -> None:
+    voxels = np.arange(-2000, 2000, dtype=np.int16).reshape(1, 40, 100)
+    table = np.sqrt(np.linspace(0, 1, 1200)).astype(np.float32)
+    display = Display(rescale=((1.0, 0.0),), inverted=inverted, voi_lut=(-300, table))
+    found = replace(series(rows=40, columns=100), voxels=voxels, display=display)
+    drawn = greys_of(found, window)
+    assert np.abs(drawn - dicom.displayed(found, 0, window)).max() <= 1
+    assert {0, 255} <= set(drawn.flat) or window == Window(0, 9000, "", "SIGMOID")
+
+
+def test_a_curve_leaves_black_what_is_not_a_number() -> None:
+    display = Display(rescale=((1.0, 0.0),), voi_lut=(5, np.array([0.5, 1], np.float32)))
+    values = np.array([[np.nan, -1e30, 1e30, 6]], np.float32)
+    assert pixels.greys(values, (0, 1), False, display).tolist() == [[0, 128, 255, 255]]
+    assert pixels.greys(values, (0, 1), False, Window(5, 2, "", "SIGMOID"))[0, :3].tolist() == [0, 0, 255]
+
+
+def test_a_view_follows_the_curve(qtbot: QtBot) -> None:
+    window = Window(50, 100, "lungs", "SIGMOID")
+    state = replace(image(flat(75)), window=window)
+    shown = view(qtbot, state)
+    assert seen(shown, *LOOK) == (round(255 / (1 + np.exp(-1))),) * 3
+    assert words.window_words(state) == "C 50  W 100  SIGMOID  lungs"
+    shown.show(replace(state, window=Window(50, 100, "", "LINEAR_EXACT")))
+    assert seen(shown, *LOOK) == (191,) * 3
+
+
+def test_a_table_is_named_and_a_pull_begins_at_a_line_close_to_it() -> None:
+    ramp = np.linspace(0, 1, 101).astype(np.float32)
+    flanks = np.concatenate((np.zeros(50, np.float32), ramp, np.ones(50, np.float32)))
+    display = Display(rescale=((1.0, 0.0),), voi_lut=(-50, flanks), voi_lut_name="NORMAL")
+    state = image(flat(0), series=replace(series(), display=display))
+    assert table_levels(display.voi_lut or (0, ramp)) == pytest.approx((0, 100), abs=1.5)
+    assert table_levels((-50, flanks[::-1])) == pytest.approx((0, 100), abs=1.5)
+    assert words.window_words(replace(state, window=None)) == "VOI LUT  NORMAL"
+    assert words.window_words(state) == "C 50  W 100  test"
 
 
 def test_nan_is_black_and_the_levels_may_be_equal(qtbot: QtBot) -> None:
@@ -232,6 +301,54 @@ def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: 
     shot = view(qtbot, state).grab().toImage()
     middle = [shot.pixelColor(x, y).lightness() for x in range(100, 300) for y in range(185, 215)]
     assert max(middle) > 80
+
+
+# --- what the file lays over its image ------------------------------------------------------------
+
+
+def laid() -> dicom.Graphics:
+    """A vertical line in column 15, and a shutter that hides the last ten columns."""
+    overlay, shutter = np.zeros((2, 40, 40), dtype=bool)
+    overlay[:, 15], shutter[:, 30:] = True, True
+    return dicom.Graphics(overlay, shutter)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
+    state = replace(explained(flat(40), flat(0)), graphics=laid())
+    shown = view(qtbot, state, plain=plain)
+    across = {x: seen(shown, x, 150) for x in (155, 145, 165, 135, 299, 305, 340)}
+    assert across[155] == (255, 255, 255)
+    assert max(across[145]) < 40
+    assert max(across[165]) < 40
+    assert across[135] == across[299] == (102, 102, 102)
+    assert across[305] == across[340] == (0, 0, 0)
+    shown.show(replace(state, annotated=False))
+    assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
+    told = [words.plain(replace(state, annotated=on)).bottom_left[0] for on in (True, False)]
+    assert told == [("overlay and shutter", "quiet"), ("overlay and shutter hidden", "quiet")]
+
+
+def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:
+    state = replace(explained(flat(40), flat(0.8)), graphics=laid())
+    over = colour_table("inferno")[round(0.8 * 255)].astype(float)
+    drawn = seen(view(qtbot, state, plain=False), 305, 150)
+    assert np.abs(np.array(drawn) - np.round(0.5 * over)).max() <= 2
+
+
+def test_a_thin_line_stays_on_a_large_image(qtbot: QtBot) -> None:
+    overlay = np.zeros((1500, 1500), dtype=bool)
+    overlay[:, 701] = True
+    state = replace(image(flat(100, 1500, 1500)), graphics=dicom.Graphics(overlay, None))
+    shown = view(qtbot, state)
+    row = [seen(shown, x, 150)[0] for x in range(184, 192)]
+    assert row.count(255) < 8
+    assert min(row) < 80
+
+
+def test_the_shutter_has_the_grey_level_that_the_file_asks_for(qtbot: QtBot) -> None:
+    state = replace(image(flat(100)), graphics=replace(laid(), shade=128))
+    assert seen(view(qtbot, state), 340, 150) == (128, 128, 128)
 
 
 # --- hands ----------------------------------------------------------------------------------------

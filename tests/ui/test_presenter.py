@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -13,6 +14,7 @@ from program import LABELS, write_model, write_stack
 
 from viewer import demo
 from viewer.types import Window
+from viewer.ui import words
 from viewer.ui.displaying import levels
 from viewer.ui.evidence import next_peak, volume_profile
 
@@ -365,3 +367,63 @@ def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> 
     assert desk.wait(lambda s: s.items).items[0].title == "Chest of ●●●"
     desk.presenter.toggle_mask()
     assert desk.state.items[0].title == "Chest of Zoidberg"
+
+
+def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> None:
+    several = {"WindowCenter": [40, 500], "WindowWidth": [400, 2000]}
+    write_stack(tmp_path / "s", 3, **several, WindowCenterWidthExplanation=["SOFT", "BONE"])
+    desk.presenter.open([tmp_path / "s"])
+    desk.wait(lambda s: s.values is not None)
+    bone = Window(500, 2000, "BONE")
+    assert (desk.state.window, words.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
+    said = []
+    for _ in range(3):
+        desk.presenter.display.preset(1)
+        said.append((desk.state.window, desk.state.levels))
+    assert said == [(bone, (-500.0, 1499.0)), (None, (-160.0, 239.0)), (bone, (-500.0, 1499.0))]
+    assert words.window_words(desk.state) == "C 500  W 2000  BONE"
+    desk.presenter.display.preset(2)
+    desk.presenter.display.preset(1)
+    assert desk.state.window is None
+
+
+def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    series = desk.wait(lambda s: s.values is not None).series
+    assert series is not None
+    table = (0, np.linspace(0, 1, 100).astype(np.float32))
+    shown = replace(series, display=replace(series.display, voi_lut=table))
+    desk.presenter._board.show(series=shown)
+    desk.presenter.display.preset(2)
+    windows = []
+    for _ in range(3):
+        desk.presenter.display.preset(1)
+        windows.append(desk.state.window)
+    assert windows == [None, series.display.windows[0], None]
+    desk.presenter.display.drag_window(10, 0)
+    assert desk.state.curve is None
+    assert desk.state.window is not None
+    assert desk.state.window.width == pytest.approx(50 / 0.5 * 1.05, rel=0.02)
+
+
+def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
+    desk: Desk, tmp_path: Path
+) -> None:
+    edges = {"ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 9}
+    edges |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 8}
+    write_stack(tmp_path / "s", 3, ShutterShape="RECTANGULAR", **edges)
+    desk.presenter.open([tmp_path / "s"])
+    laid = desk.wait(lambda s: s.values is not None).graphics
+    assert laid is not None
+    assert laid.overlay is None
+    assert laid.shutter is not None
+    assert np.argwhere(~laid.shutter).min(axis=0).tolist() == [1, 2]
+    assert np.argwhere(~laid.shutter).max(axis=0).tolist() == [7, 8]
+    assert desk.state.values is not None
+    assert desk.state.values.max() == 300  # hidden from the reader's eye, not from the model or the probe
+    desk.presenter.display.toggle_annotations()
+    assert not desk.state.annotated
+    desk.presenter.display.undo()
+    assert desk.state.annotated
+    desk.presenter.step(1)
+    assert desk.wait(lambda s: s.values is not None and s.slice == 2).graphics is not laid

@@ -1,6 +1,7 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
-from viewer.dicom.display import default_window, displayed, modality_values, presented, stored
+from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
+from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
 from viewer.dicom.placing import belongs
 from viewer.dicom.scan import Listed, Study, scan
@@ -8,6 +9,7 @@ from viewer.dicom.segmentation import Segmentation, regions
 from viewer.dicom.tags import Row, header
 
 __all__ = [
+    "Graphics",
     "Listed",
     "ParametricMap",
     "Row",
@@ -16,6 +18,8 @@ __all__ = [
     "belongs",
     "default_window",
     "displayed",
+    "graded",
+    "graphics",
     "header",
     "maps",
     "modality_values",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.errors import SeriesError
-from viewer.types import Series, Window
+from viewer.types import Display, Series, Window
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -35,8 +35,8 @@ def modality_values(series: Series, index: int) -> Floats:
 def _looked_up(values: Array, table: tuple[int, Array]) -> Array:
     """Entries of a table (first input value, entries); inputs beyond an end get that end's entry."""
     first, entries = table
-    index = np.rint(values).astype(np.int64) - first
-    return np.asarray(entries[np.clip(index, 0, len(entries) - 1)])
+    index = np.clip(np.rint(values), first, first + len(entries) - 1).astype(np.int64) - first
+    return np.asarray(entries[index])
 
 
 def default_window(series: Series, index: int) -> Window:
@@ -107,6 +107,15 @@ def windowed(values: Array, window: Window) -> Floats:
     return np.clip((x - center) / width + 0.5, 0, 1).astype(np.float32)
 
 
+def graded(values: Array, curve: Window | Display) -> Floats:
+    """Modality values as 0…1 through a window, or through the VOI table of a display (PS3.3 C.11.2.1.1)."""
+    if isinstance(curve, Window):
+        return windowed(values, curve)
+    if curve.voi_lut is None:
+        raise ValueError("this display has no VOI table")
+    return _looked_up(values, curve.voi_lut).astype(np.float32)
+
+
 def presented(series: Series, index: int, window: Window | None = None) -> Floats:
     """Slice `index` as grey or colour, 0…1: (rows, columns[, 3]); MONOCHROME1 comes inverted.
 
@@ -119,10 +128,8 @@ def presented(series: Series, index: int, window: Window | None = None) -> Float
         values = (stored(series, index).astype(np.float32) - lowest) / (highest - lowest)
         return np.asarray(np.clip(values, 0, 1), dtype=np.float32)
     values = modality_values(series, index)
-    if window is None and display.voi_lut is not None:
-        grey = _looked_up(values, display.voi_lut).astype(np.float32)
-    else:
-        grey = windowed(values, window or default_window(series, index))
+    of_file = window is None and display.voi_lut is not None
+    grey = graded(values, display if of_file else window or default_window(series, index))
     return 1 - grey if display.inverted else grey
 
 

@@ -197,6 +197,7 @@ class Image:
     lut_type: str = ""
     voi_lut: Lut | None = None
     """Entries as 0…1 of the presentation range."""
+    voi_lut_name: str = ""
 
     @property
     def path(self) -> Path:

@@ -109,6 +109,7 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         lut=None if modality_lut is None else modality_lut[0],
         lut_type=_lut_type(dataset),
         voi_lut=None if voi is None else _scaled(*voi),
+        voi_lut_name=_explanation(dataset, "VOILUTSequence", little, pixels.signed),
     )
 
 
@@ -130,6 +131,12 @@ def _lut(dataset: Dataset, sequence: str, little: bool, signed: bool) -> tuple[L
     """The first table of a sequence that is whole."""
     found = (get.lut(item, little, signed) for item in get.items(dataset, sequence))
     return next((table for table in found if table is not None), None)
+
+
+def _explanation(dataset: Dataset, sequence: str, little: bool, signed: bool) -> str:
+    """What the file says of the table that `_lut` finds (PS3.3 C.11.2.1.1, LUT Explanation)."""
+    whole = (i for i in get.items(dataset, sequence) if get.lut(i, little, signed) is not None)
+    return next((get.text(item, "LUTExplanation") for item in whole), "")
 
 
 def _lut_type(dataset: Dataset) -> str:

@@ -18,11 +18,12 @@ def display_facts(snapshot: Snapshot) -> Document:
     """What of the image a picture shows; no window where it is the file's own or an automatic one."""
     window = snapshot.window
     names = Window.__dataclass_fields__
-    return {
+    facts = {
         "slice": snapshot.slice,
         "window": None if window is None else {name: plain(getattr(window, name)) for name in names},
         "inverted": snapshot.inverted,
     }
+    return facts if snapshot.overlays else {**facts, "overlays": False}
 
 
 def entry(attribution: Attribution, snapshot: Snapshot) -> Document:

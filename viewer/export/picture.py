@@ -4,10 +4,13 @@ Left the plain image, right the same with its map, at one scale; beside them wha
 how the map was made. The sentences that keep a reader from concluding too much are burned in.
 """
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from viewer.dicom import default_window, displayed
+from viewer.dicom import default_window, displayed, graphics
+from viewer.dicom.overlays import MARK, RIM, rimmed, strongest_mark
 from viewer.export import drawing
 from viewer.export.colourbar import BAR, colour_bar
 from viewer.export.drawing import (
@@ -45,7 +48,7 @@ from viewer.overlay import (
     on_source,
     visible,
 )
-from viewer.types import Array, Attribution, Geometry, Series, Snapshot
+from viewer.types import Array, Attribution, Display, Geometry, Series, Snapshot, Window
 
 SIDE = 700
 """Longer side of a view's image in pixels."""
@@ -63,8 +66,13 @@ def compose(snapshot: Snapshot) -> Image.Image:
     image = _cropped(displayed(series, snapshot.slice, snapshot.window), snapshot)
     if snapshot.inverted and not series.colour:
         image = 255 - image
+    laid = graphics(series, snapshot.slice) if snapshot.overlays else None
+    if laid is not None and laid.shutter is not None:
+        image = np.where(_like(_cropped(laid.shutter, snapshot), image), np.uint8(laid.shade), image)
     plain = _scaled(image, _size(image.shape, series.geometry))
     mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
+    if laid is not None and laid.overlay is not None:
+        plain, mapped = (_drawn_on(p, _cropped(laid.overlay, snapshot)) for p in (plain, mapped))
     text = column(snapshot, remarks, drawn)
     height = max(plain.height + 2 * STRIP, LEAST, text.height)
     views = (
@@ -110,6 +118,27 @@ def _cropped(array: Array, snapshot: Snapshot) -> Array:
         return array
     top, left, bottom, right = snapshot.crop
     return array[top : bottom + 1, left : right + 1]
+
+
+def _like(mask: Array, image: Array) -> Array:
+    """A mask (rows, columns) that goes with grey or colour."""
+    return mask if image.ndim == 2 else mask[..., None]
+
+
+def _drawn_on(picture: Image.Image, overlay: Array) -> Image.Image:
+    """The file's overlay in white with a dark rim; a line as thin as a pixel stays when made small."""
+    rows, columns = overlay.shape
+    factor = max(1, math.ceil(max(columns / picture.width, rows / picture.height)))
+    marks = strongest_mark(overlay, factor)
+    whole = picture.width * marks.shape[1] * factor / columns, picture.height * marks.shape[0] * factor / rows
+    places = Image.fromarray(rimmed(marks)).resize(
+        (round(whole[0]), round(whole[1])), Image.Resampling.NEAREST
+    )
+    kinds = np.asarray(places)[: picture.height, : picture.width]
+    result = np.array(picture)
+    part = result[: kinds.shape[0], : kinds.shape[1]]
+    part[kinds == MARK], part[kinds == RIM] = 255, 0
+    return Image.fromarray(result)
 
 
 def _size(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
@@ -210,10 +239,20 @@ def _window_text(snapshot: Snapshot) -> str:
     series = snapshot.overlay.map.series
     if series.colour:
         return "colour, no window"
-    window = snapshot.window or default_window(series, snapshot.slice)
-    name = drawing.clean(window.name)
-    mark = "inverted" if snapshot.inverted else ""
-    parts = (f"C {drawing.number(window.center)}", f"W {drawing.number(window.width)}", name, mark)
+    if snapshot.window is None and series.display.voi_lut is not None:
+        return window_text(series.display, snapshot.inverted)
+    return window_text(snapshot.window or default_window(series, snapshot.slice), snapshot.inverted)
+
+
+def window_text(shown: Window | Display, inverted: bool) -> str:
+    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it."""
+    mark = "inverted" if inverted else ""
+    if isinstance(shown, Display):
+        parts: tuple[str, ...] = ("VOI LUT", drawing.clean(shown.voi_lut_name), mark)
+    else:
+        kind = "SIGMOID" if shown.function == "SIGMOID" else ""
+        numbers = (f"C {drawing.number(shown.center)}", f"W {drawing.number(shown.width)}")
+        parts = (*numbers, kind, drawing.clean(shown.name), mark)
     return "  ".join(part for part in parts if part)
 
 

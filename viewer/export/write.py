@@ -37,6 +37,7 @@ def export(
     show_identity: bool = False,
     window: Window | None = None,
     inverted: bool = False,
+    overlays: bool = True,
     show_slice: int | None = None,
     task: Task | None = None,
 ) -> Document:
@@ -44,9 +45,10 @@ def export(
 
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
     labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
-    slice with the strongest evidence. `result.json` is always written; its "skipped"
-    names the formats that this version does not write and the methods that were `refused`, given as
-    (method, reason). Raises `ExportError` where nothing can be written; then nothing is.
+    slice with the strongest evidence. `overlays` are those of the file, and its shutter. `result.json`
+    is always written; its "skipped" names the formats that this version does not write and the methods
+    that were `refused`, given as (method, reason). Raises `ExportError` where nothing can be written;
+    then nothing is.
     """
     asked, skipped = check_formats(formats)
     skipped += [{"method": method, "reason": reason} for method, reason in refused]
@@ -60,7 +62,9 @@ def export(
             task.progress(done, len(attributions), "writing")
             overlay = Overlay(attribution, styles[_kind(attribution)])
             at = _slice(overlay, attribution, show_slice)
-            snapshot = Snapshot(overlay, at, window, show_identity=show_identity, inverted=inverted)
+            snapshot = Snapshot(
+                overlay, at, window, show_identity=show_identity, inverted=inverted, overlays=overlays
+            )
             facts = entry(attribution, snapshot)
             facts["files"] = _files(snapshot, attribution, folder, name, asked)
             entries.append(facts)

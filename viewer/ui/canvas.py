@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from viewer.types import Style
 from viewer.ui import marks, words
+from viewer.ui.graphics import GraphicsLayer
 from viewer.ui.layers import ImageLayer, MapLayer
 from viewer.ui.slicebar import SliceBar
 from viewer.ui.state import ViewState
@@ -54,6 +55,7 @@ class SliceView(QWidget):
         self._state = ViewState()
         self._image = ImageLayer()
         self._map = MapLayer()
+        self._laid = GraphicsLayer()
         self._seen: QRectF | None = None
         self._texts: QPixmap | None = None
         self._written: tuple[object, ...] = ()
@@ -78,9 +80,10 @@ class SliceView(QWidget):
         before, self._state = self._state, state
         if state.series is not before.series:
             self._seen = None
-        self._image.set(state.values, state.levels, state.inverted)
+        self._image.set(state.values, state.levels, state.inverted, state.curve)
         drawn = not self.plain and state.map_shown and state.map is not None
         self._map.set(state.map if drawn else None, state.style, state.gate == "negative")
+        self._laid.set(state.graphics if state.annotated and state.values is not None else None)
         if state is not before:
             self.update()
 
@@ -184,7 +187,10 @@ class SliceView(QWidget):
         if frame is not None:
             ratio = self.devicePixelRatioF()
             self._image.draw(painter, frame, QRectF(self.rect()), ratio)
+            # Under the map: evidence on what a shutter hides is evidence that a reader must see.
+            self._laid.draw_shutter(painter, frame, ratio)
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
+            self._laid.draw_overlay(painter, frame, ratio)
             if self._state.outlined and self._state.values is not None:
                 marks.outlines(painter, self._state.outlines, frame, self._state.values.shape[:2])
         painter.drawPixmap(0, 0, self._writing())

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from viewer.types import Window
+from viewer.types import Array, Series, Window
 from viewer.ui.board import Board
 from viewer.ui.explaining import Explaining
 from viewer.ui.history import History, Step
@@ -48,7 +48,7 @@ class Displaying:
         self._change("drag", joins=True, window=window)
 
     def preset(self, number: int) -> None:
-        """0 automatic, 1 the file's window, 2 to 8 presets for CT."""
+        """0 automatic, 1 the file's windows in turn, 2 to 8 presets for CT."""
         values = self._state.values
         if values is None:
             return
@@ -57,9 +57,20 @@ class Displaying:
             window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
             self._change("window", window=window)
         elif number == 1:
-            self._change("window", window=None)
+            self._change("window", window=self._next_of_file())
         elif number in PRESETS:
             self._change("window", window=PRESETS[number])
+
+    def _next_of_file(self) -> Window | None:
+        """The file's first window, as None; where one of them is shown already, the next."""
+        state = self._state
+        if state.series is None:
+            return None
+        display = state.series.display
+        # A VOI table goes before the windows, as it does without a reader's wish (PS3.3 C.11.2).
+        further = display.windows_of(state.slice)[0 if display.voi_lut is not None else 1 :]
+        ring = (None, *further)
+        return ring[(ring.index(state.window) + 1) % len(ring)] if state.window in ring else None
 
     def invert(self) -> None:
         self._change("invert", inverted=not self._state.inverted)
@@ -88,6 +99,10 @@ class Displaying:
     def toggle_outlines(self) -> None:
         """Show or hide what the segmentations mark."""
         self._change("outlines", outlined=not self._state.outlined)
+
+    def toggle_annotations(self) -> None:
+        """Show or hide what the file lays over its image: overlays and shutter."""
+        self._change("annotations", annotated=not self._state.annotated)
 
     def lock_range(self, locked: bool) -> None:
         self._change("lock", locked=locked)
@@ -147,12 +162,35 @@ class Displaying:
         if "window" not in changes:
             self._board.show(**changes)
             return
-        window = changes["window"] or self._state.own
-        self._board.show(**changes, levels=levels(window) if window else self._state.levels)
+        shown = levels_of(self._state.series, changes["window"], self._state.own)
+        self._board.show(**changes, levels=shown or self._state.levels)
+
+
+def levels_of(series: Series | None, window: Window | None, own: Window | None) -> tuple[float, float] | None:
+    """The levels of what is shown: the reader's window, else the file's VOI table, else `own`."""
+    if window is None and series is not None and series.display.voi_lut is not None:
+        return table_levels(series.display.voi_lut)
+    window = window or own
+    return None if window is None else levels(window)
+
+
+def table_levels(table: tuple[int, Array]) -> tuple[float, float]:
+    """The levels of the line that a VOI table is closest to in its middle.
+
+    Through the places where it has climbed a quarter and three quarters of its height.
+    """
+    first, entries = table
+    low, high = float(entries.min()), float(entries.max())
+    quarter, most = (int(np.argmax(entries >= low + k * (high - low))) for k in (0.25, 0.75))
+    if entries[0] > entries[-1]:  # it falls: a line between levels cannot, but it can have the width
+        most, quarter = (int(np.argmax(entries <= low + k * (high - low))) for k in (0.25, 0.75))
+    reach = max(float(most - quarter), 0.5)
+    centre = first + (quarter + most) / 2
+    return (centre - reach, centre + reach)
 
 
 def levels(window: Window) -> tuple[float, float]:
-    """The modality values shown as black and white (PS3.3 C.11.2.1.2)."""
+    """The modality values shown as black and white (PS3.3 C.11.2.1.2); of a SIGMOID, its steepest line."""
     if window.function == "LINEAR" and window.width > 1:
         return (window.center - window.width / 2, window.center + window.width / 2 - 1)
     return (window.center - window.width / 2, window.center + window.width / 2)

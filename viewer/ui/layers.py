@@ -6,12 +6,13 @@ import numpy as np
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 
-from viewer.types import Array, Style
+from viewer.types import Array, Display, Style, Window
 from viewer.ui import pixels
 from viewer.ui.kept import OfArrays
 
-Shown = tuple[Array | None, tuple[float, float], bool]
-"""Values, levels, inverted."""
+Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
+"""Values, levels, inverted, and the curve in place of a straight line between the levels."""
+_NOTHING: Shown = (None, (0.0, 1.0), False, None)
 
 
 _ROOM = 128 * 2**20
@@ -22,7 +23,7 @@ class _Pictures:
     """Slices made visible: views beside each other show the same one, and compute it once."""
 
     def __init__(self) -> None:
-        self._shown: Shown = (None, (0.0, 1.0), False)
+        self._shown: Shown = _NOTHING
         self._greys: Array | None = None
         self._kept: OfArrays[QImage] = OfArrays(_ROOM)
 
@@ -33,10 +34,10 @@ class _Pictures:
         return self._kept.get(values, (*shown[1:], factor), lambda: self._made(shown, factor))
 
     def _made(self, shown: Shown, factor: int) -> tuple[QImage, int]:
-        values, levels, inverted = shown
+        values, levels, inverted, curve = shown
         assert values is not None
         if self._greys is None or not _same(shown, self._shown):
-            self._greys, self._shown = pixels.greys(values, levels, inverted), shown
+            self._greys, self._shown = pixels.greys(values, levels, inverted, curve), shown
         picture = pixels.picture(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
         return picture, picture.sizeInBytes()
 
@@ -53,15 +54,21 @@ class ImageLayer:
     """One slice as grey or colour."""
 
     def __init__(self) -> None:
-        self._shown: Shown = (None, (0.0, 1.0), False)
+        self._shown: Shown = _NOTHING
         self._image: QImage | None = None
         self._factor = 1
         self.uploads = 0
         """How often pixels became a picture; tests watch it."""
 
-    def set(self, values: Array | None, levels: tuple[float, float], inverted: bool) -> None:
+    def set(
+        self,
+        values: Array | None,
+        levels: tuple[float, float],
+        inverted: bool,
+        curve: Window | Display | None = None,
+    ) -> None:
         """Take what is to be drawn; nothing is computed before it is."""
-        shown = (values, levels, inverted)
+        shown = (values, levels, inverted, curve)
         if not _same(shown, self._shown):
             self._shown, self._image = shown, None
 

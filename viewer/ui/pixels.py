@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
+from viewer.dicom import graded
 from viewer.overlay import Bytes, Floats, colour_table, hatched, shown_range
-from viewer.types import Array, Style
+from viewer.types import Array, Display, Style, Window
 
 BAND = 2**17
 """Values in a band. Fewer would be no faster, and each operation may have to wait for Python's lock."""
@@ -24,13 +25,62 @@ def _rows(columns: int) -> int:
     return max(1, BAND // max(columns, 1))
 
 
-def greys(values: Array, levels: tuple[float, float], inverted: bool) -> Bytes:
-    """What a display shows of one slice, uint8: grey (rows, columns), or colour as it is."""
+def greys(
+    values: Array, levels: tuple[float, float], inverted: bool, curve: Window | Display | None = None
+) -> Bytes:
+    """What a display shows of one slice, uint8: grey (rows, columns), or colour as it is.
+
+    A `curve` takes the place of the straight line between the levels.
+    """
     if values.ndim == 3:
         return np.ascontiguousarray(values, dtype=np.uint8)
-    low, high = levels
-    scale = np.float32(255.0 / (high - low)) if high > low else np.float32(0)
+    if curve is None:
+        result = _steps(values, levels, 255)
+    elif isinstance(curve, Window):
+        reach = _REACH * curve.width
+        ends = (curve.center - reach, curve.center + reach)
+        result = _taken(_bytes(np.linspace(*ends, _TABLE), curve), _steps(values, ends, _TABLE - 1))
+    else:
+        result = _through(values, curve)
+    return np.subtract(255, result, out=result) if inverted else result
+
+
+_REACH, _TABLE = 1.75, 4096
+"""Widths from its centre to where a SIGMOID is flat to a quarter of a grey level, and its steps."""
+
+
+def _bytes(values: Array, curve: Window | Display) -> Bytes:
+    return np.rint(graded(values, curve) * 255).astype(np.uint8)
+
+
+def _taken(table: Bytes, places: Array) -> Bytes:
+    """Entries of a table; in bands, because numpy makes a wide copy of the places."""
+    result = np.empty(places.shape, dtype=np.uint8)
+    step = _rows(places.shape[1])
+    for first in range(0, len(places), step):
+        band = places[first : first + step]
+        np.take(table, band, out=result[first : first + len(band)], mode="clip")
+    return result
+
+
+def _through(values: Array, display: Display) -> Bytes:
+    """Grey levels through a VOI table; what is not a number is black."""
     result = np.empty(values.shape, dtype=np.uint8)
+    step = _rows(values.shape[1])
+    for first in range(0, len(values), step):
+        source = values[first : first + step]
+        unseen = np.isnan(source)
+        band = _bytes(np.where(unseen, np.float32(0), source), display)
+        band[unseen] = 0
+        result[first : first + step] = band
+    return result
+
+
+def _steps(values: Array, levels: tuple[float, float], top: int) -> Array:
+    """Values as whole numbers from 0 at the lower level to `top` at the upper one."""
+    low, high = levels
+    scale = np.float32(top / (high - low)) if high > low else np.float32(0)
+    result = np.empty(values.shape, dtype=np.uint8 if top < 256 else np.uint16)
     step = _rows(values.shape[1])
     work = np.empty((min(step, len(values)), values.shape[1]), dtype=np.float32)
     for first in range(0, len(values), step):
@@ -40,9 +90,9 @@ def greys(values: Array, levels: tuple[float, float], inverted: bool) -> Bytes:
         band *= scale
         band += np.float32(0.5)
         np.fmax(band, np.float32(0), out=band)  # fmax, not maximum: a NaN becomes black
-        np.fmin(band, np.float32(255), out=band)
+        np.fmin(band, np.float32(top), out=band)
         result[first : first + step] = band
-    return np.subtract(255, result, out=result) if inverted else result
+    return result
 
 
 def reduced(values: Bytes, factor: int) -> Bytes:

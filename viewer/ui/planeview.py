@@ -60,7 +60,7 @@ class PlaneView(SliceView):
             map = None if state.attribution is None else self._nothing(cut.values.shape)
         values = None if cut is None else self._blackened(cut.values, state.inverted)
         outlines = () if cut is None else cut.outlines
-        super().show(replace(state, values=values, map=map, outlines=outlines))
+        super().show(replace(state, values=values, map=map, outlines=outlines, graphics=None))
 
     def _nothing(self, shape: tuple[int, ...]) -> Array:
         """A map without any value."""
@@ -73,7 +73,7 @@ class PlaneView(SliceView):
         if not inverted:
             return values
         if self._filled[0] is not values:
-            self._filled = values, np.nan_to_num(values, nan=3e38)
+            self._filled = values, np.nan_to_num(values, nan=1e30)
         filled = self._filled[1]
         assert filled is not None
         return filled

@@ -220,7 +220,8 @@ class Presenter:
             found = [attribution]
             document = export(
                 found, attribution.predictions, folder, formats, style=state.style, window=state.window,
-                inverted=inverted, show_slice=state.slice, show_identity=show_identity, task=task,
+                inverted=inverted, overlays=state.annotated, show_slice=state.slice,
+                show_identity=show_identity, task=task,
             )  # fmt: skip
             return len(document["attributions"][0]["files"])
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from viewer import dicom
-from viewer.dicom import Study
+from viewer.dicom import Graphics, Study
 from viewer.errors import SeriesError
 from viewer.outline import Outline, outlines, slices_of, trimmed
 from viewer.settings import Limits
@@ -12,7 +12,7 @@ from viewer.task import Task
 from viewer.types import Array, Region, Series, Window
 from viewer.ui.board import Board
 from viewer.ui.cine import Cine
-from viewer.ui.displaying import levels
+from viewer.ui.displaying import levels_of
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
@@ -23,16 +23,18 @@ _ROOM = 512 * 2**20
 
 
 class Read(NamedTuple):
-    """A slice that has been read: its stored and shown values, and the window it comes with."""
+    """A slice that has been read: its stored and shown values, its window, and what its file lays over it."""
 
     stored: Array
     values: Array
     window: Window
+    graphics: Graphics | None = None
 
     @property
     def size(self) -> int:
         """Its bytes."""
-        return self.stored.nbytes + self.values.nbytes
+        laid = () if self.graphics is None else (self.graphics.overlay, self.graphics.shutter)
+        return sum(a.nbytes for a in (self.stored, self.values, *laid) if a is not None)
 
 
 class Slices:
@@ -104,6 +106,7 @@ class Slices:
 
     def _read_slice(self) -> None:
         series, number, slice = self.state.series, self.state.chosen, self.state.slice
+        limits = self._limits
         if series is None or number is None:
             return
         kept = self._kept(slice)
@@ -114,7 +117,7 @@ class Slices:
             return
 
         def work(_task: Task) -> Read:
-            return _read(series, slice)
+            return _read(series, slice, limits)
 
         self._jobs.run(
             "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
@@ -129,8 +132,11 @@ class Slices:
 
     def _drawn(self, found: Read) -> dict[str, Any]:
         """What the state has of a slice."""
-        shown = levels(self.state.window or found.window)
-        return {"values": found.values, "levels": shown, "own": found.window}
+        shown = levels_of(self.state.series, self.state.window, found.window)
+        return {
+            "values": found.values, "levels": shown or self.state.levels, "own": found.window,
+            "graphics": found.graphics,
+        }  # fmt: skip
 
     def _slice_failed(self, sentence: str) -> None:
         self._board.show(values=None, notice=Notice(sentence, "warning"))
@@ -183,7 +189,7 @@ class Slices:
 
     def _advance(self, steps: int) -> None:
         """Show the slice that is due; while another one is still being read this one is left out."""
-        series, number = self.state.series, self.state.chosen
+        series, number, limits = self.state.series, self.state.chosen, self._limits
         if series is None or number is None or self._jobs.active("cine") or self._jobs.active("slice"):
             return
         slice = (self._played_from + steps) % series.shape[0]
@@ -201,19 +207,20 @@ class Slices:
             self.halt()
             self._slice_failed(sentence)
 
-        self._jobs.run("io", "cine", lambda _task: _read(series, slice), done, failed)
+        self._jobs.run("io", "cine", lambda _task: _read(series, slice, limits), done, failed)
 
     def close(self) -> None:
         """Play no more."""
         self._cine.stop()
 
 
-def _read(series: Series, slice: int) -> Read:
+def _read(series: Series, slice: int, limits: Limits) -> Read:
     """A slice for the canvas and the probe: modality values, or colour as it is shown."""
     try:
         stored = series.voxels[slice]
         values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
-        return Read(stored, values, dicom.default_window(series, slice))
+        laid = dicom.graphics(series, slice, limits)
+        return Read(stored, values, dicom.default_window(series, slice), laid)
     except IndexError as error:
         raise SeriesError(f"There is no slice {slice}.") from error
 

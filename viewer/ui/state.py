@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from viewer.dicom import Row
+from viewer.dicom import Graphics, Row
 from viewer.outline import Outline
 from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
 from viewer.resampling import How
 from viewer.settings import Preferences
-from viewer.types import Array, Attribution, Identity, Prediction, Region, Series, Style, Window
+from viewer.types import Array, Attribution, Display, Identity, Prediction, Region, Series, Style, Window
 
 Layout = Literal["1", "1|1", "3"]
 
@@ -156,7 +156,7 @@ class ViewState:
     playing: bool = False
     """Whether the slices are played."""
     levels: tuple[float, float] = (0.0, 1.0)
-    """Modality values shown as black and white."""
+    """Modality values shown as black and white; where a curve is shown, those of a line close to it."""
     window: Window | None = None
     """The reader's window; without one `own`, the file's for this slice or an automatic one, is shown."""
     own: Window | None = None
@@ -182,6 +182,10 @@ class ViewState:
     regions: tuple[Region, ...] = ()
     """What segmentations mark in the series, trimmed."""
     outlined: bool = True
+    graphics: Graphics | None = None
+    """What the file lays over the slice that `values` are of."""
+    annotated: bool = True
+    """Whether that is drawn."""
     style: Style = field(default_factory=Style)
     locked: bool = True
     overlay: bool = True
@@ -211,6 +215,16 @@ class ViewState:
     """How far the volume has been read."""
     enlarged: str | None = None
     """The one of the three planes that is shown alone."""
+
+    @property
+    def curve(self) -> Window | Display | None:
+        """What greys follow where no straight line does: a SIGMOID window, or the file's VOI table."""
+        if self.series is None or self.series.colour:
+            return None
+        if self.window is None and self.series.display.voi_lut is not None:
+            return self.series.display
+        window = self.window or self.own
+        return window if window is not None and window.function == "SIGMOID" else None
 
     @property
     def three(self) -> bool:

@@ -232,6 +232,7 @@ class Window(QMainWindow):
             "overlay": d.toggle_overlay,
             "hide-while-held": d.peek,
             "outlines": d.toggle_outlines,
+            "annotations": d.toggle_annotations,
             "less-opacity": partial(d.change_opacity, -0.1),
             "more-opacity": partial(d.change_opacity, 0.1),
             "lock-range": lambda: d.lock_range(not self._state.locked),

@@ -5,12 +5,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from viewer.export.drawing import clean, number
+from viewer.export.drawing import clean
 from viewer.export.panel import explained_score, figures, kind_of
-from viewer.export.picture import spacing_text
+from viewer.export.picture import spacing_text, window_text
 from viewer.export.provenance import SAME_FOR_ALL
 from viewer.overlay import native_facts, no_positive_evidence
-from viewer.types import Attribution
+from viewer.types import Attribution, Display, Window
 from viewer.ui.state import ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
@@ -58,7 +58,12 @@ def plain(state: ViewState) -> Corners:
     return Corners(
         top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
         top_right=(("image", "text"),),
-        bottom_left=(*outlined(state), (window_words(state), "text"), (spacing_text(series), "text")),
+        bottom_left=(
+            *outlined(state),
+            *laid_over(state),
+            (window_words(state), "text"),
+            (spacing_text(series), "text"),
+        ),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
 
@@ -72,16 +77,25 @@ def outlined(state: ViewState) -> tuple[Line, ...]:
     return ((f"outlined: {text}", "good"),)
 
 
+def laid_over(state: ViewState) -> tuple[Line, ...]:
+    """What the file lays over the slice, and whether that is drawn."""
+    if state.graphics is None:
+        return ()
+    parts = (("overlay", state.graphics.overlay), ("shutter", state.graphics.shutter))
+    names = " and ".join(name for name, mask in parts if mask is not None)
+    return ((names if state.annotated else f"{names} hidden", "quiet"),)
+
+
 def window_words(state: ViewState) -> str:
     """Centre and width of the shown window, with its name."""
     series, window = state.series, state.window or state.own
     if series is not None and series.colour:
         return "colour, no window"
+    inverted = series is not None and state.inverted != series.display.inverted
+    if series is not None and isinstance(state.curve, Display):
+        return window_text(series.display, inverted)
     low, high = state.levels
-    center, width = (window.center, window.width) if window else ((low + high) / 2, high - low)
-    name = clean(window.name) if window else ""
-    mark = "inverted" if series is not None and state.inverted != series.display.inverted else ""
-    return "  ".join(t for t in (f"C {number(center)}", f"W {number(width)}", name, mark) if t)
+    return window_text(window or Window((low + high) / 2, high - low), inverted)
 
 
 def explained(state: ViewState, drawn: bool) -> Corners:
