@@ -133,18 +133,20 @@ def with_whyscope(folder: Path) -> Callable[[], dict[str, float]]:
     from viewer import dicom
 
     def run() -> dict[str, float]:
+        shown: list[float] = []
+
+        def show(series: Any) -> None:
+            assert series.voxels[len(series.voxels) // 2].size
+            shown.append(time.perf_counter() - began)
+
         began = time.perf_counter()
-        study = dicom.scan([folder])
+        (series,) = dicom.scan([folder], found=show).series
         scanned = time.perf_counter() - began
-        (series,) = study.series
         assert series.geometry.volume
-        voxels = series.voxels
-        shown = voxels[len(voxels) // 2]
-        first = time.perf_counter() - began
-        kept = [voxels[i] for i in range(len(voxels))]
+        show(series)  # the first image of a study of few files
+        kept = list(series.voxels)
         whole = time.perf_counter() - began
-        assert shown.size
-        return {"scan": scanned, "first": first, "all": whole, "bytes": sum(a.nbytes for a in kept)}
+        return {"scan": scanned, "first": shown[0], "all": whole, "bytes": sum(a.nbytes for a in kept)}
 
     return run
 
