@@ -13,6 +13,7 @@ from dicom_files import Make, shuffled, write
 from pydicom.uid import JPEGBaseline8Bit
 
 from viewer.dicom import Study, presented, scan
+from viewer.dicom.scan import MANY, UNKNOWN_PLACE
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.task import Cancelled, Progress, Task
@@ -352,3 +353,22 @@ def test_a_relative_path_still_decodes(tmp_path: Path, monkeypatch: pytest.Monke
     (series,) = scan([Path("grey.png")]).series
     monkeypatch.chdir("/")
     assert series.voxels[0][7, 7] == 63
+
+
+def test_the_first_image_of_many_files_is_told_before_the_end(make: Make, tmp_path: Path) -> None:
+    for k in range(MANY):
+        make(f"{k:02}.dcm", ImagePositionPatient=[0, 0, k], InstanceNumber=k + 1)
+    steps: list[object] = []
+    task = Task(lambda step: steps.append(step.done))
+    study = scan([tmp_path], task=task, found=steps.append)
+    assert steps[0] == 0
+    first = steps[1]
+    assert isinstance(first, Series)
+    assert [s for s in steps if isinstance(s, Series)] == [first]
+    assert (first.shape[0], first.warnings) == (1, (UNKNOWN_PLACE,))
+    np.testing.assert_array_equal(first.voxels[0], study.series[0].voxels[0])
+    assert [s.shape[0] for s in study.series] == [MANY]
+    (tmp_path / "00.dcm").unlink()
+    steps.clear()
+    scan([tmp_path], found=steps.append)
+    assert steps == []

@@ -148,3 +148,21 @@ def test_closing_does_not_wait_for_what_nobody_wants(qtbot) -> None:
     qtbot.wait(20)
     made.close()
     assert stopped.is_set()
+
+
+def test_a_job_tells_something_before_its_end_and_not_after_it_was_cancelled(jobs: Jobs, qtbot) -> None:
+    seen: list[object] = []
+    go = threading.Event()
+
+    def work(task: Task) -> str:
+        jobs.tell(task, seen.append, "first")
+        go.wait(5)
+        jobs.tell(task, never, "late")
+        return "end"
+
+    jobs.run("io", "scan", work, never, never)
+    qtbot.waitUntil(lambda: seen == ["first"])
+    jobs.cancel("scan")
+    go.set()
+    qtbot.wait(50)
+    assert seen == ["first"]

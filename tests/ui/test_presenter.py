@@ -2,6 +2,7 @@
 
 import json
 import random
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from desk import Desk
 from program import LABELS, write_model, write_stack
 
 from viewer import demo
-from viewer.types import Window
+from viewer.dicom.scan import MANY, UNKNOWN_PLACE
+from viewer.task import Task
+from viewer.types import Series, Window
 from viewer.ui import words
 from viewer.ui.displaying import levels
 from viewer.ui.evidence import next_peak, volume_profile
@@ -427,3 +430,65 @@ def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
     assert desk.state.annotated
     desk.presenter.step(1)
     assert desk.wait(lambda s: s.values is not None and s.slice == 2).graphics is not laid
+
+
+def held(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A study's first image is shown, and the scan waits for an event before it goes on."""
+    go, first = threading.Event(), desk.presenter._read_first
+
+    def waiting(series: Series, task: Task) -> None:
+        first(series, task)
+        go.wait(10)
+
+    monkeypatch.setattr(desk.presenter, "_read_first", waiting)
+    return go
+
+
+def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
+    desk: Desk, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.presenter.explaining.load_model(model)
+    desk.wait(lambda s: s.model is not None)
+    go = held(desk, monkeypatch)
+    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    state = desk.wait(lambda s: s.values is not None)
+    assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,)]
+    assert (state.chosen, state.series.shape[0], state.busy is not None) == (None, 1, True)
+    desk.presenter.toggle_mask()
+    desk.presenter.step(1)
+    desk.presenter.explaining.explain()
+    desk.presenter.point(1, 1)
+    desk.presenter.export(tmp_path / "out", ["json"], False)
+    assert (desk.state.slice, desk.state.attribution, desk.state.prediction) == (0, None, None)
+    assert not desk.jobs.active("explain")
+    assert not (tmp_path / "out").exists()
+    go.set()
+    state = desk.wait(lambda s: s.chosen is not None and s.values is not None and s.attribution is not None)
+    assert (state.series.shape[0], state.slice) == (MANY, MANY // 2)
+    assert UNKNOWN_PLACE not in state.items[0].warnings
+    desk.at_rest()
+
+
+def test_a_cancelled_scan_takes_its_first_image_away(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = held(desk, monkeypatch)
+    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.cancel()
+    assert (desk.state.items, desk.state.series, desk.state.values, desk.state.busy) == ((), None, None, None)
+    go.set()
+    desk.at_rest()
+    assert desk.state.series is None
+
+
+def test_what_is_open_stays_until_another_study_has_been_read(
+    desk: Desk, tmp_path: Path, study: Path
+) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.at_rest()
+    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    desk.at_rest()
+    assert all(UNKNOWN_PLACE not in i.warnings for state in desk.shown for i in state.items)
+    assert desk.state.series.shape[0] == MANY

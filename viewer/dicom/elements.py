@@ -1,7 +1,9 @@
 """Values out of a data set that may be malformed: each getter gives a plain value or nothing."""
 
+import functools
 import logging
 import math
+import re
 import struct
 import sys
 import warnings
@@ -18,9 +20,11 @@ _dl = sys.modules.get("dl", _MISSING)
 sys.modules["dl"] = None  # type: ignore[assignment]
 try:
     import pydicom
+    from pydicom.dataelem import RawDataElement
     from pydicom.dataset import Dataset
     from pydicom.multival import MultiValue
     from pydicom.sequence import Sequence
+    from pydicom.tag import BaseTag
 finally:
     if _dl is _MISSING:
         del sys.modules["dl"]
@@ -32,6 +36,9 @@ __all__ = ["Dataset", "pydicom"]
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
 _MALFORMED_VALUE = (*_MALFORMED, struct.error, OSError)
 _LONGEST = 1024
+_PLAIN = frozenset({"UI", "CS", "DA", "TM"})
+"""Representations that are text in no other letters than ASCII, whatever the file's character set."""
+_WHOLE = re.compile(r" *[+-]?[0-9]{1,12} *")
 
 
 def hush() -> None:
@@ -45,9 +52,58 @@ def hush() -> None:
 
 def value(dataset: Dataset, keyword: str) -> Any:
     """The value as pydicom gives it, or None where it is absent, empty or cannot be converted."""
+    tag = _tag(keyword)
+    if tag not in dataset.keys():  # noqa: SIM118 - a data set looks for its own words, at some length
+        return None
     try:
-        return dataset.get(keyword)
+        return dataset[tag].value
     except _MALFORMED_VALUE:
+        return None
+
+
+@functools.cache
+def _tag(keyword: str) -> Any:
+    return BaseTag(pydicom.datadict.tag_for_keyword(keyword))
+
+
+@functools.cache
+def _representation(keyword: str) -> str:
+    return str(pydicom.datadict.dictionary_VR(_tag(keyword)))
+
+
+def _raw(dataset: Dataset, keyword: str) -> tuple[str, Any] | None:
+    """An element as it lies in the file, after its representation; None where pydicom must be asked.
+
+    What pydicom makes of it takes ten times as long as what is needed here, and there are many files.
+    """
+    raw = dataset._dict.get(_tag(keyword))
+    if type(raw) is not RawDataElement or type(raw.value) is not bytes:
+        return None
+    return raw.VR or _representation(keyword), raw
+
+
+def _parts(raw: Any) -> list[str]:
+    """The values of a text without special letters."""
+    whole = raw.value.decode("ascii").rstrip(" \0")
+    return whole.split("\\") if whole else []
+
+
+def _raw_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
+    """The numbers of an element of the usual kinds; None where pydicom must be asked."""
+    found = _raw(dataset, keyword)
+    if found is None:
+        return None
+    kind, raw = found
+    if kind == "US" and len(raw.value) == 2:
+        return (float(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")),)
+    if kind not in ("DS", "IS") or not raw.value.isascii():
+        return None
+    parts = _parts(raw)
+    if kind == "IS" and not all(map(_WHOLE.fullmatch, parts)):
+        return None
+    try:
+        return tuple(float(part) for part in parts)
+    except ValueError:
         return None
 
 
@@ -56,8 +112,11 @@ def private(dataset: Dataset, group: int, creator: str, number: int, maker: str)
 
     Where its creator was removed, the element of the first block counts if the file is of that maker.
     """
+    start = group << 16 | 0x10
     try:
-        return dataset.private_block(group, creator)[number].value
+        for found in sorted(t for t in dataset.keys() if t >> 8 == start >> 8 and t & 0xFF >= 0x10):  # noqa: SIM118
+            if dataset[found].value == creator:
+                return dataset[group << 16 | (found & 0xFF) << 8 | number].value
     except _MALFORMED_VALUE:
         pass
     tag = group << 16 | 0x1000 | number
@@ -94,7 +153,10 @@ def _several(found: Any) -> list[Any]:
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """The strings of a multi-valued element, without padding."""
-    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in _several(value(dataset, keyword)))
+    raw = _raw(dataset, keyword)
+    plain = raw is not None and raw[0] in _PLAIN and raw[1].value.isascii()
+    several = _parts(raw[1]) if raw and plain else _several(value(dataset, keyword))
+    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in several)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -110,10 +172,12 @@ def uid_name(uid: str) -> str | None:
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Finite numbers; none at all if one of them is not."""
-    try:
-        found = tuple(float(v) for v in _several(value(dataset, keyword)))
-    except _MALFORMED_VALUE:
-        return ()
+    found = _raw_numbers(dataset, keyword)
+    if found is None:
+        try:
+            found = tuple(float(v) for v in _several(value(dataset, keyword)))
+        except _MALFORMED_VALUE:
+            return ()
     return found if all(math.isfinite(v) for v in found) else ()
 
 

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -17,7 +18,13 @@ from viewer.settings import Limits
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
+IMPLICIT = "1.2.840.10008.1.2"
+NATIVE = frozenset({IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
+_USUAL = frozenset(
+    {IMPLICIT, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", *JPEG_2000}
+    | {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
+)
+"""Transfer syntaxes in little endian whose data set follows as it is."""
 _FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
 """Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
 _LARGE_ELEMENT = 8 * 1024**2
@@ -65,20 +72,45 @@ def _inflated(path: Path, meta: Any, limits: Limits) -> bytes:
 def dataset_of(path: Path, limits: Limits) -> tuple[Dataset, "Place | None"]:
     """The data set up to its pixels, and where those are; reads at most `limits.header_bytes`."""
     with path.open("rb") as file:
-        file.seek(128)
-        marked = file.read(4) == b"DICM"
-    meta = pydicom.filereader.read_file_meta_info(path) if marked else None
-    if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
-        plain = io.BytesIO(_inflated(path, meta, limits))
-        dataset = pydicom.filereader.read_dataset(plain, False, True, stop_when=_at_pixels)
-        dataset.file_meta = meta
-        return dataset, _place(plain, True)
-    with path.open("rb") as file:
-        small = path.stat().st_size <= limits.header_bytes
+        marked = file.read(132)[128:] == b"DICM"
+        meta = pydicom.filereader._read_file_meta_info(file) if marked else None
+        if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
+            plain = io.BytesIO(_inflated(path, meta, limits))
+            dataset = pydicom.filereader.read_dataset(plain, False, True, stop_when=_at_pixels)
+            dataset.file_meta = meta
+            return dataset, _place(plain, True)
+        small = os.fstat(file.fileno()).st_size <= limits.header_bytes
         bounded = file if small else cast(BinaryIO, _Bounded(file, limits.header_bytes))
-        dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
+        dataset = _after(bounded, meta)
+        if dataset is None:
+            file.seek(0)
+            dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
         little = bool(dataset.original_encoding[1])
         return dataset, _place(file, little)
+
+
+def _after(file: BinaryIO, meta: Any) -> Dataset | None:
+    """The data set behind file meta information just read; None for what is not the usual.
+
+    `dcmread` would read the meta information once more, which is a good part of a small header.
+    """
+    syntax = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
+    if syntax not in _USUAL:
+        return None
+    ahead = file.read(2)
+    if len(ahead) < 2 or ahead == b"\0\0":  # the end, or a command set
+        return None
+    file.seek(-2, 1)
+    implicit = syntax == IMPLICIT
+    try:
+        found = pydicom.filereader.read_dataset(
+            file, implicit, True, stop_when=_at_pixels, defer_size=_LARGE_ELEMENT
+        )
+    except EOFError:
+        return None
+    dataset = pydicom.FileDataset(file, found, b"", meta, implicit, True)
+    dataset.set_original_encoding(implicit, True, found._character_set)
+    return dataset
 
 
 def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -125,7 +157,7 @@ def syntax_of(dataset: Dataset) -> str:
     implicit, little = dataset.original_encoding
     if not little:
         return BIG_ENDIAN
-    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+    return IMPLICIT if implicit else "1.2.840.10008.1.2.1"
 
 
 @functools.cache

@@ -2,8 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from viewer.dicom import archives, elements, pictures
@@ -21,6 +21,9 @@ from viewer.settings import Limits, Settings
 from viewer.task import Task
 from viewer.types import Series
 
+MANY = 40
+"""Files of which the first image is told before all are read; fewer are read before it could be seen."""
+UNKNOWN_PLACE = "Still being read: where this image lies among the others is not known yet."
 _DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _PICTURE_NAMES = frozenset({".png", ".jpg", ".jpeg"})
 _ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
@@ -52,12 +55,18 @@ class Study:
     """What was computed on the series; the files are listed among the others."""
 
 
-def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | None = None) -> Study:  # noqa: B008
+def scan(
+    paths: Sequence[Path],
+    settings: Settings = Settings(),  # noqa: B008
+    task: Task | None = None,
+    found: Callable[[Series], None] | None = None,
+) -> Study:
     """Find the series under files and folders, reading headers only.
 
     Series come in the order of study, series number and uid, whatever the files are called, pictures
-    after them. Raises
-    `SeriesError` if a path does not exist or there is no file at all.
+    after them. Where there are many files, `found` is told the first image of all, as a provisional
+    series of one slice that is no part of the study. Raises `SeriesError` if a path does not exist or
+    there is no file at all.
     """
     elements.hush()
     images: list[Image] = []
@@ -79,6 +88,8 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
         match found_there:
             case Image() as image:
                 images.append(image)
+                if found is not None and len(images) == 1 and len(files) >= MANY:
+                    found(_provisional(image, settings.limits))
             case Placed() as planes:
                 placed.append(planes)
             case Picture() as picture:
@@ -89,15 +100,23 @@ def scan(paths: Sequence[Path], settings: Settings = Settings(), task: Task | No
                 refused.append(Listed(path, str(error)))
     kept, copies = once(images)
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
-    found = [series_of(group, settings.limits) for group in groups(kept)]
-    other += [Listed(as_given[one.path], _place(one, found)) for one in placed]
+    series = [series_of(group, settings.limits) for group in groups(kept)]
+    other += [Listed(as_given[one.path], _place(one, series)) for one in placed]
     return Study(
-        (*found, *_pictures(shown, other, as_given, settings.limits)),
+        (*series, *_pictures(shown, other, as_given, settings.limits)),
         tuple(sorted(other, key=lambda entry: entry.path)),
         tuple(sorted(refused, key=lambda entry: entry.path)),
-        tuple(one for one in placed if isinstance(one, Segmentation) and belongs(one, found)),
-        tuple(one for one in placed if isinstance(one, ParametricMap) and belongs(one, found)),
+        tuple(one for one in placed if isinstance(one, Segmentation) and belongs(one, series)),
+        tuple(one for one in placed if isinstance(one, ParametricMap) and belongs(one, series)),
     )
+
+
+def _provisional(image: Image, limits: Limits) -> Series:
+    """The middle frame of an image as a series of its own, while the others are still being read."""
+    group = groups([image])[0]
+    middle = group.slices[len(group.slices) // 2]
+    alone = replace(group, slices=(middle,), images=(image,), part=None, across="", warnings=())
+    return replace(series_of(alone, limits), warnings=(UNKNOWN_PLACE,))
 
 
 def _place(placed: Placed, series: list[Series]) -> str:

@@ -197,9 +197,7 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
         lut=image.lut,
         voi_lut=image.voi_lut,
         voi_lut_name=image.voi_lut_name,
-        slice_windows=tuple(
-            _scaled(_without_repeats(s.frame.windows), f) for s, f in zip(slices, factors, strict=True)
-        )
+        slice_windows=tuple(_scaled(s.frame.windows, f) for s, f in zip(slices, factors, strict=True))
         if differing or len(set(factors)) > 1
         else (),
     )

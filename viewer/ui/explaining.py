@@ -231,8 +231,8 @@ class Explaining:
     def explain(self) -> None:
         """Run the chosen method on the shown slice or volume, for all labels where that is free."""
         model, series, item = self._model, self._state.series, self._state.chosen_method
-        if model is None or series is None or item is None:
-            return
+        if model is None or series is None or item is None or self._state.chosen is None:
+            return  # a series that is shown and not chosen is a provisional one
         if self._state.gate == "outside":
             self._refuse()  # again, where the bar has been dismissed
             return

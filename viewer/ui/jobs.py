@@ -40,12 +40,14 @@ class Jobs(QObject):
     """All workers. Made, asked and closed on the GUI thread."""
 
     _arrived = Signal(object, object, object)
+    _told = Signal(object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._current: dict[str, Job] = {}
         self._lanes = {name: _Worker(name, self._send) for name in ("io", "model", "aside")}
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+        self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -62,6 +64,16 @@ class Jobs(QObject):
         job.task = Task(self._reporter(job))
         self._current[kind] = job
         self._lanes[lane].add(job)
+
+    def tell(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
+        """Give something to the GUI thread from within a job, before its end; dropped as a result is."""
+        task.check()
+        self._told.emit(task, answer, value)
+
+    @Slot(object, object, object)
+    def _hear(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
+        if any(job.task is task for job in self._current.values()):
+            answer(value)
 
     def cancel(self, kind: str) -> bool:
         """Cancel the current job of a kind; whether there was one."""

@@ -8,19 +8,20 @@ import numpy as np
 
 from viewer import demo, dicom
 from viewer.dicom import Study
+from viewer.errors import SeriesError
 from viewer.export import export, without_identity
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
 from viewer.types import Array, Series
 from viewer.ui.board import Board, View
 from viewer.ui.choices import Choices
-from viewer.ui.displaying import Displaying
+from viewer.ui.displaying import Displaying, levels
 from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
-from viewer.ui.slices import Slices
+from viewer.ui.slices import Read, Slices, read
 from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
 
 _THUMBNAIL = 64
@@ -53,6 +54,8 @@ class Presenter:
         self._jobs = jobs
         self._settings = settings
         self._study: Study | None = None
+        self._first: Series | None = None
+        """The provisional series that is shown while a study is still being read."""
 
     @property
     def state(self) -> ViewState:
@@ -77,6 +80,7 @@ class Presenter:
 
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
+        self._forget_first()
         self._board.show(busy=Busy("reading files"), notice=self._board.lasting)
         self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._board.failed)
 
@@ -86,14 +90,42 @@ class Presenter:
             self.explaining.load_model(models[0])
         if not studies:
             return
-        self._jobs.run(
-            "io",
-            "scan",
-            lambda task: dicom.scan(studies, self._settings, task),
-            lambda study: self._opened(study, studies),
-            self._board.failed,
-            self._board.progress,
-        )
+        first = self._study is None  # else what is read now stays until there is something to show for it
+
+        def work(task: Task) -> Study:
+            found = (lambda series: self._read_first(series, task)) if first else None
+            return dicom.scan(studies, self._settings, task, found)
+
+        def failed(sentence: str) -> None:
+            self._forget_first()
+            self._board.failed(sentence)
+
+        opened = lambda study: self._opened(study, studies)  # noqa: E731
+        self._jobs.run("io", "scan", work, opened, failed, self._board.progress)
+
+    def _read_first(self, series: Series, task: Task) -> None:
+        """On the worker's thread, which the scan would keep busy until no first image is wanted."""
+        try:
+            self._jobs.tell(task, self._show_first, (series, read(series, 0, self._settings.limits)))
+        except SeriesError:  # it is said of the slice once it has its place
+            return
+
+    def _show_first(self, found: tuple[Series, Read]) -> None:
+        """Show one image before the order is known; it is not chosen, so nothing explains or exports it."""
+        series, shown = found
+        self._first = series
+        self._board.show(
+            items=(_item(series, self.state.masked),), chosen=None, series=series, slice=0, window=None,
+            values=shown.values, levels=levels(shown.window), own=shown.window,
+            inverted=series.display.inverted,
+        )  # fmt: skip
+
+    def _forget_first(self) -> None:
+        """The study of the provisional series was not read to its end."""
+        if self._first is not None:
+            self._first = None
+            self.display.forget()
+            self._board.note(items=(), series=None, values=None, probed=None)
 
     def open_demo(self) -> None:
         """Open the studies that the program brings along, and the network that reads their radiographs."""
@@ -111,7 +143,7 @@ class Presenter:
     def _opened(self, study: Study, paths: Sequence[Path]) -> None:
         self.slices.forget()
         self.explaining.forget()
-        self._study = study
+        self._study, self._first = study, None
         items = tuple(_item(s, self.state.masked) for s in study.series)
         drawn = {one.path for one in study.segmentations}
         listed = [i for i in (*study.refused, *study.other) if i.path.absolute() not in drawn]
@@ -178,7 +210,8 @@ class Presenter:
     def toggle_mask(self) -> None:
         """Show or hide whose image this is, in the file's own descriptions too."""
         masked = not self.state.masked
-        study = self._study.series if self._study else ()
+        alone = () if self._first is None else (self._first,)
+        study = self._study.series if self._study else alone
         named = zip(self.state.items, study, strict=True)
         self._board.show(masked=masked, items=tuple(replace(i, title=_title(s, masked)) for i, s in named))
 
@@ -242,6 +275,8 @@ class Presenter:
             return
         stopped = [kind for kind in ("explain", "load", "scan") if self._jobs.cancel(kind)]
         self._jobs.cancel("profile")
+        if "scan" in stopped:
+            self._forget_first()
         self._board.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
 
     @property

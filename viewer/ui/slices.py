@@ -117,7 +117,7 @@ class Slices:
             return
 
         def work(_task: Task) -> Read:
-            return _read(series, slice, limits)
+            return read(series, slice, limits)
 
         self._jobs.run(
             "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
@@ -150,7 +150,7 @@ class Slices:
         if not drawn:
             return
 
-        def read(found: tuple[dict[int, tuple[Outline, ...]], tuple[Region, ...], list[str]]) -> None:
+        def done(found: tuple[dict[int, tuple[Outline, ...]], tuple[Region, ...], list[str]]) -> None:
             self._outlines, regions, faults = found
             notice = Notice(faults[0], "warning") if faults else self.state.notice
             shown = self._outlines.get(self.state.slice, ())
@@ -158,7 +158,7 @@ class Slices:
 
         limits = self._limits
         self._jobs.run(
-            "io", "outlines", lambda task: _outlined(drawn, series, limits, task), read, self._board.failed
+            "io", "outlines", lambda task: _outlined(drawn, series, limits, task), done, self._board.failed
         )
 
     # --- playing ----------------------------------------------------------------------------------
@@ -207,14 +207,14 @@ class Slices:
             self.halt()
             self._slice_failed(sentence)
 
-        self._jobs.run("io", "cine", lambda _task: _read(series, slice, limits), done, failed)
+        self._jobs.run("io", "cine", lambda _task: read(series, slice, limits), done, failed)
 
     def close(self) -> None:
         """Play no more."""
         self._cine.stop()
 
 
-def _read(series: Series, slice: int, limits: Limits) -> Read:
+def read(series: Series, slice: int, limits: Limits) -> Read:
     """A slice for the canvas and the probe: modality values, or colour as it is shown."""
     try:
         stored = series.voxels[slice]

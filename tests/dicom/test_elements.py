@@ -1,0 +1,78 @@
+"""What is read from the bytes of an element is what pydicom makes of them."""
+
+import io
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from viewer.dicom import elements as get
+
+KEYWORDS = {
+    "DS": "SliceThickness",
+    "IS": "InstanceNumber",
+    "US": "Rows",
+    "UI": "SOPInstanceUID",
+    "CS": "ImageType",
+    "DA": "StudyDate",
+    "TM": "AcquisitionTime",
+    "LO": "SeriesDescription",
+}
+LETTERS = st.text(alphabet="0123456789+-.eE_\\ \0ABnaif\n\x1b\xe4", max_size=14)
+
+
+def element(kind: str, value: bytes, implicit: bool, little: bool) -> bytes:
+    order = "little" if little else "big"
+    tag = Tag(KEYWORDS[kind])
+    head = tag.group.to_bytes(2, order) + tag.element.to_bytes(2, order)
+    length = len(value).to_bytes(4 if implicit else 2, order)
+    return head + (length if implicit else kind.encode() + length) + value
+
+
+def both(kind: str, value: bytes, implicit: bool, little: bool) -> tuple[Dataset, Dataset]:
+    """An element as it was read, and as pydicom has converted it."""
+    data = io.BytesIO(element(kind, value, implicit, little))
+    raw = get.pydicom.filereader.read_dataset(data, implicit, little)
+    converted = Dataset()
+    try:
+        converted[KEYWORDS[kind]] = get.pydicom.dataelem.convert_raw_data_element(
+            raw.get_item(KEYWORDS[kind]), encoding=["iso8859"]
+        )
+    except Exception:  # noqa: BLE001 - what pydicom cannot convert counts as absent
+        return raw, Dataset()
+    return raw, converted
+
+
+@given(st.sampled_from(sorted(KEYWORDS)), LETTERS, st.booleans(), st.booleans())
+def test_raw_values_are_pydicoms(kind: str, letters: str, implicit: bool, little: bool) -> None:
+    get.hush()
+    assume(kind != "US" or len(letters) % 2 == 0)  # of half a number pydicom says that it is damaged
+    little = little or implicit
+    keyword, value = KEYWORDS[kind], letters.encode("latin-1")
+    raw, converted = both(kind, value, implicit, little)
+    assert get.numbers(raw, keyword) == get.numbers(converted, keyword)
+    raw, _ = both(kind, value, implicit, little)
+    assert get.integer(raw, keyword) == get.integer(converted, keyword)
+    raw, _ = both(kind, value, implicit, little)
+    assert get.texts(raw, keyword) == get.texts(converted, keyword)
+
+
+@pytest.mark.parametrize("creator", ["MAKER", "OTHER"])
+def test_private_elements_are_found_in_every_block(creator: str) -> None:
+    dataset = Dataset()
+    for block, name in ((0x10, "FIRST"), (0x2A, "MAKER")):
+        dataset.add_new((0x0019, block), "LO", name)
+        dataset.add_new((0x0019, block << 8 | 0x0C), "IS", block)
+    file = io.BytesIO()
+    dataset.save_as(file, implicit_vr=False, little_endian=True)
+    file.seek(0)
+    found = get.private(dcmread(file, force=True), 0x0019, creator, 0x0C, "X")
+    assert found == (0x2A if creator == "MAKER" else None)
+
+
+def test_a_value_that_is_not_finite_is_no_number() -> None:
+    raw, _ = both("DS", b"nan ", False, True)
+    assert get.numbers(raw, "SliceThickness") == ()
