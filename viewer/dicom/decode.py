@@ -308,6 +308,11 @@ class Slices:
     def dtype(self) -> np.dtype[Any]:
         return self._dtype
 
+    @property
+    def ahead(self) -> int:
+        """How many slices are read at once by whoever goes through all; 1 where nothing is gained."""
+        return self._ahead
+
     def __len__(self) -> int:
         return self._shape[0]
 
