@@ -7,17 +7,21 @@ import sys
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jpeg_ls
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813 - its own name
 from dicom_files import Make
 from PIL import Image as Pillow
+from pydicom.encaps import encapsulate
 
 from viewer.dicom import scan
-from viewer.dicom.decode import Decoder, DecodingError, Slices, shared_decoder
+from viewer.dicom.decode import CHILDREN, Decoder, Decoders, DecodingError, Slices, shared_decoder
 from viewer.dicom.decoder import fit
+from viewer.dicom.volume import volume
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.types import Series
@@ -187,6 +191,85 @@ def test_a_child_that_hangs_or_crashes_is_replaced(tmp_path: Path, body: str, wh
     with pytest.raises(DecodingError, match="crash"):
         decoder.decode({}, 1)  # a reply larger than was asked for is not believed
     decoder.close()
+
+
+def slow_program(folder: Path) -> Path:
+    """A decoder that takes its time and answers with its own number."""
+    path = folder / "slow.py"
+    path.write_text(
+        "import json, os, struct, sys, time\n"
+        "out = sys.stdout.buffer\n"
+        "out.write(b'ready\\n'); out.flush()\n"
+        "while sys.stdin.buffer.readline():\n"
+        "    time.sleep(0.3)\n"
+        "    head = json.dumps({'shape': [1], 'dtype': 'uint32'}).encode()\n"
+        "    out.write(struct.pack('<I', len(head)) + head + struct.pack('<I', os.getpid())); out.flush()\n"
+    )
+    return path
+
+
+def test_two_threads_are_answered_by_two_children(tmp_path: Path) -> None:
+    decoders = Decoders(20, 2**33, 2, slow_program(tmp_path))
+    first = int(decoders.decode({"path": "a"}, 4)[0])
+    assert first == int(decoders.decode({"path": "b"}, 4)[0])
+    assert decoders.pids == (first,)
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda n: int(decoders.decode({"path": n}, 4)[0]), "abcd"))
+    assert set(answers) == set(decoders.pids)
+    assert len(decoders.pids) == 2
+    last = int(decoders.decode({"path": "e"}, 4)[0])
+    assert last == int(decoders.decode({"path": "e"}, 4)[0])
+    decoders.close()
+    assert decoders.pids == ()
+
+
+def test_a_thread_that_fails_gives_its_child_back(tmp_path: Path) -> None:
+    decoders = Decoders(20, 2**33, 1, slow_program(tmp_path))
+    for _ in range(3):
+        with pytest.raises(DecodingError, match="crash"):
+            decoders.decode({"path": "a"}, 1)
+    decoders.close()
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_slices_read_ahead_come_in_order_and_fail_in_their_place(ahead: int) -> None:
+    busy, most, lock = [0], [0], threading.Lock()
+
+    def read(index: int) -> np.ndarray:
+        with lock:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        time.sleep(0.02)
+        with lock:
+            busy[0] -= 1
+        if index == 6:
+            raise DecodingError("crash")
+        return np.full((2, 2), index, np.uint8)
+
+    slices = Slices(read, (9, 2, 2), np.dtype(np.uint8), ("file",) * 9, ahead=ahead)
+    seen: list[int] = []
+    with pytest.raises(SeriesError, match="Slice 7 of 9"):
+        seen.extend(int(one[0, 0]) for one in slices)
+    assert seen == list(range(6))
+    assert most[0] == ahead
+    few = iter(slices)
+    assert int(next(few)[0, 0]) == 0
+    few.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("whyscope slices")]
+
+
+def test_a_compressed_series_is_read_by_all_children(make: Make) -> None:
+    made = []
+    for k in range(6):
+        pixels = np.full((8, 8), 100 * k, np.uint16)
+        stored = encapsulate([bytes(jpeg_ls.encode_array(pixels))])
+        facts = {"TransferSyntaxUID": "1.2.840.10008.1.2.4.80", "PixelData": stored}
+        made.append(make(f"{k}.dcm", pixels=pixels, ImagePositionPatient=[0, 0, k], **facts))
+    (series,) = scan([made[0].parent]).series
+    assert [int(one[0, 0]) for one in series.voxels] == [0, 100, 200, 300, 400, 500]
+    limits = Limits()
+    assert len(shared_decoder(limits.decode_seconds, limits.decode_memory).pids) == CHILDREN
+    np.testing.assert_array_equal(volume(series).voxels[:, 0, 0], [0, 100, 200, 300, 400, 500])
 
 
 @pytest.mark.shared

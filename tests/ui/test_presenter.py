@@ -14,6 +14,7 @@ from desk import Desk
 from program import LABELS, write_model, write_stack
 
 from viewer import demo
+from viewer.dicom.decode import DecodingError
 from viewer.dicom.scan import MANY, UNKNOWN_PLACE
 from viewer.task import Task
 from viewer.types import Series, Window
@@ -492,3 +493,47 @@ def test_what_is_open_stays_until_another_study_has_been_read(
     desk.at_rest()
     assert all(UNKNOWN_PLACE not in i.warnings for state in desk.shown for i in state.items)
     assert desk.state.series.shape[0] == MANY
+
+
+def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk, tmp_path: Path) -> None:
+    desk.presenter.open([write_stack(tmp_path / "packed", 9)])
+    desk.at_rest()
+    slices, series = desk.presenter.slices, desk.state.series
+    assert [slices._kept(i) is not None for i in range(9)] == [i == 4 for i in range(9)]
+    series.voxels._ahead = 2
+    order: list[int] = []
+    reads = series.voxels._read
+    series.voxels._read = lambda i: (order.append(i), reads(i))[1]
+    desk.presenter.go_to(7)
+    desk.at_rest()
+    assert order == [7, 6, 8, 5, 3, 2, 1, 0]
+    assert all(slices._kept(i) is not None for i in range(9))
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.presenter.go_to(2)
+    assert desk.state.values is slices._kept(2).values
+    desk.jobs.run.assert_not_called()
+
+
+def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.presenter.open([write_stack(tmp_path / "packed", 9)])
+    desk.at_rest()
+    voxels = desk.state.series.voxels
+    voxels._ahead, reads = 2, voxels._read
+
+    def broken(index: int) -> np.ndarray:
+        if index == 6:
+            raise DecodingError("crash")
+        return reads(index)
+
+    voxels._read = broken
+    desk.presenter.go_to(7)
+    desk.at_rest()
+    assert desk.state.notice is None
+    desk.presenter.go_to(1)
+    desk.presenter.slices.leave()
+    assert not desk.jobs.active("ahead")
+    desk.presenter.go_to(6)
+    desk.at_rest()
+    assert "Slice 7 of 9" in desk.state.notice.text

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +31,8 @@ Array = NDArray[Any]
 
 CACHE_BYTES = 128 * 1024**2
 """What one series keeps of its decoded slices."""
+CHILDREN = max(1, min(2, os.cpu_count() or 1))
+"""Decoders at work at once: each may ask for as much memory as the limit allows."""
 START_SECONDS = 60.0
 _PROGRAM = Path(__file__).with_name("decoder.py")
 _WHY = {
@@ -182,10 +185,54 @@ class Decoder:
             timer.cancel()
 
 
+class Decoders:
+    """A few children: each thread that asks gets one that is free, the first whenever it is."""
+
+    def __init__(self, seconds: float, memory: int, count: int, program: Path = _PROGRAM) -> None:
+        self._all = [Decoder(seconds, memory, program) for _ in range(count)]
+        self._free = set(range(count))
+        self._back = threading.Condition()
+        self._read: dict[int, Any] = {}
+
+    def decode(self, request: dict[str, Any], most: int) -> Array:
+        """As `Decoder.decode`; waits while all children are at work."""
+        number = self._taken(request.get("path"))
+        try:
+            return self._all[number].decode(request, most)
+        finally:
+            with self._back:
+                self._free.add(number)
+                self._back.notify()
+
+    def _taken(self, path: Any) -> int:
+        """A free child, best the one that has this file already: a file of many frames is large."""
+        with self._back:
+            self._back.wait_for(lambda: self._free)
+            number = min(self._free, key=lambda n: (self._read.get(n) != path, n))
+            self._free.remove(number)
+            self._read[number] = path
+            return number
+
+    def close(self) -> None:
+        """End the children; the next request starts another."""
+        for decoder in self._all:
+            decoder.close()
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the children that run."""
+        return tuple(pid for decoder in self._all if (pid := decoder.pid) is not None)
+
+    @property
+    def pid(self) -> int | None:
+        """The first child's process id while it runs."""
+        return self._all[0].pid
+
+
 @functools.cache
-def shared_decoder(seconds: float, memory: int) -> Decoder:
-    """The program's one child for these limits: starting it takes half a second, so it is kept."""
-    return Decoder(seconds, memory)
+def shared_decoder(seconds: float, memory: int) -> Decoders:
+    """The program's children for these limits: starting one takes half a second, so they are kept."""
+    return Decoders(seconds, memory, CHILDREN)
 
 
 def _native(pixels: Pixels, frame: int) -> Array:
@@ -233,7 +280,8 @@ def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
 class Slices:
     """The slices of a series, decoded when asked for; satisfies `viewer.types.Voxels`.
 
-    `read` gives slice i, `names` the file each slice is in (without its folder), for messages.
+    `read` gives slice i, `names` the file each slice is in (without its folder), for messages. Whoever
+    goes through all slices gets them read by `ahead` threads.
     """
 
     def __init__(
@@ -243,7 +291,9 @@ class Slices:
         dtype: np.dtype[Any],
         names: tuple[str, ...],
         cache_bytes: int = CACHE_BYTES,
+        ahead: int = 1,
     ) -> None:
+        self._ahead = ahead
         self._read = read
         self._shape = shape
         self._dtype = dtype
@@ -259,6 +309,11 @@ class Slices:
     @property
     def dtype(self) -> np.dtype[Any]:
         return self._dtype
+
+    @property
+    def ahead(self) -> int:
+        """How many slices are read at once by whoever goes through all; 1 where nothing is gained."""
+        return self._ahead
 
     def __len__(self) -> int:
         return self._shape[0]
@@ -278,6 +333,22 @@ class Slices:
             while len(self._kept) > 1 and sum(a.nbytes for a in self._kept.values()) > self._room:
                 self._kept.popitem(last=False)
         return array
+
+    def __iter__(self) -> Iterator[Array]:
+        """All slices in order, the next ones decoded meanwhile; what one of them raises, in its place."""
+        if self._ahead < 2:
+            yield from (self[number] for number in range(len(self)))
+            return
+        pool, due = ThreadPoolExecutor(self._ahead, "whyscope slices"), deque[Future[Array]]()
+        try:
+            for number in range(len(self)):
+                due.append(pool.submit(self.__getitem__, number))
+                if len(due) > self._ahead:
+                    yield due.popleft().result()
+            while due:
+                yield due.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _decoded(self, number: int) -> Array:
         place = f"Slice {number + 1} of {len(self)} ({self._names[number]}) cannot be shown"

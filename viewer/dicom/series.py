@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.dicom.decode import Slices, read_frame
+from viewer.dicom.decode import CHILDREN, Slices, read_frame
 from viewer.dicom.facts import Image, Slice
 from viewer.dicom.geometry import PROJECTION, Stacking, geometry, stacking
 from viewer.dicom.group import Group
@@ -36,6 +36,9 @@ def series_of(group: Group, limits: Limits) -> Series:
         (len(slices), *pixels.shape),
         np.result_type(*{s.image.pixels.dtype for s in slices}),
         tuple(s.image.path.name for s in slices),
+        # What is decoded by children waits for them, and what lies in the file for nothing. Two children
+        # at the frames of one file would each hold all of it.
+        ahead=1 if pixels.direct or pixels.frames > 1 else CHILDREN,
     )
     return Series(
         uid=group.uid,

@@ -70,7 +70,9 @@ def volume(series: Series, task: Task | None = None, limits: Limits | None = Non
         voxels = np.empty(series.shape, dtype)
     except MemoryError as error:
         raise SeriesError("There is not enough memory to build the volume.") from error
+    slices = iter(series.voxels)  # which may read ahead
     for index in range(len(voxels)):
         task.progress(index, len(voxels), "reading slices")
-        voxels[index] = series.voxels[index] if straight else modality_values(series, index)
+        stored = next(slices)
+        voxels[index] = stored if straight else modality_values(series, index)
     return Volume(series, voxels, slope, intercept)

@@ -20,6 +20,8 @@ from viewer.ui.state import Notice, ViewState
 
 _ROOM = 512 * 2**20
 """Bytes of slices that are kept once they have been read."""
+_NEAR = 32
+"""Slices on either side that are read before they are wanted, where each must be decoded."""
 
 
 class Read(NamedTuple):
@@ -66,6 +68,7 @@ class Slices:
     def leave(self) -> None:
         """Another series: what plays, and what is read beside its slices, stops."""
         self.halt()
+        self._jobs.cancel("ahead")
         self._jobs.cancel("outlines")
         self._outlines = {}
 
@@ -94,6 +97,7 @@ class Slices:
             self._explaining.slice_changed()
 
     def _go(self, slice: int) -> None:
+        self._jobs.cancel("ahead")
         kept = self._kept(slice)
         self._board.note(slice=slice, probed=None, values=None, outlines=self._outlines.get(slice, ()))
         if kept is not None:  # all of the slice in one state: the window draws once
@@ -114,6 +118,7 @@ class Slices:
             self._jobs.cancel("slice")
             if self.state.values is not kept.values:
                 self._show_slice(kept)
+            self._read_ahead(kept.size)
             return
 
         def work(_task: Task) -> Read:
@@ -126,6 +131,26 @@ class Slices:
     def _slice_read(self, key: tuple[int, int], found: Read) -> None:
         self._slices.put(key, found, found.size)
         self._show_slice(found)
+        self._read_ahead(found.size)
+
+    def _read_ahead(self, size: int) -> None:
+        """Read the nearest slice that is not kept, then the next; each wish of the reader goes first."""
+        series, number, here = self.state.series, self.state.chosen, self.state.slice
+        if series is None or number is None or self.state.playing or getattr(series.voxels, "ahead", 1) < 2:
+            return
+        most = min(_NEAR, _ROOM // (4 * size))  # half of what is kept: the rest is where the reader was
+        near = range(max(0, here - most), min(series.shape[0], here + most + 1))
+        missing = (i for i in sorted(near, key=lambda i: abs(i - here)) if self._kept(i) is None)
+        slice = next(missing, None)
+        if slice is None:
+            return
+
+        def done(found: Read) -> None:
+            self._slices.put((number, slice), found, found.size)
+            self._read_ahead(size)
+
+        # What fails is said when the slice is asked for.
+        self._jobs.run("io", "ahead", lambda _task: read(series, slice), done, lambda _sentence: None)
 
     def _show_slice(self, found: Read) -> None:
         self._board.show(**self._drawn(found))
