@@ -150,7 +150,8 @@ class Slices:
             self._read_ahead(size)
 
         # What fails is said when the slice is asked for.
-        self._jobs.run("io", "ahead", lambda _task: read(series, slice), done, lambda _sentence: None)
+        limits = self._limits
+        self._jobs.run("io", "ahead", lambda _task: read(series, slice, limits), done, lambda _sentence: None)
 
     def _show_slice(self, found: Read) -> None:
         self._board.show(**self._drawn(found))
