@@ -7,6 +7,7 @@ drawn on, or exported with, a series it was not computed from.
 Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's LPS in millimetres.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -440,7 +441,7 @@ class Method(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Map:
+class Map(ABC):
     """Values that an overlay can draw: (slice, row, column) at native resolution, signed, raw.
 
     Never normalised and never clipped: scaling is display. `matrix` maps a native cell to the
@@ -458,12 +459,14 @@ class Map:
         _freeze(self)
 
     @property
+    @abstractmethod
     def series(self) -> Series:
-        raise NotImplementedError
+        """The images that the map lies on."""
 
     @property
+    @abstractmethod
     def title(self) -> str:
-        raise NotImplementedError
+        """What a reader calls the map."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
