@@ -14,9 +14,11 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QAbstractButton,
+    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
+    QListView,
     QPushButton,
     QSizePolicy,
     QSlider,
@@ -31,7 +33,17 @@ from viewer.ui.parts import ROW, by_tab, colours, focus_ring
 from viewer.ui.theme import LIGHT
 
 
-class Combo(QComboBox):
+class Unhurried:
+    """For controls in a panel that scrolls: the wheel in passing goes to the panel, not to their value."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():  # type: ignore[attr-defined]
+            super().wheelEvent(event)  # type: ignore[misc]
+        else:
+            event.ignore()
+
+
+class Combo(Unhurried, QComboBox):
     """A chooser that the wheel does not change in passing, and that cuts no text without saying so."""
 
     def __init__(self) -> None:
@@ -43,12 +55,6 @@ class Combo(QComboBox):
             "QComboBox::down-arrow { image: none; border: 0; background: transparent; width: 0; height: 0; }"
         )
         by_tab(self)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         if self.isEditable():
@@ -84,7 +90,31 @@ class Combo(QComboBox):
         self.setToolTip(self.itemData(place, Qt.ItemDataRole.ToolTipRole) or self.currentText())
 
 
-class Slider(QSlider):
+class Rows(QListView):
+    """A list that paints its own rows, and knows which one lies below the pointer (-1: none)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under = -1
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMouseTracking(True)
+        by_tab(self)
+        self.entered.connect(lambda index: self._hover(index.row()))
+        self.viewportEntered.connect(lambda: self._hover(-1))
+
+    def _hover(self, row: int) -> None:
+        if row != self.under:
+            self.under = row
+            self.viewport().update()
+
+    def leaveEvent(self, event: Any) -> None:
+        super().leaveEvent(event)
+        self._hover(-1)
+
+
+class Slider(Unhurried, QSlider):
     """A horizontal slider in whole steps whose handle goes to the pointer; `moved` is by hand only."""
 
     moved = Signal(int)
@@ -129,12 +159,6 @@ class Slider(QSlider):
         if event.button() == Qt.MouseButton.LeftButton:
             self.setSliderDown(False)
             self.update()
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

@@ -7,10 +7,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Interval
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
-from viewer.ui.controls import Combo, Switch
+from viewer.ui.controls import Combo, Switch, Unhurried
 from viewer.ui.parts import ROW, add_row, keep_keys, pair, rows
 
 LARGEST = 1_000_000
@@ -166,7 +165,24 @@ class SettingsForm(QWidget):
         return line
 
 
-class WholeNumber(QSpinBox):
+class _Number(Unhurried):
+    """What both kinds of numbers do with None, which is their least value where it is allowed."""
+
+    _optional: bool
+
+    @property
+    def chosen(self: Any) -> Any:
+        """The number, or None."""
+        return None if self._optional and self.value() == self.minimum() else self.value()
+
+    def put(self: Any, value: float | None) -> None:
+        """Show a value; emits nothing."""
+        self.blockSignals(True)
+        self.setValue(self.minimum() if value is None else value)
+        self.blockSignals(False)
+
+
+class WholeNumber(_Number, QSpinBox):
     """A whole number in bounds, with "none" one below the least where None is allowed."""
 
     def __init__(self, field: Field) -> None:
@@ -179,24 +195,8 @@ class WholeNumber(QSpinBox):
             self.setSpecialValueText(NONE)
         _dress(self)
 
-    @property
-    def chosen(self) -> int | None:
-        return None if self._optional and self.value() == self.minimum() else self.value()
 
-    def put(self, value: int | None) -> None:
-        """Show a value; emits nothing."""
-        self.blockSignals(True)
-        self.setValue(self.minimum() if value is None else value)
-        self.blockSignals(False)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-
-class RealNumber(QDoubleSpinBox):
+class RealNumber(_Number, QDoubleSpinBox):
     """A real number in bounds, with "none" one step below the least where None is allowed."""
 
     def __init__(self, field: Field) -> None:
@@ -218,22 +218,6 @@ class RealNumber(QDoubleSpinBox):
         text = super().textFromValue(value)
         point = self.locale().decimalPoint()
         return text.rstrip("0").removesuffix(point) if point in text else text
-
-    @property
-    def chosen(self) -> float | None:
-        return None if self._optional and self.value() == self.minimum() else self.value()
-
-    def put(self, value: float | None) -> None:
-        """Show a value; emits nothing."""
-        self.blockSignals(True)
-        self.setValue(self.minimum() if value is None else value)
-        self.blockSignals(False)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 def _dress(spin: QSpinBox | QDoubleSpinBox) -> None:

@@ -13,9 +13,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
-    QListView,
     QPushButton,
     QSizePolicy,
     QStyledItemDelegate,
@@ -27,7 +25,8 @@ from PySide6.QtWidgets import (
 from viewer.export.drawing import clean, number
 from viewer.export.panel import figures, kind_of
 from viewer.types import Score
-from viewer.ui.parts import MARGIN, Sentence, Text, by_tab, colours, dress_panel, heading
+from viewer.ui.controls import Rows
+from viewer.ui.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
 from viewer.ui.state import ViewState
 
 ROW = 26
@@ -151,7 +150,7 @@ class ScoreDelegate(QStyledItemDelegate):
             painter.drawRect(QRectF(x - 1, bar.top() - 4, 2, bar.height() + 8))
 
 
-class ScoreList(QListView):
+class ScoreList(Rows):
     """The rows of labels."""
 
     picked = Signal(str)
@@ -159,32 +158,15 @@ class ScoreList(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.target: str | None = None
-        self.under = -1
         self.scores = ScoreModel()
         self.setModel(self.scores)
         self.setItemDelegate(ScoreDelegate(self))
         self.setUniformItemSizes(True)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMouseTracking(True)
         self.setAccessibleName("Prediction")
-        by_tab(self)
-        self.entered.connect(lambda index: self._hover(index.row()))
-        self.viewportEntered.connect(lambda: self._hover(-1))
         self.clicked.connect(self._pick)
 
     def _pick(self, index: Index) -> None:
         self.picked.emit(index.data(_ROW)[0])
-
-    def _hover(self, row: int) -> None:
-        if row != self.under:
-            self.under = row
-            self.viewport().update()
-
-    def leaveEvent(self, event: Any) -> None:
-        super().leaveEvent(event)
-        self._hover(-1)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         super().keyPressEvent(event)

@@ -28,7 +28,6 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
-    QListView,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTextEdit,
@@ -37,9 +36,9 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.export.drawing import clean
-from viewer.ui.controls import IconButton, Link
+from viewer.ui.controls import IconButton, Link, Rows
 from viewer.ui.icons import draw_icon
-from viewer.ui.parts import Sentence, by_tab, colours, dress_panel, heading, image, wrapped
+from viewer.ui.parts import Sentence, colours, dress_panel, heading, image, wrapped
 from viewer.ui.state import SeriesItem, ViewState
 
 STRIP, WIDE = 56, 240
@@ -223,7 +222,7 @@ class SeriesDelegate(QStyledItemDelegate):
                 y += LINE
 
 
-class SeriesList(QListView):
+class SeriesList(Rows):
     """The rows; what is current is what the state says."""
 
     picked = Signal(int)
@@ -231,30 +230,12 @@ class SeriesList(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.narrow = False
-        self.under = -1
-        """The row below the pointer."""
         self.rows = SeriesModel()
         self.setModel(self.rows)
         self.setItemDelegate(SeriesDelegate(self))
-        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMouseTracking(True)
         self.setAccessibleName("Series")
-        by_tab(self)
-        self.entered.connect(lambda index: self._hover(index.row()))
-        self.viewportEntered.connect(lambda: self._hover(-1))
         self.clicked.connect(lambda index: self.picked.emit(index.row()))
-
-    def _hover(self, row: int) -> None:
-        if row != self.under:
-            self.under = row
-            self.viewport().update()
-
-    def leaveEvent(self, event: Any) -> None:
-        super().leaveEvent(event)
-        self._hover(-1)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         before = self.currentIndex().row()
