@@ -14,6 +14,10 @@ from program import write_model, write_stack
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
+from viewer.settings import Settings
+from viewer.ui import theme
+from viewer.ui.window import Window
+
 
 def _windows() -> set[QWidget]:
     """Top-level widgets that belong to nobody; Qt keeps its tool tip for itself."""
@@ -53,3 +57,16 @@ def study(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model")
+
+
+@pytest.fixture
+def window(qtbot) -> Iterator[Window]:
+    """The real window at its smaller size, dark and empty."""
+    theme.apply(QApplication.instance(), theme.DARK)
+    made = Window(Settings(device="cpu"))
+    qtbot.addWidget(made)
+    made.resize(1280, 720)
+    with qtbot.waitExposed(made):
+        made.show()
+    yield made
+    made.close()

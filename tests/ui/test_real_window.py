@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 from program import is_sentence
-from test_window import drop, settled, window
+from test_window import drop, settled
 
 from viewer.types import Series
 from viewer.ui.window import Window
 
 pytestmark = pytest.mark.shared
-__all__ = ["window"]
 
 STUDIES: dict[str, Callable[[Series], bool]] = {
     "the chest radiograph": lambda s: s.modality == "CR" and s.body_part == "CHEST",

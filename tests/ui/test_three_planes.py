@@ -1,7 +1,6 @@
 """Three planes in the window: one crosshair in the patient, and never a picture of something else."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +11,13 @@ from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from viewer import affine, demo, overlay
-from viewer.settings import Settings
-from viewer.ui import reformat, theme
+from viewer.ui import reformat
 from viewer.ui.planeview import PlaneView, direction
 from viewer.ui.state import Slab, ViewState
 from viewer.ui.window import Window
 
 THREE = ("axial", "sagittal", "coronal")
 NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier
-
-
-@pytest.fixture
-def window(qtbot) -> Iterator[Window]:
-    theme.apply(QApplication.instance(), theme.DARK)
-    made = Window(Settings(device="cpu"))
-    qtbot.addWidget(made)
-    made.resize(1280, 720)
-    with qtbot.waitExposed(made):
-        made.show()
-    yield made
-    made.close()
 
 
 @pytest.fixture

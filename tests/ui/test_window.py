@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,8 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
-from viewer.settings import Settings
 from viewer.ui import theme, words
 from viewer.ui.window import Window
-
-
-@pytest.fixture
-def window(qtbot) -> Iterator[Window]:
-    theme.apply(QApplication.instance(), theme.DARK)
-    made = Window(Settings(device="cpu"))
-    qtbot.addWidget(made)
-    made.resize(1280, 720)
-    with qtbot.waitExposed(made):
-        made.show()
-    yield made
-    made.close()
 
 
 @pytest.fixture
