@@ -39,7 +39,7 @@ def test_the_layers_hold() -> None:
 @pytest.mark.parametrize(
     ("module", "contract"),
     [
-        ("viewer/types.py", "layers point downward"),
+        ("viewer/types/series.py", "layers point downward"),
         ("viewer/stray.py", "every module has its place"),
         ("viewer/models/prepare.py", "Only the window knows Qt"),
         ("viewer/explain/run.py", "knows no plugin by name"),
@@ -53,7 +53,7 @@ def test_a_broken_layer_is_noticed(module: str, contract: str, tmp_path: Path) -
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "fonts"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     wrong = {
-        "viewer/types.py": "import viewer.session\n",
+        "viewer/types/series.py": "import viewer.session\n",
         "viewer/stray.py": "",
         "viewer/models/prepare.py": "import PySide6\n",
         "viewer/explain/run.py": "import plugins.saliency\n",

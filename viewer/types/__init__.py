@@ -1,0 +1,41 @@
+"""What flows: Series → ModelInput → Prediction → Attribution → Overlay → Snapshot.
+
+Every value is frozen, its arrays are read-only, and each holds its parent: a map knows the
+predictions it explains, those know their input, and that its series. A map can therefore not be
+drawn on, or exported with, a series it was not computed from.
+
+Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's LPS in millimetres.
+"""
+
+from viewer.types.arrays import Array, Shape3
+from viewer.types.geometry import Geometry, SpacingKind, direction_letters
+from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
+from viewer.types.prediction import ModelInput, Prediction, Region, Score, Target
+from viewer.types.series import Display, Identity, Part, Series, Voxels, Window
+
+__all__ = [
+    "Array",
+    "Attribution",
+    "DerivedMap",
+    "Display",
+    "Geometry",
+    "Identity",
+    "LoadedMap",
+    "Map",
+    "Method",
+    "ModelInput",
+    "Overlay",
+    "Part",
+    "Prediction",
+    "Region",
+    "Score",
+    "Series",
+    "Shape3",
+    "Snapshot",
+    "SpacingKind",
+    "Style",
+    "Target",
+    "Voxels",
+    "Window",
+    "direction_letters",
+]

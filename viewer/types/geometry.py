@@ -1,0 +1,125 @@
+"""Where the voxels of a series are, and what a viewer says of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from viewer import affine as grid
+from viewer.affine import Matrix
+from viewer.types.arrays import Array
+
+SpacingKind = Literal["patient", "pixel", "detector", "magnified", "region", "absent"]
+"""Where a pixel's millimetres are measured: in the patient; as calibrated; at the detector; that divided by
+the estimated magnification; in the ultrasound's region, which need not be the whole picture; or nowhere."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Geometry:
+    """Where the voxels are: spacing, origin, direction and frame of reference; no voxels.
+
+    `matrix` maps (slice, row, column) to LPS millimetres when `orientation_known`; otherwise only
+    the lengths of its columns mean something, and only where `spacing_kind` is not "absent". A
+    sheared matrix is a tilted gantry. `between` is False for a single slice, whose distance to a
+    neighbour does not exist. Where the slices are not one even step apart, the matrix is exact in the
+    plane and for slice 0 only; `origins` then says where each slice is.
+    """
+
+    matrix: Matrix
+    spacing_kind: SpacingKind = "absent"
+    orientation_known: bool = False
+    between: bool = False
+    frame_of_reference: str | None = None
+    patient_orientation: tuple[str, str] | None = None
+    """DICOM (0020,0020) for projections: towards what a row's and a column's index increase."""
+    origins: Matrix | None = None
+    """LPS position of every slice's first pixel, (slices, 3), where no one matrix places them all."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+        if self.origins is not None:
+            object.__setattr__(self, "origins", grid.frozen(self.origins))
+
+    @property
+    def volume(self) -> bool:
+        """Whether the slices are one even stack, so that `matrix` holds between them too."""
+        return self.between and self.origins is None
+
+    def position(self, slice: int) -> tuple[float, float, float] | None:
+        """True LPS position of the first pixel of a slice, even or not; None where it is not known."""
+        if not self.orientation_known:
+            return None
+        place = self.matrix[:3, 3] + slice * self.matrix[:3, 0]
+        x, y, z = (float(v) for v in (place if self.origins is None else self.origins[slice]))
+        return (x, y, z)
+
+    @property
+    def spacing(self) -> tuple[float | None, float, float] | None:
+        """Millimetres between slices (None for a single one), rows and columns, or None.
+
+        Between uneven slices it is the usual distance.
+        """
+        if self.spacing_kind == "absent":
+            return None
+        between, rows, columns = (float(np.linalg.norm(self.matrix[:3, i])) for i in range(3))
+        return (between if self.between else None, rows, columns)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Height of a pixel ÷ its width."""
+        rows, columns = (float(np.linalg.norm(self.matrix[:3, i])) for i in (1, 2))
+        return rows / columns
+
+    @property
+    def origin(self) -> tuple[float, float, float] | None:
+        """LPS position of the centre of voxel (0, 0, 0), or None where the file gives none."""
+        if not self.orientation_known:
+            return None
+        x, y, z = (float(v) for v in self.matrix[:3, 3])
+        return (x, y, z)
+
+    @property
+    def direction(self) -> Matrix | None:
+        """3 × 3, its columns the unit steps of the slice, row and column index; or None."""
+        if not self.orientation_known:
+            return None
+        columns = self.matrix[:3, :3]
+        return np.asarray(columns / np.linalg.norm(columns, axis=0))
+
+    @property
+    def orientation(self) -> tuple[float, ...] | None:
+        """The six cosines of DICOM (0020,0037): along a row, then down a column; or None."""
+        direction = self.direction
+        if direction is None:
+            return None
+        return tuple(float(v) for v in (*direction[:, 2], *direction[:, 1]))
+
+    def letters(self) -> tuple[str, str, str, str] | None:
+        """The patient's side at the picture's left, right, top and bottom ("R", "AL", …), or None."""
+        if self.orientation_known:
+            right, bottom = (direction_letters(self.matrix[:3, i]) for i in (2, 1))
+        elif self.patient_orientation is not None:
+            right, bottom = self.patient_orientation
+        else:
+            return None
+        return (_opposite(right), right, _opposite(bottom), bottom)
+
+
+_OPPOSITE = str.maketrans("LRAPHFSI", "RLPAFHIS")
+
+
+def _opposite(letters: str) -> str:
+    return letters.translate(_OPPOSITE)
+
+
+def direction_letters(vector: Array) -> str:
+    """The patient directions of an LPS vector, the strongest first, e.g. "L" or "AR".
+
+    A second or third letter stands where that component is over a quarter of the length.
+    """
+    length = float(np.linalg.norm(vector)) or 1.0
+    pairs = (("L", "R"), ("P", "A"), ("H", "F"))
+    order = sorted(range(3), key=lambda i: -abs(float(vector[i])))
+    return "".join(
+        pairs[i][0] if vector[i] > 0 else pairs[i][1] for i in order if abs(float(vector[i])) / length > 0.25
+    )

@@ -1,0 +1,165 @@
+"""Maps on a series, and what a picture shows of them."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from viewer import affine as grid
+from viewer.affine import Matrix
+from viewer.types.arrays import Array, freeze
+from viewer.types.prediction import Prediction, Target
+from viewer.types.series import Series, Window
+
+
+class Method(Protocol):
+    """A configured explainer, as far as a map's provenance needs it."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    signed: ClassVar[bool]
+    target_dependent: ClassVar[bool]
+
+    def settings(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Map(ABC):
+    """Values that an overlay can draw: (slice, row, column) at native resolution, signed, raw.
+
+    Never normalised and never clipped: scaling is display. `matrix` maps a native cell to the
+    source voxel of `series`.
+    """
+
+    values: Array = field(repr=False)
+    matrix: Matrix
+    unit: str
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3:
+            raise ValueError(f"a map has three axes, not {self.values.ndim}")
+        object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+        freeze(self)
+
+    @property
+    @abstractmethod
+    def series(self) -> Series:
+        """The images that the map lies on."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What a reader calls the map."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Attribution(Map):
+    """What a method says of a target, with the predictions it explains (many for a swept patch)."""
+
+    predictions: tuple[Prediction, ...]
+    explainer: Method
+    target: Target | None
+    """None for a method that is the same for every label."""
+    layer: str | None = None
+    completeness_error: float | None = None
+    """|Σ map − (score − score of the baseline)| ÷ |score − score of the baseline|, in per cent."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        Map.__post_init__(self)
+        if not self.predictions:
+            raise ValueError("an attribution explains at least one prediction")
+        if any(p.input.series is not self.series for p in self.predictions):
+            raise ValueError("an attribution belongs to one series")
+
+    @property
+    def series(self) -> Series:
+        return self.predictions[0].input.series
+
+    @property
+    def slice(self) -> int | None:
+        return self.predictions[0].input.slice
+
+    @property
+    def title(self) -> str:
+        return self.explainer.title
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedMap(Map):
+    """A map that came with the study, e.g. a DICOM Parametric Map."""
+
+    source: Series
+    name: str
+    provenance: str = ""
+
+    @property
+    def series(self) -> Series:
+        return self.source
+
+    @property
+    def title(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DerivedMap(Map):
+    """A map made from others of one series, e.g. a difference of ranks."""
+
+    parents: tuple[Map, ...]
+    how: str
+
+    def __post_init__(self) -> None:
+        Map.__post_init__(self)
+        if not self.parents or any(p.series is not self.parents[0].series for p in self.parents):
+            raise ValueError("a derived map has parents of one series")
+
+    @property
+    def series(self) -> Series:
+        return self.parents[0].series
+
+    @property
+    def title(self) -> str:
+        return self.how
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a map is drawn. Changing it never touches the model.
+
+    `range` is (lowest, highest) in the map's unit; values of a size below `threshold` (same unit)
+    are blank. `sign` says which values are shown: the positive ones, both, or their size.
+    """
+
+    colours: str = "inferno"
+    range: tuple[float, float] = (0.0, 1.0)
+    opacity: float = 0.5
+    threshold: float = 0.0
+    sign: Literal["positive", "signed", "magnitude"] = "positive"
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlay:
+    """A map in a style; `viewer.overlay` colours one slice of it on the source grid."""
+
+    map: Map
+    style: Style
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """All that a picture for export shows."""
+
+    overlay: Overlay
+    slice: int
+    window: Window | None = None
+    crop: tuple[int, int, int, int] | None = None
+    """First row, first column, last row, last column, inclusive."""
+    annotations: tuple[str, ...] = ()
+    notes: str = ""
+    show_identity: bool = False
+    inverted: bool = False
+    """Whether grey is shown the other way round than the file asks for."""
+    overlays: bool = True
+    """Whether overlays and shutter of the file are drawn."""

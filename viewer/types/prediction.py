@@ -1,0 +1,163 @@
+"""What a model was shown, what it said of it, and what of that is asked about."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from viewer import affine as grid
+from viewer.affine import Matrix
+from viewer.errors import ExplainerError
+from viewer.types.arrays import Array, Shape3, freeze
+from viewer.types.series import Series
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelInput:
+    """What one forward of a model sees, and where each of its pixels comes from.
+
+    `tensor` is (1, channels, [depth,] rows, columns). `matrix` maps an input index
+    (depth, row, column) to the source voxel (slice, row, column), exactly: crop, pad, resize,
+    flip and resampling are all in it. `slice` is the explained slice, None for a volume.
+    """
+
+    series: Series
+    slice: int | None
+    tensor: "torch.Tensor" = field(repr=False)
+    matrix: Matrix
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+
+    @property
+    def shape(self) -> Shape3:
+        """(depth, rows, columns) of the input; the depth of a 2D input is 1."""
+        spatial = tuple(int(n) for n in self.tensor.shape[2:])
+        return (1, *spatial) if len(spatial) == 2 else spatial  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One label's output. Without a calibration `probability` is a score, not a probability."""
+
+    label: str
+    logit: float
+    probability: float
+    calibrated: bool = False
+    threshold: float | None = None
+
+    @property
+    def positive(self) -> bool | None:
+        """Whether the label is called; None where the card gives no threshold."""
+        return None if self.threshold is None else self.probability >= self.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a model said of one input, from the forward that also feeds the explanation."""
+
+    input: ModelInput
+    model: str
+    weights: str
+    """SHA-256 of the weights file."""
+    device: str
+    scores: tuple[Score, ...]
+    override: str | None = None
+    """Why the study lies outside the card's `accepts`, where the reader went on all the same."""
+
+    def score(self, label: str) -> Score:
+        return next(s for s in self.scores if s.label == label)
+
+    @property
+    def top(self) -> Score:
+        """The label with the highest probability."""
+        return max(self.scores, key=lambda s: s.probability)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """A mask on a series: truth, a finding, or a place that should not matter.
+
+    `mask` is (slice, row, column) on a grid that `matrix` maps to source voxels.
+    """
+
+    mask: Array = field(repr=False)
+    matrix: Matrix
+    series: Series
+    name: str
+    origin: Literal["drawn", "seg", "box"]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+        freeze(self)
+
+    @classmethod
+    def box(cls, series: Series, slice: int, corners: tuple[int, int, int, int], name: str) -> "Region":
+        """A box on one slice; `corners` are first row, first column, last row, last column, inclusive."""
+        top, left, bottom, right = corners
+        mask = np.ones((1, bottom - top + 1, right - left + 1), dtype=bool)
+        return cls(mask, grid.scale_offset((1, 1, 1), (slice, top, left)), series, name, "box")
+
+    def on(self, matrix: Matrix, shape: Shape3) -> Array:
+        """The mask at the cell centres of another grid, whose `matrix` maps to the same source."""
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
+        own = np.rint(grid.apply(np.linalg.inv(self.matrix) @ matrix, index)).astype(int)
+        inside = np.all((own >= 0) & (own < self.mask.shape), axis=-1)
+        result = np.zeros(shape, dtype=bool)
+        result[inside] = self.mask[tuple(own[inside].T)] > 0
+        return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is explained: a number made from the model's output.
+
+    `label` alone: its logit. With `minus`: the difference of two logits. With `region`, or for a
+    net with a dense output: the mean logit over the region, or over all positions. `index` and
+    `minus_index` are places in the output; `plain` marks a regression output, not a class.
+    """
+
+    label: str
+    index: int
+    minus: str | None = None
+    minus_index: int | None = None
+    region: Region | None = None
+    plain: bool = False
+
+    @property
+    def kind(self) -> Literal["label", "difference", "region", "output"]:
+        if self.minus is not None:
+            return "difference"
+        if self.region is not None:
+            return "region"
+        return "output" if self.plain else "label"
+
+    @property
+    def words(self) -> str:
+        name = self.label if self.minus is None else f"{self.label} − {self.minus}"
+        return name if self.region is None else f"{name} in {self.region.name}"
+
+    def of(self, output: "torch.Tensor", matrix: Matrix | None = None) -> "torch.Tensor":
+        """The number per sample, shape (n,), from outputs of shape (n, labels[, …spatial]).
+
+        `matrix` places a dense output on the source voxels; it is needed for a region only.
+        """
+        value = output[:, self.index]
+        if self.minus_index is not None:
+            value = value - output[:, self.minus_index]
+        if self.region is None:
+            return value.flatten(1).mean(1) if value.ndim > 1 else value
+        if value.ndim == 1 or matrix is None:
+            raise ExplainerError(
+                "A class inside a region needs a network with an output per pixel; "
+                "this one gives one number per label, so explain the label itself."
+            )
+        spatial = tuple(int(n) for n in value.shape[1:])
+        shape: Shape3 = (1, *spatial) if len(spatial) == 2 else spatial  # type: ignore[assignment]
+        mask = value.new_tensor(self.region.on(matrix, shape).reshape(spatial))
+        if not bool(mask.any()):
+            raise ExplainerError(f"The region {self.region.name} lies outside what the model was shown.")
+        return (value * mask).flatten(1).sum(1) / mask.sum()

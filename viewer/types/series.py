@@ -1,0 +1,133 @@
+"""The images: one stack of slices, or a single picture, and how its values are shown."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from viewer.types.arrays import Array, Shape3, read_only
+from viewer.types.geometry import Geometry
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A VOI window (DICOM PS3.3 C.11.2): centre and width in modality values."""
+
+    center: float
+    width: float
+    name: str = ""
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Display:
+    """Facts that turn stored values into modality values and those into grey or colour.
+
+    `rescale` is one (slope, intercept) per slice; `lut` a modality look-up table (first stored
+    value, entries) instead of it; `voi_lut` likewise for the VOI step. `stored_range` is what the
+    stored bits can hold. `inverted` is MONOCHROME1. `windows` holds for all slices, unless
+    `slice_windows` gives each its own.
+    """
+
+    rescale: tuple[tuple[float, float], ...]
+    unit: str = ""
+    windows: tuple[Window, ...] = ()
+    inverted: bool = False
+    photometric: str = "MONOCHROME2"
+    stored_range: tuple[float, float] = (0.0, 255.0)
+    padding: tuple[float, float] | None = None
+    """Lowest and highest stored value that mean "no data here" (PS3.3 C.7.5.1.1.2)."""
+    lut: tuple[int, Array] | None = None
+    voi_lut: tuple[int, Array] | None = None
+    voi_lut_name: str = ""
+    """What the file calls its VOI table."""
+    slice_windows: tuple[tuple[Window, ...], ...] = ()
+    """The windows of each slice, where they differ between the slices."""
+
+    def windows_of(self, index: int) -> tuple[Window, ...]:
+        """The windows of the file for one slice; those of the series where it has none of its own."""
+        return (self.slice_windows[index] if self.slice_windows else ()) or self.windows
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose image this is. Never in logs: the values stay out of `repr`."""
+
+    patient: str = field(default="", repr=False)
+    patient_id: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    study_date: str = field(default="", repr=False)
+
+
+class Voxels(Protocol):
+    """Stored values, one slice at a time: an array, or a lazy source that decodes on demand.
+
+    Shape is (slices, rows, columns), or (slices, rows, columns, 3) for RGB. `voxels[i]` may raise
+    `SeriesError` for a slice that cannot be decoded.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __getitem__(self, index: int, /) -> Array: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which point of a fourth dimension a series is, e.g. b 1000 of three b-values.
+
+    `value` is in the unit of DICOM (s/mm², ms), one for each dimension that `by` names; `index`
+    counts from 0 among the `count` parts of the stack.
+    """
+
+    of: str
+    by: str
+    value: tuple[float | str | None, ...]
+    index: int
+    count: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Series:
+    """One stack of slices in one proven order, or a single picture."""
+
+    uid: str
+    modality: str
+    """As in DICOM (0008,0060); "picture" for PNG and JPEG."""
+    voxels: Voxels = field(repr=False)
+    geometry: Geometry
+    display: Display
+    sop_uids: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = field(default=(), repr=False)
+    """The file of every slice; names of files may name patients."""
+    frame_numbers: tuple[int, ...] = ()
+    """DICOM frame number of each slice in its file, from 1; empty for pictures."""
+    description: str = field(default="", repr=False)
+    study_uid: str = ""
+    identity: Identity = field(default_factory=Identity)
+    body_part: str = ""
+    view: str = ""
+    laterality: str = ""
+    syntax: str = ""
+    frames_in_time: int = 1
+    files: int = 1
+    """Files that this series is the first of the list to use, so that each is counted once."""
+    part: Part | None = None
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.voxels, np.ndarray):
+            object.__setattr__(self, "voxels", read_only(self.voxels))
+
+    @property
+    def shape(self) -> Shape3:
+        slices, rows, columns = self.voxels.shape[:3]
+        return (slices, rows, columns)
+
+    @property
+    def colour(self) -> bool:
+        return len(self.voxels.shape) == 4
