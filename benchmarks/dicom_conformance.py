@@ -29,7 +29,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, c
 from viewer import dicom
 from viewer.dicom.decode import DecodingError, read_frame
 from viewer.dicom.facts import LOSSY, Image
-from viewer.dicom.header import NATIVE, syntax_name
+from viewer.dicom.header import NATIVE, header_of, syntax_name
 from viewer.dicom.image import object_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
@@ -165,7 +165,7 @@ def _settled(data: pydicom.Dataset, values: Array, syntax: str) -> Array:
 def examine(path: Path, name: str, series: list[Series]) -> Line:
     """Compare all frames of an opened file."""
     limits = Limits()
-    image = object_of(path, limits)
+    image = object_of(header_of(path, limits), limits)
     assert isinstance(image, Image)
     pixels = image.pixels
     line = Line(name, "opened", syntax_name(pixels.syntax), pixels.frames)

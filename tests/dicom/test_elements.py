@@ -20,8 +20,11 @@ KEYWORDS = {
     "DA": "StudyDate",
     "TM": "AcquisitionTime",
     "LO": "SeriesDescription",
+    "SH": "StationName",
+    "PN": "PatientName",
 }
-LETTERS = st.text(alphabet="0123456789+-.eE_\\ \0ABnaif\n\x1b\xe4", max_size=14)
+LETTERS = st.text(alphabet="0123456789+-.eE_\\ \0ABnaif\n\x1b\xe4^=~", max_size=14)
+CHARACTER_SETS = ["iso8859", "utf8", "shift_jis", "iso2022_jp", "iso2022_jp_2", "GB18030", "GBK", "euc_kr"]
 
 
 def element(kind: str, value: bytes, implicit: bool, little: bool) -> bytes:
@@ -76,3 +79,19 @@ def test_private_elements_are_found_in_every_block(creator: str) -> None:
 def test_a_value_that_is_not_finite_is_no_number() -> None:
     raw, _ = both("DS", b"nan ", False, True)
     assert get.numbers(raw, "SliceThickness") == ()
+
+
+@given(st.sampled_from(["LO", "SH", "PN"]), LETTERS, st.sampled_from(CHARACTER_SETS))
+def test_plain_letters_are_the_same_in_every_character_set(kind: str, letters: str, encoding: str) -> None:
+    get.hush()
+    keyword, value = KEYWORDS[kind], letters.encode("latin-1")
+    raw, _ = both(kind, value, implicit=False, little=True)
+    raw.set_original_encoding(False, True, [encoding])
+    converted = Dataset()
+    try:
+        converted[keyword] = get.pydicom.dataelem.convert_raw_data_element(
+            raw.get_item(keyword), encoding=[encoding]
+        )
+    except Exception:  # noqa: BLE001 - what pydicom cannot convert counts as absent
+        converted = Dataset()
+    assert get.texts(raw, keyword) == get.texts(converted, keyword)

@@ -45,15 +45,6 @@ def _room() -> Path:
 _rooms: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file begins as a ZIP archive does."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4) in ZIP
-    except OSError:
-        return False
-
-
 def unpacked(
     path: Path, limits: Limits, look: Look
 ) -> Iterator[tuple[Path, Path | SeriesError | NotAnImage]]:

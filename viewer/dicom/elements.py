@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,18 @@ finally:
     else:
         sys.modules["dl"] = _dl  # type: ignore[assignment]
 
-__all__ = ["Dataset", "pydicom"]
+__all__ = ["BaseTag", "Dataset", "RawDataElement", "pydicom"]
 
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
 _MALFORMED_VALUE = (*_MALFORMED, struct.error, OSError)
 _LONGEST = 1024
 _PLAIN = frozenset({"UI", "CS", "DA", "TM"})
 """Representations that are text in no other letters than ASCII, whatever the file's character set."""
+_LETTERED = frozenset({"LO", "PN", "SH"})
+_ASCII = re.compile(rb"[ -~]*\0?")
+"""What is read the same in every character set: no escape leads to another."""
+_KEPT = 1024
+"""Values that are read once: the files of a series repeat most of them."""
 _WHOLE = re.compile(r" *[+-]?[0-9]{1,12} *")
 
 
@@ -52,18 +58,32 @@ def hush() -> None:
 
 def value(dataset: Dataset, keyword: str) -> Any:
     """The value as pydicom gives it, or None where it is absent, empty or cannot be converted."""
-    tag = _tag(keyword)
-    if tag not in dataset.keys():  # noqa: SIM118 - a data set looks for its own words, at some length
-        return None
+    return _converted(dataset, keyword) if _there(dataset, keyword) is not None else None
+
+
+def _there(dataset: Dataset, keyword: str) -> Any:
+    """The element as it was read; None where absent. The data set itself looks for words, at some length."""
+    return dataset._dict.get(_tag(keyword))
+
+
+def _converted(dataset: Dataset, keyword: str) -> Any:
     try:
-        return dataset[tag].value
+        return dataset[_tag(keyword)].value
     except _MALFORMED_VALUE:
         return None
 
 
+@functools.lru_cache(4096)
+def tag_of(number: int) -> BaseTag:
+    """A tag as pydicom has it, the same object for the same number: a look-up then need not compare."""
+    return BaseTag(number)
+
+
 @functools.cache
-def _tag(keyword: str) -> Any:
-    return BaseTag(pydicom.datadict.tag_for_keyword(keyword))
+def _tag(keyword: str) -> BaseTag:
+    number = pydicom.datadict.tag_for_keyword(keyword)
+    assert number is not None
+    return tag_of(number)
 
 
 @functools.cache
@@ -71,40 +91,55 @@ def _representation(keyword: str) -> str:
     return str(pydicom.datadict.dictionary_VR(_tag(keyword)))
 
 
-def _raw(dataset: Dataset, keyword: str) -> tuple[str, Any] | None:
-    """An element as it lies in the file, after its representation; None where pydicom must be asked.
+def _unconverted(element: Any) -> bool:
+    """Whether an element is as it lies in the file, and short.
 
     What pydicom makes of it takes ten times as long as what is needed here, and there are many files.
     """
-    raw = dataset._dict.get(_tag(keyword))
-    if type(raw) is not RawDataElement or type(raw.value) is not bytes:
-        return None
-    return raw.VR or _representation(keyword), raw
+    return type(element) is RawDataElement and type(element.value) is bytes and len(element.value) <= _LONGEST
 
 
-def _parts(raw: Any) -> list[str]:
+def _parts(value: bytes) -> list[str]:
     """The values of a text without special letters."""
-    whole = raw.value.decode("ascii").rstrip(" \0")
+    whole = value.decode("ascii").rstrip(" \0")
     return whole.split("\\") if whole else []
 
 
-def _raw_numbers(dataset: Dataset, keyword: str) -> tuple[float, ...] | None:
+@functools.lru_cache(_KEPT)
+def _plain_texts(kind: str, value: bytes) -> tuple[str, ...] | None:
+    """The strings of an element of the usual kinds; None where pydicom must be asked."""
+    if kind in _PLAIN:
+        usual = value.isascii()
+    else:
+        usual = kind in _LETTERED and _ASCII.fullmatch(value) is not None
+        usual = usual and (kind != "PN" or b"=" not in value)
+    return _without_padding(_parts(value)) if usual else None
+
+
+def _without_padding(several: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in several)
+
+
+@functools.lru_cache(_KEPT)
+def _plain_numbers(kind: str, value: bytes, little: bool) -> tuple[float, ...] | None:
     """The numbers of an element of the usual kinds; None where pydicom must be asked."""
-    found = _raw(dataset, keyword)
-    if found is None:
+    if kind == "US" and len(value) == 2:
+        return (float(int.from_bytes(value, "little" if little else "big")),)
+    if kind not in ("DS", "IS") or not value.isascii():
         return None
-    kind, raw = found
-    if kind == "US" and len(raw.value) == 2:
-        return (float(int.from_bytes(raw.value, "little" if raw.is_little_endian else "big")),)
-    if kind not in ("DS", "IS") or not raw.value.isascii():
-        return None
-    parts = _parts(raw)
+    parts = _parts(value)
     if kind == "IS" and not all(map(_WHOLE.fullmatch, parts)):
         return None
     try:
-        return tuple(float(part) for part in parts)
+        return _finite(float(part) for part in parts)
     except ValueError:
         return None
+
+
+def _finite(several: Iterable[float]) -> tuple[float, ...]:
+    """All numbers, or none at all if one of them is not finite."""
+    found = tuple(several)
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def private(dataset: Dataset, group: int, creator: str, number: int, maker: str) -> Any:
@@ -114,7 +149,7 @@ def private(dataset: Dataset, group: int, creator: str, number: int, maker: str)
     """
     start = group << 16 | 0x10
     try:
-        for found in sorted(t for t in dataset.keys() if t >> 8 == start >> 8 and t & 0xFF >= 0x10):  # noqa: SIM118
+        for found in sorted([t for t in dataset._dict if 0 <= t - start < 0xF0]):
             if dataset[found].value == creator:
                 return dataset[group << 16 | (found & 0xFF) << 8 | number].value
     except _MALFORMED_VALUE:
@@ -153,10 +188,14 @@ def _several(found: Any) -> list[Any]:
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """The strings of a multi-valued element, without padding."""
-    raw = _raw(dataset, keyword)
-    plain = raw is not None and raw[0] in _PLAIN and raw[1].value.isascii()
-    several = _parts(raw[1]) if raw and plain else _several(value(dataset, keyword))
-    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in several)
+    element = _there(dataset, keyword)
+    if element is None:
+        return ()
+    if _unconverted(element):
+        found = _plain_texts(element.VR or _representation(keyword), element.value)
+        if found is not None:
+            return found
+    return _without_padding(_several(_converted(dataset, keyword)))
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -172,13 +211,18 @@ def uid_name(uid: str) -> str | None:
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """Finite numbers; none at all if one of them is not."""
-    found = _raw_numbers(dataset, keyword)
-    if found is None:
-        try:
-            found = tuple(float(v) for v in _several(value(dataset, keyword)))
-        except _MALFORMED_VALUE:
-            return ()
-    return found if all(math.isfinite(v) for v in found) else ()
+    element = _there(dataset, keyword)
+    if element is None:
+        return ()
+    if _unconverted(element):
+        kind = element.VR or _representation(keyword)
+        found = _plain_numbers(kind, element.value, element.is_little_endian)
+        if found is not None:
+            return found
+    try:
+        return _finite(float(v) for v in _several(_converted(dataset, keyword)))
+    except _MALFORMED_VALUE:
+        return ()
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
@@ -195,7 +239,9 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence."""
-    return [v for v in _several(value(dataset, keyword)) if isinstance(v, Dataset)]
+    if _there(dataset, keyword) is None:
+        return []
+    return [v for v in _several(_converted(dataset, keyword)) if isinstance(v, Dataset)]
 
 
 def vector(dataset: Dataset, keyword: str) -> Vector | None:
@@ -213,7 +259,12 @@ def spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
 
 def cosines(dataset: Dataset) -> Cosines | None:
     """Image Orientation (Patient) as two orthogonal unit vectors, or None if it is not that."""
-    found = np.asarray(numbers(dataset, "ImageOrientationPatient"))
+    return _unit_vectors(numbers(dataset, "ImageOrientationPatient"))
+
+
+@functools.lru_cache(_KEPT)
+def _unit_vectors(stated: tuple[float, ...]) -> Cosines | None:
+    found = np.asarray(stated)
     if found.size != 6:
         return None
     row, column = found[:3], found[3:]

@@ -1,5 +1,6 @@
 """Order of slices and their place in the patient, proven from positions (PS3.3 C.7.6.2)."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,12 @@ class Stacking:
     """Whether one step leads from each slice to the next: only then are they a volume."""
 
 
+@functools.lru_cache(256)
 def normal(orientation: Cosines) -> Matrix:
-    """Unit vector across the slices: row cosines × column cosines, in LPS."""
-    return np.cross(np.asarray(orientation[:3]), np.asarray(orientation[3:]))
+    """Unit vector across the slices: row cosines × column cosines, in LPS; not to be written to."""
+    found = np.cross(np.asarray(orientation[:3]), np.asarray(orientation[3:]))
+    found.setflags(write=False)
+    return found
 
 
 def along(orientation: Cosines, position: Vector) -> float:

@@ -6,10 +6,12 @@ import io
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from viewer.dicom import elements as get
+from viewer.dicom import plain
 from viewer.dicom.decoder import JPEG_2000
 from viewer.dicom.elements import Dataset, pydicom
 from viewer.dicom.facts import COLOURS, GREYS, Pixels
@@ -27,6 +29,8 @@ _USUAL = frozenset(
 """Transfer syntaxes in little endian whose data set follows as it is."""
 _FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
 """Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
+BLOCK = 16 * 1024
+"""Bytes that are read of every file: more than most headers have."""
 _LARGE_ELEMENT = 8 * 1024**2
 _LONG_LENGTH = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT"})
 _UNDEFINED = 0xFFFFFFFF
@@ -69,48 +73,70 @@ def _inflated(path: Path, meta: Any, limits: Limits) -> bytes:
         raise SeriesError("The file is deflated, and its packed data are damaged.") from error
 
 
-def dataset_of(path: Path, limits: Limits) -> tuple[Dataset, "Place | None"]:
-    """The data set up to its pixels, and where those are; reads at most `limits.header_bytes`."""
-    with path.open("rb") as file:
-        marked = file.read(132)[128:] == b"DICM"
-        meta = pydicom.filereader._read_file_meta_info(file) if marked else None
-        if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
-            plain = io.BytesIO(_inflated(path, meta, limits))
-            dataset = pydicom.filereader.read_dataset(plain, False, True, stop_when=_at_pixels)
-            dataset.file_meta = meta
-            return dataset, _place(plain, True)
-        small = os.fstat(file.fileno()).st_size <= limits.header_bytes
-        bounded = file if small else cast(BinaryIO, _Bounded(file, limits.header_bytes))
-        dataset = _after(bounded, meta)
-        if dataset is None:
-            file.seek(0)
-            dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
-        little = bool(dataset.original_encoding[1])
-        return dataset, _place(file, little)
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """A file's data set up to its pixels, its meta information, and where the pixels are."""
+
+    path: Path
+    size: int
+    """Bytes of the file."""
+    dataset: Dataset
+    meta: Dataset
+    place: "Place | None"
 
 
-def _after(file: BinaryIO, meta: Any) -> Dataset | None:
-    """The data set behind file meta information just read; None for what is not the usual.
+def header_of(path: Path, limits: Limits) -> Header:
+    """The header of a file; reads at most `limits.header_bytes` of it."""
+    with path.open("rb", buffering=BLOCK) as file:
+        return read_header(path, file, file.read(BLOCK), limits)
 
-    `dcmread` would read the meta information once more, which is a good part of a small header.
-    """
-    syntax = "" if meta is None else str(meta.get("TransferSyntaxUID", ""))
-    if syntax not in _USUAL:
+
+def read_header(path: Path, file: BinaryIO, block: bytes, limits: Limits) -> Header:
+    """The header of an open file, of which the first block has been read."""
+    size = os.fstat(file.fileno()).st_size
+    found = _usual(path, file, block, size, limits)
+    if found is not None:
+        return found
+    file.seek(132 if block[128:132] == b"DICM" else 0)
+    meta = pydicom.filereader._read_file_meta_info(file) if file.tell() else None
+    if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
+        inflated = io.BytesIO(_inflated(path, meta, limits))
+        dataset = pydicom.filereader.read_dataset(inflated, False, True, stop_when=_at_pixels)
+        return Header(path, size, dataset, meta, _place(inflated, True))
+    file.seek(0)
+    bounded = _bounded(file, size, limits.header_bytes)
+    dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
+    little = bool(dataset.original_encoding[1])
+    return Header(path, size, dataset, getattr(dataset, "file_meta", Dataset()), _place(file, little))
+
+
+def _bounded(file: BinaryIO, size: int, most: int) -> BinaryIO:
+    """A file from which a header of at most so many bytes can be read."""
+    return file if size <= most else cast(BinaryIO, _Bounded(file, most))
+
+
+def _usual(path: Path, file: BinaryIO, block: bytes, size: int, limits: Limits) -> Header | None:
+    """The header of a file of the usual kinds; None where pydicom must read it all."""
+    most = limits.header_bytes
+    found = plain.beginning(block[:most], _USUAL, IMPLICIT) if block[128:132] == b"DICM" else None
+    if found is None:
         return None
-    ahead = file.read(2)
-    if len(ahead) < 2 or ahead == b"\0\0":  # the end, or a command set
-        return None
-    file.seek(-2, 1)
-    implicit = syntax == IMPLICIT
-    try:
-        found = pydicom.filereader.read_dataset(
-            file, implicit, True, stop_when=_at_pixels, defer_size=_LARGE_ELEMENT
-        )
-    except EOFError:
-        return None
-    dataset = pydicom.FileDataset(file, found, b"", meta, implicit, True)
-    dataset.set_original_encoding(implicit, True, found._character_set)
-    return dataset
+    elements, end = found.elements, found.end
+    place = _place_of(block[end : end + 12], end, True)
+    dataset: Dataset
+    if place is None:  # the block ends, or something that is not plain begins
+        file.seek(end)
+        rest = _bounded(file, size - end, most - end)
+        try:
+            elements |= plain.rest(rest, elements, found.implicit, _at_pixels, _LARGE_ELEMENT)
+        except (EOFError, NotImplementedError):
+            return None
+        place = _place(file, True)
+        dataset = pydicom.FileDataset(rest, elements, b"", None, found.implicit, True)
+    else:
+        dataset = Dataset(elements)
+    dataset.set_original_encoding(found.implicit, True, plain.encodings_of(elements))
+    return Header(path, size, dataset, Dataset(found.meta), place)
 
 
 def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -128,12 +154,16 @@ class Place:
 
 def _place(file: BinaryIO, little: bool) -> Place | None:
     """Parse the element at which pydicom stopped; None at the end of the file."""
-    head = file.read(12)
+    start = file.tell()
+    return _place_of(file.read(12), start, little)
+
+
+def _place_of(head: bytes, start: int, little: bool) -> Place | None:
+    """The pixel data element of which these are the first bytes; None if it is another."""
     if len(head) < 8:
         return None
     order = "<" if little else ">"
     group, element = struct.unpack(f"{order}HH", head[:4])
-    start = file.tell() - len(head)
     if not _at_pixels(group << 16 | element, None, 0):
         return None
     if head[4:6].isalpha() and head[4:6].isupper():
@@ -149,12 +179,12 @@ def _place(file: BinaryIO, little: bool) -> Place | None:
     return Place(group << 16 | element, offset, None if length == _UNDEFINED else length)
 
 
-def syntax_of(dataset: Dataset) -> str:
+def syntax_of(header: Header) -> str:
     """The transfer syntax, from how the file was read where it does not say."""
-    stated = get.text(getattr(dataset, "file_meta", Dataset()), "TransferSyntaxUID")
+    stated = get.text(header.meta, "TransferSyntaxUID")
     if stated:
         return stated
-    implicit, little = dataset.original_encoding
+    implicit, little = header.dataset.original_encoding
     if not little:
         return BIG_ENDIAN
     return IMPLICIT if implicit else "1.2.840.10008.1.2.1"
@@ -177,8 +207,9 @@ def syntax_name(syntax: str) -> str:
     return get.uid_name(syntax) or f"unknown transfer syntax {shown}"
 
 
-def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits) -> Pixels:
+def pixels_of(header: Header, limits: Limits) -> Pixels:
     """How the pixels are stored; raises `SeriesError` for what cannot be read or asks for too much."""
+    dataset, place = header.dataset, header.place
     rows, columns = (get.integer(dataset, k) for k in ("Rows", "Columns"))
     if not rows or not columns or rows < 0 or columns < 0:
         raise SeriesError("The file says it is an image but gives no number of rows and columns.")
@@ -191,9 +222,10 @@ def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits)
     allocated = decimal or get.integer(dataset, "BitsAllocated") or 0
     stored = decimal or get.integer(dataset, "BitsStored") or allocated
     high_bit = None if decimal else get.integer(dataset, "HighBit")
+    syntax = syntax_of(header)
     pixels = Pixels(
-        path=path,
-        syntax=syntax_of(dataset),
+        path=header.path,
+        syntax=syntax,
         rows=rows,
         columns=columns,
         frames=1 if frames is None else frames,
@@ -204,13 +236,13 @@ def pixels_of(path: Path, dataset: Dataset, place: Place | None, limits: Limits)
         high_bit=stored - 1 if high_bit is None else high_bit,
         signed=get.integer(dataset, "PixelRepresentation") == 1,
         planar=get.integer(dataset, "PlanarConfiguration") == 1,
-        offset=None if syntax_of(dataset) == DEFLATED else place.offset,
+        offset=None if syntax == DEFLATED else place.offset,
         length=place.length,
         floating=decimal is not None,
     )
     _sensible(pixels)
     _within(pixels, limits)
-    _complete(pixels)
+    _complete(pixels, header.size)
     return pixels
 
 
@@ -257,9 +289,8 @@ def _within(pixels: Pixels, limits: Limits) -> None:
         )
 
 
-def _complete(pixels: Pixels) -> None:
-    """Refuse image data that end too early, as far as the lengths in the file tell."""
-    size = pixels.path.stat().st_size
+def _complete(pixels: Pixels, size: int) -> None:
+    """Refuse image data that end too early, as far as the lengths in the file of this size tell."""
     if pixels.length is None:
         if pixels.offset is not None:
             _fragments(pixels, pixels.offset, size)

@@ -1,14 +1,16 @@
 """The facts of one DICOM file, and the kinds of healthy DICOM files that are not images for us."""
 
+import functools
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
 from viewer.dicom.frames import frames_of
-from viewer.dicom.header import BIG_ENDIAN, NotAnImage, dataset_of, pixels_of
+from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage, pixels_of
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
 from viewer.dicom.spacing import magnification, region_spacing
@@ -38,34 +40,39 @@ _RUNS = frozenset({"XA", "RF"})
 """Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
 
-def object_of(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap:
+def object_of(header: Header, limits: Limits) -> Image | Segmentation | ParametricMap:
     """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
-    dataset, place = dataset_of(path, limits)
-    meta = getattr(dataset, "file_meta", Dataset())
-    sop_class = get.text(dataset, "SOPClassUID") or get.text(meta, "MediaStorageSOPClassUID")
+    dataset, place = header.dataset, header.place
+    sop_class = get.text(dataset, "SOPClassUID") or get.text(header.meta, "MediaStorageSOPClassUID")
     if sop_class in SEGMENTATIONS:
-        return segmentation_of(dataset, pixels_of(path, dataset, place, limits))
+        return segmentation_of(dataset, pixels_of(header, limits))
     if sop_class == PARAMETRIC_MAP:
-        return parametric_of(dataset, pixels_of(path, dataset, place, limits))
-    for beginning, kind in _OTHER_KINDS:
-        if sop_class.startswith(beginning):
-            raise NotAnImage(f"This is {kind}.")
-    name = get.uid_name(sop_class) or ""
-    if get.value(dataset, "Rows") is None and "Image Storage" not in name:
-        kind = f" ({name})" if name else ""
-        raise NotAnImage(f"This is a DICOM file without an image{kind}.")
+        return parametric_of(dataset, pixels_of(header, limits))
+    _refuse_other_kinds(dataset, sop_class)
     if place is not None and place.tag != 0x7FE00010:
         raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
-    pixels = pixels_of(path, dataset, place, limits)
-    return _image(dataset, pixels, sop_class)
+    return _image(header, pixels_of(header, limits), sop_class)
 
 
-def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
-    meta = getattr(dataset, "file_meta", Dataset())
+def _refuse_other_kinds(dataset: Dataset, sop_class: str) -> None:
+    """Raise `NotAnImage` for what a SOP class, or the lack of rows, says is none."""
+    kind = _other_kind(sop_class)
+    if kind is not None:
+        raise NotAnImage(f"This is {kind}.")
+    if get.value(dataset, "Rows") is None:
+        name = get.uid_name(sop_class) or ""
+        if "Image Storage" not in name:
+            raise NotAnImage(f"This is a DICOM file without an image{f' ({name})' if name else ''}.")
+
+
+@functools.lru_cache(64)
+def _other_kind(sop_class: str) -> str | None:
+    return next((kind for beginning, kind in _OTHER_KINDS if sop_class.startswith(beginning)), None)
+
+
+def _image(header: Header, pixels: Pixels, sop_class: str) -> Image:
+    dataset = header.dataset
     sides = get.texts(dataset, "PatientOrientation")
-    little = pixels.syntax != BIG_ENDIAN
-    voi = _lut(dataset, "VOILUTSequence", little, pixels.signed)
-    modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
     frames = frames_of(dataset, pixels.frames)
     mosaic = _mosaic(dataset, frames[0].marks.image_type)
     if mosaic is not None:
@@ -74,43 +81,67 @@ def _image(dataset: Dataset, pixels: Pixels, sop_class: str) -> Image:
         pixels=pixels,
         frames=frames,
         sop_class=sop_class,
-        sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(meta, "MediaStorageSOPInstanceUID"),
-        series_uid=get.text(dataset, "SeriesInstanceUID"),
-        study_uid=get.text(dataset, "StudyInstanceUID"),
-        modality=get.text(dataset, "Modality") or "OT",
-        identity=Identity(
+        sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(header.meta, "MediaStorageSOPInstanceUID"),
+        patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
+        in_time=_in_time(dataset, pixels),
+        enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
+        mosaic=mosaic,
+        pet=pet_of(dataset, sop_class),
+        **_named(dataset),
+        **_measured(dataset, pixels),
+        **_meant(dataset, pixels),
+    )
+
+
+def _named(dataset: Dataset) -> dict[str, Any]:
+    """What an image says of itself: whose it is, of what, and where it belongs."""
+    return {
+        "series_uid": get.text(dataset, "SeriesInstanceUID"),
+        "study_uid": get.text(dataset, "StudyInstanceUID"),
+        "modality": get.text(dataset, "Modality") or "OT",
+        "identity": Identity(
             patient=get.text(dataset, "PatientName"),
             patient_id=get.text(dataset, "PatientID"),
             birth_date=get.text(dataset, "PatientBirthDate"),
             study_date=get.text(dataset, "StudyDate"),
         ),
-        instance=get.integer(dataset, "InstanceNumber"),
-        series_number=get.integer(dataset, "SeriesNumber"),
-        description=get.text(dataset, "SeriesDescription"),
-        body_part=get.text(dataset, "BodyPartExamined"),
-        view=get.text(dataset, "ViewPosition"),
-        laterality=get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
-        patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
-        frame_of_reference=get.text(dataset, "FrameOfReferenceUID") or None,
-        imager_spacing=get.spacing(dataset, "ImagerPixelSpacing")
-        or get.spacing(dataset, "NominalScannedPixelSpacing"),
-        magnification=magnification(dataset),
-        region_spacing=region_spacing(dataset, pixels.rows, pixels.columns),
-        calibrated=bool(get.text(dataset, "PixelSpacingCalibrationType")),
-        bad_orientation=bool(get.numbers(dataset, "ImageOrientationPatient"))
-        and get.cosines(dataset) is None,
-        in_time=_in_time(dataset, pixels),
-        enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
-        mosaic=mosaic,
-        units=get.text(dataset, "Units"),
-        pet=pet_of(dataset, sop_class),
-        lossy=_lossy(dataset, pixels),
-        padding=_padding(dataset, pixels),
-        lut=None if modality_lut is None else modality_lut[0],
-        lut_type=_lut_type(dataset),
-        voi_lut=None if voi is None else _scaled(*voi),
-        voi_lut_name=_explanation(dataset, "VOILUTSequence", little, pixels.signed),
-    )
+        "instance": get.integer(dataset, "InstanceNumber"),
+        "series_number": get.integer(dataset, "SeriesNumber"),
+        "description": get.text(dataset, "SeriesDescription"),
+        "body_part": get.text(dataset, "BodyPartExamined"),
+        "view": get.text(dataset, "ViewPosition"),
+        "laterality": get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
+    }
+
+
+def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
+    """What an image says of its place and its lengths, besides what its frames say."""
+    detector = get.spacing(dataset, "ImagerPixelSpacing")
+    stated = get.numbers(dataset, "ImageOrientationPatient")
+    return {
+        "frame_of_reference": get.text(dataset, "FrameOfReferenceUID") or None,
+        "imager_spacing": detector or get.spacing(dataset, "NominalScannedPixelSpacing"),
+        "magnification": magnification(dataset),
+        "region_spacing": region_spacing(dataset, pixels.rows, pixels.columns),
+        "calibrated": bool(get.text(dataset, "PixelSpacingCalibrationType")),
+        "bad_orientation": bool(stated) and get.cosines(dataset) is None,
+    }
+
+
+def _meant(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
+    """What an image says of its stored values."""
+    little = pixels.syntax != BIG_ENDIAN
+    voi = _lut(dataset, "VOILUTSequence", little, pixels.signed)
+    modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
+    return {
+        "units": get.text(dataset, "Units"),
+        "lossy": _lossy(dataset, pixels),
+        "padding": _padding(dataset, pixels),
+        "lut": None if modality_lut is None else modality_lut[0],
+        "lut_type": _lut_type(dataset),
+        "voi_lut": None if voi is None else _scaled(*voi),
+        "voi_lut_name": _explanation(dataset, "VOILUTSequence", little, pixels.signed),
+    }
 
 
 def _lossy(dataset: Dataset, pixels: Pixels) -> bool | None:

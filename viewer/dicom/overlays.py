@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pixels
-from viewer.dicom.header import BIG_ENDIAN, NATIVE, NotAnImage, dataset_of, pixels_of, syntax_of
+from viewer.dicom.header import BIG_ENDIAN, NATIVE, NotAnImage, header_of, pixels_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series
@@ -99,7 +99,8 @@ def _of_file(path: Path, _stamp: tuple[int, int], limits: Limits) -> _File | Non
     """Read once for all frames of a file; what cannot be read has nothing to lay over an image."""
     get.hush()
     try:
-        dataset, place = dataset_of(path, limits)
+        header = header_of(path, limits)
+        dataset = header.dataset
         planes = tuple(p for p in (_plane(dataset, group) for group in _GROUPS) if p is not None)
         embedded = any(p.data is None for p in planes)
         frames = get.items(dataset, _OF_FRAMES)
@@ -108,7 +109,7 @@ def _of_file(path: Path, _stamp: tuple[int, int], limits: Limits) -> _File | Non
             planes,
             _shutter(dataset) or _shutter(shared),
             tuple(_shutter(_first(frame, "FrameDisplayShutterSequence")) for frame in frames),
-            pixels_of(path, dataset, place, limits) if embedded else None,
+            pixels_of(header, limits) if embedded else None,
         )
     except (SeriesError, NotAnImage):
         return None
@@ -159,7 +160,7 @@ def _packed(dataset: Dataset, tag: int) -> bytes | None:
     data: Any = element.value
     if not isinstance(data, bytes) or not data:
         return None
-    if syntax_of(dataset) == BIG_ENDIAN and element.VR == "OW":
+    if not dataset.original_encoding[1] and element.VR == "OW":
         return np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
     return data
 

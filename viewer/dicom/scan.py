@@ -9,7 +9,7 @@ from pathlib import Path
 from viewer.dicom import archives, elements, pictures
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
-from viewer.dicom.header import NotAnImage
+from viewer.dicom.header import BLOCK, NotAnImage, read_header
 from viewer.dicom.image import object_of
 from viewer.dicom.parametric import ParametricMap
 from viewer.dicom.pictures import Picture, picture_of, series_of_picture
@@ -27,6 +27,7 @@ UNKNOWN_PLACE = "Still being read: where this image lies among the others is not
 _DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _PICTURE_NAMES = frozenset({".png", ".jpg", ".jpeg"})
 _ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
+_SHOWN = (pictures.PNG, pictures.JPEG)
 _PICTURES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 _FIRST_GROUPS = frozenset({0x0002, 0x0008})
 _REPRESENTATIONS = frozenset(
@@ -78,14 +79,10 @@ def scan(
     if not files and not other and not refused:
         raise SeriesError("There is no file in the folder.")
     as_given: dict[Path, Path] = {}
-    for path, place in _unpacked(files, settings.limits, task or Task()):
-        found_there: Finding
-        if isinstance(place, Path):
+    for path, finding, place in _findings(files, settings.limits, task or Task()):
+        if place is not None:
             as_given[place] = path
-            found_there = _attempt(place, settings.limits)
-        else:
-            found_there = place
-        match found_there:
+        match finding:
             case Image() as image:
                 images.append(image)
                 if found is not None and len(images) == 1 and len(files) >= MANY:
@@ -94,8 +91,8 @@ def scan(
                 placed.append(planes)
             case Picture() as picture:
                 shown.append(picture)
-            case NotAnImage() as finding:
-                other.append(Listed(path, str(finding)))
+            case NotAnImage() as healthy:
+                other.append(Listed(path, str(healthy)))
             case SeriesError() as error:
                 refused.append(Listed(path, str(error)))
     kept, copies = once(images)
@@ -142,36 +139,48 @@ def _pictures(
     return [series_of_picture(unique[key], limits) for key in sorted(unique)]
 
 
+class _Archive(NotAnImage):
+    """The file is an archive, whose files count in its place."""
+
+
 Finding = Image | Segmentation | ParametricMap | Picture | NotAnImage | SeriesError
+Found = tuple[Path, Finding, Path | None]
+"""How a file is called, what it is, and where it lies if it could be read."""
 
 
-def _unpacked(
-    files: list[Path], limits: Limits, task: Task
-) -> Iterator[tuple[Path, Path | NotAnImage | SeriesError]]:
-    """Every file as it is called and where it lies; those of an archive one by one, in its place."""
+def _findings(files: list[Path], limits: Limits, task: Task) -> Iterator[Found]:
+    """What every file is; those of an archive one by one, in its place."""
     for number, path in enumerate(files):
         task.progress(number, len(files), "reading files")
         # Slices are read later, by a child in another folder: what is kept is the whole path.
-        if not archives.is_archive(path):
-            yield path, path.absolute()
-            continue
-        try:
-            held: list[tuple[Path, NotAnImage | SeriesError]] = []
-            healthy, images = True, False
-            for shown, place in archives.unpacked(path, limits, _look):
-                task.check()
-                if isinstance(place, Path):
-                    images = True
-                    yield shown, place
-                else:
-                    healthy &= isinstance(place, NotAnImage)
-                    held.append((shown, place))
-            if healthy and not images:  # a document, say: its inner files are nobody's concern
-                yield path, NotAnImage("There is no image in this archive.")
+        place = path.absolute()
+        finding = _attempt(place, limits)
+        if isinstance(finding, _Archive):
+            yield from _inside(path, limits, task)
+        else:
+            yield path, finding, place
+
+
+def _inside(path: Path, limits: Limits, task: Task) -> Iterator[Found]:
+    """What the files of an archive are."""
+    held: list[Found] = []
+    healthy, images = True, False
+    try:
+        for shown, place in archives.unpacked(path, limits, _look):
+            task.check()
+            if isinstance(place, Path):
+                images = True
+                yield shown, _attempt(place, limits), place
             else:
-                yield from held
-        except SeriesError as error:
-            yield path, error
+                healthy &= isinstance(place, NotAnImage)
+                held.append((shown, place, None))
+    except SeriesError as error:
+        yield path, error, None
+        return
+    if healthy and not images:  # a document, say: its inner files are nobody's concern
+        yield path, NotAnImage("There is no image in this archive."), None
+    else:
+        yield from held
 
 
 def _attempt(path: Path, limits: Limits) -> Finding:
@@ -194,17 +203,21 @@ def _attempt(path: Path, limits: Limits) -> Finding:
 
 def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | Picture:
     """The facts of a file, whatever it is called: what it is, its first bytes say."""
-    with path.open("rb") as file:
-        head = file.read(archives.HEAD)
-    _look(head, path.stat().st_size, path.suffix.lower())
-    if head.startswith((pictures.PNG, pictures.JPEG)):
-        return picture_of(path, limits)
-    return object_of(path, limits)
+    with path.open("rb", buffering=BLOCK) as file:
+        block = file.read(BLOCK)
+        head = block[: archives.HEAD]
+        if head.startswith(archives.ZIP):
+            raise _Archive
+        if head[128:] != b"DICM":
+            _look(head, os.fstat(file.fileno()).st_size, path.suffix.lower())
+        if not head.startswith(_SHOWN):
+            return object_of(read_header(path, file, block, limits), limits)
+    return picture_of(path, limits)
 
 
 def _look(head: bytes, size: int, suffix: str) -> None:
     """Raise what is to be said of a file that is neither DICOM nor a picture; by its first bytes."""
-    if head.startswith((pictures.PNG, pictures.JPEG)) or head[128:] == b"DICM" or _bare(head, size):
+    if head.startswith(_SHOWN) or head[128:] == b"DICM" or _bare(head, size):
         return
     if not size:
         if suffix and suffix not in _DICOM_NAMES | _PICTURE_NAMES:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset, pydicom
-from viewer.dicom.header import dataset_of
+from viewer.dicom.header import header_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 
@@ -40,10 +40,9 @@ def header(path: Path, limits: Limits) -> tuple[Row, ...]:
     """The rows of a DICOM file's header, without its pixels; raises `SeriesError` where it cannot be read."""
     get.hush()
     try:
-        dataset, _ = dataset_of(path, limits)
-        meta = getattr(dataset, "file_meta", None) or Dataset()
+        found = header_of(path, limits)
         rows: list[Row] = []
-        for part in (meta, dataset):
+        for part in (found.meta, found.dataset):
             for row in _rows(part, 0, False):
                 rows.append(row)
                 if len(rows) >= _MOST:
