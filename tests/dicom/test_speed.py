@@ -20,6 +20,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "_SIDE", 16)
+    monkeypatch.setattr(module, "_WINDOW", 0)
     return module
 
 

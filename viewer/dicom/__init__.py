@@ -1,5 +1,6 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
+from viewer.dicom.decode import start_decoders
 from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
 from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
@@ -26,5 +27,6 @@ __all__ = [
     "presented",
     "regions",
     "scan",
+    "start_decoders",
     "stored",
 ]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ CACHE_BYTES = 128 * 1024**2
 CHILDREN = max(1, min(2, os.cpu_count() or 1))
 """Decoders at work at once: each may ask for as much memory as the limit allows."""
 START_SECONDS = 60.0
+_KEPT_BYTES = 16 * 1024**2
+"""What a child's shared memory may hold between two requests."""
 _PROGRAM = Path(__file__).with_name("decoder.py")
 _WHY = {
     "memory": "it needs more memory than the limit allows",
@@ -49,7 +51,15 @@ class DecodingError(Exception):
     """Why one frame could not be decoded: a key of `_WHY`."""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _shared_memory() -> int | None:
+    """Memory without a name, which ends with its last user; None where the system has none."""
+    try:
+        return os.memfd_create("pixels")
+    except (AttributeError, OSError):  # then pixels come through the pipe
+        return None
+
+
+def _end(process: subprocess.Popen[bytes], shared: int | None) -> None:
     """Close the child's pipes, which ends it, and kill it if it will not listen."""
     process.kill()
     for pipe in (process.stdin, process.stdout):
@@ -59,30 +69,52 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             except OSError:  # what was not sent to a child that is gone
                 continue
     process.wait()
+    if shared is not None:
+        os.close(shared)
 
 
-def _read(pipe: BinaryIO, count: int) -> bytes:
+def _read(pipe: IO[bytes], count: int) -> bytes:
     data = pipe.read(count)
     if len(data) != count:
         raise EOFError
     return data
 
 
-def _exchange(process: subprocess.Popen[bytes], request: dict[str, Any], most: int) -> Array:
+def _taken(shared: int | None, count: int) -> Array:
+    """The first bytes of the shared memory: copied out of it, as the child can still write to it."""
+    if shared is None:
+        raise EOFError
+    data: Array = np.empty(count, np.uint8)
+    at = 0
+    while at < count:
+        more = os.preadv(shared, [data.data[at:]], at)
+        if not more:
+            raise EOFError
+        at += more
+    if count > _KEPT_BYTES:
+        os.ftruncate(shared, 0)
+    return data
+
+
+def _exchange(
+    process: subprocess.Popen[bytes], shared: int | None, request: dict[str, Any], most: int
+) -> Array:
     """Send one request and read its reply, of which at most `most` bytes are believed."""
     if process.stdin is None or process.stdout is None:
         raise EOFError
     process.stdin.write(json.dumps(request).encode() + b"\n")
     process.stdin.flush()
-    (length,) = struct.unpack("<I", _read(process.stdout, 4))  # type: ignore[arg-type]
-    reply = json.loads(_read(process.stdout, min(length, 65_536)))  # type: ignore[arg-type]
+    (length,) = struct.unpack("<I", _read(process.stdout, 4))
+    reply = json.loads(_read(process.stdout, min(length, 65_536)))
     if "failed" in reply:
         raise DecodingError(reply["failed"])
     shape, dtype = tuple(int(n) for n in reply["shape"]), np.dtype(reply["dtype"])
     count = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if count > most or dtype.kind not in "iu":
         raise EOFError
-    return np.frombuffer(_read(process.stdout, count), dtype).reshape(shape)  # type: ignore[arg-type]
+    if reply.get("shared"):
+        return np.asarray(_taken(shared, count).view(dtype).reshape(shape))
+    return np.frombuffer(_read(process.stdout, count), dtype).reshape(shape)
 
 
 class Decoder:
@@ -94,8 +126,16 @@ class Decoder:
         self._program = program
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._shared: int | None = None
         self._owner = 0
+        self._ready = self._proven = False
         self._finish: Callable[[], object] = lambda: None
+
+    def start(self) -> None:
+        """Start the child without waiting for it; it imports all that it may need."""
+        with self._lock:
+            if not self._running:
+                self._start("warm")
 
     def decode(self, request: dict[str, Any], most: int) -> Array:
         """The array that answers a request, of at most `most` bytes; raises `DecodingError`.
@@ -104,11 +144,11 @@ class Decoder:
         request is made once more; one that dies of its first request is not given another.
         """
         with self._lock:
-            old = self.pid
+            proven = self._running and self._proven
             try:
                 return self._ask(request, most)
             except DecodingError as error:
-                if str(error) != "crash" or old is None:
+                if str(error) != "crash" or not proven:
                     raise
             return self._ask(request, most)
 
@@ -116,9 +156,13 @@ class Decoder:
         process = self._alive()
         with self._watched(process, self._seconds):
             try:
-                return _exchange(process, {**request, "seconds": self._seconds}, most)
+                found = _exchange(process, self._shared, {**request, "seconds": self._seconds}, most)
             except DecodingError as error:
                 failure = error
+            else:
+                self._proven = True
+                return found
+        self._proven = True
         raise failure
 
     def close(self) -> None:
@@ -132,33 +176,47 @@ class Decoder:
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
+    @property
+    def _running(self) -> bool:
+        """Whether there is a child; that of a process which this one was forked off is not ours."""
+        return self._owner == os.getpid() and self.pid is not None
+
     def _stop(self) -> None:
         self._finish()
         self._process = None
 
     def _alive(self) -> subprocess.Popen[bytes]:
-        """The running child; a process forked off this one gets a child of its own."""
+        """The running child, ready for requests."""
+        process = self._process
+        if process is None or not self._running:
+            process = self._start()
+        if not self._ready:
+            with self._watched(process, START_SECONDS):
+                if process.stdout is None or process.stdout.readline() != b"ready\n":
+                    raise EOFError
+            self._ready = True
+        return process
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
         if self._owner == os.getpid():
-            if self._process is not None and self._process.poll() is None:
-                return self._process
             self._stop()
         # -I: neither the working directory nor PYTHONPATH is searched. A folder named `dl` there
         # would break the import of gdcm, and a file named like a module would be run.
         python = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+        shared = _shared_memory()
         process = subprocess.Popen(
-            [*python, str(self._program), str(self._memory)],
+            [*python, str(self._program), str(self._memory), str(-1 if shared is None else shared), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            pass_fds=() if shared is None else (shared,),
             cwd=self._program.parent.anchor,
             # Each thread of a BLAS reserves address space, which is what the child's limit counts.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
-        self._process, self._owner = process, os.getpid()
-        self._finish = weakref.finalize(self, _end, process)
-        with self._watched(process, START_SECONDS):
-            if process.stdout is None or process.stdout.readline() != b"ready\n":
-                raise EOFError
+        self._process, self._shared, self._owner = process, shared, os.getpid()
+        self._ready = self._proven = False
+        self._finish = weakref.finalize(self, _end, process, shared)
         return process
 
     @contextmanager
@@ -213,6 +271,11 @@ class Decoders:
             self._read[number] = path
             return number
 
+    def start(self) -> None:
+        """Start all children ahead of need, without waiting for them."""
+        for decoder in self._all:
+            decoder.start()
+
     def close(self) -> None:
         """End the children; the next request starts another."""
         for decoder in self._all:
@@ -229,10 +292,18 @@ class Decoders:
         return self._all[0].pid
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)
 def shared_decoder(seconds: float, memory: int) -> Decoders:
-    """The program's children for these limits: starting one takes half a second, so they are kept."""
+    """The program's children for these limits: starting them takes a while, so they are kept.
+
+    Those for limits that are no longer in use end.
+    """
     return Decoders(seconds, memory, CHILDREN)
+
+
+def start_decoders(limits: Limits) -> None:
+    """Start the children ahead of need: the first compressed image does not wait for them then."""
+    shared_decoder(limits.decode_seconds, limits.decode_memory).start()
 
 
 def _native(pixels: Pixels, frame: int) -> Array:
@@ -266,7 +337,12 @@ def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
         "frame": frame,
         "frames": pixels.frames,
         "syntax": pixels.syntax,
+        "rows": pixels.rows,
+        "columns": pixels.columns,
+        "samples": pixels.samples,
         "photometric": pixels.photometric,
+        "planar": pixels.planar,
+        "allocated": pixels.allocated,
         "bits": pixels.stored,
         "signed": pixels.signed,
         "encapsulated": pixels.offset if pixels.length is None else None,

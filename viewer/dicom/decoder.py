@@ -2,15 +2,20 @@
 
 A broken or hostile image may crash a decoder, hang it or make it ask for all memory. It does so
 here, where it can be killed. Requests are lines of JSON on standard input; an answer is a four-byte
-length, that much JSON and, if all went well, the array's bytes. The program ends when its input does.
+length and that much JSON. If all went well, the array's bytes lie in the shared memory whose file
+descriptor the program was given, or follow in the pipe where it was given none. The program ends
+when its input does. It imports what a request needs when it needs it: the whole of pydicom takes
+three times as long as all else.
 """
 
 import json
 import os
+import select
 import signal
 import struct
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +26,7 @@ Array = NDArray[Any]
 Request = dict[str, Any]
 
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
 
 GRACE_SECONDS = 5.0
@@ -46,48 +52,107 @@ def fit(values: Array, bits: int, high_bit: int, signed: bool, clip: bool = Fals
     return np.asarray(np.right_shift(np.left_shift(wide, up), up + low))
 
 
-def decode_dicom(request: Request, dataset: Any) -> Array:
+def decode_dicom(request: Request, files: "_Files") -> Array:
     """One frame as (rows, columns[, 3]) of `request["dtype"]`, colour always as RGB."""
-    from pydicom.pixels import apply_color_lut, get_decoder
-
-    if request["syntax"] in JPEG_2000:
-        return _jpeg_2000(request, dataset)
+    if request["encapsulated"] is None:
+        return _with_pydicom(request, files.dataset(request["path"]), request["frame"])
     if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8:
         return _jpeg_extended(request)
-    frame, facts = get_decoder(request["syntax"]).as_array(dataset, index=request["frame"])
+    stream = files.stream(request)
+    if request["syntax"] in JPEG_2000:
+        return _jpeg_2000(request, stream)
+    if request["syntax"] in JPEG_LS:
+        return _jpeg_ls(request, stream)
+    return _packed(request, stream, files)
+
+
+def _with_pydicom(request: Request, source: Any, frame: int, **facts: Any) -> Array:
+    """A frame of a data set, or of encapsulated bytes with the facts that they need."""
+    _quiet_pydicom()
+    from pydicom.pixels import get_decoder
+
+    values, found = get_decoder(request["syntax"]).as_array(source, index=frame, **facts)
     if request["photometric"] == "PALETTE COLOR":
-        frame = apply_color_lut(frame, dataset)[..., :3]
-        if frame.dtype.itemsize == 2:
-            frame = frame >> 8
-    elif str(facts["photometric_interpretation"]).startswith("YBR"):
+        return np.asarray(values if facts else _coloured(values, source))
+    if str(found["photometric_interpretation"]).startswith("YBR"):
         raise ValueError("the colours were not converted")
-    elif frame.ndim == 2 and request["encapsulated"] is not None:  # pydicom has placed native values already
-        frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
-    return np.asarray(np.asarray(frame).astype(request["dtype"], copy=False))
+    return np.asarray(values).astype(request["dtype"], copy=False)
 
 
-def _jpeg_2000(request: Request, dataset: Any) -> Array:
+def _coloured(values: Array, dataset: Any) -> Array:
+    """Indices of a palette as RGB of 8 bits."""
+    from pydicom.pixels import apply_color_lut
+
+    colours = apply_color_lut(values, dataset)[..., :3]
+    return np.asarray(colours >> 8 if colours.dtype.itemsize == 2 else colours).astype(np.uint8, copy=False)
+
+
+def _packed(request: Request, stream: bytes, files: "_Files") -> Array:
+    """A frame of RLE or JPEG by pydicom, which is shown that frame alone."""
+    from pydicom.encaps import encapsulate
+
+    frame = _with_pydicom(
+        request,
+        encapsulate([stream]),
+        0,
+        number_of_frames=1,
+        rows=request["rows"],
+        columns=request["columns"],
+        samples_per_pixel=request["samples"],
+        photometric_interpretation=request["photometric"],
+        bits_allocated=request["allocated"],
+        bits_stored=request["bits"],
+        pixel_representation=int(request["signed"]),
+        planar_configuration=int(request["planar"]),
+        pixel_keyword="PixelData",
+    )
+    if request["photometric"] == "PALETTE COLOR":
+        return _coloured(frame, files.dataset(request["path"], header=True))
+    if frame.ndim == 2:
+        return fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
+    return frame
+
+
+def _jpeg_2000(request: Request, stream: bytes) -> Array:
     """A frame of JPEG 2000 or HTJ2K, decoded by OpenJPEG itself, which knows all depths and colour."""
     import openjpeg
-    from pydicom.encaps import get_frame
-    from pydicom.pixels import convert_color_space
 
-    table = None
-    if "ExtendedOffsetTable" in dataset:
-        table = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
-    stream = get_frame(
-        dataset.PixelData, request["frame"], number_of_frames=request["frames"], extended_offsets=table
-    )
     frame = openjpeg.decode(stream)
     if frame.ndim == 3:
-        if request["photometric"] in ("YBR_FULL", "YBR_FULL_422"):
-            frame = convert_color_space(frame, "YBR_FULL", "RGB")
-        return np.asarray(frame.astype(request["dtype"], copy=False))
+        return _rgb(request, frame)
     # Some encoders write two's complement as unsigned numbers: those are re-read, not clipped.
     overshoot = request["lossy"] and (frame.dtype.kind == "i") == request["signed"]
     if not overshoot:
         frame = frame.astype(request["dtype"], copy=False)
     frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], overshoot)
+    return np.asarray(frame.astype(request["dtype"], copy=False))
+
+
+def _jpeg_ls(request: Request, stream: bytes) -> Array:
+    """A frame of JPEG-LS, decoded by CharLS itself, which knows no sign."""
+    import jpeg_ls
+
+    content, facts = jpeg_ls.decode_buffer(stream)
+    rows, columns, samples, bits = (
+        facts[name] for name in ("height", "width", "components", "bits_per_sample")
+    )
+    values = np.frombuffer(content, np.uint8 if bits <= 8 else "<u2")
+    if samples > 1:  # interleaved by planes, or else by pixels
+        planes = facts["interleave_mode"] == 0
+        shape = (samples, rows, columns) if planes else (rows, columns, samples)
+        return _rgb(request, np.moveaxis(values.reshape(shape), 0, -1) if planes else values.reshape(shape))
+    frame = values.reshape(rows, columns).astype(request["dtype"], copy=False)
+    frame = fit(frame, bits, bits - 1, request["signed"])
+    return fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
+
+
+def _rgb(request: Request, frame: Array) -> Array:
+    """Colour as the decoder gave it, converted where the codestream itself says nothing of it."""
+    if request["photometric"] in ("YBR_FULL", "YBR_FULL_422"):
+        _quiet_pydicom()
+        from pydicom.pixels import convert_color_space
+
+        frame = convert_color_space(frame, "YBR_FULL", "RGB")
     return np.asarray(frame.astype(request["dtype"], copy=False))
 
 
@@ -126,105 +191,215 @@ def decode_picture(request: Request) -> Array:
         return np.asarray(turned.convert("RGB" if request["colour"] else "L"))
 
 
+Span = tuple[int, int]
+"""Where a fragment's bytes begin in the file, and how many they are."""
+
+
+def fragments(file: BinaryIO, start: int) -> tuple[bytes, list[Span]]:
+    """The basic offset table, and the fragments of compressed data behind it (PS3.5 A.4).
+
+    The end mark may be missing: all frames may be there all the same.
+    """
+    size = file.seek(0, os.SEEK_END)
+    found: list[Span] = []
+    at = start
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(8)
+        (length,) = struct.unpack("<L", head[4:])
+        if head[:4] != b"\xfe\xff\x00\xe0" or at + 8 + length > size:
+            break
+        found.append((at + 8, length))
+        at += 8 + length
+    if not found:
+        raise ValueError("no fragments")
+    file.seek(found[0][0])
+    return file.read(found[0][1]), found[1:]
+
+
+def frames_in(file: BinaryIO, start: int, frames: int) -> list[list[Span]]:
+    """The fragments of each frame: by the offset table where it is right, else by what they hold.
+
+    An extended offset table is not asked: where there is one, each frame is one fragment
+    (PS3.3 C.7.6.3.1.8).
+    """
+    table, found = fragments(file, start)
+    if frames == 1:
+        return [found]
+    if len(found) == frames:
+        return [[one] for one in found]
+    number = {at - found[0][0]: n for n, (at, _) in enumerate(found)}
+    offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
+    firsts = [number.get(offset, -1) for offset in offsets]
+    if len(firsts) != frames or firsts[0] != 0 or any(a >= b for a, b in pairwise(firsts)):
+        firsts = [0, *(n + 1 for n, one in enumerate(found[:-1]) if _ends(file, one))]
+    if len(firsts) != frames:
+        raise ValueError("which fragments make a frame is not known")
+    return [found[a:b] for a, b in zip(firsts, [*firsts[1:], len(found)], strict=True)]
+
+
+def _ends(file: BinaryIO, fragment: Span) -> bool:
+    """Whether a codestream of the JPEG family ends with a fragment, padding behind it or not."""
+    at, length = fragment
+    file.seek(at + max(0, length - 10))
+    return b"\xff\xd9" in file.read(min(length, 10))
+
+
 class _Files:
-    """The dataset read last: the frames of one file are asked for one after the other."""
+    """What is known of the file read last: the frames of one file are asked for one after the other."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, int, int] | None = None
-        self._dataset: Any = None
+        self._file: tuple[str, int, int] | None = None
+        self._known: dict[str, Any] = {}
 
-    def dataset(self, path: str, encapsulated: int | None) -> Any:
-        """The data set of a file, whose compressed frames begin at byte `encapsulated`, if any do."""
+    def _once(self, what: str, path: str, read: Callable[[], Any]) -> Any:
+        state = Path(path).stat()
+        file = (path, state.st_size, state.st_mtime_ns)
+        if file != self._file:
+            self._file, self._known = file, {}
+        if what not in self._known:
+            self._known[what] = read()
+        return self._known[what]
+
+    def dataset(self, path: str, header: bool = False) -> Any:
+        """The data set of a file, or its header alone."""
+        _quiet_pydicom()
         from pydicom import dcmread
 
-        state = Path(path).stat()
-        key = (path, state.st_size, state.st_mtime_ns)
-        if key != self._key:
-            self._key, self._dataset = None, None
-            dataset = dcmread(path, force=True)
-            if encapsulated is not None and "PixelData" not in dataset:
-                # All frames may be there and only the end mark be cut off: pydicom gives up on that.
-                with Path(path).open("rb") as file:
-                    file.seek(encapsulated)
-                    dataset.add_new("PixelData", "OB", file.read() + b"\xfe\xff\xdd\xe0\0\0\0\0")
-                dataset["PixelData"].is_undefined_length = True
-            self._dataset, self._key = dataset, key
-        return self._dataset
+        what = "header" if header else "whole"
+        return self._once(what, path, lambda: dcmread(path, force=True, stop_before_pixels=header))
+
+    def stream(self, request: Request) -> bytes:
+        """The codestream of a frame."""
+        with Path(request["path"]).open("rb") as file:
+            index = self._once(
+                "frames",
+                request["path"],
+                lambda: frames_in(file, request["encapsulated"], request["frames"]),
+            )
+            parts = []
+            for at, length in index[request["frame"]]:
+                file.seek(at)
+                parts.append(file.read(length))
+            return b"".join(parts)
 
 
-def answer(request: Request, files: _Files) -> tuple[dict[str, Any], bytes]:
-    """The JSON header and the bytes of the reply; every failure becomes a word, not a traceback."""
+def answer(request: Request, files: _Files, shared: int | None) -> tuple[dict[str, Any], Array | None]:
+    """The JSON header and the array of the reply; every failure becomes a word, not a traceback."""
     try:
-        if request["kind"] == "picture":
-            array = decode_picture(request)
-        else:
-            array = decode_dicom(request, files.dataset(request["path"], request["encapsulated"]))
+        array = decode_picture(request) if request["kind"] == "picture" else decode_dicom(request, files)
         array = np.ascontiguousarray(array)
-        return {"shape": array.shape, "dtype": array.dtype.name}, array.tobytes()
-    except MemoryError:
-        return {"failed": "memory"}, b""
+        if shared is not None:
+            _put(shared, array)
+        return {"shape": array.shape, "dtype": array.dtype.name, "shared": shared is not None}, array
+    except (MemoryError, ImportError):  # a decoder that is not installed was refused before
+        return {"failed": "memory"}, None
     except Exception:  # noqa: BLE001 - the decoders raise anything at all on damaged data
-        return {"failed": "decode"}, b""
+        return {"failed": "decode"}, None
 
 
 def _limit(memory: int) -> None:
-    """Cap this process' address space, where the system knows how; no core files either."""
+    """Cap this process' address space, where the system knows how; no core files either.
+
+    What is written to shared memory is no address space: it is capped as a file is.
+    """
     try:
         import resource
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    except (ValueError, OSError):  # a lower limit is in force already
-        return
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+        try:
+            resource.setrlimit(kind, (memory, memory))
+        except (ValueError, OSError):  # a lower limit is in force already
+            continue
 
 
-def _prepare() -> None:
-    """Import what decodes, silently: warnings quote the file, and a file is patient data."""
-    import logging
-    import warnings
-
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-    import PIL.Image
+def _quiet_pydicom() -> None:
+    """Import pydicom, which is not to say what is wrong with a file."""
     import pydicom.pixels
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+
+def _pillow() -> None:
+    import PIL.Image
+
     PIL.Image.init()
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, alarm: Callable[[float], object]) -> None:
+def _charls() -> None:
+    import jpeg_ls  # noqa: F401
+
+
+def _openjpeg() -> None:
+    import openjpeg  # noqa: F401
+
+
+def _gdcm() -> None:
+    import gdcm  # noqa: F401
+
+
+def _warm(requests: BinaryIO) -> None:
+    """Import what may be needed, until the first request comes."""
+    for load in (_charls, _openjpeg, _pillow, _quiet_pydicom, _gdcm):
+        if select.select([requests], [], [], 0)[0]:
+            return
+        try:
+            load()
+        except (ImportError, MemoryError):  # it is told to the request that needs it
+            return
+
+
+def serve(
+    requests: BinaryIO, replies: BinaryIO, alarm: Callable[[float], object], shared: int | None = None
+) -> None:
     """Answer until the input ends."""
     files = _Files()
     while line := requests.readline():
         request = json.loads(line)
         alarm(request["seconds"] + GRACE_SECONDS)
-        header, body = answer(request, files)
+        header, array = answer(request, files, shared)
         alarm(0)
         text = json.dumps(header).encode()
         replies.write(struct.pack("<I", len(text)) + text)
-        replies.write(body)
+        if array is not None and shared is None:
+            replies.write(array.reshape(-1).view(np.uint8).data)
         replies.flush()
+
+
+def _put(shared: int, array: Array) -> None:
+    """Write an array to the beginning of the shared memory."""
+    left, at = array.reshape(-1).view(np.uint8).data, 0
+    try:
+        while left:
+            done = os.pwrite(shared, left, at)
+            left, at = left[done:], at + done
+    except OSError as error:  # more than the limit, or than there is
+        raise MemoryError from error
 
 
 def main() -> None:
     """Take the pipes, keep the libraries' own output out of them, and serve."""
-    memory = int(sys.argv[1])
+    import warnings
+
+    memory, shared = int(sys.argv[1]), int(sys.argv[2])
     replies = os.fdopen(os.dup(1), "wb")
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
+    warnings.simplefilter("ignore")  # they quote the file, and a file is patient data
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     alarm: Callable[[float], object] = lambda seconds: None  # noqa: E731
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         alarm = lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)  # noqa: E731
-    _prepare()
     _limit(memory)
     replies.write(b"ready\n")
     replies.flush()
-    serve(sys.stdin.buffer, replies, alarm)
+    if "warm" in sys.argv[3:] and sys.platform != "win32":  # there, pipes cannot be looked at
+        _warm(sys.stdin.buffer)
+    serve(sys.stdin.buffer, replies, alarm, None if shared < 0 else shared)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ def series_of(group: Group, limits: Limits) -> Series:
         (len(slices), *pixels.shape),
         np.result_type(*{s.image.pixels.dtype for s in slices}),
         tuple(s.image.path.name for s in slices),
-        # What is decoded by children waits for them, and what lies in the file for nothing. Two children
-        # at the frames of one file would each hold all of it.
-        ahead=1 if pixels.direct or pixels.frames > 1 else CHILDREN,
+        # What is decoded by children waits for them, and what lies in the file for nothing. Frames that are
+        # not compressed come from the data set, which two children would both hold.
+        ahead=1 if pixels.direct or (pixels.frames > 1 and pixels.length is not None) else CHILDREN,
     )
     return Series(
         uid=group.uid,

@@ -54,6 +54,7 @@ def run(
     window.show()
 
     def begin() -> None:
+        window.presenter.start_decoders()
         if model is not None:
             window.presenter.explaining.load_model(model, trust)
         if paths:

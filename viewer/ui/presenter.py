@@ -68,6 +68,13 @@ class Presenter:
             self._board.show(notice=Notice(warning, "warning", stays=True))
         self.choices.look()
 
+    def start_decoders(self) -> None:
+        """Have what decodes compressed images ready before there is one."""
+        limits = self._settings.limits
+        self._jobs.run(
+            "aside", "decoders", lambda _task: dicom.start_decoders(limits), lambda _: None, lambda _: None
+        )
+
     def prefer(self, name: str, value: object) -> None:
         """Change a preference; device and batch are for the next model."""
         self.choices.prefer(**{name: value})
