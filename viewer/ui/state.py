@@ -12,8 +12,8 @@ from viewer.dicom import Graphics, Row
 from viewer.outline import Outline
 from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
-from viewer.resampling import How
 from viewer.settings import Preferences
+from viewer.slab import How
 from viewer.types import Array, Attribution, Display, Identity, Prediction, Region, Series, Style, Window
 
 Layout = Literal["1", "1|1", "3"]
