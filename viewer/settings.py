@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+MIB, GIB = 1024**2, 1024**3
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -19,7 +20,23 @@ class Limits:
     bytes: int = 4 * 1024**3
     decode_seconds: float = 60.0
     decode_memory: int = 6 * 1024**3
+    """Bytes, for each of the decoders."""
     header_bytes: int = 64 * 1024**2
+
+
+RANGES: Mapping[str, tuple[int, int]] = {
+    "rows": (64, 65_535),
+    "columns": (64, 65_535),
+    "frames": (1, 1_000_000),
+    "members": (1, 10_000_000),
+    "bytes": (MIB, 256 * GIB),
+    "decode_seconds": (1, 3600),
+    "decode_memory": (GIB // 2, 256 * GIB),
+    "header_bytes": (MIB, GIB),
+}
+"""The least and the most that each limit can be set to."""
+SLICE_MEMORY = (64 * MIB, 1024 * GIB)
+"""The same of the memory for slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,8 @@ class Settings:
     device: Device = "auto"
     batch: int = 16
     """Slices, windows or masks sent through a 2D network at once."""
+    slice_memory: int = GIB
+    """Bytes of slices that the program keeps, of all series together; see `viewer.dicom.memory`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +80,8 @@ class Preferences:
     """Slices per second when they are played."""
     device: Device = "auto"
     batch: int = 16
+    slice_memory: int = GIB
+    limits: Limits = field(default_factory=Limits)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Keys of commands, by name, where they are not the default ones."""
     studies: tuple[Recent, ...] = ()

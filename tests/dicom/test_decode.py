@@ -21,6 +21,7 @@ from pydicom.encaps import encapsulate
 from viewer.dicom import scan
 from viewer.dicom.decode import CHILDREN, Decoder, Decoders, DecodingError, Slices, shared_decoder
 from viewer.dicom.decoder import fit
+from viewer.dicom.memory import SliceMemory
 from viewer.dicom.volume import volume
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
@@ -333,7 +334,7 @@ def test_the_cache_is_bounded_and_safe_with_threads() -> None:
         asked.append(index)
         return np.full((10, 10), index, np.uint8)
 
-    slices = Slices(read, (20, 10, 10), np.dtype(np.uint8), ("file",) * 20, cache_bytes=500)
+    slices = Slices(read, (20, 10, 10), np.dtype(np.uint8), ("file",) * 20, SliceMemory(500))
     threads = [threading.Thread(target=lambda: [slices[i] for i in range(20)]) for _ in range(4)]
     for thread in threads:
         thread.start()

@@ -1,7 +1,7 @@
 """Pixels on demand: native ones are read here, all others by a child process that can be killed.
 
-`Slices` is the lazy `Voxels` of a series. Nothing is decoded before it is asked for; the bytes of
-the slices kept are bounded, and any thread may ask.
+`Slices` is the lazy `Voxels` of a series. Nothing is decoded before it is asked for; what all series
+together keep is bounded, and any thread may ask.
 """
 
 import functools
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,16 +24,17 @@ from numpy.typing import NDArray
 
 from viewer.dicom.decoder import fit
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Pixels
+from viewer.dicom.memory import KEPT, SliceMemory
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 
 Array = NDArray[Any]
 
-CACHE_BYTES = 128 * 1024**2
-"""What one series keeps of its decoded slices."""
 CHILDREN = max(1, min(2, os.cpu_count() or 1))
 """Decoders at work at once: each may ask for as much memory as the limit allows."""
 START_SECONDS = 60.0
+_TRIES = 3
+"""How often a request is made whose child was killed by someone else."""
 _KEPT_BYTES = 16 * 1024**2
 """What a child's shared memory may hold between two requests."""
 _PROGRAM = Path(__file__).with_name("decoder.py")
@@ -140,16 +141,16 @@ class Decoder:
     def decode(self, request: dict[str, Any], most: int) -> Array:
         """The array that answers a request, of at most `most` bytes; raises `DecodingError`.
 
-        A child that had worked before and is found dead may have been killed by someone else, so the
-        request is made once more; one that dies of its first request is not given another.
+        A child that had worked before, or had not even started, and is found dead may have been killed by
+        someone else, so the request is made again; one that dies of its first request is not given another.
         """
         with self._lock:
-            proven = self._running and self._proven
-            try:
-                return self._ask(request, most)
-            except DecodingError as error:
-                if str(error) != "crash" or not proven:
-                    raise
+            for _ in range(_TRIES - 1):
+                try:
+                    return self._ask(request, most)
+                except DecodingError as error:
+                    if str(error) != "crash" or (self._ready and not self._proven):
+                        raise
             return self._ask(request, most)
 
     def _ask(self, request: dict[str, Any], most: int) -> Array:
@@ -354,7 +355,7 @@ def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
 
 
 class Slices:
-    """The slices of a series, decoded when asked for; satisfies `viewer.types.Voxels`.
+    """The slices of a series, decoded when asked for and kept in `memory`; satisfies `viewer.types.Voxels`.
 
     `read` gives slice i, `names` the file each slice is in (without its folder), for messages. Whoever
     goes through all slices gets them read by `ahead` threads.
@@ -366,7 +367,7 @@ class Slices:
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         names: tuple[str, ...],
-        cache_bytes: int = CACHE_BYTES,
+        memory: SliceMemory = KEPT,
         ahead: int = 1,
     ) -> None:
         self._ahead = ahead
@@ -374,9 +375,9 @@ class Slices:
         self._shape = shape
         self._dtype = dtype
         self._names = names
-        self._room = cache_bytes
-        self._kept: OrderedDict[int, Array] = OrderedDict()
-        self._lock = threading.Lock()
+        self._memory = memory
+        self._own = object()
+        weakref.finalize(self, memory.leave, self._own).atexit = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -399,15 +400,11 @@ class Slices:
         number = index + len(self) if index < 0 else index
         if not 0 <= number < len(self):
             raise IndexError("no such slice")
-        with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
+        kept: Array | None = self._memory.get(self._own, number)
+        if kept is not None:
+            return kept
         array = self._decoded(number)
-        with self._lock:
-            self._kept[number] = array
-            while len(self._kept) > 1 and sum(a.nbytes for a in self._kept.values()) > self._room:
-                self._kept.popitem(last=False)
+        self._memory.put(self._own, number, array, (array,))
         return array
 
     def __iter__(self) -> Iterator[Array]:

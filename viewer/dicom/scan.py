@@ -11,6 +11,7 @@ from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import BLOCK, NotAnImage, read_header
 from viewer.dicom.image import object_of
+from viewer.dicom.memory import KEPT
 from viewer.dicom.parametric import ParametricMap
 from viewer.dicom.pictures import Picture, picture_of, series_of_picture
 from viewer.dicom.placing import Placed, belongs
@@ -70,6 +71,7 @@ def scan(
     there is no file at all.
     """
     elements.hush()
+    KEPT.resize(settings.slice_memory)
     images: list[Image] = []
     shown: list[Picture] = []
     placed: list[Placed] = []

@@ -1,10 +1,13 @@
 """Which slice is shown: read once, kept, gone to, and played."""
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from viewer import dicom
 from viewer.dicom import Graphics, Study
+from viewer.dicom.memory import KEPT, SliceMemory
 from viewer.errors import SeriesError
 from viewer.outline import Outline, outlines, slices_of, trimmed
 from viewer.settings import Limits
@@ -15,11 +18,8 @@ from viewer.ui.cine import Cine
 from viewer.ui.displaying import levels_of
 from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import Kept
-from viewer.ui.state import Notice, ViewState
+from viewer.ui.state import Memory, Notice, ViewState
 
-_ROOM = 512 * 2**20
-"""Bytes of slices that are kept once they have been read."""
 _NEAR = 32
 """Slices on either side that are read before they are wanted, where each must be decoded."""
 
@@ -33,21 +33,27 @@ class Read(NamedTuple):
     graphics: Graphics | None = None
 
     @property
-    def size(self) -> int:
-        """Its bytes."""
+    def arrays(self) -> tuple[Array, ...]:
+        """All that it takes memory for."""
         laid = () if self.graphics is None else (self.graphics.overlay, self.graphics.shutter)
-        return sum(a.nbytes for a in (self.stored, self.values, *laid) if a is not None)
+        return tuple(a for a in (self.stored, self.values, *laid) if a is not None)
 
 
 class Slices:
     """The slices of the shown series, and what segmentations mark on them."""
 
-    def __init__(self, board: Board, jobs: Jobs, explaining: Explaining, limits: Limits) -> None:
+    def __init__(
+        self, board: Board, jobs: Jobs, explaining: Explaining, limits: Limits, memory: SliceMemory = KEPT
+    ) -> None:
         self._board = board
         self._jobs = jobs
         self._explaining = explaining
         self._limits = limits
-        self._slices: Kept[Read] = Kept(_ROOM)
+        self._memory = memory
+        self._own = object()
+        weakref.finalize(self, memory.leave, self._own).atexit = False
+        self._lost: set[tuple[int, int]] = set()
+        """What could not be read ahead."""
         self._outlines: dict[int, tuple[Outline, ...]] = {}
         self._cine = Cine(self._advance)
         self._played_from = 0
@@ -63,7 +69,12 @@ class Slices:
         """Another study: nothing of the old one is read or kept."""
         self.leave()
         self._jobs.cancel("slice")
-        self._slices.clear()
+        self._memory.forget(self._own)
+        self._lost.clear()
+
+    def limit(self, limits: Limits) -> None:
+        """What the files of the next study may ask for."""
+        self._limits = limits
 
     def leave(self) -> None:
         """Another series: what plays, and what is read beside its slices, stops."""
@@ -106,19 +117,25 @@ class Slices:
         self._read_slice()
 
     def _kept(self, slice: int) -> Read | None:
-        return self._slices.get((self.state.chosen or 0, slice))
+        found: Read | None = self._memory.get(self._own, (self.state.chosen or 0, slice))
+        return found
+
+    def _keep(self, key: tuple[int, int], found: Read) -> None:
+        self._memory.put(self._own, key, found, found.arrays)
+        self._board.note(memory=Memory(self._memory.used, self._memory.room))
 
     def _read_slice(self) -> None:
         series, number, slice = self.state.series, self.state.chosen, self.state.slice
         limits = self._limits
         if series is None or number is None:
             return
+        self._memory.pin(self._own, (number, slice))
         kept = self._kept(slice)
         if kept is not None:
             self._jobs.cancel("slice")
             if self.state.values is not kept.values:
                 self._show_slice(kept)
-            self._read_ahead(kept.size)
+            self._read_ahead(kept)
             return
 
         def work(_task: Task) -> Read:
@@ -129,29 +146,39 @@ class Slices:
         )
 
     def _slice_read(self, key: tuple[int, int], found: Read) -> None:
-        self._slices.put(key, found, found.size)
+        self._keep(key, found)
         self._show_slice(found)
-        self._read_ahead(found.size)
+        self._read_ahead(found)
 
-    def _read_ahead(self, size: int) -> None:
-        """Read the nearest slice that is not kept, then the next; each wish of the reader goes first."""
+    def _read_ahead(self, shown: Read) -> bool:
+        """Read the nearest slices that are not kept, one for each decoder, then the next; False if none.
+
+        Each wish of the reader goes first. What fails is said when the slice is asked for.
+        """
         series, number, here = self.state.series, self.state.chosen, self.state.slice
-        if series is None or number is None or self.state.playing or getattr(series.voxels, "ahead", 1) < 2:
-            return
-        most = min(_NEAR, _ROOM // (4 * size))  # half of what is kept: the rest is where the reader was
-        near = range(max(0, here - most), min(series.shape[0], here + most + 1))
-        missing = (i for i in sorted(near, key=lambda i: abs(i - here)) if self._kept(i) is None)
-        slice = next(missing, None)
-        if slice is None:
-            return
+        at_once = 1 if series is None else getattr(series.voxels, "ahead", 1)
+        if series is None or number is None or self.state.playing or at_once < 2:
+            return False
+        size = sum(a.nbytes for a in shown.arrays)
+        most = min(_NEAR, self._memory.room // (4 * size))  # half of it: the rest is where the reader was
+        near = sorted(range(max(0, here - most), min(series.shape[0], here + most + 1)), key=_from(here))
+        missing = [i for i in near if (number, i) not in self._lost and self._kept(i) is None][:at_once]
+        if not missing:
+            return False
 
-        def done(found: Read) -> None:
-            self._slices.put((number, slice), found, found.size)
-            self._read_ahead(size)
+        def done(found: tuple[Read | None, ...]) -> None:
+            for slice, one in zip(missing, found, strict=True):
+                if one is None:
+                    self._lost.add((number, slice))
+                else:
+                    self._keep((number, slice), one)
+            if not self._read_ahead(shown):
+                self._board.show()  # how much memory it took
 
-        # What fails is said when the slice is asked for.
         limits = self._limits
-        self._jobs.run("io", "ahead", lambda _task: read(series, slice, limits), done, lambda _sentence: None)
+        work = lambda _task: _together(series, missing, limits)  # noqa: E731
+        self._jobs.run("io", "ahead", work, done, lambda _sentence: None)
+        return True
 
     def _show_slice(self, found: Read) -> None:
         self._board.show(**self._drawn(found))
@@ -226,7 +253,7 @@ class Slices:
             return
 
         def done(found: Read) -> None:
-            self._slices.put((number, slice), found, found.size)
+            self._keep((number, slice), found)
             self._go(slice)
 
         def failed(sentence: str) -> None:
@@ -236,8 +263,9 @@ class Slices:
         self._jobs.run("io", "cine", lambda _task: read(series, slice, limits), done, failed)
 
     def close(self) -> None:
-        """Play no more."""
+        """Play no more, and keep nothing."""
         self._cine.stop()
+        self._memory.forget(self._own)
 
 
 def read(series: Series, slice: int, limits: Limits) -> Read:
@@ -249,6 +277,23 @@ def read(series: Series, slice: int, limits: Limits) -> Read:
         return Read(stored, values, dicom.default_window(series, slice), laid)
     except IndexError as error:
         raise SeriesError(f"There is no slice {slice}.") from error
+
+
+def _from(here: int) -> Callable[[int], int]:
+    return lambda slice: abs(slice - here)
+
+
+def _together(series: Series, slices: Sequence[int], limits: Limits) -> tuple[Read | None, ...]:
+    """Several slices at once; None for what cannot be read."""
+
+    def attempt(slice: int) -> Read | None:
+        try:
+            return read(series, slice, limits)
+        except SeriesError:
+            return None
+
+    with ThreadPoolExecutor(len(slices), "whyscope ahead") as pool:
+        return tuple(pool.map(attempt, slices))
 
 
 def _outlined(

@@ -68,6 +68,14 @@ class Busy:
     total: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of the slices that are kept, and their bound."""
+
+    used: int
+    room: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
     """The header of one slice's file."""
@@ -201,6 +209,8 @@ class ViewState:
     header: Header | None = None
     """The shown slice's header, while somebody looks at it."""
     preferences: Preferences = field(default_factory=Preferences)
+    memory: Memory | None = None
+    """What the slices that are kept take, once there are some."""
     missing: frozenset[str] = frozenset()
     """Paths opened before that are no longer there."""
     flat: str | None = None

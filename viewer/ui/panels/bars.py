@@ -7,6 +7,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from viewer.export import RESEARCH_USE
+from viewer.settings import GIB, MIB
 from viewer.types import Series
 from viewer.ui.controls import IconButton, Segments
 from viewer.ui.icons import Icon, draw_icon
@@ -15,7 +16,7 @@ from viewer.ui.panels.opening import MODEL, STUDY, MenuButton
 from viewer.ui.panels.prediction import device_name
 from viewer.ui.panels.search import SearchField
 from viewer.ui.parts import Sentence, Text, by_tab, colours, dress_panel
-from viewer.ui.state import Notice, ViewState
+from viewer.ui.state import Memory, Notice, ViewState
 from viewer.ui.theme import DARK
 
 MASK = "●●●●●●"
@@ -40,6 +41,15 @@ def patient_words(series: Series | None, masked: bool) -> str:
     who = series.identity
     name = " ".join(part for part in who.patient.replace("^", " ").split() if part)
     return " · ".join(part for part in (name, who.patient_id) if part) or "Patient without a name"
+
+
+def memory_words(memory: Memory) -> str:
+    """What the slices take of their bound."""
+    return f"Slices {_size(memory.used)} of {_size(memory.room)}"
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.3g} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
 
 
 class PatientButton(QPushButton):
@@ -212,7 +222,7 @@ class Fact(Text):
 
 
 class StatusBar(QWidget):
-    """The research-use sentence, always; what lies under the pointer; the device."""
+    """The research-use sentence, always; what lies under the pointer; memory; the device."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,14 +232,16 @@ class StatusBar(QWidget):
         self.research.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.row, self.column = Fact("quiet"), Fact("quiet")
         self.raw, self.value, self.map = Fact(), Fact(), Fact()
-        self.device = Text("", "quiet", right=True)
+        self.memory, self.device = Text("", "quiet", right=True), Text("", "quiet")
+        self.device.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self._series: Series | None = None
         line = QHBoxLayout(self)
         line.setContentsMargins(14, 0, 14, 0)
         line.setSpacing(16)
         for fact in (self.research, self.row, self.column, self.raw, self.value, self.map):
             line.addWidget(fact)
-        line.addWidget(self.device, 1)
+        line.addWidget(self.memory, 1)
+        line.addWidget(self.device)
         self.show(ViewState())
 
     def show(self, state: ViewState | None = None) -> None:
@@ -256,6 +268,8 @@ class StatusBar(QWidget):
         )
         for fact, text in zip(facts, texts, strict=True):
             fact.say(text)
+        if state.memory is not None:
+            self.memory.say(memory_words(state.memory), "What slices take of the memory that they may take")
         self.device.say("" if state.model is None else device_name(state.model.device))
 
 
