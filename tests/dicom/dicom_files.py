@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 Make = Callable[..., Path]
 
@@ -69,14 +71,32 @@ def write(
         else:
             dataset.add_new(group << 16 | 0x1000 | number, vr, value)
     if "PixelData" not in drop:
-        compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
+        compressed = dataset.file_meta.TransferSyntaxUID not in NATIVE
         stored = encapsulate([values.tobytes()]) if compressed else values.tobytes()
         dataset.PixelData = tags.get("PixelData", stored)
         dataset["PixelData"].VR = "OW" if values.dtype.itemsize > 1 and not compressed else "OB"
         dataset["PixelData"].is_undefined_length = compressed
     path.parent.mkdir(parents=True, exist_ok=True)
+    return save(dataset, path)
+
+
+def save(dataset: Dataset, path: Path) -> Path:
+    """Write a data set; a syntax that is younger than pydicom's list under another's name of that length."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == DEFLATED_FRAMES:
+        dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.50")
     dataset.save_as(path, enforce_file_format=True)
+    if syntax == DEFLATED_FRAMES:
+        named = path.read_bytes().replace(b"1.2.840.10008.1.2.4.50", DEFLATED_FRAMES.encode() + b"\0", 1)
+        path.write_bytes(named)
     return path
+
+
+def deflated(data: bytes) -> bytes:
+    """As each frame of the youngest syntax is stored: raw, and of even length (PS3.5 8.2.16)."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packing.compress(data) + packing.flush()
+    return packed + b"\0" * (len(packed) % 2)
 
 
 def sequence(**tags: Any) -> list[Dataset]:

@@ -7,15 +7,20 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import DEFLATED_FRAMES, deflated, save
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oblique import COLUMN, COLUMNS, NORMAL, ORIGIN, ROW, ROWS, SLICES, STEP, stack
+from pydicom.encaps import encapsulate
 from pydicom.sr.codedict import codes
 
 from viewer import affine, dicom
 from viewer.dicom import regions, scan
+from viewer.dicom.decode import read_frame
+from viewer.dicom.header import header_of
+from viewer.dicom.image import object_of
 from viewer.errors import SeriesError
 from viewer.outline import edges, outlines, slices_of
 from viewer.settings import Limits
@@ -69,6 +74,29 @@ def test_a_binary_segmentation_marks_its_voxels(tmp_path: Path) -> None:
     assert np.array_equal(on_source(region), block() > 0)
     (listed,) = scan([tmp_path]).other
     assert listed.reason == f"This is a segmentation; it is outlined on {series.modality}."
+
+
+def test_deflated_frames_mark_the_same_voxels(tmp_path: Path) -> None:
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    file = pydicom.dcmread(path)
+    frames = [np.packbits(f.reshape(-1), bitorder="little").tobytes() for f in file.pixel_array]
+    file.PixelData = encapsulate([deflated(f) for f in frames])
+    file["PixelData"].VR, file["PixelData"].is_undefined_length = "OB", True
+    file.file_meta.TransferSyntaxUID = DEFLATED_FRAMES
+    save(file, path)
+    _, (region,) = drawn(tmp_path)
+    assert np.array_equal(on_source(region), block() > 0)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["liver_deflate.dcm", "liver_nonbyte_aligned.dcm"])
+def test_the_real_liver_has_pydicoms_pixels(shared: Path, name: str) -> None:
+    folder = shared / "dicom/pydicom-data"
+    ours = object_of(header_of(folder / name, Limits()), Limits())
+    assert isinstance(ours, dicom.Segmentation)
+    theirs = pydicom.dcmread(folder / ("liver.dcm" if "deflate" in name else name)).pixel_array
+    for frame, expected in enumerate(theirs):
+        assert np.array_equal(read_frame(ours.pixels, frame, Limits()), expected)
 
 
 def test_two_segments_are_two_regions(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import highdicom.legacy
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import Make, sequence, write
+from dicom_files import Make, frame, sequence, write, write_enhanced
+from pydicom.dataset import Dataset
 
 from viewer.dicom import displayed, modality_values, scan
 from viewer.types import Series
@@ -126,7 +129,6 @@ def test_makers_elements(tmp_path: Path) -> None:
             "between injection and scan lie more than 10 half-lives", "BQML",
         ),
         ({"Units": "CNTS"}, {}, "the file counts, and names no factor from counts to SUV", "CNTS"),
-        ({"SOPClassUID": PET[:-2] + "30"}, {}, "it is not worked out for enhanced files", "BQML"),
     ],
 )  # fmt: skip
 def test_without_a_fact_the_values_stay_as_they_are(
@@ -136,6 +138,128 @@ def test_without_a_fact_the_values_stay_as_they_are(
     assert [w for w in series.warnings if "SUV" in w] == [f"SUV is not given: {said}."]
     assert series.display.unit == unit
     assert modality_values(series, 0)[3, 5] == 23
+
+
+# --- enhanced files -------------------------------------------------------------------------------
+
+ENHANCED: dict[str, Any] = {
+    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.130", "Modality": "PT", "PatientWeight": 74,
+    "AttenuationCorrected": "YES", "DecayCorrected": "YES", "DecayCorrectionDateTime": "20200101110000",
+}  # fmt: skip
+ENHANCED_DRUG = {
+    "RadionuclideTotalDose": 370e6, "RadionuclideHalfLife": HALF_LIFE,
+    "RadiopharmaceuticalStartDateTime": "20200101100000",
+}  # fmt: skip
+
+
+def mapping(unit: str, slope: float = 1.0, intercept: float = 0.0) -> Dataset:
+    (item,) = sequence(
+        MeasurementUnitsCodeSequence=sequence(CodeValue=unit, CodingSchemeDesignator="UCUM"),
+        RealWorldValueSlope=slope, RealWorldValueIntercept=intercept,
+    )  # fmt: skip
+    return item
+
+
+def enhanced(
+    path: Path, mappings: list[list[Dataset]], drug: dict[str, Any] | None = None, **tags: Any
+) -> Series:
+    """A made-up Enhanced PET, a frame for each of the mappings; frame k, from 1, holds the value k."""
+    frames = [frame((0, 0, 2.0 * k), rescale=(1, 0)) for k in range(len(mappings))]
+    for one, items in zip(frames, mappings, strict=True):
+        one.RealWorldValueMappingSequence = items
+    kept = {k: v for k, v in (ENHANCED_DRUG | (drug or {})).items() if v is not None}
+    facts = {k: v for k, v in (ENHANCED | tags).items() if v is not None}
+    write_enhanced(path / "e.dcm", frames, RadiopharmaceuticalInformationSequence=sequence(**kept), **facts)
+    (series,) = scan([path]).series
+    return series
+
+
+@pytest.mark.parametrize(
+    ("tags", "drug", "expected"),
+    [
+        ({}, {}, after(3600)),
+        ({"DecayCorrectionDateTime": "20200101100000"}, {}, FRESH),
+        (
+            {"DecayCorrectionDateTime": "20200101120000+0100", "TimezoneOffsetFromUTC": "+0000"},
+            {}, after(3600),
+        ),
+    ],
+)  # fmt: skip
+def test_an_enhanced_file_of_activity_gives_suv(
+    tmp_path: Path, tags: dict[str, Any], drug: dict[str, Any], expected: float
+) -> None:
+    """Every frame's own factor from grey level to activity is used."""
+    series = enhanced(tmp_path, [[mapping("Bq/ml", 2.0)], [mapping("Bq/ml", 3.0)]], drug, **tags)
+    assert series.display.unit == "SUVbw"
+    assert series.geometry.volume
+    found = [float(modality_values(series, k)[0, 0]) for k in range(2)]
+    np.testing.assert_allclose(found, [2 * 1 * expected, 3 * 2 * expected], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("unit", "kind"),
+    [("g/ml{SUVbw}", "SUVbw"), ("{SUVlbm}g/ml", "SUVlbm"), ("cm2/ml{SUVbsa}", "SUVbsa")],
+)
+def test_an_enhanced_file_of_suv_says_so_itself(tmp_path: Path, unit: str, kind: str) -> None:
+    items = [mapping("1"), mapping("Bq/ml", 7) if kind == "SUVbw" else mapping("1"), mapping(unit, 0.25)]
+    series = enhanced(tmp_path, [items, items], drug={"RadionuclideTotalDose": None})
+    assert series.display.unit == kind
+    assert float(modality_values(series, 1)[0, 0]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("mappings", "tags", "drug", "said"),
+    [
+        ([mapping("1")], {}, {}, "the file maps its values to no unit of activity"),
+        ([], {}, {}, "the file maps its values to no unit of activity"),
+        (None, {"AttenuationCorrected": "NO"}, {}, "the file names no correction for attenuation"),
+        (None, {"DecayCorrected": "NO"}, {}, "the file names no correction for decay"),
+        (
+            None, {"DecayCorrectionDateTime": None}, {},
+            "the file names no moment to which decay is corrected",
+        ),
+        (None, {"PatientWeight": None}, {}, "the file names no patient weight"),
+        (None, {}, {"RadionuclideTotalDose": None}, "the file names no injected dose"),
+        (None, {}, {"RadiopharmaceuticalStartDateTime": None}, "the file names no time of injection"),
+        (
+            [mapping("Bq/ml", 2, 100)], {}, {},
+            "the file's real-world values do not follow its grey levels",
+        ),
+        ([mapping("Bq/ml", 0)], {}, {}, "the file gives its values by a table"),
+    ],
+)  # fmt: skip
+def test_an_enhanced_file_without_a_fact_stays_as_it_is(
+    tmp_path: Path, mappings: list[Dataset] | None, tags: dict[str, Any], drug: dict[str, Any], said: str
+) -> None:
+    items = [mapping("Bq/ml")] if mappings is None else mappings
+    series = enhanced(tmp_path, [items, items], drug, **tags)
+    assert [w for w in series.warnings if "SUV" in w] == [f"SUV is not given: {said}."]
+    assert series.display.unit == ""
+    assert modality_values(series, 1)[0, 0] == 2
+
+
+def test_a_converted_file_has_the_suv_of_its_single_images(tmp_path: Path) -> None:
+    """Made synthetic, and converted by highdicom."""
+    written: list[Dataset] = []
+    for k in range(3):
+        path = write(
+            tmp_path / "single" / f"{k}.dcm", drop=("WindowCenter", "WindowWidth"),
+            **FACTS | {"AcquisitionTime": f"11{k + 1}000", "RescaleSlope": k + 1},
+            ImagePositionPatient=[0, 0, 2 * k], InstanceNumber=k + 1, SOPInstanceUID=f"1.2.3.{k}",
+            RadiopharmaceuticalInformationSequence=sequence(**DRUG), FrameOfReferenceUID="1.2.9",
+            PatientBirthDate="", PatientSex="O", StudyDate="20200101", StudyTime="100000", StudyID="1",
+            AccessionNumber="", ReferringPhysicianName="", ImageType=["ORIGINAL", "PRIMARY"],
+            Manufacturer="M", BodyPartExamined="CHEST", SeriesNumber=1, PositionReferenceIndicator="",
+            SamplesPerPixel=1, ContentDate="20200101", ContentTime="120000",
+        )  # fmt: skip
+        written.append(pydicom.dcmread(path))
+    (single,) = scan([tmp_path / "single"]).series
+    converted = highdicom.legacy.LegacyConvertedEnhancedPETImage(written, "1.2.4", 2, "1.2.4.1", 1)
+    converted.save_as(tmp_path / "converted.dcm")
+    (series,) = scan([tmp_path / "converted.dcm"]).series
+    assert (single.display.unit, series.display.unit) == ("SUVbw", "SUVbw"), series.warnings
+    for k in range(3):
+        np.testing.assert_allclose(modality_values(series, k), modality_values(single, k), rtol=1e-6)
 
 
 def test_every_slice_has_its_own_rescale_and_one_start(make: Make, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import select
 import signal
 import struct
 import sys
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Request = dict[str, Any]
 
+EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
@@ -55,7 +58,10 @@ def fit(values: Array, bits: int, high_bit: int, signed: bool, clip: bool = Fals
 def decode_dicom(request: Request, files: "_Files") -> Array:
     """One frame as (rows, columns[, 3]) of `request["dtype"]`, colour always as RGB."""
     if request["encapsulated"] is None:
-        return _with_pydicom(request, files.dataset(request["path"]), request["frame"])
+        dataset = files.dataset(request["path"])
+        if request["allocated"] == 1:
+            return _single_bits(request, dataset)
+        return _with_pydicom(request, dataset, request["frame"])
     if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8:
         return _jpeg_extended(request)
     stream = files.stream(request)
@@ -63,6 +69,8 @@ def decode_dicom(request: Request, files: "_Files") -> Array:
         return _jpeg_2000(request, stream)
     if request["syntax"] in JPEG_LS:
         return _jpeg_ls(request, stream)
+    if request["syntax"] == DEFLATED_FRAMES:
+        return _deflated(request, stream, files)
     return _packed(request, stream, files)
 
 
@@ -80,32 +88,69 @@ def _with_pydicom(request: Request, source: Any, frame: int, **facts: Any) -> Ar
 
 
 def _coloured(values: Array, dataset: Any) -> Array:
-    """Indices of a palette as RGB of 8 bits."""
+    """Indices of a palette as RGB of 8 bits; some files call entries of 8 bits 16, and mean 8."""
     from pydicom.pixels import apply_color_lut
 
     colours = apply_color_lut(values, dataset)[..., :3]
-    return np.asarray(colours >> 8 if colours.dtype.itemsize == 2 else colours).astype(np.uint8, copy=False)
+    if colours.dtype.itemsize == 2:
+        count, first = (int(n) for n in dataset.RedPaletteColorLookupTableDescriptor[:2])
+        every = first + np.arange(count or 65_536, dtype=np.int64)
+        deep = int(apply_color_lut(every[None], dataset)[..., :3].max()) > 255
+        colours = colours >> 8 if deep else colours
+    return np.asarray(colours).astype(np.uint8, copy=False)
+
+
+def _single_bits(request: Request, dataset: Any) -> Array:
+    """A frame of packed bits, which may begin within a byte: pydicom 3.0 cuts some of those wrongly."""
+    data, cells = dataset.PixelData, request["rows"] * request["columns"]
+    if request["syntax"] == BIG_ENDIAN and dataset["PixelData"].VR == "OW":
+        data = np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
+    start = request["frame"] * cells
+    part = np.frombuffer(data[start // 8 : -(-(start + cells) // 8)], np.uint8)
+    bits = np.unpackbits(part, bitorder="little")[start % 8 :][:cells]
+    return bits.reshape(request["rows"], request["columns"])
+
+
+def _deflated(request: Request, stream: bytes, files: "_Files") -> Array:
+    """A frame that was deflated (PS3.5 8.2.16); fails where it is not as large as the header says."""
+    samples = 2 if request["photometric"] == "YBR_FULL_422" else request["samples"]
+    size = -(-request["rows"] * request["columns"] * samples * request["allocated"] // 8)
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    data = inflating.decompress(stream, size + 1)
+    if len(data) != size or not inflating.eof:
+        raise ValueError("not one frame")
+    if request["allocated"] == 1:
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        return bits[: request["rows"] * request["columns"]].reshape(request["rows"], request["columns"])
+    words = "OB" if request["allocated"] == 8 else "OW"
+    native = {**request, "syntax": EXPLICIT}
+    frame = _with_pydicom(native, data + b"\0" * (size % 2), 0, pixel_vr=words, **_facts(request))
+    if request["photometric"] == "PALETTE COLOR":
+        return _coloured(frame, files.dataset(request["path"], header=True))
+    return frame
+
+
+def _facts(request: Request) -> dict[str, Any]:
+    """What pydicom needs to know of the bytes of a single frame."""
+    return {
+        "number_of_frames": 1,
+        "rows": request["rows"],
+        "columns": request["columns"],
+        "samples_per_pixel": request["samples"],
+        "photometric_interpretation": request["photometric"],
+        "bits_allocated": request["allocated"],
+        "bits_stored": request["bits"],
+        "pixel_representation": int(request["signed"]),
+        "planar_configuration": int(request["planar"]),
+        "pixel_keyword": "PixelData",
+    }
 
 
 def _packed(request: Request, stream: bytes, files: "_Files") -> Array:
     """A frame of RLE or JPEG by pydicom, which is shown that frame alone."""
     from pydicom.encaps import encapsulate
 
-    frame = _with_pydicom(
-        request,
-        encapsulate([stream]),
-        0,
-        number_of_frames=1,
-        rows=request["rows"],
-        columns=request["columns"],
-        samples_per_pixel=request["samples"],
-        photometric_interpretation=request["photometric"],
-        bits_allocated=request["allocated"],
-        bits_stored=request["bits"],
-        pixel_representation=int(request["signed"]),
-        planar_configuration=int(request["planar"]),
-        pixel_keyword="PixelData",
-    )
+    frame = _with_pydicom(request, encapsulate([stream]), 0, **_facts(request))
     if request["photometric"] == "PALETTE COLOR":
         return _coloured(frame, files.dataset(request["path"], header=True))
     if frame.ndim == 2:

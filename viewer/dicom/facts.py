@@ -182,14 +182,17 @@ class Image:
     """Size at the detector ÷ size in the patient, as the file estimates it."""
     region_spacing: tuple[float, float] | None = None
     """Millimetres between rows and between columns in the ultrasound region of the picture's middle."""
+    pixel_aspect: float = 1.0
+    """Height of a pixel ÷ its width, where no spacing says it."""
     bad_orientation: bool = False
     in_time: bool = False
     enhanced: bool = False
-    """Whether each frame says by itself where it is, and of what (PS3.3 C.7.6.16)."""
+    """Whether it is known of each frame where it is, and of what (PS3.3 C.7.6.16)."""
     mosaic: int | None = None
     """Slices that a Siemens mosaic holds in one picture, 0 where it does not say; else None."""
     units: str = ""
-    pet: Pet | None = None
+    pet: tuple[Pet, ...] = ()
+    """One for each frame of a PET file."""
     lossy: bool | None = False
     """None where the transfer syntax allows both and the file does not say."""
     padding: tuple[float, float] | None = None

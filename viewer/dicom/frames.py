@@ -34,7 +34,8 @@ def frames_of(dataset: Dataset, count: int) -> tuple[Frame, ...]:
     if not per_frame and not len(shared):
         return (_frame(_Groups(dataset, _NOTHING, _NOTHING), common),) * count
     if per_frame and len(per_frame) != count:
-        raise SeriesError(f"The file says {count} frames and describes {len(per_frame)}.")
+        held = "1 frame" if count == 1 else f"{count} frames"
+        raise SeriesError(f"The file holds {held} and describes {len(per_frame)}.")
     groups = [_Groups(dataset, shared, own) for own in per_frame or [_NOTHING] * count]
     return tuple(_frame(part, _marks(part.group, common)) for part in groups)
 

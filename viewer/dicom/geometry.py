@@ -128,19 +128,23 @@ def _uneven(gaps: Matrix, median: float, steps: Matrix | None) -> list[str]:
 
 
 def pixel_spacing(image: Image, frame: Frame) -> tuple[tuple[float, float], SpacingKind]:
-    """Millimetres between rows and between columns, and where they are measured (PS3.3 C.10.7.1.3)."""
+    """Millimetres between rows and between columns, and where they are measured (PS3.3 C.10.7.1.3).
+
+    Where there are none, only their ratio means something.
+    """
+    absent = (image.pixel_aspect, 1.0)
     spacing, imager = frame.spacing, image.imager_spacing
     if frame.orientation is None and image.modality == "OT" and spacing:
         return spacing, "pixel"  # a secondary capture does not say of what its pixels are the size
     if not spacing and image.region_spacing:
         return image.region_spacing, "region"
     if image.modality not in PROJECTION or frame.orientation is not None:
-        return (spacing, "patient") if spacing else ((1.0, 1.0), "absent")
+        return (spacing, "patient") if spacing else (absent, "absent")
     if spacing and (image.calibrated or imager is None or not alike(spacing, imager, 1e-6)):
         return spacing, "pixel"
     if imager and image.magnification:
         return (imager[0] / image.magnification, imager[1] / image.magnification), "magnified"
-    return (imager, "detector") if imager else ((1.0, 1.0), "absent")
+    return (imager, "detector") if imager else (absent, "absent")
 
 
 def geometry(

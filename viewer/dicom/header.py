@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from viewer.dicom import elements as get
 from viewer.dicom import plain
-from viewer.dicom.decoder import JPEG_2000
+from viewer.dicom.decoder import DEFLATED_FRAMES, JPEG_2000
 from viewer.dicom.elements import Dataset, pydicom
 from viewer.dicom.facts import COLOURS, GREYS, Pixels
 from viewer.errors import SeriesError
@@ -27,6 +27,8 @@ _USUAL = frozenset(
     | {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
 )
 """Transfer syntaxes in little endian whose data set follows as it is."""
+_VIDEO = tuple(f"1.2.840.10008.1.2.4.10{n}" for n in range(9))
+"""MPEG-2, MPEG-4 and HEVC, and their fragmentable kinds."""
 _FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
 """Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
 BLOCK = 16 * 1024
@@ -195,6 +197,8 @@ def decodable(syntax: str) -> bool:
     """Whether a decoder for a transfer syntax is installed."""
     if syntax in JPEG_2000:
         return importlib.util.find_spec("openjpeg") is not None
+    if syntax == DEFLATED_FRAMES:
+        return True
     try:
         return bool(pydicom.pixels.get_decoder(syntax).is_available)
     except NotImplementedError:
@@ -203,6 +207,8 @@ def decodable(syntax: str) -> bool:
 
 def syntax_name(syntax: str) -> str:
     """A transfer syntax in words."""
+    if syntax == DEFLATED_FRAMES:
+        return "Deflated Image Frame Compression"  # younger than pydicom's list
     shown = "".join(c for c in syntax[:64] if c in "0123456789.")
     return get.uid_name(syntax) or f"unknown transfer syntax {shown}"
 
@@ -248,6 +254,12 @@ def pixels_of(header: Header, limits: Limits) -> Pixels:
 
 def _sensible(pixels: Pixels) -> None:
     """Refuse what contradicts itself or what no decoder here can read."""
+    if pixels.syntax.startswith(_VIDEO):
+        raise SeriesError(f"This is a video ({syntax_name(pixels.syntax)}), which is not played here.")
+    if not decodable(pixels.syntax):
+        raise SeriesError(
+            f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
+        )
     if pixels.photometric not in COLOURS | GREYS:
         kind = f"“{pixels.photometric[:32]}”" if pixels.photometric else "not stated"
         raise SeriesError(f"The image's colour type is {kind}, which cannot be shown.")
@@ -260,10 +272,6 @@ def _sensible(pixels: Pixels) -> None:
         raise SeriesError("The image's number of bits per pixel is not one that can be read.")
     if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
         raise SeriesError("The image's number of bits and the place of its highest bit do not agree.")
-    if not decodable(pixels.syntax):
-        raise SeriesError(
-            f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
-        )
     if pixels.floating and not pixels.direct:
         raise SeriesError(f"Decimal values stored as {syntax_name(pixels.syntax)} cannot be read here.")
     if (pixels.length is None) == (pixels.syntax in NATIVE):

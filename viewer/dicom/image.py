@@ -8,13 +8,14 @@ from typing import Any
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
-from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Frame, Image, Lut, Pixels
+from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Cosines, Frame, Image, Lut, Pixels, Vector
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage, pixels_of
+from viewer.dicom.nuclear import reconstructed
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
-from viewer.dicom.spacing import magnification, region_spacing
-from viewer.dicom.suv import pet_of
+from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing
+from viewer.dicom.suv import pets_of
 from viewer.settings import Limits
 from viewer.types import Identity
 
@@ -34,6 +35,12 @@ _OTHER_KINDS = (  # the beginning of a SOP class UID, and what such an object is
     ("1.2.840.10008.5.1.4.1.1.67", "a real-world value mapping, not an image"),
     ("1.2.840.10008.5.1.4.1.1.68.", "a surface scan, not an image"),
 )
+_VIEWS = {
+    **dict.fromkeys(("399162004", "R-10242"), "CC"),
+    **dict.fromkeys(("399368009", "R-10226"), "MLO"),
+    **dict.fromkeys(("399260004", "R-10224"), "ML"),
+    **dict.fromkeys(("399352003", "R-10228"), "LM"),
+}
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
 _RUNS = frozenset({"XA", "RF"})
@@ -73,7 +80,8 @@ def _other_kind(sop_class: str) -> str | None:
 def _image(header: Header, pixels: Pixels, sop_class: str) -> Image:
     dataset = header.dataset
     sides = get.texts(dataset, "PatientOrientation")
-    frames = frames_of(dataset, pixels.frames)
+    places = reconstructed(dataset, pixels.frames)
+    frames = _stacked(frames_of(dataset, pixels.frames), places)
     mosaic = _mosaic(dataset, frames[0].marks.image_type)
     if mosaic is not None:
         frames, sides = _unplaced(frames), ()
@@ -84,9 +92,9 @@ def _image(header: Header, pixels: Pixels, sop_class: str) -> Image:
         sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(header.meta, "MediaStorageSOPInstanceUID"),
         patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
         in_time=_in_time(dataset, pixels),
-        enhanced=bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
+        enhanced=places is not None or bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
         mosaic=mosaic,
-        pet=pet_of(dataset, sop_class),
+        pet=pets_of(dataset, sop_class, pixels.frames),
         **_named(dataset),
         **_measured(dataset, pixels),
         **_meant(dataset, pixels),
@@ -109,7 +117,7 @@ def _named(dataset: Dataset) -> dict[str, Any]:
         "series_number": get.integer(dataset, "SeriesNumber"),
         "description": get.text(dataset, "SeriesDescription"),
         "body_part": get.text(dataset, "BodyPartExamined"),
-        "view": get.text(dataset, "ViewPosition"),
+        "view": get.text(dataset, "ViewPosition") or _view(dataset),
         "laterality": get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
     }
 
@@ -123,6 +131,7 @@ def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
         "imager_spacing": detector or get.spacing(dataset, "NominalScannedPixelSpacing"),
         "magnification": magnification(dataset),
         "region_spacing": region_spacing(dataset, pixels.rows, pixels.columns),
+        "pixel_aspect": pixel_aspect(dataset),
         "calibrated": bool(get.text(dataset, "PixelSpacingCalibrationType")),
         "bad_orientation": bool(stated) and get.cosines(dataset) is None,
     }
@@ -142,6 +151,12 @@ def _meant(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
         "voi_lut": None if voi is None else _scaled(*voi),
         "voi_lut_name": _explanation(dataset, "VOILUTSequence", little, pixels.signed),
     }
+
+
+def _view(dataset: Dataset) -> str:
+    """The view as mammograms must code it (PS3.16 CID 4014): its usual letters, or what the code means."""
+    coded = next(iter(get.items(dataset, "ViewCodeSequence")), Dataset())
+    return _VIEWS.get(get.text(coded, "CodeValue")) or get.text(coded, "CodeMeaning")
 
 
 def _lossy(dataset: Dataset, pixels: Pixels) -> bool | None:
@@ -184,6 +199,19 @@ def _padding(dataset: Dataset, pixels: Pixels) -> tuple[float, float] | None:
         half = float(1 << (pixels.allocated - 1))
         first, last = (v - 2 * half if v >= half else v for v in (first, last))
     return min(first, last), max(first, last)
+
+
+def _stacked(
+    frames: tuple[Frame, ...], places: tuple[Cosines, tuple[Vector, ...]] | None
+) -> tuple[Frame, ...]:
+    """Frames at the places that the file gives them together, if it does."""
+    if places is None:
+        return frames
+    orientation, positions = places
+    return tuple(
+        replace(frame, orientation=orientation, position=position)
+        for frame, position in zip(frames, positions, strict=True)
+    )
 
 
 def _unplaced(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:

@@ -66,7 +66,8 @@ def functional_groups(dataset: Dataset, frames: int, what: str) -> tuple[Dataset
     shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
     own = get.items(dataset, "PerFrameFunctionalGroupsSequence")
     if len(own) != frames:
-        raise SeriesError(f"The {what} holds {frames} frames and describes {len(own)}.")
+        held = "1 frame" if frames == 1 else f"{frames} frames"
+        raise SeriesError(f"The {what} holds {held} and describes {len(own)}.")
     return shared, own
 
 

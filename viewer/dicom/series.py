@@ -237,7 +237,7 @@ def _suv(slices: tuple[Slice, ...], unit: str) -> tuple[tuple[float, ...], str, 
     if any(i.lut is not None or i.voi_lut is not None for i in images):
         found: tuple[tuple[float, ...], str] | str = "the file gives its values by a table"
     else:
-        found = suv([i.pet for i in images])
+        found = suv([s.image.pet[s.number] if s.image.pet else None for s in slices])
     return (plain, unit, [f"SUV is not given: {found}."]) if isinstance(found, str) else (*found, [])
 
 

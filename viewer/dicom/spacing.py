@@ -18,6 +18,13 @@ def magnification(dataset: Dataset) -> float | None:
     return found if sensible and get.spacing(dataset, "ImagerPixelSpacing") else None
 
 
+def pixel_aspect(dataset: Dataset) -> float:
+    """Height of a pixel ÷ its width from Pixel Aspect Ratio (PS3.3 C.7.6.3.1.7); 1 where not stated."""
+    found = get.numbers(dataset, "PixelAspectRatio")
+    sensible = len(found) == 2 and all(0 < v < 1e6 for v in found) and 0.05 < found[0] / found[1] < 20
+    return found[0] / found[1] if sensible else 1.0
+
+
 def region_spacing(dataset: Dataset, rows: int, columns: int) -> tuple[float, float] | None:
     """Millimetres between rows and columns from the ultrasound regions (PS3.3 C.8.5.5), or None.
 

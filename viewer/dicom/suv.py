@@ -6,15 +6,18 @@ injected dose [Bq], the dose decayed to the moment to which the scanner correcte
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pet
 from viewer.dicom.frames import moment
+from viewer.dicom.placing import group
 
-_ENHANCED = frozenset({"1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1"})
+_ENHANCED = "1.2.840.10008.5.1.4.1.1.130"
+_CONVERTED = "1.2.840.10008.5.1.4.1.1.128.1"
+"""Legacy Converted Enhanced PET: the elements of the single images are kept in two sequences."""
 _SUV_TYPES = {
     "": "SUVbw",
     "BW": "SUVbw",
@@ -23,6 +26,18 @@ _SUV_TYPES = {
     "LBMJANMA": "SUVlbm",
     "IBW": "SUVibw",
 }
+_MAPPED = {
+    "BQ/ML": "",
+    "G/ML{SUVBW}": "SUVbw",
+    "{SUVBW}G/ML": "SUVbw",
+    "G/ML{SUVLBM}": "SUVlbm",
+    "{SUVLBM}G/ML": "SUVlbm",
+    "G/ML{SUVIBW}": "SUVibw",
+    "{SUVIBW}G/ML": "SUVibw",
+    "CM2/ML{SUVBSA}": "SUVbsa",
+    "{SUVBSA}CM2/ML": "SUVbsa",
+}
+"""What values mapped to a unit of UCUM (PS3.16 CID 84, 85) are: SUV, or activity."""
 _DAY = 86_400.0
 _HALF_LIVES = 10
 """Half-lives between injection and scan beyond which there is nothing left to image: a date is wrong."""
@@ -34,16 +49,28 @@ class _Missing(Exception):  # noqa: N818 - a finding, not an error
     """Why a file gives no SUV: the end of a sentence."""
 
 
-def pet_of(dataset: Dataset, sop_class: str) -> Pet | None:
-    """What a PET file (modality PT) says of SUV, or which fact is missing; None for all other files."""
+def pets_of(dataset: Dataset, sop_class: str, frames: int) -> tuple[Pet, ...]:
+    """What each frame of a PET file (modality PT) says of SUV, or which fact is missing; () elsewhere."""
     if get.text(dataset, "Modality") != "PT":
-        return None
+        return ()
+    shared, own = _functional_groups(dataset, frames)
+    if sop_class == _ENHANCED:
+        return tuple(_settled(_enhanced, dataset, shared, frame) for frame in own)
+    if sop_class == _CONVERTED:
+        return tuple(_settled(_pet, _unconverted(dataset, shared, frame)) for frame in own)
+    return (_settled(_pet, dataset),) * frames
+
+
+def _settled(read: Callable[..., Pet], *of: Dataset) -> Pet:
     try:
-        if sop_class in _ENHANCED:
-            _refuse("it is not worked out for enhanced files")
-        return _pet(dataset)
+        return read(*of)
     except _Missing as missing:
         return Pet(missing=str(missing))
+
+
+def _functional_groups(dataset: Dataset, frames: int) -> tuple[Dataset, list[Dataset]]:
+    shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
+    return shared, get.items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
 
 
 def suv(pets: Sequence[Pet | None]) -> tuple[tuple[float, ...], str] | str:
@@ -81,18 +108,11 @@ def _pet(dataset: Dataset) -> Pet:
     correction = _corrected(dataset)
     if units == "CNTS":
         return Pet(unit="SUVbw", factor=_philips(dataset, correction))
-    weight = _positive(dataset, "PatientWeight", "patient weight")
-    drugs = get.items(dataset, "RadiopharmaceuticalInformationSequence")
-    if len(drugs) != 1:
-        _refuse(
-            "the file names " + ("more than one radiopharmaceutical" if drugs else "no radiopharmaceutical")
-        )
-    dose = _positive(drugs[0], "RadionuclideTotalDose", "injected dose")
-    factor = weight * 1000 / dose
+    factor, drug = _per_dose(dataset)
     if correction == "ADMIN":  # corrected to the injection: the dose has not decayed
         return Pet(unit="SUVbw", factor=factor)
-    half_life = _positive(drugs[0], "RadionuclideHalfLife", "half-life of the radionuclide")
-    injected, dated = _injected(dataset, drugs[0])
+    half_life = _positive(drug, "RadionuclideHalfLife", "half-life of the radionuclide")
+    injected, dated = _injected(dataset, drug)
     return Pet(
         "",
         "SUVbw",
@@ -104,6 +124,77 @@ def _pet(dataset: Dataset) -> Pet:
         acquired=_acquired(dataset),
         stated_start=_stated_start(dataset, half_life),
     )
+
+
+def _per_dose(dataset: Dataset) -> tuple[float, Dataset]:
+    """Weight in grams ÷ injected dose in Bq, and what else the file says of the drug."""
+    weight = _positive(dataset, "PatientWeight", "patient weight")
+    drugs = get.items(dataset, "RadiopharmaceuticalInformationSequence")
+    if len(drugs) != 1:
+        _refuse(
+            "the file names " + ("more than one radiopharmaceutical" if drugs else "no radiopharmaceutical")
+        )
+    dose = _positive(drugs[0], "RadionuclideTotalDose", "injected dose")
+    return weight * 1000 / dose, drugs[0]
+
+
+def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset) -> Pet:
+    """One frame of an Enhanced PET (PS3.3 A.56): its real-world values are activity, or SUV already."""
+    kind, mapped = _mapping(shared, own)
+    if kind:
+        return Pet(unit=kind, factor=mapped)
+    for keyword, what in (("AttenuationCorrected", "attenuation"), ("DecayCorrected", "decay")):
+        if get.text(dataset, keyword).upper() != "YES":
+            _refuse(f"the file names no correction for {what}")
+    factor, drug = _per_dose(dataset)
+    half_life = _positive(drug, "RadionuclideHalfLife", "half-life of the radionuclide")
+    injected, dated = _injected(dataset, drug)
+    corrected_to = _local(dataset, get.text(dataset, "DecayCorrectionDateTime"))
+    if corrected_to is None:
+        _refuse("the file names no moment to which decay is corrected")
+    return Pet("", "SUVbw", mapped * factor, half_life, injected, dated, begun=corrected_to)
+
+
+def _mapping(shared: Dataset, own: Dataset) -> tuple[str, float]:
+    """The kind of SUV that the values of a frame are mapped to ("" for Bq/ml), and the factor to it.
+
+    The factor is from what the grey levels are shown in (Pixel Value Transformation) to the real-world
+    value (PS3.3 C.7.6.16.2.9, C.7.6.16.2.11); where none leads there, SUV is refused.
+    """
+    name = "RealWorldValueMappingSequence"
+    found: dict[str, Dataset] = {}
+    for item in get.items(own, name) or get.items(shared, name):
+        code = next(iter(get.items(item, "MeasurementUnitsCodeSequence")), Dataset())
+        kind = _MAPPED.get(get.text(code, "CodeValue").upper())
+        if kind is not None:
+            found.setdefault(kind, item)
+    if not found:
+        _refuse("the file maps its values to no unit of activity")
+    kind = next((k for k in ("SUVbw", "") if k in found), next(iter(found)))
+    slope, intercept = (get.number(found[kind], f"RealWorldValue{k}") for k in ("Slope", "Intercept"))
+    shown = group(own, shared, "PixelValueTransformationSequence")
+    own_slope, own_intercept = (get.number(shown, f"Rescale{k}") for k in ("Slope", "Intercept"))
+    if not slope:
+        _refuse("the file gives its values by a table")
+    factor = slope / (own_slope or 1.0)
+    if abs((intercept or 0.0) - factor * (own_intercept or 0.0)) > 1e-6 * slope:
+        _refuse("the file's real-world values do not follow its grey levels")
+    return kind, factor
+
+
+def _unconverted(dataset: Dataset, shared: Dataset, own: Dataset) -> Dataset:
+    """What the single image said of which a frame was converted (PS3.3 A.72)."""
+    found = Dataset()
+    for item in (
+        dataset,
+        group(Dataset(), shared, "UnassignedSharedConvertedAttributesSequence"),
+        group(own, Dataset(), "UnassignedPerFrameConvertedAttributesSequence"),
+    ):
+        found.update({tag: item.get_item(tag) for tag in item.keys() if tag.group < 0x5200})  # noqa: SIM118
+    begun = get.text(group(own, shared, "FrameContentSequence"), "FrameAcquisitionDateTime")
+    if begun:
+        found.AcquisitionDateTime = begun
+    return found
 
 
 def _corrected(dataset: Dataset) -> str:
@@ -153,15 +244,21 @@ def _acquired(dataset: Dataset) -> float | None:
 def _injected(dataset: Dataset, drug: Dataset) -> tuple[float, bool]:
     """When the dose was injected, in seconds, and whether the file gives the day of it."""
     stated = get.text(drug, "RadiopharmaceuticalStartDateTime")
-    found = moment(stated)
+    found = _local(dataset, stated)
     if found is not None:
-        own, local = _zone(stated), _zone(get.text(dataset, "TimezoneOffsetFromUTC"))
-        return (found if own is None or local is None else found - own + local), True
+        return found, True
     time = get.text(drug, "RadiopharmaceuticalStartTime").replace(":", "")
     found = moment("00010101" + time)
     if found is None:
         _refuse("the file names no time of injection")
     return found % _DAY, False
+
+
+def _local(dataset: Dataset, stated: str) -> float | None:
+    """The moment of a date and time, in the zone of the file's other times where it names its own."""
+    found, own = moment(stated), _zone(stated)
+    zone = _zone(get.text(dataset, "TimezoneOffsetFromUTC"))
+    return found if found is None or own is None or zone is None else found - own + zone
 
 
 def _zone(stated: str) -> float | None:

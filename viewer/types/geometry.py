@@ -19,7 +19,7 @@ class Geometry:
     """Where the voxels are: spacing, origin, direction and frame of reference; no voxels.
 
     `matrix` maps (slice, row, column) to LPS millimetres when `orientation_known`; otherwise only
-    the lengths of its columns mean something, and only where `spacing_kind` is not "absent". A
+    the lengths of its columns mean something, and their ratio alone where `spacing_kind` is "absent". A
     sheared matrix is a tilted gantry. `between` is False for a single slice, whose distance to a
     neighbour does not exist. Where the slices are not one even step apart, the matrix is exact in the
     plane and for slice 0 only; `origins` then says where each slice is.
