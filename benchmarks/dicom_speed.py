@@ -146,8 +146,12 @@ def with_whyscope(folder: Path) -> Callable[[], dict[str, float]]:
             assert series.voxels[len(series.voxels) // 2].size
             shown.append(time.perf_counter() - began)
 
+        def found(arrivals: Any) -> None:
+            if not shown:
+                show(arrivals[0].series)
+
         began = time.perf_counter()
-        (series,) = dicom.scan([folder], found=show).series
+        (series,) = dicom.scan([folder], found=found).series
         scanned = time.perf_counter() - began
         assert series.geometry.volume
         show(series)  # the first image of a study of few files

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 from dicom_files import Make, shuffled, write
 from pydicom.uid import JPEGBaseline8Bit
 
-from viewer.dicom import Study, presented, scan
-from viewer.dicom.scan import MANY, UNKNOWN_PLACE
+from viewer.dicom import UNKNOWN_PLACE, Arrival, Study, arrivals, presented, scan
+from viewer.dicom.scan import MANY
+from viewer.dicom.walk import Listed, files_under
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.task import Cancelled, Progress, Task
@@ -370,20 +372,66 @@ def test_a_relative_path_still_decodes(tmp_path: Path, monkeypatch: pytest.Monke
     assert series.voxels[0][7, 7] == 63
 
 
-def test_the_first_image_of_many_files_is_told_before_the_end(make: Make, tmp_path: Path) -> None:
+def test_series_are_told_as_they_are_found(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "EVERY", 0.0)
+    monkeypatch.setattr(arrivals, "_LATEST", 0.0)
     for k in range(MANY):
-        make(f"{k:02}.dcm", ImagePositionPatient=[0, 0, k], InstanceNumber=k + 1)
-    steps: list[object] = []
-    task = Task(lambda step: steps.append(step.done))
-    study = scan([tmp_path], task=task, found=steps.append)
-    assert steps[0] == 0
-    first = steps[1]
-    assert isinstance(first, Series)
-    assert [s for s in steps if isinstance(s, Series)] == [first]
+        make(f"{k:02}.dcm", ImagePositionPatient=[0, 0, k], SeriesInstanceUID=f"1.2.{1 + k // 30}")
+    steps: list[int] = []
+    told: list[tuple[Arrival, ...]] = []
+    study = scan([tmp_path], task=Task(lambda step: steps.append(step.done)), found=told.append)
+    assert [[one.images for one in every] for every in told[28:32]] == [[29], [30], [30, 1], [30, 2]]
+    assert len(told) == len(steps) == MANY
+    first, last = told[0][0].series, told[-1]
     assert (first.shape[0], first.warnings) == (1, (UNKNOWN_PLACE,))
     np.testing.assert_array_equal(first.voxels[0], study.series[0].voxels[0])
-    assert [s.shape[0] for s in study.series] == [MANY]
+    assert last[0].series is first  # made once, however often it is told
+    assert [s.shape[0] for s in study.series] == [one.images for one in last] == [30, MANY - 30]
+    assert [one.key for one in last] == ["1.2.1", "1.2.2"]
+
+
+def test_series_are_told_seldom_and_not_of_few_files(make: Make, tmp_path: Path) -> None:
+    for k in range(MANY):
+        make(f"{k:02}.dcm", ImagePositionPatient=[0, 0, k], SeriesInstanceUID=f"1.2.{k}")
+    told: list[tuple[Arrival, ...]] = []
+    begun = time.monotonic()
+    scan([tmp_path], found=told.append)
+    assert 1 <= len(told) <= 1 + (time.monotonic() - begun) / arrivals.EVERY
     (tmp_path / "00.dcm").unlink()
-    steps.clear()
-    scan([tmp_path], found=steps.append)
-    assert steps == []
+    told.clear()
+    scan([tmp_path], found=told.append)
+    assert told == []
+
+
+def test_not_more_series_are_told_than_a_list_can_show(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "EVERY", 0.0)
+    monkeypatch.setattr(arrivals, "_LATEST", 0.0)
+    monkeypatch.setattr(arrivals, "MOST", 3)
+    for k in range(MANY):
+        make(f"{k:02}.dcm", SeriesInstanceUID=f"1.2.{k % 8}", SOPInstanceUID=f"1.2.3.{k}")
+    told: list[tuple[Arrival, ...]] = []
+    assert len(scan([tmp_path], found=told.append).series) == 8
+    assert {len(every) for every in told} == {1, 2, 3}
+    assert [one.images for one in told[-1]] == [5, 5, 5]
+
+
+def test_files_are_found_in_order_whatever_folders_and_links_there_are(make: Make, tmp_path: Path) -> None:
+    for name in ("b/x", "b/a/y", "c", "a/z"):
+        make(name)
+    (tmp_path / "a" / "aa").symlink_to(tmp_path / "c")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    other: list[Listed] = []
+    refused: list[Listed] = []
+    found = files_under([tmp_path, tmp_path / "b", tmp_path / "c"], other, refused)
+    assert [str(p.relative_to(tmp_path)) for p in found] == ["c", "a/z", "b/x", "b/a/y"]
+    assert [e.path.name for e in other] == ["aa"]
+    assert [e.path.name for e in refused] == ["round"]
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-linked"
+    elsewhere.mkdir()
+    (elsewhere / "one").symlink_to(tmp_path / "c")
+    (elsewhere / "two").symlink_to(tmp_path / "c")
+    assert [p.name for p in files_under([elsewhere], other, refused)] == ["one"]

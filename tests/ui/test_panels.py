@@ -215,6 +215,32 @@ def test_what_was_not_opened_says_why(shown: Callable[..., Any], qtbot: QtBot) -
     assert not panel.reasons.isVisible()
 
 
+def test_of_very_many_files_some_are_named(shown: Callable[..., Any]) -> None:
+    many = tuple((f"{k}.dcm", f"reason {k % 3}") for k in range(50_000))
+    panel = shown(SeriesPanel, not_opened=many)
+    lines = panel.reasons.toPlainText().split("\n")
+    assert panel.why.quiet_part == "50000 files · "
+    assert sum(line.endswith(".dcm") for line in lines) == 2000
+    assert lines[-1] == "… and 48000 more; “series --json” lists all."
+
+
+def test_a_list_that_grows_stays_where_it_was(
+    shown: Callable[..., Any], state: ViewState, qtbot: QtBot
+) -> None:
+    panel = shown(SeriesPanel)
+    rows = tuple(SeriesItem(f"{k}", ("CT · 1 image so far",)) for k in range(60))
+    panel.show(dataclasses.replace(state, items=rows, chosen=None, arriving=40))
+    bar = panel.list.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 500)
+    bar.setValue(500)
+    panel.show(dataclasses.replace(state, items=(*rows, *rows[:9]), chosen=None, arriving=40))
+    assert panel.list.model().rowCount() == 69
+    qtbot.waitUntil(lambda: bar.maximum() > 3000)
+    assert (bar.value(), panel.list.currentIndex().row()) == (500, 40)
+    panel.show(dataclasses.replace(state, items=rows[:3], chosen=2))
+    assert (panel.list.model().rowCount(), panel.list.currentIndex().row()) == (3, 2)
+
+
 def test_an_empty_list_says_what_to_do(shown: Callable[..., Any]) -> None:
     panel = shown(SeriesPanel, items=(), not_opened=(), chosen=None)
     assert panel.empty.isVisible()

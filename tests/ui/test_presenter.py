@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from desk import Desk
 from program import LABELS, write_model, write_stack
+from pydicom import dcmread
 
 from viewer import demo
+from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decode import DecodingError
-from viewer.dicom.scan import MANY, UNKNOWN_PLACE
+from viewer.dicom.scan import MANY
 from viewer.task import Task
-from viewer.types import Series, Window
+from viewer.types import Window
 from viewer.ui import words
 from viewer.ui.displaying import levels
 from viewer.ui.evidence import next_peak, volume_profile
@@ -433,16 +436,29 @@ def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
     assert desk.wait(lambda s: s.values is not None and s.slice == 2).graphics is not laid
 
 
-def held(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """A study's first image is shown, and the scan waits for an event before it goes on."""
-    go, first = threading.Event(), desk.presenter._read_first
+class Held:
+    """A scan that waits after every telling until it is let go on."""
 
-    def waiting(series: Series, task: Task) -> None:
-        first(series, task)
-        go.wait(10)
+    def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._go = threading.Semaphore(0)
+        listener = desk.presenter.arriving.listener
+        monkeypatch.setattr(arrivals, "EVERY", 0.0)
+        monkeypatch.setattr(arrivals, "_LATEST", 0.0)
 
-    monkeypatch.setattr(desk.presenter, "_read_first", waiting)
-    return go
+        def waiting(task: Task) -> Callable[[tuple[Arrival, ...]], None]:
+            tell = listener(task)
+
+            def held(found: tuple[Arrival, ...]) -> None:
+                tell(found)
+                self._go.acquire(timeout=10)
+
+            return held
+
+        monkeypatch.setattr(desk.presenter.arriving, "listener", waiting)
+
+    def go(self, files: int = 10**6) -> None:
+        """Let the scan read so many more files, or all."""
+        self._go.release(files)
 
 
 def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
@@ -450,11 +466,12 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
 ) -> None:
     desk.presenter.explaining.load_model(model)
     desk.wait(lambda s: s.model is not None)
-    go = held(desk, monkeypatch)
+    held = Held(desk, monkeypatch)
     desk.presenter.open([write_stack(tmp_path / "many", MANY)])
     state = desk.wait(lambda s: s.values is not None)
     assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,)]
-    assert (state.chosen, state.series.shape[0], state.busy is not None) == (None, 1, True)
+    assert (state.chosen, state.arriving, state.series.shape[0], state.busy is not None) == (None, 0, 1, True)
+    assert words.plain(state).top_left[1] == ("Im ? · still being read", "warning")
     desk.presenter.toggle_mask()
     desk.presenter.step(1)
     desk.presenter.explaining.explain()
@@ -463,7 +480,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
     assert (desk.state.slice, desk.state.attribution, desk.state.prediction) == (0, None, None)
     assert not desk.jobs.active("explain")
     assert not (tmp_path / "out").exists()
-    go.set()
+    held.go()
     state = desk.wait(lambda s: s.chosen is not None and s.values is not None and s.attribution is not None)
     assert (state.series.shape[0], state.slice) == (MANY, MANY // 2)
     assert UNKNOWN_PLACE not in state.items[0].warnings
@@ -473,14 +490,96 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
 def test_a_cancelled_scan_takes_its_first_image_away(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go = held(desk, monkeypatch)
+    held = Held(desk, monkeypatch)
     desk.presenter.open([write_stack(tmp_path / "many", MANY)])
     desk.wait(lambda s: s.values is not None)
     desk.presenter.cancel()
     assert (desk.state.items, desk.state.series, desk.state.values, desk.state.busy) == ((), None, None, None)
-    go.set()
+    held.go()
     desk.at_rest()
     assert desk.state.series is None
+
+
+BRIGHTEST = {"last": 300, "first": 324}
+
+
+def two_series(folder: Path) -> Path:
+    """Files of two series in turn; that of the first file comes last in the list."""
+    folder.mkdir()
+    for number, name in ((2, "last"), (1, "first")):
+        stack = write_stack(
+            folder.parent / name, MANY // 2, f"1.2.826.{number}", SeriesDescription=name,
+            SeriesNumber=number, RescaleIntercept=BRIGHTEST[name] - 1324,
+        )  # fmt: skip
+        for k, path in enumerate(sorted(stack.iterdir(), key=lambda p: dcmread(p).InstanceNumber)):
+            path.rename(folder / f"{k:03}-{number == 1:d}.dcm")
+    return folder
+
+
+def test_series_appear_as_they_are_found_and_count_their_images(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(desk, monkeypatch)
+    desk.presenter.open([two_series(tmp_path / "two")])
+    state = desk.wait(lambda s: s.items)
+    assert [(i.title, i.facts) for i in state.items] == [("last", ("CT · 1 image so far",))]
+    held.go(2)
+    state = desk.wait(lambda s: len(s.items) == 2 and "2 images" in s.items[0].facts[0])
+    assert [i.facts for i in state.items] == [("CT · 2 images so far",), ("CT · 1 image so far",)]
+    assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,), ()]
+    unchanged = state.items[1]
+    held.go(1)
+    held.go(1)
+    state = desk.wait(lambda s: "3 images" in s.items[0].facts[0])
+    assert any(unchanged is i for shown in desk.shown for i in shown.items)
+    held.go()
+    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
+    assert [i.title for i in state.items] == ["first", "last"]
+    assert [i.facts[0] for i in state.items] == [f"CT · {MANY // 2} slices"] * 2
+    assert (state.chosen, state.slice, state.arriving) == (0, MANY // 4, None)
+    desk.at_rest()
+
+
+def test_the_series_that_was_chosen_while_it_was_read_stays_chosen_at_its_image(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(desk, monkeypatch)
+    desk.presenter.open([two_series(tmp_path / "two")])
+    held.go(3)
+    desk.wait(lambda s: len(s.items) == 2 and s.values is not None)
+    desk.presenter.choose_series(1)
+    assert (desk.state.arriving, desk.state.values, desk.state.series.description) == (1, None, "first")
+    desk.presenter.choose_series(0)  # it was read before: nothing has to come
+    assert (desk.state.arriving, desk.state.values.max()) == (0, 300)
+    desk.presenter.choose_series(1)
+    desk.presenter.choose_series(7)
+    held.go(1)
+    state = desk.wait(lambda s: s.values is not None and s.arriving == 1)
+    assert state.values.max() == 324
+    desk.presenter.choose_series(0)
+    held.go()
+    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
+    assert (state.items[state.chosen].title, state.slice, state.values.max()) == ("last", 0, 300)
+    desk.at_rest()
+    for state in desk.shown:  # every image that was ever shown was one of the series beside it
+        if state.values is not None and state.arriving is not None:
+            assert state.values.max() == BRIGHTEST[state.series.description]
+
+
+def test_a_copy_of_the_chosen_image_stands_for_it(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(desk, monkeypatch)
+    folder = two_series(tmp_path / "two")
+    shutil.copy(folder / "000-0.dcm", folder / "copy.dcm")
+    desk.presenter.open([folder])
+    held.go(2)
+    desk.wait(lambda s: len(s.items) == 2)
+    desk.presenter.choose_series(0)
+    held.go()
+    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
+    assert (state.items[state.chosen].title, state.slice) == ("last", 0)
+    desk.at_rest()
 
 
 def test_what_is_open_stays_until_another_study_has_been_read(

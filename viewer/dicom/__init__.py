@@ -1,15 +1,19 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
+from viewer.dicom.arrivals import UNKNOWN_PLACE, Arrival
 from viewer.dicom.decode import start_decoders
 from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
 from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
 from viewer.dicom.placing import belongs
-from viewer.dicom.scan import Listed, Study, scan
+from viewer.dicom.scan import Study, scan
 from viewer.dicom.segmentation import Segmentation, regions
 from viewer.dicom.tags import Row, header
+from viewer.dicom.walk import Listed
 
 __all__ = [
+    "UNKNOWN_PLACE",
+    "Arrival",
     "Graphics",
     "Listed",
     "ParametricMap",

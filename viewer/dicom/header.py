@@ -123,16 +123,23 @@ def _usual(path: Path, file: BinaryIO, block: bytes, size: int, limits: Limits) 
     found = plain.beginning(block[:most], _USUAL, IMPLICIT) if block[128:132] == b"DICM" else None
     if found is None:
         return None
+    try:
+        return _completed(path, file, block, size, limits.header_bytes, found)
+    except (EOFError, NotImplementedError):
+        return None
+
+
+def _completed(
+    path: Path, file: BinaryIO, block: bytes, size: int, most: int, found: plain.Beginning
+) -> Header:
+    """The header that begins so; what is not plain, or lies beyond the block, is read by pydicom."""
     elements, end = found.elements, found.end
     place = _place_of(block[end : end + 12], end, True)
     dataset: Dataset
-    if place is None:  # the block ends, or something that is not plain begins
+    if place is None:
         file.seek(end)
         rest = _bounded(file, size - end, most - end)
-        try:
-            elements |= plain.rest(rest, elements, found.implicit, _at_pixels, _LARGE_ELEMENT)
-        except (EOFError, NotImplementedError):
-            return None
+        elements |= plain.rest(rest, elements, found.implicit, _at_pixels, _LARGE_ELEMENT)
         place = _place(file, True)
         dataset = pydicom.FileDataset(rest, elements, b"", None, found.implicit, True)
     else:

@@ -126,9 +126,14 @@ def _empty(vr: str | None) -> bytes | None:
 
 
 def encodings_of(elements: Elements) -> str | list[str]:
-    """The encodings of text, as pydicom finds them."""
+    """The encodings of text, as pydicom finds them; raises `NotImplementedError` where it would."""
     raw = elements.get(_CHARACTER_SET)
-    return default_encoding if raw is None else list(_encodings(raw.value or b""))
+    if raw is None:
+        return str(default_encoding)
+    if raw.VR not in (None, "CS"):
+        raise NotImplementedError("a character set that is no text")
+    found: tuple[str, ...] = _encodings(raw.value or b"")
+    return list(found)
 
 
 @functools.lru_cache(64)

@@ -1,12 +1,12 @@
 """What lies under some paths: series, healthy files that are not images, and files refused."""
 
 import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from viewer.dicom import archives, elements, pictures
+from viewer.dicom.arrivals import Arrivals, Found
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import BLOCK, NotAnImage, read_header
@@ -17,14 +17,14 @@ from viewer.dicom.pictures import Picture, picture_of, series_of_picture
 from viewer.dicom.placing import Placed, belongs
 from viewer.dicom.segmentation import Segmentation
 from viewer.dicom.series import series_of
+from viewer.dicom.walk import Listed, files_under
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.task import Task
 from viewer.types import Series
 
 MANY = 40
-"""Files of which the first image is told before all are read; fewer are read before it could be seen."""
-UNKNOWN_PLACE = "Still being read: where this image lies among the others is not known yet."
+"""Files of which series are told before all are read; fewer are read before it could be seen."""
 _DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _PICTURE_NAMES = frozenset({".png", ".jpg", ".jpeg"})
 _ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
@@ -34,14 +34,6 @@ _FIRST_GROUPS = frozenset({0x0002, 0x0008})
 _REPRESENTATIONS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UC UI UL UN UR US UT".split()
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A file that is not part of a series, and why, in one sentence."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,61 +53,73 @@ def scan(
     paths: Sequence[Path],
     settings: Settings = Settings(),  # noqa: B008
     task: Task | None = None,
-    found: Callable[[Series], None] | None = None,
+    found: Found | None = None,
 ) -> Study:
     """Find the series under files and folders, reading headers only.
 
     Series come in the order of study, series number and uid, whatever the files are called, pictures
-    after them. Where there are many files, `found` is told the first image of all, as a provisional
-    series of one slice that is no part of the study. Raises `SeriesError` if a path does not exist or
-    there is no file at all.
+    after them. Where there are many files, `found` is told meanwhile of which series images have come.
+    Raises `SeriesError` if a path does not exist or there is no file at all.
     """
     elements.hush()
     KEPT.resize(settings.slice_memory)
-    images: list[Image] = []
-    shown: list[Picture] = []
-    placed: list[Placed] = []
-    other: list[Listed] = []
-    refused: list[Listed] = []
-    files = _files(paths, other, refused)
-    if not files and not other and not refused:
+    limits, kinds = settings.limits, _Kinds()
+    files = files_under(paths, kinds.other, kinds.refused)
+    if not files and not kinds.other and not kinds.refused:
         raise SeriesError("There is no file in the folder.")
-    as_given: dict[Path, Path] = {}
-    for path, finding, place in _findings(files, settings.limits, task or Task()):
+    arrivals = None if found is None or len(files) < MANY else Arrivals(found, limits)
+    for path, finding, place in _findings(files, limits, task or Task()):
+        kinds.take(path, finding, place)
+        if arrivals is not None:
+            if isinstance(finding, Image):
+                arrivals.take(finding)
+            arrivals.tell()
+    return _study(kinds, limits)
+
+
+class _Kinds:
+    """What the files are, by kind."""
+
+    def __init__(self) -> None:
+        self.images: list[Image] = []
+        self.shown: list[Picture] = []
+        self.placed: list[Placed] = []
+        self.other: list[Listed] = []
+        self.refused: list[Listed] = []
+        self.as_given: dict[Path, Path] = {}
+        """How a file that lies at a place is called."""
+
+    def take(self, path: Path, finding: "Finding", place: Path | None) -> None:
+        """One more file."""
         if place is not None:
-            as_given[place] = path
+            self.as_given[place] = path
         match finding:
             case Image() as image:
-                images.append(image)
-                if found is not None and len(images) == 1 and len(files) >= MANY:
-                    found(_provisional(image, settings.limits))
+                self.images.append(image)
             case Placed() as planes:
-                placed.append(planes)
+                self.placed.append(planes)
             case Picture() as picture:
-                shown.append(picture)
+                self.shown.append(picture)
             case NotAnImage() as healthy:
-                other.append(Listed(path, str(healthy)))
+                self.other.append(Listed(path, str(healthy)))
             case SeriesError() as error:
-                refused.append(Listed(path, str(error)))
-    kept, copies = once(images)
+                self.refused.append(Listed(path, str(error)))
+
+
+def _study(kinds: _Kinds, limits: Limits) -> Study:
+    """The series that the files make, and all others."""
+    as_given, other = kinds.as_given, kinds.other
+    kept, copies = once(kinds.images)
     other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
-    series = [series_of(group, settings.limits) for group in groups(kept)]
-    other += [Listed(as_given[one.path], _place(one, series)) for one in placed]
+    series = [series_of(group, limits) for group in groups(kept)]
+    other += [Listed(as_given[one.path], _place(one, series)) for one in kinds.placed]
     return Study(
-        (*series, *_pictures(shown, other, as_given, settings.limits)),
+        (*series, *_pictures(kinds.shown, other, as_given, limits)),
         tuple(sorted(other, key=lambda entry: entry.path)),
-        tuple(sorted(refused, key=lambda entry: entry.path)),
-        tuple(one for one in placed if isinstance(one, Segmentation) and belongs(one, series)),
-        tuple(one for one in placed if isinstance(one, ParametricMap) and belongs(one, series)),
+        tuple(sorted(kinds.refused, key=lambda entry: entry.path)),
+        tuple(one for one in kinds.placed if isinstance(one, Segmentation) and belongs(one, series)),
+        tuple(one for one in kinds.placed if isinstance(one, ParametricMap) and belongs(one, series)),
     )
-
-
-def _provisional(image: Image, limits: Limits) -> Series:
-    """The middle frame of an image as a series of its own, while the others are still being read."""
-    group = groups([image])[0]
-    middle = group.slices[len(group.slices) // 2]
-    alone = replace(group, slices=(middle,), images=(image,), part=None, across="", warnings=())
-    return replace(series_of(alone, limits), warnings=(UNKNOWN_PLACE,))
 
 
 def _place(placed: Placed, series: list[Series]) -> str:
@@ -146,11 +150,11 @@ class _Archive(NotAnImage):
 
 
 Finding = Image | Segmentation | ParametricMap | Picture | NotAnImage | SeriesError
-Found = tuple[Path, Finding, Path | None]
+_Finding = tuple[Path, Finding, Path | None]
 """How a file is called, what it is, and where it lies if it could be read."""
 
 
-def _findings(files: list[Path], limits: Limits, task: Task) -> Iterator[Found]:
+def _findings(files: list[Path], limits: Limits, task: Task) -> Iterator[_Finding]:
     """What every file is; those of an archive one by one, in its place."""
     for number, path in enumerate(files):
         task.progress(number, len(files), "reading files")
@@ -163,9 +167,9 @@ def _findings(files: list[Path], limits: Limits, task: Task) -> Iterator[Found]:
             yield path, finding, place
 
 
-def _inside(path: Path, limits: Limits, task: Task) -> Iterator[Found]:
+def _inside(path: Path, limits: Limits, task: Task) -> Iterator[_Finding]:
     """What the files of an archive are."""
-    held: list[Found] = []
+    held: list[_Finding] = []
     healthy, images = True, False
     try:
         for shown, place in archives.unpacked(path, limits, _look):
@@ -246,67 +250,3 @@ def _bare(head: bytes, size: int) -> bool:
             return True
     length = int.from_bytes(head[4:8], "little")
     return int.from_bytes(head[:2], "little") in _FIRST_GROUPS and length % 2 == 0 and length <= size
-
-
-def _files(paths: Sequence[Path], other: list[Listed], refused: list[Listed]) -> list[Path]:
-    """All regular files under the paths, each once; what cannot be read as one is listed."""
-    found: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    given: set[Path] = set()
-    for path in paths:
-        for entry in _under(path, refused):
-            if entry in given:
-                continue
-            given.add(entry)
-            try:
-                state = entry.stat()
-            except OSError:
-                refused.append(Listed(entry, "This is a link that leads nowhere."))
-                continue
-            if not stat.S_ISREG(state.st_mode):
-                other.append(Listed(entry, "This is not a file that can be read."))
-            elif entry.is_symlink() and (state.st_dev, state.st_ino) in seen:
-                other.append(Listed(entry, "This is a link to a file that is listed already."))
-            else:
-                seen.add((state.st_dev, state.st_ino))
-                found.append(entry)
-    return found
-
-
-def _under(path: Path, refused: list[Listed]) -> Iterator[Path]:
-    """The files of a folder and its folders, links last and each folder once; or the file itself."""
-    try:
-        there = path.exists()
-    except (OSError, ValueError):  # a name that is too long, or that no file can have
-        there = False
-    if not there:
-        name = path.name if len(path.name) <= 80 else f"{path.name[:80]}…"
-        raise SeriesError(f"There is no file or folder {name}.")
-    if path.is_file():
-        if path.name.upper() != "DICOMDIR":
-            yield path
-            return
-        path = path.parent  # a directory of what lies beside it; the files themselves are the truth
-    elif not path.is_dir():
-        yield path
-        return
-    seen: set[tuple[int, int]] = set()
-    links: list[Path] = []
-
-    def fault(error: OSError) -> None:
-        refused.append(Listed(Path(error.filename), "This folder cannot be opened."))
-
-    for folder, folders, names in os.walk(path, onerror=fault, followlinks=True):
-        state = Path(folder).stat()
-        if (state.st_dev, state.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((state.st_dev, state.st_ino))
-        folders.sort()
-        for name in sorted(names):
-            entry = Path(folder) / name
-            if entry.is_symlink():
-                links.append(entry)
-            else:
-                yield entry
-    yield from links

@@ -3,26 +3,28 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from viewer import demo, dicom
 from viewer.dicom import Study
-from viewer.errors import SeriesError
-from viewer.export import export, without_identity
+from viewer.export import export
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array, Series
+from viewer.types import Array
+from viewer.ui.arriving import Arriving
 from viewer.ui.board import Board, View
 from viewer.ui.choices import Choices
-from viewer.ui.displaying import Displaying, levels
+from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
-from viewer.ui.slices import Read, Slices, read
-from viewer.ui.state import Busy, Notice, Probed, SeriesItem, ViewState
+from viewer.ui.rows import not_opened, row, title
+from viewer.ui.slices import Slices
+from viewer.ui.state import Busy, Notice, Probed, ViewState
 
 _THUMBNAIL = 64
 
@@ -31,7 +33,8 @@ class Presenter:
     """The study, whose image it is and where it goes; all else is shared out.
 
     `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
-    `explaining` the model and its maps, `choices` what the reader prefers.
+    `explaining` the model and its maps, `choices` what the reader prefers, `arriving` what is shown of a
+    study that is still being read.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -53,9 +56,8 @@ class Presenter:
         self.reformat = Reformat(self._board, jobs, self.slices)
         self._jobs = jobs
         self._settings = settings
+        self.arriving = Arriving(self._board, jobs, settings.limits)
         self._study: Study | None = None
-        self._first: Series | None = None
-        """The provisional series that is shown while a study is still being read."""
 
     @property
     def state(self) -> ViewState:
@@ -87,7 +89,7 @@ class Presenter:
 
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
-        self._forget_first()
+        self._forget_arriving()
         self._board.show(busy=Busy("reading files"), notice=self._board.lasting)
         self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._board.failed)
 
@@ -99,40 +101,24 @@ class Presenter:
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
-        def work(task: Task) -> Study:
-            found = (lambda series: self._read_first(series, task)) if first else None
-            return dicom.scan(studies, self._settings, task, found)
+        def work(task: Task) -> _Opened:
+            listener = self.arriving.listener(task) if first else None
+            study = dicom.scan(studies, self._settings, task, listener)
+            return _Opened(study, not_opened(study))
 
         def failed(sentence: str) -> None:
-            self._forget_first()
+            self._forget_arriving()
             self._board.failed(sentence)
 
-        opened = lambda study: self._opened(study, studies)  # noqa: E731
+        opened = lambda read: self._opened(read, studies)  # noqa: E731
         self._jobs.run("io", "scan", work, opened, failed, self._board.progress)
 
-    def _read_first(self, series: Series, task: Task) -> None:
-        """On the worker's thread, which the scan would keep busy until no first image is wanted."""
-        try:
-            self._jobs.tell(task, self._show_first, (series, read(series, 0, self._settings.limits)))
-        except SeriesError:  # it is said of the slice once it has its place
-            return
-
-    def _show_first(self, found: tuple[Series, Read]) -> None:
-        """Show one image before the order is known; it is not chosen, so nothing explains or exports it."""
-        series, shown = found
-        self._first = series
-        self._board.show(
-            items=(_item(series, self.state.masked),), chosen=None, series=series, slice=0, window=None,
-            values=shown.values, levels=levels(shown.window), own=shown.window,
-            inverted=series.display.inverted,
-        )  # fmt: skip
-
-    def _forget_first(self) -> None:
-        """The study of the provisional series was not read to its end."""
-        if self._first is not None:
-            self._first = None
+    def _forget_arriving(self) -> None:
+        """The study whose series were shown as they were found was not read to its end."""
+        if self.arriving:
+            self.arriving.forget()
             self.display.forget()
-            self._board.note(items=(), series=None, values=None, probed=None)
+            self._board.note(items=(), series=None, values=None, probed=None, arriving=None)
 
     def open_demo(self) -> None:
         """Open the studies that the program brings along, and the network that reads their radiographs."""
@@ -147,40 +133,47 @@ class Presenter:
         else:
             self.open(found)
 
-    def _opened(self, study: Study, paths: Sequence[Path]) -> None:
+    def _opened(self, opened: "_Opened", paths: Sequence[Path]) -> None:
+        study = opened.study
+        place = self.arriving.place_in(study)
+        self.arriving.forget()
         self.slices.forget()
         self.explaining.forget()
-        self._study, self._first = study, None
-        items = tuple(_item(s, self.state.masked) for s in study.series)
-        drawn = {one.path for one in study.segmentations}
-        listed = [i for i in (*study.refused, *study.other) if i.path.absolute() not in drawn]
-        other = tuple((i.path.name, i.reason) for i in listed)
+        self._study = study
+        items = tuple(row(s, self.state.masked) for s in study.series)
         nothing = Notice("Nothing here could be opened as an image.", "warning")
         notice = self._board.lasting or (None if items else nothing)
         self._board.show(
-            items=items, not_opened=other, chosen=None, series=None, values=None, busy=None, notice=notice,
-            attribution=None, map=None, prediction=None, profile=(), outlines=(),
+            items=items, not_opened=opened.rest, chosen=None, series=None, values=None, busy=None,
+            notice=notice, attribution=None, map=None, prediction=None, profile=(), outlines=(),
+            arriving=None,
         )  # fmt: skip
         if items:
             self.choices.opened_study(paths)
-            self.choose_series(0)
+            self._choose(study, *(place or (0, None)))
             self._thumbnails(0)
 
     def choose_series(self, number: int) -> None:
-        """Show another series from its middle slice."""
-        if self._study is None or not 0 <= number < len(self._study.series):
-            return
-        series = self._study.series[number]
+        """Show another series from its middle slice; of one that is still being read, its first image."""
+        if self.arriving:
+            self.display.forget()
+            self.arriving.choose(number)
+        elif self._study is not None and 0 <= number < len(self._study.series):
+            self._choose(self._study, number)
+
+    def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
+        series = study.series[number]
         self.slices.leave()
         self.display.forget()
         self.explaining.leave()
         self._board.show(
-            chosen=number, series=series, slice=series.shape[0] // 2, values=None, window=None,
+            chosen=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
+            values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
             probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
             outlines=(),
         )  # fmt: skip
-        self.slices.enter(self._study)
+        self.slices.enter(study)
         self.explaining.study_changed()
 
     def go_to(self, slice: int) -> None:
@@ -217,10 +210,13 @@ class Presenter:
     def toggle_mask(self) -> None:
         """Show or hide whose image this is, in the file's own descriptions too."""
         masked = not self.state.masked
-        alone = () if self._first is None else (self._first,)
-        study = self._study.series if self._study else alone
-        named = zip(self.state.items, study, strict=True)
-        self._board.show(masked=masked, items=tuple(replace(i, title=_title(s, masked)) for i, s in named))
+        self._board.note(masked=masked)
+        if self.arriving:
+            items = self.arriving.rows()
+        else:
+            named = zip(self.state.items, self._study.series if self._study else (), strict=True)
+            items = tuple(replace(i, title=title(s, masked)) for i, s in named)
+        self._board.show(items=items)
 
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
@@ -283,7 +279,7 @@ class Presenter:
         stopped = [kind for kind in ("explain", "load", "scan") if self._jobs.cancel(kind)]
         self._jobs.cancel("profile")
         if "scan" in stopped:
-            self._forget_first()
+            self._forget_arriving()
         self._board.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
 
     @property
@@ -304,16 +300,8 @@ def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return models, [p for p in paths if p not in models]
 
 
-def _title(series: Series, masked: bool) -> str:
-    words = series.description or series.modality
-    return without_identity(words, series.identity) if masked else words
+class _Opened(NamedTuple):
+    """A study, and the names of files that show nothing, each with the reason."""
 
-
-def _item(series: Series, masked: bool) -> SeriesItem:
-    slices, rows, columns = series.shape
-    spacing = series.geometry.spacing
-    size = f"{rows} × {columns}" if slices == 1 else f"{slices} slices"
-    facts = [f"{series.modality} · {size}"]
-    if spacing is not None and spacing[0] is not None:
-        facts.append(f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven")
-    return SeriesItem(_title(series, masked), tuple(facts), series.warnings)
+    study: Study
+    rest: tuple[tuple[str, str], ...]

@@ -156,6 +156,8 @@ class ViewState:
     """(file name, reason) of what is not an image or was refused."""
     chosen: int | None = None
     """The place of the shown series in `items`."""
+    arriving: int | None = None
+    """The place of the shown series while the study is still being read and nothing is chosen yet."""
     series: Series | None = None
     slice: int = 0
     values: Array | None = None
@@ -225,6 +227,11 @@ class ViewState:
     """How far the volume has been read."""
     enlarged: str | None = None
     """The one of the three planes that is shown alone."""
+
+    @property
+    def current(self) -> int | None:
+        """The place of the shown series in `items`, whether it is chosen or still being read."""
+        return self.arriving if self.chosen is None else self.chosen
 
     @property
     def curve(self) -> Window | Display | None:

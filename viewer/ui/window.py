@@ -271,7 +271,7 @@ class Window(QMainWindow):
         self.settings.activateWindow()
 
     def _series(self, by: int) -> None:
-        self.presenter.choose_series((self._state.chosen or 0) + by)
+        self.presenter.choose_series((self._state.current or 0) + by)
 
     def _full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()

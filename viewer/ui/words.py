@@ -43,12 +43,19 @@ def sentence(state: ViewState) -> Line | None:
     return EMPTY, "text"
 
 
+def _place(state: ViewState) -> Line:
+    """Which image of its series is shown."""
+    if state.arriving is not None or state.series is None:
+        return "Im ? · still being read", "warning"
+    return f"Im {state.slice + 1} / {state.series.shape[0]}", "text"
+
+
 def plain(state: ViewState) -> Corners:
     """The corners of the image without a map."""
     series = state.series
     if series is None:
         return Corners()
-    title = state.items[state.chosen].title if state.chosen is not None and state.items else ""
+    title = state.items[state.current].title if state.current is not None and state.items else ""
     name = series.modality if title == series.modality else f"{series.modality}  {clean(title)}"
     if series.geometry.letters() is None:
         where = ["side unknown"]
@@ -56,7 +63,7 @@ def plain(state: ViewState) -> Corners:
         side = "" if series.laterality == "U" else series.laterality  # unpaired: there is no side to name
         where = [clean(text) for text in (side, series.view) if text]
     return Corners(
-        top_left=((name.strip(), "text"), (f"Im {state.slice + 1} / {series.shape[0]}", "text")),
+        top_left=((name.strip(), "text"), _place(state)),
         top_right=(("image", "text"),),
         bottom_left=(
             *outlined(state),

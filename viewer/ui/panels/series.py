@@ -1,6 +1,7 @@
 """The series list, and what was not opened."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from PySide6.QtCore import (
@@ -49,6 +50,8 @@ TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
 INDENT = 18
 """Of a warning, for its sign."""
 MOST_LINES = 2
+_MOST_FILES = 2000
+"""Files that are named with the reason why they were not opened: more are not read, and cost time."""
 _MOST_KEPT = 512
 """Rows of which the delegate keeps what it prepared."""
 Paragraphs = list[tuple[list[str], str, bool]]
@@ -65,13 +68,19 @@ class SeriesModel(QAbstractListModel):
         self.items: tuple[SeriesItem, ...] = ()
 
     def put(self, items: tuple[SeriesItem, ...]) -> None:
-        """Other items; where only some differ (a thumbnail came) only those are redrawn."""
-        old, self.items = self.items, items
-        if len(old) != len(items):
+        """Other items: only those that differ are redrawn, and a list that grows stays scrolled as it was."""
+        old = self.items
+        if len(old) > len(items):
             self.beginResetModel()
+            self.items = items
             self.endResetModel()
             return
-        for place, (before, after) in enumerate(zip(old, items, strict=True)):
+        if len(old) < len(items):
+            self.beginInsertRows(QModelIndex(), len(old), len(items) - 1)
+            self.items = items
+            self.endInsertRows()
+        self.items = items
+        for place, (before, after) in enumerate(zip(old, items, strict=False)):
             if before is not after:
                 self.dataChanged.emit(self.index(place), self.index(place))
 
@@ -315,7 +324,7 @@ class SeriesPanel(QWidget):
         old, self._shown = self._shown, state
         if old is None or old.items is not state.items:
             self.list.rows.put(state.items)
-        row = -1 if state.chosen is None else state.chosen
+        row = -1 if state.current is None else state.current
         if row != self.list.currentIndex().row():
             index = self.list.rows.index(row) if 0 <= row < len(state.items) else QModelIndex()
             self.list.setCurrentIndex(index)
@@ -363,9 +372,9 @@ class SeriesPanel(QWidget):
         self._fold()
 
     def _put_reasons(self, not_opened: Sequence[tuple[str, str]]) -> None:
-        """Each reason once, with the files below it: a folder may hold hundreds of one kind."""
+        """Each reason once, with the files below it: a folder may hold hundreds of one kind, or thousands."""
         files: dict[str, list[str]] = {}
-        for name, reason in not_opened:
+        for name, reason in islice(not_opened, _MOST_FILES):
             files.setdefault(reason, []).append(name)
         self.reasons.clear()
         cursor = QTextCursor(self.reasons.document())
@@ -374,6 +383,8 @@ class SeriesPanel(QWidget):
         for place, (reason, names) in enumerate(files.items()):
             cursor.insertText("\n\n" if place else "", plain)
             cursor.insertText(clean(reason), strong)
-            for name in names:
-                cursor.insertText(f"\n{clean(name)}", plain)
+            cursor.insertText("".join(f"\n{clean(name)}" for name in names), plain)
+        more = len(not_opened) - _MOST_FILES
+        if more > 0:
+            cursor.insertText(f"\n\n… and {more} more; “series --json” lists all.", plain)
         self.reasons.moveCursor(QTextCursor.MoveOperation.Start)
