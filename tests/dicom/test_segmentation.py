@@ -1,5 +1,6 @@
 """Segmentations on the series they were made on: against highdicom, and with a block at a known place."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,69 @@ def test_a_stack_with_a_gap_is_marked_on_the_images_that_are_meant(tmp_path: Pat
         file.save_as(path)
     _, (region,) = drawn(tmp_path)
     assert np.array_equal(on_source(region), block() > 0)
+
+
+def moved(path: Path, change: Callable[[Any, list[Any]], None]) -> None:
+    """Change what a segmentation says of its planes: the shared groups, and each frame's position."""
+    file = pydicom.dcmread(path)
+    places = [f.PlanePositionSequence[0] for f in file.PerFrameFunctionalGroupsSequence]
+    change(file.SharedFunctionalGroupsSequence[0], places)
+    file.save_as(path)
+
+
+def in_patient(region: Region) -> np.ndarray:
+    """LPS position of every marked cell."""
+    matrix = region.series.geometry.matrix @ region.matrix
+    return np.asarray(affine.apply(matrix, np.argwhere(region.mask)))
+
+
+def larger(shared: Any, _places: list[Any]) -> None:
+    shared.PixelMeasuresSequence[0].PixelSpacing = [1.04 * n for n in (0.8, 0.5)]
+
+
+def transposed(shared: Any, _places: list[Any]) -> None:
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [*COLUMN, *ROW]
+    shared.PixelMeasuresSequence[0].PixelSpacing = [0.5, 0.8]
+
+
+def one_further(_shared: Any, places: list[Any]) -> None:
+    for place in places:
+        place.ImagePositionPatient = [*(np.asarray(place.ImagePositionPatient) + STEP * NORMAL).round(4)]
+
+
+@pytest.mark.parametrize("change", [larger, transposed, one_further])
+def test_the_position_counts_where_it_is_not_that_of_the_image(
+    tmp_path: Path, change: Callable[[Any, list[Any]], None]
+) -> None:
+    """Two rows, two columns and two slices in; the reference to the images stays as it was."""
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    moved(path, change)
+    _, (region,) = drawn(tmp_path)
+    row, column, slice = 0.8 * COLUMN, 0.5 * ROW, STEP * NORMAL
+    if change is larger:
+        row, column = 1.04 * row, 1.04 * column
+    if change is transposed:
+        row, column = 0.5 * ROW, 0.8 * COLUMN
+    start = ORIGIN + (slice if change is one_further else 0)
+    expected = [start + s * slice + r * row + c * column for s, r, c in np.argwhere(block())]
+    order = np.lexsort(np.round(in_patient(region), 2).T)
+    np.testing.assert_allclose(
+        in_patient(region)[order], np.asarray(expected)[np.lexsort(np.round(expected, 2).T)], atol=2e-3
+    )
+
+
+def test_planes_that_lie_nowhere_on_one_line_are_not_placed(tmp_path: Path) -> None:
+    """A middle plane that lies aside has a place which no matrix gives; it is not drawn beside it."""
+    mask = np.zeros((SLICES, ROWS, COLUMNS), np.uint8)
+    mask[1:4, 3:6, 7:9] = 1
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), mask)
+
+    def aside(_shared: Any, places: list[Any]) -> None:
+        places[1].ImagePositionPatient = [*(np.asarray(places[1].ImagePositionPatient) + 2 * ROW).round(4)]
+
+    moved(path, aside)
+    with pytest.raises(SeriesError, match=r"The segmentation seg\.dcm cannot be placed on the images"):
+        drawn(tmp_path)
 
 
 def test_a_segmentation_alone_says_so(tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ from viewer.settings import Limits
 from viewer.types import Array, Series
 
 _OFF = 0.05
-"""Part of the step between planes by which a plane may lie beside its place."""
+"""Part of the step between planes, or of a voxel, by which a plane may lie beside its place."""
+_NEAR = 0.5
+"""Voxels by which a plane may lie beside the image that it refers to, where nothing else places it."""
+_ROUNDED = 0.05
+"""Millimetres by which rounding moves a position."""
 
 Places = tuple[dict[int, int], Matrix]
 """Each frame's number in a stack of planes, and the matrix from that stack to the series' voxels."""
@@ -91,8 +95,8 @@ def plane_of(own: Dataset, shared: Dataset) -> Plane:
 
 def belongs(placed: Placed, series: Iterable[Series]) -> tuple[Series, ...]:
     """The series that planes lie on: those it refers to, else those of its space."""
-    every = tuple(series)
-    named = tuple(one for one in every if placed.names & set(one.sop_uids))
+    every, names = tuple(series), placed.names
+    named = tuple(one for one in every if not names.isdisjoint(one.sop_uids))
     if named:
         return named
     space = placed.frame_of_reference
@@ -104,10 +108,15 @@ def belongs(placed: Placed, series: Iterable[Series]) -> tuple[Series, ...]:
 
 
 def place(placed: Placed, series: Series, what: str) -> Places:
-    """Where the planes lie in a series; raises `SeriesError` where that is not known."""
+    """Where the planes lie in a series; raises `SeriesError` where that is not known.
+
+    Planes that lie on the images they refer to are placed by these: a stack with a gap has no matrix that
+    fits all slices. Elsewhere their positions count.
+    """
     found = _on_images(placed, series)
-    if found is None or not _same_grid(placed, series):
-        found = _in_space(placed, series) or found
+    off = 0.0 if found is None else _beside(placed, series, found)
+    if found is None or len(found[0]) < len(placed.planes) or off > _OFF:
+        found = _in_space(placed, series) or (found if off <= _NEAR else None)
     if found is None:
         raise SeriesError(f"The {what} {placed.path.name} cannot be placed on the images.")
     return found
@@ -128,26 +137,26 @@ def _in_space(placed: Placed, series: Series) -> Places | None:
     """Each frame's place in a stack, and that stack's matrix to the series' voxels, from positions."""
     planes, geometry = placed.planes, series.geometry
     first = planes[0]
-    if not geometry.orientation_known or first.orientation is None or first.spacing is None:
+    if not _in_one_space(placed, series) or first.orientation is None or first.spacing is None:
         return None
     if geometry.origins is not None:
         return None  # no one matrix leads to slices that are not evenly spaced
-    space = placed.frame_of_reference
-    if space and geometry.frame_of_reference and space != geometry.frame_of_reference:
-        return None
-    positions = []
+    found = []
     for plane in planes:
         same = plane.orientation is not None and alike(plane.orientation, first.orientation, 1e-4)
         if plane.position is None or not same or plane.spacing != first.spacing:
             return None
-        positions.append(np.asarray(plane.position))
-    heights = np.array([along(first.orientation, (p[0], p[1], p[2])) for p in positions])
+        found.append(plane.position)
+    positions, heights = np.asarray(found), np.array([along(first.orientation, p) for p in found])
     step, numbers = _spread(heights, geometry.matrix)
     if numbers is None:
         return None
     low, high = int(np.argmin(heights)), int(np.argmax(heights))
     span = int(numbers[high])
     whole = (positions[high] - positions[low]) / span if span else np.zeros(3)
+    straight = positions[low] + numbers[:, None] * whole
+    if np.linalg.norm(positions - straight, axis=1).max() > max(_OFF * step, _ROUNDED):
+        return None  # tiles of one plane, or planes that no one matrix leads to
     matrix = np.eye(4)
     cross = np.cross(np.asarray(first.orientation[:3]), np.asarray(first.orientation[3:]))
     matrix[:3, 0] = whole if span else cross * step
@@ -174,27 +183,34 @@ def _spread(heights: Array, voxels: Matrix) -> tuple[float, Array | None]:
     return step, numbers if float(np.abs(above / step - numbers).max()) <= _OFF else None
 
 
-def _same_grid(placed: Placed, series: Series) -> bool:
-    """Whether every plane covers the image that it refers to, pixel by pixel.
+def _in_one_space(placed: Placed, series: Series) -> bool:
+    """Whether the positions of planes and images can be compared."""
+    geometry, space = series.geometry, placed.frame_of_reference
+    return geometry.orientation_known and (not space or geometry.frame_of_reference in (None, space))
 
-    Then the reference says more than the position: a stack with a gap has no matrix that fits all slices.
+
+def _beside(placed: Placed, series: Series, places: Places) -> float:
+    """Voxels between three corners of the planes and where the images that they refer to have these.
+
+    0 where no positions say so.
     """
-    if placed.pixels.shape != series.shape[1:] or not placed.images <= set(series.sop_uids):
-        return False
-    known = [plane for plane in placed.planes if plane.position and plane.orientation and plane.spacing]
-    if not series.geometry.orientation_known or not known:
-        return True
-    into = np.linalg.inv(series.geometry.matrix)
-    for plane in known:
-        assert plane.position
-        assert plane.orientation
-        assert plane.spacing
-        steps = np.asarray(plane.orientation).reshape(2, 3) * np.asarray(plane.spacing)[::-1, None]
-        start = np.asarray(plane.position, np.float64)
-        corners = np.stack([start, start + steps.sum(0)])
-        if np.abs(affine.apply(np.asarray(into, np.float64), corners)[:, 1:] - [[0, 0], [1, 1]]).max() > _OFF:
-            return False
-    return True
+    if not _in_one_space(placed, series):
+        return 0.0
+    (numbers, onto), off = places, 0.0
+    last = np.asarray(placed.pixels.shape) - 1
+    cells = np.array([[0, 0], [last[0], 0], [0, last[1]]])
+    on_image = affine.apply(onto, np.pad(cells, ((0, 0), (1, 0))))[:, 1:]
+    for frame, number in numbers.items():
+        plane = placed.planes[frame]
+        if plane.position is None or plane.orientation is None or plane.spacing is None:
+            continue
+        across, down = np.asarray(plane.orientation).reshape(2, 3)
+        steps = np.stack([down * plane.spacing[0], across * plane.spacing[1]])
+        image = np.array(series.geometry.matrix)
+        image[:3, 3] = series.geometry.position(number + round(onto[0, 3]))
+        found = affine.apply(affine.inverse(image), np.asarray(plane.position) + cells @ steps)
+        off = max(off, float(np.abs(found - np.pad(on_image, ((0, 0), (1, 0)))).max()))
+    return off
 
 
 def _on_images(placed: Placed, series: Series) -> Places | None:
