@@ -253,6 +253,22 @@ def test_too_large_a_stack_of_planes_is_refused(tmp_path: Path) -> None:
         regions(study.segmentations[0], study.series[0], Limits(bytes=10))
 
 
+def test_segments_that_a_file_does_not_declare_count_too(tmp_path: Path) -> None:
+    """A label map can hold as many numbers as it has pixels, each a stack of its own."""
+    pixels = block()
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), pixels, SegmentationTypeValues.LABELMAP)
+    file = pydicom.dcmread(path)
+    frame, count = ROWS * COLUMNS, int(file.NumberOfFrames)
+    assert file.BitsAllocated == 8
+    file.PixelData = bytes(range(frame)) * count
+    file.save_as(path)
+    study = scan([tmp_path])
+    one, series = study.segmentations[0], study.series[0]
+    assert len(regions(one, series, Limits())) == frame - 1
+    with pytest.raises(SeriesError, match="limit"):
+        regions(one, series, Limits(bytes=20 * count * frame))
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["seg_image_ct_binary.dcm", "seg_image_ct_true_fractional.dcm"])
 def test_real_files_agree_with_highdicom(shared: Path, name: str) -> None:

@@ -68,10 +68,12 @@ def regions(segmentation: Segmentation, series: Series, limits: Limits) -> tuple
     Raises `SeriesError` where the planes cannot be placed or decoded.
     """
     places, matrix = place(segmentation, series, "segmentation")
-    shape = shape_of(segmentation, places, len(segmentation.labels), limits, "segmentation")
     masks: dict[int, Array] = {}
     for number, inside, frame in _inside(segmentation, places, limits):
-        masks.setdefault(number, np.zeros(shape, dtype=bool))[places[frame]] |= inside
+        if number not in masks:  # what a file draws, it need not have declared
+            shape = shape_of(segmentation, places, len(masks) + 1, limits, "segmentation")
+            masks[number] = np.zeros(shape, dtype=bool)
+        masks[number][places[frame]] |= inside
     return tuple(
         Region(mask, matrix, series, segmentation.labels.get(number, f"segment {number}"), "seg")
         for number, mask in sorted(masks.items())
