@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from dicom_files import Make, sequence
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from viewer.dicom import Graphics, graphics, scan
 from viewer.types import Series
@@ -90,20 +90,40 @@ def test_a_plane_without_frames_is_for_all(make: Make) -> None:
         np.testing.assert_array_equal(drawn.overlay, BITS)
 
 
-def test_other_byte_orders(make: Make) -> None:
-    source = pydicom.dcmread(with_plane(make("a.dcm", pixels=np.zeros((3, 5), np.int16)), BITS))
+def rewritten(path: Path, syntax: UID) -> Path:
+    """The file with its overlay in another syntax, its pixels (all 0) as they are."""
+    source, big = pydicom.dcmread(path), syntax == ExplicitVRBigEndian
     words = source[0x60023000].value
-    for syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian):
-        big = syntax == ExplicitVRBigEndian
-        dataset = Dataset()
-        dataset.update({element.tag: element for element in source})
-        dataset.file_meta = source.file_meta
-        dataset.file_meta.TransferSyntaxUID = syntax
-        if big:  # the bytes of words are written as they are
-            dataset[0x60023000].value = np.frombuffer(words, "<u2").astype(">u2").tobytes()
-        path = make(f"{big}.dcm")
-        dataset.save_as(path, implicit_vr=not big, little_endian=not big, enforce_file_format=True)
-        np.testing.assert_array_equal(found(path).overlay, BITS)
+    dataset = Dataset()
+    dataset.update({element.tag: element for element in source})
+    dataset.file_meta = source.file_meta
+    dataset.file_meta.TransferSyntaxUID = syntax
+    if big:  # the bytes of words are written as they are
+        dataset[0x60023000].value = np.frombuffer(words, "<u2").astype(">u2").tobytes()
+    dataset.save_as(path, implicit_vr=not big, little_endian=not big, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_other_byte_orders(make: Make, syntax: UID) -> None:
+    path = with_plane(make("a.dcm", pixels=np.zeros((3, 5), np.int16)), BITS)
+    np.testing.assert_array_equal(found(rewritten(path, syntax)).overlay, BITS)
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_planes_that_are_too_long_for_a_header_are_read_by_frame(make: Make, syntax: UID) -> None:
+    """300 frames of 512 × 512 have ten megabytes of them. A frame may begin in the midst of a byte."""
+    frames, side = 17_000, 63
+    bits = np.zeros((frames, side, side), bool)
+    bits[np.arange(frames), np.arange(frames) % side, 7] = True
+    path = make("a.dcm", pixels=np.zeros((frames, side, side), np.uint8), NumberOfFrames=frames, **BOX)
+    with_plane(path, bits, x15=("IS", frames))
+    series = only(rewritten(path, syntax))
+    for index in (0, 1, 8_191, frames - 1):
+        drawn = graphics(series, index)
+        assert drawn is not None
+        np.testing.assert_array_equal(drawn.overlay, bits[index])
+        assert drawn.shutter is not None
 
 
 def test_the_old_kind_lies_in_a_bit_of_the_pixels(make: Make) -> None:
@@ -164,6 +184,14 @@ def test_shutters(
     assert drawn.shade == 0
     assert not any(drawn.shutter[r - 1, c - 1] for r, c in shown)
     assert all(drawn.shutter[r - 1, c - 1] for r, c in hidden)
+
+
+def test_a_polygon_of_too_many_corners_is_not_drawn(make: Make) -> None:
+    """Each corner costs a look at every row: a hundred thousand took a minute and a half."""
+    corners = [2, 2, 2, 19, 19, 2]
+    for count, drawn in ((333, True), (334, False)):
+        tags = POLYGON | {"VerticesOfThePolygonalShutter": corners * count}
+        assert (graphics(only(make(f"{count}.dcm", **SQUARE, **tags)), 0) is not None) == drawn
 
 
 def test_what_a_shutter_hides_has_its_grey_level(make: Make) -> None:

@@ -73,6 +73,12 @@ def _converted(dataset: Dataset, keyword: str) -> Any:
         return None
 
 
+def unread(dataset: Dataset, tag: int) -> RawDataElement | None:
+    """An element as it lies in the file, its value None where it is too long to be read with the header."""
+    found = dataset._dict.get(tag_of(tag))
+    return found if isinstance(found, RawDataElement) else None
+
+
 @functools.lru_cache(4096)
 def tag_of(number: int) -> BaseTag:
     """A tag as pydicom has it, the same object for the same number: a look-up then need not compare."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from PIL import Image, ImageDraw
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pixels
-from viewer.dicom.header import BIG_ENDIAN, NATIVE, NotAnImage, header_of, pixels_of
+from viewer.dicom.header import BIG_ENDIAN, NATIVE, Header, NotAnImage, header_of, pixels_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series
@@ -35,6 +34,36 @@ class Graphics:
     """The grey level in its place, 0…255."""
 
 
+_MOST_CORNERS = 1000
+"""Of a polygon that is drawn: the time goes with corners × rows, and a file can hold millions."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bits:
+    """Overlay Data with the first pixel in the lowest bit of the first byte (PS3.5 8.1.2)."""
+
+    length: int
+    held: bytes | None = field(repr=False)
+    """None where they were too long to be read with the header."""
+    path: Path = field(repr=False)
+    offset: int
+    words: bool
+    """Whether they are words in big endian."""
+
+    def part(self, first: int, last: int) -> bytes:
+        """Bytes `first` to `last`, exclusive; fewer where there are fewer."""
+        start, end = first & ~1, min(last + 1 & ~1, self.length & ~1)
+        if self.held is not None:
+            data = self.held[start:end]
+        else:
+            with self.path.open("rb") as file:
+                file.seek(self.offset + start)
+                data = file.read(max(end - start, 0))
+        if self.words:
+            data = np.frombuffer(data[: len(data) & ~1], ">u2").astype("<u2").tobytes()
+        return data[first - start : last - start]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plane:
     """One group 60xx: packed bits, or one bit of every stored pixel where `data` is None."""
@@ -44,7 +73,7 @@ class _Plane:
     """Row and column, from 1, of its first pixel on the image."""
     frames: range | None
     """The frames of the image, from 1, that it belongs to; None for all."""
-    data: bytes | None = field(repr=False)
+    data: _Bits | None
     bit: int
 
 
@@ -101,7 +130,7 @@ def _of_file(path: Path, _stamp: tuple[int, int], limits: Limits) -> _File | Non
     try:
         header = header_of(path, limits)
         dataset = header.dataset
-        planes = tuple(p for p in (_plane(dataset, group) for group in _GROUPS) if p is not None)
+        planes = tuple(p for p in (_plane(header, group, limits) for group in _GROUPS) if p is not None)
         embedded = any(p.data is None for p in planes)
         frames = get.items(dataset, _OF_FRAMES)
         shared = _first(_first(dataset, _SHARED), "FrameDisplayShutterSequence")
@@ -134,17 +163,17 @@ def _numbers(dataset: Dataset, tag: int) -> tuple[int, ...]:
         return ()
 
 
-def _plane(dataset: Dataset, group: int) -> _Plane | None:
-    tag = group << 16
+def _plane(header: Header, group: int, limits: Limits) -> _Plane | None:
+    dataset, tag = header.dataset, group << 16
     rows, columns = (_numbers(dataset, tag | k) for k in (0x10, 0x11))
-    if not rows or not columns or min(rows[0], columns[0]) < 1:
+    if not rows or not columns or not (0 < rows[0] <= limits.rows and 0 < columns[0] <= limits.columns):
         return None
     origin = _numbers(dataset, tag | 0x50)
     count, first = (_numbers(dataset, tag | k) for k in (0x15, 0x51))
     start = first[0] if first else 1
     # Without either number the plane is for every frame of the image (PS3.3 C.9.2).
     frames = range(start, start + (count[0] if count else 1)) if count or first else None
-    data = _packed(dataset, tag | 0x3000)
+    data = _packed(header, tag | 0x3000)
     bit = _numbers(dataset, tag | 0x102)
     if data is None and (_numbers(dataset, tag | 0x100)[:1] or (1,)) == (1,):
         return None
@@ -152,17 +181,14 @@ def _plane(dataset: Dataset, group: int) -> _Plane | None:
     return _Plane((rows[0], columns[0]), place, frames, data, bit[0] if bit else 0)
 
 
-def _packed(dataset: Dataset, tag: int) -> bytes | None:
-    """Overlay Data with the first pixel in the lowest bit of the first byte (PS3.5 8.1.2)."""
-    if tag not in dataset:
+def _packed(header: Header, tag: int) -> _Bits | None:
+    """Where Overlay Data lie; None where there are none."""
+    raw = get.unread(header.dataset, tag)
+    if raw is None or not raw.length:
         return None
-    element = dataset[tag]
-    data: Any = element.value
-    if not isinstance(data, bytes) or not data:
-        return None
-    if not dataset.original_encoding[1] and element.VR == "OW":
-        return np.frombuffer(data[: len(data) // 2 * 2], ">u2").astype("<u2").tobytes()
-    return data
+    held = raw.value if isinstance(raw.value, bytes) else None
+    words = not raw.is_little_endian and raw.VR == "OW"
+    return _Bits(raw.length if held is None else len(held), held, header.path, raw.value_tell, words)
 
 
 def _overlay(file: _File, number: int, shape: tuple[int, ...]) -> Mask | None:
@@ -187,7 +213,7 @@ def _unpacked(plane: _Plane, number: int) -> Mask | None:
     rows, columns = plane.size
     start = number * rows * columns
     first, last = start // 8, -(-(start + rows * columns) // 8)
-    part = (plane.data or b"")[first:last]
+    part = b"" if plane.data is None else plane.data.part(first, last)
     if len(part) < last - first:
         return None
     bits = np.unpackbits(np.frombuffer(part, np.uint8), bitorder="little")
@@ -235,7 +261,7 @@ def _shutter(dataset: Dataset) -> _Shutter | None:
     if "CIRCULAR" in shapes and len(centre) == 2 and radius is not None:
         circle = (centre[0], centre[1], radius)
     flat = get.numbers(dataset, "VerticesOfThePolygonalShutter") if "POLYGONAL" in shapes else ()
-    corners = tuple(zip(flat[::2], flat[1::2], strict=False)) if len(flat) >= 6 else ()
+    corners = tuple(zip(flat[::2], flat[1::2], strict=False)) if 6 <= len(flat) <= 2 * _MOST_CORNERS else ()
     if box is None and circle is None and not corners:
         return None
     shade = get.integer(dataset, "ShutterPresentationValue") or 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viewer.dicom import elements as get
-from viewer.dicom.elements import Dataset, pydicom
+from viewer.dicom.elements import BaseTag, Dataset, pydicom
 from viewer.dicom.header import header_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
@@ -15,12 +15,17 @@ LONGEST = 400
 _DEEPEST = 12
 _MOST = 50_000
 """Rows; a file can hold millions of items."""
-_PERSONAL_GROUP = 0x0010
+_LONG = 64 * 1024
+"""Bytes of a value that nobody reads: parsing numbers takes a hundred times their size."""
+_UNDEFINED = 0xFFFFFFFF
+_PERSONAL_GROUPS = (0x0010, 0x0038)
+"""The patient, and the visit."""
 _PERSONAL = frozenset({
-    "AccessionNumber", "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName",
-    "PersonAddress", "PersonTelephoneNumbers", "StationName", "StudyID",
+    "AccessionNumber", "FillerOrderNumberImagingServiceRequest", "InstitutionAddress",
+    "InstitutionName", "InstitutionalDepartmentName", "PersonAddress", "PersonTelephoneNumbers",
+    "PlacerOrderNumberImagingServiceRequest", "RequestedProcedureID", "StationName", "StudyID",
 })  # fmt: skip
-"""Elements outside of group 0010 that say who the patient is, or who cares for them."""
+"""Elements of other groups that say who the patient is, or who cares for them."""
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
@@ -60,14 +65,14 @@ def header(path: Path, limits: Limits) -> tuple[Row, ...]:
 def _rows(dataset: Dataset, depth: int, personal: bool) -> Iterator[Row]:
     for tag in sorted(dataset.keys()):
         try:
-            element = dataset[tag]
+            element, long = _element(dataset, tag)
         except Exception:  # noqa: BLE001 - one damaged element must not hide the others
             yield Row(depth, str(pydicom.tag.Tag(tag)), "??", "", "damaged")
             continue
         named = element.keyword in _PERSONAL or element.VR == "PN"
-        hidden = personal or named or tag.group == _PERSONAL_GROUP or tag.is_private
+        hidden = personal or named or tag.group in _PERSONAL_GROUPS or tag.is_private
         if element.VR != "SQ":
-            yield Row(depth, str(tag), element.VR, _name(element), _text(element), hidden)
+            yield Row(depth, str(tag), element.VR, _name(element), long or _text(element), hidden)
             continue
         items = list(element.value or [])
         count = f"{len(items)} item" + ("" if len(items) == 1 else "s")
@@ -78,8 +83,19 @@ def _rows(dataset: Dataset, depth: int, personal: bool) -> Iterator[Row]:
                 yield from _rows(item, depth + 2, hidden)
 
 
+def _element(dataset: Dataset, tag: BaseTag) -> tuple[pydicom.DataElement, str]:
+    """An element, and how long it is instead of its value where that is not worth to be read for a look."""
+    raw = get.unread(dataset, tag)
+    if raw is not None and _LONG < raw.length < _UNDEFINED:
+        known = pydicom.datadict.dictionary_has_tag(tag)
+        vr = raw.VR or (pydicom.datadict.dictionary_VR(tag) if known else "UN")
+        if vr != "SQ":
+            return pydicom.DataElement(tag, vr, None), f"{raw.length} bytes"
+    return dataset[tag], ""
+
+
 def _name(element: pydicom.DataElement) -> str:
-    return str(element.name).strip("[]") if element.keyword or element.tag.is_private else "unknown"
+    return str(element.name).strip("[]") or "unknown"
 
 
 def _text(element: pydicom.DataElement) -> str:
@@ -89,11 +105,13 @@ def _text(element: pydicom.DataElement) -> str:
         return ""
     if element.VR in _BULK or isinstance(value, bytes):
         return f"{len(value)} bytes" if isinstance(value, bytes) else "in the file"
-    if element.VR == "UI":
-        name = str(pydicom.uid.UID(str(value)).name)
-        return f"{value} ({name})" if name != str(value) else str(value)
-    text = (
-        " \\ ".join(str(v) for v in value) if isinstance(value, pydicom.multival.MultiValue) else str(value)
-    )
+    several = value if isinstance(value, list | tuple | pydicom.multival.MultiValue) else [value]
+    text = " \\ ".join(_named(str(v)) if element.VR == "UI" else str(v) for v in several)
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+def _named(uid: str) -> str:
+    """A UID and what the standard calls it."""
+    name = get.uid_name(uid)
+    return f"{uid} ({name})" if name else uid
