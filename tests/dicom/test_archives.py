@@ -72,6 +72,42 @@ def test_a_bomb_costs_a_sentence(tmp_path: Path) -> None:
     assert refused.reason == "The archive unpacks to more than the limit allows."
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_many_bombs_cost_what_one_does(tmp_path: Path, damaged: bool) -> None:
+    """What is unpacked and thrown away again counts as well: more is not even looked for."""
+    content = stack(tmp_path / "plain", 1)[0].read_bytes() + bytes(700_000 if damaged else 3_000_000)
+    archive = packed(tmp_path / "bomb.zip", {f"{i}.dcm": content for i in range(9)})
+    if damaged:  # all checksums are wrong, which shows at the end of each file only
+        data = bytearray(archive.read_bytes())
+        with zipfile.ZipFile(archive) as entries:
+            for member in entries.infolist():
+                data[member.header_offset + 14] ^= 0xFF
+        at = -1
+        while (at := data.find(b"PK\x01\x02", at + 1)) >= 0:
+            data[at + 16] ^= 0xFF
+        archive.write_bytes(data)
+    written: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(archives, "_away", lambda place: written.append(place.stat().st_size))
+        found = [place for _, place in archives.unpacked(archive, Limits(bytes=2_000_000), lambda *_: None)]
+    assert {type(place).__name__ for place in found} == {"SeriesError"}
+    assert str(found[-1]) == "The archive unpacks to more than the limit allows."
+    assert sum(written) <= 2_000_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packing_without_a_bound_is_refused(tmp_path: Path, method: int) -> None:
+    """Six hundred bytes of bzip2 became a gigabyte before the first of them could be looked at."""
+    content = stack(tmp_path / "plain", 1)[0].read_bytes()
+    (refused,) = scan([packed(tmp_path / "a.zip", {"a.dcm": content}, method)]).refused
+    assert refused.reason == "The file is packed in its archive in a way that is not opened."
+
+
+def test_a_long_name_in_other_letters_is_cut(tmp_path: Path) -> None:
+    content = stack(tmp_path / "plain", 1)[0].read_bytes()
+    assert len(scan([packed(tmp_path / "a.zip", {"\U00020000" * 100 + ".dcm": content})]).series) == 1
+
+
 def test_too_many_members_are_refused_before_any_is_read(tmp_path: Path) -> None:
     archive = packed(tmp_path / "many.zip", {str(i): b"" for i in range(20)})
     study = scan([archive], Settings(limits=Limits(members=10)))

@@ -6,7 +6,6 @@ archive says that it will be.
 """
 
 import functools
-import lzma
 import os
 import re
 import tempfile
@@ -26,23 +25,24 @@ HEAD = 132
 """Bytes by which a file is told: a preamble and its mark."""
 Look = Callable[[bytes, int, str], None]
 """Raises `SeriesError` or `NotAnImage` for a file that need not be unpacked: its head, size and suffix."""
-_CHUNK = 1024**2
+_CHUNK = 64 * 1024
+"""Bytes at a time; of a damaged member the last ones are lost, and not counted."""
 _ENCRYPTED = 0x1
-_FAULTS = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, ValueError,
-)  # fmt: skip
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The ways of packing that give no more at a time than is asked for, and all that DICOM allows (PS3.12 V)."""
+_FAULTS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
 """What reading a damaged or foreign archive raises."""
 
 
 @functools.cache
-def _room() -> Path:
+def _folder() -> Path:
     """A folder for unpacked files, gone when the program ends."""
     folder = tempfile.TemporaryDirectory(prefix="whyscope-")
-    _rooms.append(folder)
+    _folders.append(folder)
     return Path(folder.name)
 
 
-_rooms: list[tempfile.TemporaryDirectory[str]] = []
+_folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def unpacked(
@@ -62,16 +62,27 @@ def unpacked(
             raise SeriesError(
                 f"The archive holds {len(members)} files, more than the limit of {limits.members}."
             )
-        left = limits.bytes
+        room = _Room(limits.bytes)
         for member in members:
             shown = path / _plain(member.filename)
             try:
-                place = _extracted(archive, member, left, look)
+                place = _extracted(archive, member, room, look)
             except (SeriesError, NotAnImage) as error:
                 yield shown, error
-                continue
-            left -= place.stat().st_size
-            yield shown, place
+            else:
+                yield shown, place
+
+
+class _Room:
+    """What an archive may still unpack; bytes that are thrown away again have been unpacked, too."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise SeriesError("The archive unpacks to more than the limit allows.")
 
 
 def _plain(name: str) -> PurePosixPath:
@@ -80,8 +91,10 @@ def _plain(name: str) -> PurePosixPath:
     return PurePosixPath(*parts) if parts else PurePosixPath("unnamed")
 
 
-def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int, look: Look) -> Path:
-    """A member's bytes in a file of their own; at most `most`."""
+def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, look: Look) -> Path:
+    """A member's bytes in a file of their own."""
+    if member.compress_type not in _METHODS:
+        raise SeriesError("The file is packed in its archive in a way that is not opened.")
     if member.flag_bits & _ENCRYPTED:
         raise SeriesError("The file is locked with a password inside its archive.")
     plain = _plain(member.filename).name
@@ -89,21 +102,19 @@ def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int, loo
         with archive.open(member) as source:
             head = source.read(HEAD)
             look(head, member.file_size, PurePosixPath(plain).suffix.lower())
-            return _written(head, source, plain, most)
+            return _written(head, source, plain, room)
     except (*_FAULTS, OSError) as error:
         raise SeriesError("The file is damaged inside its archive.") from error
 
 
-def _written(head: bytes, source: IO[bytes], plain: str, most: int) -> Path:
-    folder = Path(tempfile.mkdtemp(dir=_room()))
-    place = folder / (re.sub(r"[^\w.-]", "_", plain)[-80:].lstrip(".") or "file")
+def _written(head: bytes, source: IO[bytes], plain: str, room: _Room) -> Path:
+    folder = Path(tempfile.mkdtemp(dir=_folder()))
+    place = folder / (re.sub(r"[^\w.-]", "_", plain)[-60:].lstrip(".") or "file")  # up to 240 bytes
     try:
         with place.open("xb") as target:
-            size, block = 0, head
+            block = head
             while block:
-                size += len(block)
-                if size > most:
-                    raise SeriesError("The archive unpacks to more than the limit allows.")
+                room.take(len(block))
                 target.write(block)
                 block = source.read(_CHUNK)
     except BaseException:
