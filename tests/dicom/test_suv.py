@@ -64,6 +64,13 @@ def after(seconds: float) -> float:
             {"TimezoneOffsetFromUTC": "+0100"},
             {"RadiopharmaceuticalStartDateTime": "20200101093000+0000"}, after(1800),
         ),
+        (  # the acquisition at 10:10 in a zone an hour earlier is the one at 11:10
+            {
+                "TimezoneOffsetFromUTC": "+0100", "AcquisitionDateTime": "20200101101000+0000",
+                "SeriesTime": "110000",
+            },
+            {}, after(3600),
+        ),
         (
             {"SeriesTime": "003000", "AcquisitionTime": "003000"},
             {"RadiopharmaceuticalStartTime": "233000"}, after(3600),
@@ -127,6 +134,11 @@ def test_makers_elements(tmp_path: Path) -> None:
         (
             {}, {"RadiopharmaceuticalStartDateTime": "20191230100000"},
             "between injection and scan lie more than 10 half-lives", "BQML",
+        ),
+        ({}, {"RadionuclideTotalDose": 370}, "the injected dose is too small to be in becquerel", "BQML"),
+        (
+            {}, {"RadionuclideHalfLife": 282_276},  # Zr-89, imaged days later
+            "the file names no day of the injection, and its radionuclide lasts for days", "BQML",
         ),
         ({"Units": "CNTS"}, {}, "the file counts, and names no factor from counts to SUV", "CNTS"),
     ],
@@ -296,3 +308,11 @@ def test_a_window_of_the_file_shows_the_same_grey(make: Make, tmp_path: Path, fu
     (raw,) = scan([make("r/a.dcm", **FACTS | tags)]).series
     assert (series.display.unit, raw.display.unit) == ("SUVbw", "BQML")
     np.testing.assert_array_equal(displayed(series, 0), displayed(raw, 0))
+
+
+def test_a_nuclide_that_lasts_for_days_has_its_own_day(tmp_path: Path) -> None:
+    drug = {
+        "RadionuclideHalfLife": 282_276, "RadiopharmaceuticalStartTime": None,
+        "RadiopharmaceuticalStartDateTime": "20191227110000",
+    }  # fmt: skip
+    assert factor(pet(tmp_path, drug)) == pytest.approx(FRESH * 2 ** (5 * 86_400 / 282_276), rel=1e-6)

@@ -327,6 +327,8 @@ def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
     assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
     told = [words.plain(replace(state, annotated=on)).bottom_left[0] for on in (True, False)]
     assert told == [("overlay and shutter", "quiet"), ("overlay and shutter hidden", "quiet")]
+    unread = words.plain(replace(state, values=None)).bottom_left
+    assert not any("shutter" in line for line, _ in unread)
 
 
 def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:

@@ -41,7 +41,11 @@ _MAPPED = {
 _DAY = 86_400.0
 _HALF_LIVES = 10
 """Half-lives between injection and scan beyond which there is nothing left to image: a date is wrong."""
+_LONG_LIVED = 6 * 3600.0
+"""Half-life from which a dose may be imaged on a later day than that of its injection."""
 _LARGEST = 1e12
+_HEAVIEST = 10.0
+"""Grams for each becquerel injected, hundreds of times what is given: the dose is in another unit."""
 _ZONE = re.compile(r"([+-])(\d{2})(\d{2})$")
 
 
@@ -112,7 +116,7 @@ def _pet(dataset: Dataset) -> Pet:
     if correction == "ADMIN":  # corrected to the injection: the dose has not decayed
         return Pet(unit="SUVbw", factor=factor)
     half_life = _positive(drug, "RadionuclideHalfLife", "half-life of the radionuclide")
-    injected, dated = _injected(dataset, drug)
+    injected, dated = _injected(dataset, drug, half_life)
     return Pet(
         "",
         "SUVbw",
@@ -135,6 +139,8 @@ def _per_dose(dataset: Dataset) -> tuple[float, Dataset]:
             "the file names " + ("more than one radiopharmaceutical" if drugs else "no radiopharmaceutical")
         )
     dose = _positive(drugs[0], "RadionuclideTotalDose", "injected dose")
+    if weight * 1000 / dose > _HEAVIEST:
+        _refuse("the injected dose is too small to be in becquerel")
     return weight * 1000 / dose, drugs[0]
 
 
@@ -148,7 +154,7 @@ def _enhanced(dataset: Dataset, shared: Dataset, own: Dataset) -> Pet:
             _refuse(f"the file names no correction for {what}")
     factor, drug = _per_dose(dataset)
     half_life = _positive(drug, "RadionuclideHalfLife", "half-life of the radionuclide")
-    injected, dated = _injected(dataset, drug)
+    injected, dated = _injected(dataset, drug, half_life)
     corrected_to = _local(dataset, get.text(dataset, "DecayCorrectionDateTime"))
     if corrected_to is None:
         _refuse("the file names no moment to which decay is corrected")
@@ -237,11 +243,11 @@ def _moment_of(dataset: Dataset, of: str) -> float | None:
 
 
 def _acquired(dataset: Dataset) -> float | None:
-    found = moment(get.text(dataset, "AcquisitionDateTime"))
+    found = _local(dataset, get.text(dataset, "AcquisitionDateTime"))
     return _moment_of(dataset, "Acquisition") if found is None else found
 
 
-def _injected(dataset: Dataset, drug: Dataset) -> tuple[float, bool]:
+def _injected(dataset: Dataset, drug: Dataset, half_life: float) -> tuple[float, bool]:
     """When the dose was injected, in seconds, and whether the file gives the day of it."""
     stated = get.text(drug, "RadiopharmaceuticalStartDateTime")
     found = _local(dataset, stated)
@@ -251,6 +257,8 @@ def _injected(dataset: Dataset, drug: Dataset) -> tuple[float, bool]:
     found = moment("00010101" + time)
     if found is None:
         _refuse("the file names no time of injection")
+    if half_life > _LONG_LIVED:
+        _refuse("the file names no day of the injection, and its radionuclide lasts for days")
     return found % _DAY, False
 
 
@@ -277,7 +285,7 @@ def _stated_start(dataset: Dataset, half_life: float) -> float | None:
     """
     private = get.private(dataset, 0x0009, "GEMS_PETD_01", 0x0D, "GE")
     text = private.decode("latin-1") if isinstance(private, bytes) else str(private or "")
-    found = moment(text.strip(" \0"))
+    found = _local(dataset, text.strip(" \0"))
     if found is not None:
         return found
     begun = _acquired(dataset)

@@ -86,7 +86,7 @@ def outlined(state: ViewState) -> tuple[Line, ...]:
 
 def laid_over(state: ViewState) -> tuple[Line, ...]:
     """What the file lays over the slice, and whether that is drawn."""
-    if state.graphics is None:
+    if state.graphics is None or state.values is None:  # those are of the slice before
         return ()
     parts = (("overlay", state.graphics.overlay), ("shutter", state.graphics.shutter))
     names = " and ".join(name for name, mask in parts if mask is not None)
