@@ -206,19 +206,52 @@ def test_the_series_panel_folds(shown: Callable[..., Any], qtbot: QtBot) -> None
 
 def test_what_was_not_opened_says_why(shown: Callable[..., Any], qtbot: QtBot) -> None:
     panel = shown(SeriesPanel)
-    assert panel.why.quiet_part == "3 files · "
-    assert not panel.reasons.isVisible()
-    qtbot.mouseClick(panel.why, LEFT)
-    assert panel.reasons.isVisible()
-    assert panel.reasons.toPlainText() == "not an image\na.txt\nb.txt\n\ntruncated\nc.dcm"
-    qtbot.mouseClick(panel.why, LEFT)
-    assert not panel.reasons.isVisible()
+    part = panel.not_opened
+    assert part.why.quiet_part == "3 files · "
+    assert not part.reasons.isVisible()
+    qtbot.mouseClick(part.why, LEFT)
+    assert part.reasons.isVisible()
+    assert not part.search.isVisible()
+    assert part.reasons.toPlainText() == "not an image\na.txt\nb.txt\n\ntruncated\nc.dcm"
+    qtbot.mouseClick(part.why, LEFT)
+    assert not part.reasons.isVisible()
+
+
+def test_of_many_files_one_can_be_searched_for(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    several = tuple((f"{n}.txt", "not an image") for n in range(9))
+    panel = shown(SeriesPanel, not_opened=(*several, ("IM1", "The file is truncated.")))
+    part = panel.not_opened
+    qtbot.mouseClick(part.why, LEFT)
+    qtbot.keyClicks(part.search, "TRUNC")
+    assert part.reasons.toPlainText() == "The file is truncated.\nIM1"
+    part.search.clear()
+    qtbot.keyClicks(part.search, "4.t")
+    assert part.reasons.toPlainText() == "not an image\n4.txt"
+    qtbot.keyClicks(part.search, "q")
+    assert part.reasons.toPlainText() == "No file and no reason is called so."
+
+
+def test_a_strip_of_thumbnails_still_says_that_files_were_not_opened(
+    shown: Callable[..., Any], qtbot: QtBot
+) -> None:
+    panel = shown(SeriesPanel)
+    panel.set_narrow(True)
+    part = panel.not_opened
+    assert part.mark.isVisible()
+    assert part.mark.accessibleName() == "3 files were not opened: why?"
+    assert not part.why.isVisible()
+    assert part.count.text() == "3"
+    told = heard(panel.narrow_toggled)
+    qtbot.mouseClick(part.mark, LEFT)
+    assert told == [(False,)]
+    assert part.reasons.isVisible()
+    assert not part.mark.isVisible()
 
 
 def test_of_very_many_files_some_are_named(shown: Callable[..., Any]) -> None:
     many = tuple((f"{k}.dcm", f"reason {k % 3}") for k in range(50_000))
     panel = shown(SeriesPanel, not_opened=many)
-    lines = panel.reasons.toPlainText().split("\n")
+    lines = panel.not_opened.reasons.toPlainText().split("\n")
     assert panel.why.quiet_part == "50000 files · "
     assert sum(line.endswith(".dcm") for line in lines) == 2000
     assert lines[-1] == "… and 48000 more; “series --json” lists all."

@@ -1,7 +1,5 @@
 """The series list, and what was not opened."""
 
-from collections.abc import Sequence
-from itertools import islice
 from typing import Any
 
 from PySide6.QtCore import (
@@ -23,22 +21,20 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
     QResizeEvent,
-    QTextCharFormat,
-    QTextCursor,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from viewer.export.drawing import clean
-from viewer.ui.controls import IconButton, Link, Rows
+from viewer.ui.controls import IconButton, Rows
 from viewer.ui.icons import draw_icon
+from viewer.ui.panels.notopened import NotOpened
 from viewer.ui.parts import Sentence, colours, dress_panel, heading, image, wrapped
 from viewer.ui.state import SeriesItem, ViewState
 
@@ -50,8 +46,6 @@ TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
 INDENT = 18
 """Of a warning, for its sign."""
 MOST_LINES = 2
-_MOST_FILES = 2000
-"""Files that are named with the reason why they were not opened: more are not read, and cost time."""
 _MOST_KEPT = 512
 """Rows of which the delegate keeps what it prepared."""
 Paragraphs = list[tuple[list[str], str, bool]]
@@ -276,18 +270,9 @@ class SeriesPanel(QWidget):
         self.fold = IconButton("narrow", "Thumbnails only")
         self.fold.clicked.connect(self._toggle_narrow)
         self.empty = Sentence("Drop files or a folder here, or choose Open above.", "quiet")
-        self.not_opened = heading("Not opened")
-        self.why = Link("why?")
-        self.why.clicked.connect(self._toggle_reasons)
-        self.reasons = QTextEdit()
-        self.reasons.setReadOnly(True)
-        self.reasons.setTabChangesFocus(True)
-        self.reasons.setAccessibleName("What was not opened, and why")
-        self.reasons.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-        self.reasons.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
-        self.reasons.hide()
+        self.not_opened = NotOpened()
+        self.not_opened.wanted.connect(self._show_why)
+        self.not_opened.unfolded.connect(self._share)
         self._shown: ViewState | None = None
         self._lay_out()
         self.show(ViewState())
@@ -302,8 +287,6 @@ class SeriesPanel(QWidget):
         self._column.addWidget(self.empty)
         self._column.addWidget(self.list, 2)
         self._column.addWidget(self.not_opened)
-        self._column.addWidget(self.why, 0, Qt.AlignmentFlag.AlignLeft)
-        self._column.addWidget(self.reasons, 1)
         self._margins()
 
     def _toggle_narrow(self) -> None:
@@ -330,7 +313,7 @@ class SeriesPanel(QWidget):
             self.list.setCurrentIndex(index)
             self.list.viewport().update()
         if old is None or old.not_opened is not state.not_opened:
-            self._put_reasons(state.not_opened)
+            self.not_opened.put(state.not_opened)
         self._fold()
 
     def set_narrow(self, narrow: bool) -> None:
@@ -352,39 +335,14 @@ class SeriesPanel(QWidget):
         """What is there in the present width."""
         narrow = self.list.narrow
         state = self._shown or ViewState()
-        refused = len(state.not_opened)
         self.title.setVisible(not narrow)
         self.empty.setVisible(not narrow and not state.items)
-        self.not_opened.setVisible(not narrow and refused > 0)
-        self.why.setVisible(not narrow and refused > 0)
-        self.reasons.setVisible(self.reasons.isVisibleTo(self) and not narrow and refused > 0)
-        self._name_why(refused)
+        self.not_opened.set_narrow(narrow)
 
-    def _name_why(self, refused: int) -> None:
-        self.why.quiet_part = f"{refused} file{'' if refused == 1 else 's'} · "
-        self.why.setText("hide" if self.reasons.isVisibleTo(self) else "why?")
-        self.why.setAccessibleName(f"{refused} files were not opened: {self.why.text()}")
-        self.why.updateGeometry()
-        self.why.update()
+    def _show_why(self) -> None:
+        self._toggle_narrow()
+        self.not_opened.unfold(True)
 
-    def _toggle_reasons(self) -> None:
-        self.reasons.setVisible(not self.reasons.isVisibleTo(self))
-        self._fold()
-
-    def _put_reasons(self, not_opened: Sequence[tuple[str, str]]) -> None:
-        """Each reason once, with the files below it: a folder may hold hundreds of one kind, or thousands."""
-        files: dict[str, list[str]] = {}
-        for name, reason in islice(not_opened, _MOST_FILES):
-            files.setdefault(reason, []).append(name)
-        self.reasons.clear()
-        cursor = QTextCursor(self.reasons.document())
-        plain, strong = QTextCharFormat(), QTextCharFormat()
-        strong.setFontWeight(QFont.Weight.DemiBold)
-        for place, (reason, names) in enumerate(files.items()):
-            cursor.insertText("\n\n" if place else "", plain)
-            cursor.insertText(clean(reason), strong)
-            cursor.insertText("".join(f"\n{clean(name)}" for name in names), plain)
-        more = len(not_opened) - _MOST_FILES
-        if more > 0:
-            cursor.insertText(f"\n\n… and {more} more; “series --json” lists all.", plain)
-        self.reasons.moveCursor(QTextCursor.MoveOperation.Start)
+    def _share(self, unfolded: bool) -> None:
+        """Unfolded reasons have as much of the height as the list."""
+        self._column.setStretchFactor(self.not_opened, 2 if unfolded else 0)
