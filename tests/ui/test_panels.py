@@ -252,7 +252,7 @@ def test_of_very_many_files_some_are_named(shown: Callable[..., Any]) -> None:
     many = tuple((f"{k}.dcm", f"reason {k % 3}") for k in range(50_000))
     panel = shown(SeriesPanel, not_opened=many)
     lines = panel.not_opened.reasons.toPlainText().split("\n")
-    assert panel.why.quiet_part == "50000 files · "
+    assert panel.not_opened.why.quiet_part == "50000 files · "
     assert sum(line.endswith(".dcm") for line in lines) == 2000
     assert lines[-1] == "… and 48000 more; “series --json” lists all."
 
