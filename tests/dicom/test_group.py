@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_files import Make, frame, write, write_enhanced
+from dicom_files import Make, frame, sequence, write, write_enhanced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from viewer.dicom import scan
+from viewer.dicom import group, scan
 from viewer.dicom.listing import listing
 from viewer.types import Series
 
@@ -514,3 +514,51 @@ def test_b_values_of_the_fourth_dimension_in_json(make: Make, tmp_path: Path) ->
     assert entries[1]["part"] == {
         "of": "1.2.3", "by": "b-value", "value": 1000.0, "index": 1, "count": 2, "name": "b 1000",
     }  # fmt: skip
+
+
+def turned(angle: float) -> list[float]:
+    """Row and column cosines turned in their plane, by radians."""
+    c, s = float(np.cos(angle)), float(np.sin(angle))
+    return [c, s, 0, -s, c, 0]
+
+
+def table(last: int) -> list[Any]:
+    data = np.array([0, 10, 20, last], "<u2").tobytes()
+    return sequence(LUTDescriptor=[4, 0, 16], LUTData=data)
+
+
+@pytest.mark.parametrize(
+    ("tags", "count"),
+    [
+        ({"ImageOrientationPatient": turned(0.001)}, 1),
+        ({"ImageOrientationPatient": turned(0.004)}, 2),
+        ({"PixelSpacing": [0.5002, 0.25]}, 1),
+        ({"PixelSpacing": [0.5, 0.2502]}, 1),
+        ({"PixelSpacing": [0.501, 0.25]}, 2),
+        ({"PixelSpacing": [0.5, 0.251]}, 2),
+        ({"VOILUTSequence": table(65_535)}, 2),
+        ({"ModalityLUTSequence": table(65_535)}, 2),
+    ],
+)
+def test_what_rounding_changes_is_one_stack_and_what_differs_is_two(
+    tmp_path: Path, tags: dict[str, Any], count: int
+) -> None:
+    slices(tmp_path)
+    slices(tmp_path, **tags)
+    assert len(scan([tmp_path]).series) == count
+
+
+def test_each_slice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparing every slice with every other takes twenty minutes where all of 20 000 frames differ."""
+    looked: list[Any] = []
+    real = group.pixel_spacing
+
+    def counted(*of: Any) -> Any:
+        looked.append(of)
+        return real(*of)
+
+    monkeypatch.setattr(group, "pixel_spacing", counted)
+    frames = [frame((0, 0, float(k)), orientation=tuple(turned(0.01 * k))) for k in range(60)]
+    path = write_enhanced(tmp_path / "a.dcm", frames)
+    assert len(scan([path]).series) == 60
+    assert len(looked) == 60

@@ -5,14 +5,17 @@ spacing, then by echo, b-value, time and what else tells slices of one place apa
 enhanced file are sorted like single images.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from viewer.dicom.dimensions import TIMES, Branch, branches, in_order_of_time, places
 from viewer.dicom.facts import GREYS, Image, Lut, Slice
-from viewer.dicom.geometry import PROJECTION, alike, pixel_spacing, stacking
+from viewer.dicom.geometry import PROJECTION, pixel_spacing, stacking
 from viewer.dicom.header import NATIVE
 from viewer.dicom.image import fingerprint
 from viewer.types import Part
@@ -81,17 +84,31 @@ def _series_uid(image: Image) -> str:
     return f"image:{image.sop_uid}" if image.sop_uid else f"file:{fingerprint(image.path)[:32]}"
 
 
-def _same_shape(one: Slice, other: Slice) -> bool:
-    """Whether orientation, pixel spacing and tables agree, within what files round them to."""
-    first, second, a, b = one.image, other.image, one.frame, other.frame
-    if a.orientation and b.orientation and not alike(a.orientation, b.orientation, 2e-3):
-        return False
-    (mm, kind), (two, second_kind) = pixel_spacing(first, a), pixel_spacing(second, b)
-    if kind != second_kind or not alike(mm, two, 1e-3 * mm[0]):
-        return False
-    if first is second:
-        return True
-    return _lut_key(first.lut) == _lut_key(second.lut) and _lut_key(first.voi_lut) == _lut_key(second.voi_lut)
+_COSINES, _SPACING = 2e-3, 1e-3
+"""What orientation is rounded to, and pixel spacing as a part of itself."""
+_UNKNOWN = (math.nan,) * 6
+
+
+class _Heads:
+    """The first slice of each cluster as six cosines and two spacings: one is compared with all at once."""
+
+    def __init__(self) -> None:
+        self._rows = np.empty((4, 8))
+        self._clusters: list[list[Slice]] = []
+
+    def cluster(self, numbers: Sequence[float]) -> list[Slice]:
+        """The first cluster that agrees, or a new one; an unknown orientation agrees with all."""
+        count = len(self._clusters)
+        heads = self._rows[:count]
+        off = np.abs(heads - numbers)
+        other = (off[:, :6] > _COSINES).any(axis=1) | (off[:, 6:] > _SPACING * heads[:, 6:7]).any(axis=1)
+        if not other.all():
+            return self._clusters[int(np.argmin(other))]
+        if count == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.empty_like(self._rows)])
+        self._rows[count] = numbers
+        self._clusters.append([])
+        return self._clusters[-1]
 
 
 def _rank(image: Image) -> Key:
@@ -111,14 +128,18 @@ def _rank(image: Image) -> Key:
 
 def _clusters(slices: Iterable[Slice]) -> list[list[Slice]]:
     """Split by orientation, spacing and tables: each slice joins the first cluster it agrees with."""
-    found: list[list[Slice]] = []
+    found: dict[int, list[Slice]] = {}
+    heads: dict[Key, _Heads] = defaultdict(_Heads)
+    tables: dict[int, Key] = {}
     for one in slices:
-        home = next((c for c in found if _same_shape(c[0], one)), None)
-        if home is None:
-            found.append([one])
-        else:
-            home.append(one)
-    return found
+        image, orientation = one.image, one.frame.orientation
+        if id(image) not in tables:
+            tables[id(image)] = (_lut_key(image.lut), _lut_key(image.voi_lut))
+        mm, measured = pixel_spacing(image, one.frame)
+        cluster = heads[measured, tables[id(image)]].cluster((*(orientation or _UNKNOWN), *mm))
+        cluster.append(one)
+        found[id(cluster)] = cluster
+    return list(found.values())
 
 
 def once(images: Iterable[Image]) -> tuple[list[Image], list[Image]]:
