@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PySide6.QtCore import QPoint, Qt, SignalInstance
+from PySide6.QtCore import QPoint, Qt, QUrl, SignalInstance
 from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
@@ -35,6 +35,7 @@ from viewer.ui.panels import (
     StatusBar,
     TopBar,
 )
+from viewer.ui.panels.series import gist
 from viewer.ui.parts import Text
 from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
 
@@ -212,7 +213,7 @@ def test_what_was_not_opened_says_why(shown: Callable[..., Any], qtbot: QtBot) -
     qtbot.mouseClick(part.why, LEFT)
     assert part.reasons.isVisible()
     assert not part.search.isVisible()
-    assert part.reasons.toPlainText() == "not an image\na.txt\nb.txt\n\ntruncated\nc.dcm"
+    assert part.reasons.toPlainText() == "not an image\na.txt\nb.txt\ntruncated\nc.dcm"
     qtbot.mouseClick(part.why, LEFT)
     assert not part.reasons.isVisible()
 
@@ -248,13 +249,18 @@ def test_a_strip_of_thumbnails_still_says_that_files_were_not_opened(
     assert not part.mark.isVisible()
 
 
-def test_of_very_many_files_some_are_named(shown: Callable[..., Any]) -> None:
-    many = tuple((f"{k}.dcm", f"reason {k % 3}") for k in range(50_000))
+def test_of_very_many_files_and_reasons_some_are_named(shown: Callable[..., Any]) -> None:
+    many = tuple((f"{k}.dcm", "cut off" if k % 2 else f"{k} of 50000 bytes") for k in range(50_000))
     panel = shown(SeriesPanel, not_opened=many)
     lines = panel.not_opened.reasons.toPlainText().split("\n")
     assert panel.not_opened.why.quiet_part == "50000 files · "
-    assert sum(line.endswith(".dcm") for line in lines) == 2000
-    assert lines[-1] == "… and 48000 more; “series --json” lists all."
+    assert lines[:4] == ["0 of 50000 bytes", "0.dcm", "cut off", "25000 files · which?"]
+    assert lines[-1] == "… and 24801 files more; “series --json” lists all."
+    assert len(lines) == 401
+    panel.not_opened.reasons.anchorClicked.emit(QUrl("1"))
+    lines = panel.not_opened.reasons.toPlainText().split("\n")
+    assert sum(line.endswith(".dcm") for line in lines) == 2000 + 199
+    assert "… and 23000 more" in lines
 
 
 def test_a_list_that_grows_stays_where_it_was(
@@ -272,6 +278,37 @@ def test_a_list_that_grows_stays_where_it_was(
     assert (bar.value(), panel.list.currentIndex().row()) == (500, 40)
     panel.show(dataclasses.replace(state, items=rows[:3], chosen=2))
     assert (panel.list.model().rowCount(), panel.list.currentIndex().row()) == (3, 2)
+
+
+def test_many_files_with_one_reason_are_one_line_that_opens(shown: Callable[..., Any], qtbot: QtBot) -> None:
+    many = tuple((f"IM{n:02d}", "truncated") for n in range(55))
+    panel = shown(SeriesPanel, not_opened=(("a.txt", "not an image"), *many))
+    qtbot.mouseClick(panel.not_opened.why, LEFT)
+    closed = "not an image\na.txt\ntruncated\n55 files · which?"
+    assert panel.not_opened.reasons.toPlainText() == closed
+    panel.not_opened.reasons.setFocus()
+    for key in (Qt.Key.Key_Tab, Qt.Key.Key_Return):
+        qtbot.keyClick(panel.not_opened.reasons, key)
+    lines = panel.not_opened.reasons.toPlainText().splitlines()
+    assert lines == ["not an image", "a.txt", "truncated", "55 files · hide", *(name for name, _ in many)]
+    for key in (Qt.Key.Key_Tab, Qt.Key.Key_Return):
+        qtbot.keyClick(panel.not_opened.reasons, key)
+    assert panel.not_opened.reasons.toPlainText() == closed
+
+
+@pytest.mark.parametrize(
+    ("warning", "said"),
+    [
+        (
+            "No pixel spacing in the file; lengths can only be given in pixels.",
+            "No pixel spacing in the file",
+        ),
+        ("This is a single slice, so there is no volume.", "This is a single slice"),
+        ("2 images, which share one place, are shown.", "2 images, which share one place, are shown"),
+    ],
+)
+def test_the_list_says_what_a_warning_warns_of(warning: str, said: str) -> None:
+    assert gist(warning) == said
 
 
 def test_an_empty_list_says_what_to_do(shown: Callable[..., Any]) -> None:

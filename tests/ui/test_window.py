@@ -45,6 +45,20 @@ def test_an_empty_window_says_what_to_do(window: Window) -> None:
     assert window.isVisible()
 
 
+def test_a_file_that_is_no_image_leaves_the_window_as_it_began_and_says_why(
+    window: Window, qtbot, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    drop(window, tmp_path / "notes.txt")
+    settled(window, qtbot)
+    said = window.message.sentence.text()
+    assert said == (
+        "Nothing here could be opened as an image. This is neither DICOM nor a PNG or JPEG picture."
+    )
+    assert window.start.isVisible()
+    assert window.start.hasFocus()  # not what comes next by Tab
+
+
 def test_dropping_a_model_folder_and_a_study_explains(explained: Window) -> None:
     state = explained.presenter.state
     assert state.map_shown
@@ -148,6 +162,10 @@ def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, q
     assert values(dialog) == ["●●●"]
     explained.presenter.toggle_mask()
     assert values(dialog) == ["Zoidberg^Wilhelmina"]
+    assert not dialog.none.isVisible()
+    dialog.search.setText("no such tag")
+    assert values(dialog) == []
+    assert dialog.none.isVisible()
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not dialog.isVisible()
     assert explained.presenter.state.header is None

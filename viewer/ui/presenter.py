@@ -25,6 +25,7 @@ from viewer.ui.reformat import Reformat
 from viewer.ui.rows import not_opened, row, title
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
+from viewer.ui.words import nothing_opened
 
 _THUMBNAIL = 64
 
@@ -141,7 +142,7 @@ class Presenter:
         self.explaining.forget()
         self._study = study
         items = tuple(row(s, self.state.masked) for s in study.series)
-        nothing = Notice("Nothing here could be opened as an image.", "warning")
+        nothing = Notice(nothing_opened(opened.rest), "warning")
         notice = self._board.lasting or (None if items else nothing)
         self._board.show(
             items=items, not_opened=opened.rest, chosen=None, series=None, values=None, busy=None,

@@ -173,7 +173,7 @@ QPushButton:checked, QToolButton:checked { background: %chosen%; color: %accent%
 QPushButton:disabled, QToolButton:disabled { color: %quiet%; background: %behind%; }
 QPushButton[primary="true"] { background: %button%; color: #ffffff; border-color: %button%; }
 QPushButton[primary="true"]:hover, QPushButton[primary="true"]:focus { border-color: %accent%; }
-QPushButton[primary="true"]:disabled { background: %line%; color: %text%; border-color: %line%; }
+QPushButton[primary="true"]:disabled { background: %behind%; color: %quiet%; border-color: %line%; }
 QPushButton[menu="true"] { padding-right: 24px; }
 QPushButton[flat="true"], QToolButton[flat="true"] { background: transparent; border-color: transparent; }
 QPushButton[flat="true"]:hover, QToolButton[flat="true"]:hover { background: %chosen%; }
@@ -200,6 +200,7 @@ QLineEdit, QSpinBox, QDoubleSpinBox, QPlainTextEdit, QTextEdit {
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QPlainTextEdit:focus, QTextEdit:focus {
     border-color: %accent%;
 }
+QLineEdit > QToolButton { padding: 0; margin: 0; border: 0; min-height: 0; background: transparent; }
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled { color: %quiet%; }
 
 QComboBox {

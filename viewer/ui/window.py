@@ -333,20 +333,21 @@ class Window(QMainWindow):
         before, self._state = self._state.preferences, state
         self._follow(before, state.preferences)
         empty = not state.items and state.series is None and state.busy is None
-        began = not empty and not state.three and self.mapped.isHidden()
+        view = self.start if empty else self.planes if state.three else self.mapped
+        began = view.isHidden()
         two = not empty and not state.three and state.layout != "1"
         self.mapped.setVisible(not empty and not state.three)
         self.plain.setVisible(two)
         self.divider.setVisible(two)
         self.start.setVisible(empty)
-        if began:
-            self.mapped.setFocus()  # else the keyboard goes to what comes next by Tab
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.planes,
         ):  # fmt: skip
             widget.show(state)
+        if began:
+            view.setFocus()  # else the keyboard goes to what comes next by Tab
 
     def _follow(self, before: Preferences, now: Preferences) -> None:
         """Keys and colours as preferred, where the preference has changed."""

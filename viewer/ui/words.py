@@ -1,5 +1,6 @@
 """The texts in a view's corners, and the sentences of its states."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +49,15 @@ def _place(state: ViewState) -> Line:
     if state.arriving is not None or state.series is None:
         return "Im ? · still being read", "warning"
     return f"Im {state.slice + 1} / {state.series.shape[0]}", "text"
+
+
+def nothing_opened(not_opened: Sequence[tuple[str, str]]) -> str:
+    """That nothing is an image, with the reason where there is but one: the list may be folded away."""
+    reasons = {reason for _, reason in not_opened}
+    said = "Nothing here could be opened as an image"
+    if len(reasons) > 1:
+        return f"{said}: the list on the left says why of each of the {len(not_opened)} files."
+    return f"{said}. {clean(reasons.pop())}" if reasons else f"{said}."
 
 
 def plain(state: ViewState) -> Corners:

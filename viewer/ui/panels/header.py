@@ -94,8 +94,11 @@ class HeaderDialog(QDialog):
         self.found.setFilterKeyColumn(-1)
         self.found.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.table = QTableView()
+        self.none = Text("Nothing in this header matches.", "quiet")
         self._lay_out()
         self.search.textChanged.connect(self.found.setFilterFixedString)
+        for told in (self.found.modelReset, self.found.rowsInserted, self.found.rowsRemoved):
+            told.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
         self._of: tuple[int, int] = (0, 0)
 
@@ -118,7 +121,9 @@ class HeaderDialog(QDialog):
         column_.setSpacing(10)
         column_.addWidget(self.title)
         column_.addWidget(self.search)
+        column_.addWidget(self.none)
         column_.addWidget(table, 1)
+        self.none.hide()
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; without one: Qt's `show`."""
@@ -138,6 +143,9 @@ class HeaderDialog(QDialog):
         place = self.table.verticalScrollBar().value()
         self.rows.put(header, state.masked)
         self.table.verticalScrollBar().setValue(place)  # the same tag stays in sight from slice to slice
+
+    def _say_none(self) -> None:
+        self.none.setVisible(self.rows.rowCount() > 0 and self.found.rowCount() == 0)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.closed.emit()

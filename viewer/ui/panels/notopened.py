@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QFont, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QLineEdit, QSizePolicy, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.export.drawing import clean
 from viewer.ui.controls import IconButton, Link
+from viewer.ui.panels.refused import Refused
 from viewer.ui.parts import Sentence, heading
 
 Reasons = Sequence[tuple[str, str]]
 """(file name, reason) of each file."""
 MANY = 8
 """Files from which on there is a search."""
-_MOST_FILES = 2000
-"""Files that are named with the reason why they were not opened: more are not read, and cost time."""
 
 
 class NotOpened(QWidget):
-    """Each reason once, with the files below it: a folder may hold hundreds of one kind.
+    """A count, and below it on demand each reason with its files.
 
     In a narrow panel there is only a mark; `wanted` tells that the reader wants to see more.
     """
@@ -38,14 +35,7 @@ class NotOpened(QWidget):
         self.search.setPlaceholderText("Find a file or a reason")
         self.search.setAccessibleName("Search what was not opened")
         self.search.setClearButtonEnabled(True)
-        self.reasons = QTextEdit()
-        self.reasons.setReadOnly(True)
-        self.reasons.setTabChangesFocus(True)
-        self.reasons.setAccessibleName("What was not opened, and why")
-        self.reasons.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-        self.reasons.setLineWrapMode(QTextEdit.LineWrapMode.WidgetWidth)
+        self.reasons = Refused()
         self._all: Reasons = ()
         self._open = self._narrow = False
         column = QVBoxLayout(self)
@@ -111,20 +101,4 @@ class NotOpened(QWidget):
             for name, reason in self._all
             if wanted in name.casefold() or wanted in reason.casefold()
         ]
-        files: dict[str, list[str]] = {}
-        for name, reason in found[:_MOST_FILES]:
-            files.setdefault(reason, []).append(name)
-        self.reasons.clear()
-        cursor = QTextCursor(self.reasons.document())
-        plain, strong = QTextCharFormat(), QTextCharFormat()
-        strong.setFontWeight(QFont.Weight.DemiBold)
-        for place, (reason, names) in enumerate(files.items()):
-            cursor.insertText("\n\n" if place else "", plain)
-            cursor.insertText(clean(reason), strong)
-            cursor.insertText("".join(f"\n{clean(name)}" for name in names), plain)
-        more = len(found) - _MOST_FILES
-        if more > 0:
-            cursor.insertText(f"\n\n… and {more} more; “series --json” lists all.", plain)
-        if wanted and not files:
-            cursor.insertText("No file and no reason is called so.", plain)
-        self.reasons.moveCursor(QTextCursor.MoveOperation.Start)
+        self.reasons.put(found, opened=bool(wanted))

@@ -1,5 +1,6 @@
 """The series list, and what was not opened."""
 
+import re
 from typing import Any
 
 from PySide6.QtCore import (
@@ -45,13 +46,19 @@ LINE = 18
 TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
 INDENT = 18
 """Of a warning, for its sign."""
-MOST_LINES = 2
+MOST_LINES = 3
+"""Of a warning in the list."""
 _MOST_KEPT = 512
 """Rows of which the delegate keeps what it prepared."""
 Paragraphs = list[tuple[list[str], str, bool]]
 """Lines, the role of their colour, and whether they are bold."""
 Index = QModelIndex | QPersistentModelIndex
 _ITEM = Qt.ItemDataRole.UserRole
+
+
+def gist(warning: str) -> str:
+    """What a warning says, without what follows from it."""
+    return re.split(r"; |, so ", warning)[0].removesuffix(".")
 
 
 class SeriesModel(QAbstractListModel):
@@ -131,10 +138,10 @@ class SeriesDelegate(QStyledItemDelegate):
 
     @staticmethod
     def _warnings(item: SeriesItem, metrics: QFontMetrics, room: int) -> list[list[str]]:
-        """One warning in full; of several the first, shortened, and how many more the tool tip has."""
+        """What the first one says, and how many more there are; the tool tip has all in full."""
         if not item.warnings:
             return []
-        lines = wrapped(item.warnings[0], metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)
+        lines = wrapped(gist(item.warnings[0]), metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)
         more = len(item.warnings) - 1
         return [[*lines, f"and {more} more"] if more else lines]
 
