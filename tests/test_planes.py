@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from viewer import affine, outline, overlay, planes
-from viewer.dicom import scan
+from viewer.dicom import Graphics, scan
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.errors import SeriesError
 from viewer.outline import edges, trimmed
 from viewer.planes import Plane
-from viewer.resampling import resampled
+from viewer.resampling import laid_on, resampled
 from viewer.task import Cancelled, Task
 from viewer.types import (
     Attribution,
@@ -133,7 +133,7 @@ def in_sitk(shown: Volume) -> sitk.Image:
     return image
 
 
-def by_sitk(image: sitk.Image, plane: Plane) -> np.ndarray:
+def by_sitk(image: sitk.Image, plane: Plane, how: int = sitk.sitkLinear) -> np.ndarray:
     """The plane by an independent resampler; 1e6 outside."""
     directions = np.stack(
         [plane.matrix[:3, 2] / plane.pixel, plane.matrix[:3, 1] / plane.pixel, plane.normal]
@@ -142,9 +142,7 @@ def by_sitk(image: sitk.Image, plane: Plane) -> np.ndarray:
     spacing = [plane.pixel, plane.pixel, 1.0]
     way = [float(v) for v in directions.T.ravel()]
     origin = [float(v) for v in plane.matrix[:3, 3]]
-    result = sitk.Resample(
-        image, size, sitk.Transform(), sitk.sitkLinear, origin, spacing, way, 1e6, sitk.sitkFloat64
-    )
+    result = sitk.Resample(image, size, sitk.Transform(), how, origin, spacing, way, 1e6, sitk.sitkFloat64)
     return np.asarray(sitk.GetArrayFromImage(result)[0])
 
 
@@ -220,6 +218,121 @@ def test_pixels_are_square_fine_and_bounded() -> None:
     large = planes.through(thin, "axial")
     assert large.shape[1] == planes.LARGEST
     assert large.pixel == pytest.approx(6000 * 0.5 / planes.LARGEST)
+
+
+def coordinates(of: Series) -> list[Volume]:
+    """Three volumes whose values are where their voxels lie, in LPS millimetres."""
+    at = affine.apply(of.geometry.matrix, np.indices(of.shape).transpose(1, 2, 3, 0)).astype(np.float32)
+    return [volume(replace(of, voxels=np.ascontiguousarray(at[..., i]))) for i in range(3)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_what_is_drawn_is_of_that_place_however_the_planes_are_turned(data: st.DataObject) -> None:
+    """Volumes of their own coordinates: each pixel of each plane shows where it lies in the patient."""
+    steps = STACKS[data.draw(st.sampled_from(["oblique", "tilted gantry", "tilted and oblique"]))]
+    of = series(np.broadcast_to(np.float32(0), (12, 14, 16)), steps)
+    inside = [data.draw(st.floats(0.2, 0.8)) * (n - 1) for n in of.shape]
+    x, y, z = (float(v) for v in affine.apply(of.geometry.matrix, inside))
+    views = planes.ANATOMICAL
+    for _ in range(data.draw(st.integers(0, 5))):
+        views = planes.turned(views, data.draw(st.sampled_from(THREE)), data.draw(st.floats(-3, 3)))
+    volumes = coordinates(of)
+    for name, way in views.items():
+        plane = planes.lying(of, name, way, (x, y, z))
+        behind, row, column = plane.index((x, y, z))
+        assert behind == pytest.approx(0, abs=1e-9)
+        np.testing.assert_allclose(plane.point(row, column), (x, y, z), atol=1e-9)
+        drawn = np.stack([resampled(v, plane) for v in volumes], axis=-1)
+        index = np.stack(np.broadcast_arrays(0, *np.indices(plane.shape)), axis=-1)
+        expected = affine.apply(plane.matrix, index)
+        voxel = affine.apply(plane.matrix_to(of), index)
+        sure = ((voxel >= 0) & (voxel <= np.subtract(of.shape, 1))).all(axis=-1)
+        assert sure.any()
+        np.testing.assert_allclose(drawn[sure], expected[sure], atol=2e-3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(THREE), st.floats(-4, 4)), max_size=30))
+def test_turned_planes_stay_perpendicular_and_come_back(turns: list[tuple[str, float]]) -> None:
+    views = planes.ANATOMICAL
+    for about, angle in turns:
+        before, views = views, planes.turned(views, about, angle)
+        assert views[about] == before[about]
+    for way in views.values():
+        assert np.dot(way.along, way.down) == pytest.approx(0, abs=1e-12)
+        assert np.linalg.norm(way.along) == pytest.approx(1) == np.linalg.norm(way.down)
+    normals = np.stack([way.normal for way in views.values()])
+    np.testing.assert_allclose(normals @ normals.T, np.eye(3), atol=1e-9)
+    for about, angle in reversed(turns):
+        views = planes.turned(views, about, -angle)
+    for name, way in views.items():
+        np.testing.assert_allclose(way.along, planes.ANATOMICAL[name].along, atol=1e-9)
+        np.testing.assert_allclose(way.down, planes.ANATOMICAL[name].down, atol=1e-9)
+
+
+def test_a_turn_is_clockwise_as_it_is_seen() -> None:
+    """Turned by a right angle, the line of the coronal plane lies where that of the sagittal one was."""
+    views = planes.turned(planes.ANATOMICAL, "axial", np.pi / 2)
+    way = planes.ANATOMICAL["axial"]
+    right, down = np.array(way.along), np.array(way.down)
+    np.testing.assert_allclose(views["coronal"].along, down, atol=1e-12)  # from the left edge to the top
+    np.testing.assert_allclose(views["sagittal"].along, -right, atol=1e-12)
+    of = series(noise(), STACKS["axial"])
+    some = planes.turned(planes.ANATOMICAL, "axial", np.deg2rad(30))
+    plane = planes.lying(of, "coronal", some["coronal"], planes.middle(of))
+    assert plane.letters() == ("RA", "LP", "H", "F")
+    assert planes.tilt(plane) == pytest.approx(30)
+    assert planes.tilt(planes.through(of, "acquired")) == 0
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_planes_as_acquired_lie_on_the_slices(steps: np.ndarray) -> None:
+    of = series(noise(), steps)
+    views = planes.acquired(of)
+    place = (7, 11, 13)
+    x, y, z = affine.apply(of.geometry.matrix, place)
+    found = {n: planes.lying(of, n, way, (x, y, z)).among(of) for n, way in views.items()}
+    along = [n for n, slice in found.items() if slice is not None]
+    assert len(along) == 1
+    assert found[along[0]] == pytest.approx(7)
+    normal = np.cross(steps[:, 2], steps[:, 1])
+    towards = {n: abs(w.normal @ normal) / np.linalg.norm(normal) for n, w in planes.ANATOMICAL.items()}
+    assert along[0] == max(towards, key=lambda n: towards[n])
+    for name, way in views.items():  # turned, never mirrored, and less than a right angle
+        assert way.normal @ planes.ANATOMICAL[name].normal > 0
+        assert np.dot(way.down, planes.ANATOMICAL[name].down) > 0
+    if (np.count_nonzero(np.abs(steps) > 1e-9, axis=0) == 1).all():
+        for name, way in views.items():
+            np.testing.assert_allclose(way.along, planes.ANATOMICAL[name].along, atol=1e-12)
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_graphics_of_a_slice_lie_on_its_own_pixels(steps: np.ndarray) -> None:
+    of = series(noise(), steps)
+    overlay, shutter = np.zeros((22, 26), bool), np.zeros((22, 26), bool)
+    overlay[5, 9] = overlay[20, 2] = True
+    shutter[:, 24:] = True
+    laid = Graphics(overlay, shutter, 40)
+    own = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (6, 11, 13))))  # type: ignore[arg-type]
+    drawn = laid_on(laid, 6, own, of)
+    assert drawn is not None
+    assert drawn.shade == 40
+    for mask, given_ in ((drawn.overlay, overlay), (drawn.shutter, shutter)):
+        assert mask is not None
+        for row, column in np.ndindex(22, 26):
+            at = own.index(tuple(affine.apply(of.geometry.matrix, (6, row, column))))  # type: ignore[arg-type]
+            place = tuple(np.clip(np.rint(at[1:]).astype(int), 0, np.subtract(own.shape, 1)))
+            near = given_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+            assert mask[place] == given_[row, column] or near.any() != near.all()
+        area = mask.sum() * own.pixel**2 / np.prod(np.linalg.norm(steps[:, 1:], axis=0))
+        assert area == pytest.approx(given_.sum(), rel=0.35)
+    between = own.through(tuple(affine.apply(of.geometry.matrix, (6.8, 11, 13))))  # type: ignore[arg-type]
+    assert laid_on(laid, 6, between, of) is None
+    assert laid_on(laid, 7, between, of) is not None
+    askew = planes.oblique(of, planes.middle(of), (0.3, -0.8, 0.5), (0, 0, 1))
+    assert laid_on(laid, 6, askew, of) is None
+    assert laid_on(Graphics(overlay, None), 6, own, of).shutter is None  # type: ignore[union-attr]
 
 
 @settings(max_examples=150, deadline=None)
@@ -459,6 +572,34 @@ def test_a_region_is_outlined_where_it_is_in_all_planes(steps: np.ndarray) -> No
         away = replace(plane, matrix=plane.matrix @ affine.scale_offset((1, 1, 1), (80, 0, 0)))
         assert outline.on_plane((small,), away) == ()
     assert outline.on_plane((trimmed(replace(whole, mask=np.zeros_like(mask))),), plane) == ()
+
+
+def filled(lines: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The pixels inside an outline: those with an odd number of its upright pieces to their left."""
+    crossed = np.zeros(shape, int)
+    for (top, left), (bottom, right) in lines:
+        if left == right:
+            low, high = sorted((top, bottom))
+            crossed[int(low + 0.5) : int(high + 0.5), int(left + 0.5) :] += 1
+    return crossed % 2 == 1
+
+
+@pytest.mark.parametrize("steps", STACKS.values(), ids=STACKS)
+def test_outlines_on_turned_planes_enclose_what_simpleitk_finds(steps: np.ndarray) -> None:
+    """The mask looked up by an independent program, on planes turned about two axes."""
+    ball = ((np.indices((18, 22, 26)).transpose(1, 2, 3, 0) - (8, 12, 11)) ** 2 @ (0.06, 0.02, 0.02)) < 1
+    of = series(ball.astype(np.int16), steps)
+    region = trimmed(Region(ball, np.eye(4), of, "ball", "seg"))
+    views = planes.turned(planes.turned(planes.ANATOMICAL, "axial", 0.6), "coronal", -0.9)
+    x, y, z = affine.apply(of.geometry.matrix, (8, 12, 11))
+    for name, way in views.items():
+        plane = planes.lying(of, name, way, (x, y, z))
+        truth = by_sitk(in_sitk(volume(of)), plane, sitk.sitkNearestNeighbor) == 1
+        (found,) = outline.on_plane((region,), plane)
+        inside = filled(found.lines, plane.shape)
+        assert truth.sum() > 50
+        # A pixel just between two voxels may fall to either.
+        assert (inside != truth).sum() <= 0.01 * truth.sum()
 
 
 class Method:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import product
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 
 from viewer import affine
 from viewer.affine import Matrix
+from viewer.gather import Grid
 from viewer.planes import Plane
+from viewer.task import Task
 from viewer.types import Array, Attribution, Map, Overlay, Style
 
 Floats = NDArray[np.float32]
@@ -65,7 +66,9 @@ def on_grid(
     return _general(map, to, shape, interpolation)
 
 
-def on_plane(map: Map, plane: Plane, interpolation: Interpolation = "bilinear") -> Floats:
+def on_plane(
+    map: Map, plane: Plane, interpolation: Interpolation = "bilinear", task: Task | None = None
+) -> Floats:
     """The map's values on a plane of its series, float32 (rows, columns), in the map's unit.
 
     NaN outside the field that the map covers, outside the volume, and wherever `off_plane` says why. Of a
@@ -79,6 +82,8 @@ def on_plane(map: Map, plane: Plane, interpolation: Interpolation = "bilinear") 
     parts = 2 * math.ceil(cells - affine.EDGE)
     result: Floats | None = None
     for depth in np.linspace(-plane.thickness / 2, plane.thickness / 2, parts + 1) if parts else (0.0,):
+        if task is not None:
+            task.check()
         here = np.array(to)
         here[:3, 3] += to[:3, 0] * depth
         here[:3, 0] *= plane.thickness / parts if parts else plane.pixel
@@ -96,13 +101,11 @@ def off_plane(map: Map, plane: Plane) -> str | None:
     slice = map.slice if isinstance(map, Attribution) else None
     if slice is None:
         return None
-    rows, columns = plane.shape
-    at = plane.matrix_to(map.series)[0]
-    if abs(at[1]) * rows > 0.5 or abs(at[2]) * columns > 0.5:
+    place = plane.among(map.series)
+    if place is None:
         return "No map here: the model read single slices."
-    middle = float(at[1] * (rows - 1) / 2 + at[2] * (columns - 1) / 2 + at[3])
-    reach = 0.5 + abs(float(at[0])) * plane.thickness / 2
-    return None if abs(middle - slice) <= reach else f"The map is of slice {slice + 1}, not of this one."
+    reach = 0.5 + plane.thickness / 2 * abs(float(plane.matrix_to(map.series)[0, 0]))
+    return None if abs(place - slice) <= reach else f"The map is of slice {slice + 1}, not of this one."
 
 
 def _separable(
@@ -198,15 +201,7 @@ def _gather(values: Floats, position: Sequence[Array], interpolation: Interpolat
     if interpolation == "nearest":
         cell = tuple(_nearest(p, n) for p, n in zip(position, values.shape, strict=True))
         return np.asarray(values[cell])
-    axes = [_neighbours(p, n) for p, n in zip(position, values.shape, strict=True)]
-    result = np.zeros(position[0].shape, dtype=np.float32)
-    for corner in product(*((0, 1) if n > 1 else (0,) for n in values.shape)):
-        weight = np.ones_like(result)
-        for (_, _, share), upper, n in zip(axes, corner, values.shape, strict=True):
-            if n > 1:
-                weight *= share if upper else 1 - share
-        result += weight * values[tuple(axis[upper] for axis, upper in zip(axes, corner, strict=True))]
-    return result
+    return Grid(values).linear(dict(enumerate(position)))
 
 
 @cache

@@ -5,8 +5,9 @@ affine, plane pixel → LPS millimetres → voxel, so a slanted, turned or aniso
 its own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import permutations, product
 from typing import Literal, get_args
 
 import numpy as np
@@ -23,13 +24,34 @@ ORIENTATIONS: tuple[Orientation, ...] = get_args(Orientation)
 LARGEST = 2048
 """Pixels along a side of a plane, at most; a larger volume is drawn with larger pixels."""
 
-_TOWARDS: dict[Orientation, tuple[Point, Point]] = {
-    "axial": ((1, 0, 0), (0, 1, 0)),
-    "coronal": ((1, 0, 0), (0, 0, -1)),
-    "sagittal": ((0, 1, 0), (0, 0, -1)),
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a picture lies in the patient: orthogonal unit LPS vectors along its rows and down its columns."""
+
+    along: Point
+    down: Point
+
+    @property
+    def normal(self) -> Matrix:
+        """Unit vector away from the reader."""
+        return np.cross(self.along, self.down)
+
+    def turned(self, about: Matrix, angle: float) -> "Way":
+        """The same turned about a unit vector, by radians, right-handed."""
+        along, down = (_turned(np.asarray(v), about, angle) for v in (self.along, self.down))
+        return _way(along, down)
+
+
+Views = Mapping[str, Way]
+"""By name, planes that are perpendicular to each other."""
+
+ANATOMICAL: Views = {
+    "axial": Way((1, 0, 0), (0, 1, 0)),
+    "sagittal": Way((0, 1, 0), (0, 0, -1)),
+    "coronal": Way((1, 0, 0), (0, 0, -1)),
 }
-"""LPS directions along a row and down a column: the patient's right at the left of the picture, in a
-sagittal one the front, the head or the front on top."""
+"""The patient's right at the left of the picture, or his front; on top his head, or his front."""
 
 _ROUNDING = 1e-6
 
@@ -89,6 +111,14 @@ class Plane:
         matrix[:3, 3] += self.normal * self.index(point)[0]
         return replace(self, matrix=matrix)
 
+    def among(self, series: Series) -> float | None:
+        """Where a plane that runs along the slices of a series lies among them; None for one that crosses."""
+        at = self.matrix_to(series)[0]
+        rows, columns = self.shape
+        if abs(at[1]) * rows > 0.5 or abs(at[2]) * columns > 0.5:
+            return None
+        return float(at[1] * (rows - 1) / 2 + at[2] * (columns - 1) / 2 + at[3])
+
     def matrix_to(self, series: Series) -> Matrix:
         """From (millimetres behind, row, column) to the voxel (slice, row, column) of a series."""
         return np.asarray(affine.inverse(series.geometry.matrix) @ self.matrix)
@@ -120,18 +150,57 @@ def within(series: Series, point: Point) -> Point:
     return (x, y, z)
 
 
+def acquired(series: Series) -> Views:
+    """The anatomical views turned as one onto the axes of the stack, one of them onto its slices.
+
+    Each goes to the axis that is nearest. Of a tilted gantry's slices their normal counts.
+    """
+    matrix = series.geometry.matrix
+    across, down = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in (2, 1))
+    down = _unit(down - across * (across @ down))
+    axes = np.stack([across, down, np.cross(across, down)], axis=1)
+    order = max(permutations(range(3)), key=lambda o: sum(abs(axes[i, o[i]]) for i in range(3)))
+    basis = axes[:, order] * np.sign([axes[i, order[i]] for i in range(3)])
+    if np.linalg.det(basis) < 0:  # turned so far that the nearest axes are mirrored: the least one gives way
+        basis[:, int(np.argmin(np.abs(np.diag(basis))))] *= -1
+    return {name: _way(basis @ way.along, basis @ way.down) for name, way in ANATOMICAL.items()}
+
+
+def turned(views: Views, about: str, angle: float) -> Views:
+    """All views but one turned about that one's normal, by radians clockwise as it is seen."""
+    normal = views[about].normal
+    return {name: way if name == about else way.turned(normal, angle) for name, way in views.items()}
+
+
+def tilt(plane: Plane) -> float:
+    """Degrees between a plane and the anatomical one of its name; 0 where there is no such one."""
+    if plane.name not in ANATOMICAL:
+        return 0.0
+    normal = ANATOMICAL[plane.name].normal
+    across = float(np.linalg.norm(np.cross(normal, plane.normal)))
+    return float(np.degrees(np.arctan2(across, normal @ plane.normal)))
+
+
 def through(series: Series, orientation: Orientation, point: Point | None = None) -> Plane:
     """The plane of an orientation through an LPS position, wide enough for the whole volume.
 
     Anatomical planes follow the patient's true axes, however the stack was acquired; "acquired" are the
-    stack's own slices. Pixels are as small as the smallest voxel side, so no resolution is lost.
+    stack's own slices.
     """
-    if orientation == "acquired":
-        matrix = series.geometry.matrix
-        along, down = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in (2, 1))
-    else:
-        along, down = (np.asarray(v, np.float64) for v in _TOWARDS[orientation])
-    return _laid(orientation, series, along, down, point or middle(series))
+    point = point or middle(series)
+    if orientation != "acquired":
+        return lying(series, orientation, ANATOMICAL[orientation], point)
+    matrix = series.geometry.matrix
+    along, down = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in (2, 1))
+    return _laid(orientation, series, along, down, point)
+
+
+def lying(series: Series, name: str, way: Way, point: Point) -> Plane:
+    """The plane through an LPS position that lies as `way` says, wide enough for the whole volume.
+
+    Pixels are as small as the smallest voxel side, so no resolution is lost.
+    """
+    return _laid(name, series, np.asarray(way.along, np.float64), np.asarray(way.down, np.float64), point)
 
 
 def oblique(series: Series, point: Point, normal: Point, up: Point) -> Plane:
@@ -162,6 +231,24 @@ def _laid(name: str, series: Series, along: Array, down: Array, point: Point) ->
     matrix = np.eye(4)
     matrix[:3] = np.stack([normal, down * pixel, along * pixel, first], axis=1)
     return Plane(name, matrix, (rows, columns))
+
+
+def _turned(vector: Matrix, about: Matrix, angle: float) -> Matrix:
+    """Rodrigues' formula."""
+    along = about * (about @ vector)
+    return np.asarray(along + np.cos(angle) * (vector - along) + np.sin(angle) * np.cross(about, vector))
+
+
+def _unit(vector: Matrix) -> Matrix:
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def _way(along: Matrix, down: Matrix) -> Way:
+    """The way along two vectors that are orthogonal but for rounding, which is taken out."""
+    along = _unit(along)
+    down = _unit(down - along * (along @ down))
+    x, y = ((float(v[0]), float(v[1]), float(v[2])) for v in (along, down))
+    return Way(x, y)
 
 
 def _smallest(geometry: Geometry) -> float:

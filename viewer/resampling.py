@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from viewer import affine
 from viewer.affine import Matrix
+from viewer.dicom import Graphics
 from viewer.dicom.volume import Volume
 from viewer.gather import BAND, Floats, Grid, neighbours
 from viewer.planes import Plane, reach
@@ -44,6 +45,22 @@ def lies_straight(plane: Plane, series: Series) -> bool:
     depends = _depends(to, plane.shape)
     in_grid = bool((depends.sum(axis=0) == 1).all() and (depends.sum(axis=1) <= 1).all())
     return in_grid and float(np.abs(to[list(_axes(depends)[1:]), 0]).max()) * plane.thickness < _NEAR
+
+
+def laid_on(graphics: Graphics, slice: int, plane: Plane, series: Series) -> Graphics | None:
+    """What a file lays over a slice, on a plane that lies on it; None where it crosses the slices."""
+    place = plane.among(series)
+    if place is None or abs(place - slice) > 0.5 + affine.EDGE:
+        return None
+    to = plane.matrix_to(series)
+    row, column = np.ogrid[: plane.shape[0], : plane.shape[1]]
+    at = [np.rint(to[i, 1] * row + to[i, 2] * column + to[i, 3]).astype(np.intp) for i in (1, 2)]
+    inside = plane.inside(series)
+    clamped = tuple(np.clip(i, 0, n - 1) for i, n in zip(at, series.shape[1:], strict=True))
+    overlay, shutter = (
+        None if mask is None else mask[clamped] & inside for mask in (graphics.overlay, graphics.shutter)
+    )
+    return Graphics(overlay, shutter, graphics.shade)
 
 
 def _depends(to: Matrix, shape: tuple[int, int]) -> NDArray[np.bool_]:

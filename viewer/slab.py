@@ -56,12 +56,14 @@ class _Rays:
     feet: Sequence[Doubles]
     first: Doubles
     last: Doubles
+    middle: Doubles
+    """Where they meet the plane itself, or as near as they come."""
 
-    def samples(self) -> tuple[Doubles, NDArray[np.int16]]:
+    def samples(self) -> tuple[Doubles, NDArray[np.int32]]:
         """The first sample strictly inside each ray, counted in half layers, and how many there are."""
         lowest = np.maximum(np.floor(2 * self.first) + 1, 0)
         end = np.minimum(np.ceil(2 * self.last), 2 * self.layers - 1)
-        return lowest, np.maximum(end - lowest, 0).astype(np.int16)
+        return lowest, np.maximum(end - lowest, 0).astype(np.int32)
 
     def at(self, s: Doubles) -> dict[int, Doubles]:
         """Fractional voxel indices on the other two axes."""
@@ -93,19 +95,19 @@ def _rays(to: Matrix, band: tuple[slice, slice], thickness: float, voxels: Shape
     first = first.ravel()[pixels]
     last = np.maximum(last.ravel()[pixels], first + affine.EDGE)
     feet = [foot.ravel()[pixels] for foot in feet]
-    all = _Rays(pixels, axis, voxels[axis], slope, feet, first, last)
+    middle = np.clip(places[axis].ravel()[pixels], first, last)
+    all = _Rays(pixels, axis, voxels[axis], slope, feet, first, last, middle)
     lowest, counts = all.samples()
     order = np.argsort(-counts, kind="stable")
     for odd in (0, 1):
         some = order[lowest[order] % 2 == odd]
         if some.size:
-            yield replace(
-                all, pixels=pixels[some], feet=[f[some] for f in feet], first=first[some], last=last[some]
-            )  # fmt: skip
+            parts = {"first": first[some], "last": last[some], "middle": middle[some]}
+            yield replace(all, pixels=pixels[some], feet=[foot[some] for foot in feet], **parts)
 
 
 def _folded(grid: Grid, rays: _Rays, how: How) -> Floats:
-    """What is shown of each ray: of its two ends and of all layers between them."""
+    """What is shown of each ray: of its two ends and of what it meets between them."""
     first, last = rays.first, rays.last
     lowest, counts = rays.samples()
     ends = [grid.linear({**rays.at(s), rays.axis: s}) for s in (first, last)]
@@ -115,6 +117,8 @@ def _folded(grid: Grid, rays: _Rays, how: How) -> Floats:
         ends[1] *= (last - np.maximum((lowest + counts - 1) / 2, first)) / 2
     fold: np.ufunc = {"mean": np.add, "max": np.maximum, "min": np.minimum}[how]
     result: Floats = fold(*ends)
+    if how != "mean":  # so that a slab never hides what the thin plane shows
+        fold(result, grid.linear({**rays.at(rays.middle), rays.axis: rays.middle}), out=result)
     places, layer = rays.at(lowest / 2), np.floor(lowest / 2)
     halfway = bool(lowest[0] % 2)
     reach = np.searchsorted(-counts, -np.arange(int(counts[0]) + 1), side="left")

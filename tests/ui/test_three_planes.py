@@ -1,16 +1,20 @@
 """Three planes in the window: one crosshair in the patient, and never a picture of something else."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
-from program import LABELS, write_model, write_stack
+from program import COLUMNS, LABELS, ROWS, write_model, write_stack
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
 from viewer import affine, demo, overlay
+from viewer.planes import ANATOMICAL, Point
 from viewer.ui import reformat
 from viewer.ui.planeview import PlaneView, direction
 from viewer.ui.state import Slab, ViewState
@@ -347,12 +351,12 @@ def test_the_colour_bar_stands_where_the_map_is(window: Window, qtbot, tmp_path:
 
 def test_the_lines_are_where_the_planes_meet(three: Window, qtbot) -> None:
     planes = {cut.plane.name: cut.plane for cut in three.presenter.state.cuts}
-    assert direction(planes["axial"], planes["axial"]) is None
+    assert direction(planes["axial"], planes["axial"].normal) is None
     for one in THREE:
         for other in THREE:
             if one == other:
                 continue
-            row, column = direction(planes[one], planes[other])
+            row, column = direction(planes[one], planes[other].normal)
             way = planes[one].matrix[:3, 1] * row + planes[one].matrix[:3, 2] * column
             assert way @ planes[one].normal == pytest.approx(0, abs=1e-9)
             assert way @ planes[other].normal == pytest.approx(0, abs=1e-9)
@@ -390,6 +394,327 @@ def test_segmentations_are_outlined_in_all_planes(window: Window, qtbot) -> None
         low, high = drawn.lines.min(axis=(0, 1)), drawn.lines.max(axis=(0, 1))
         assert (low < (row, column)).all()
         assert (high > (row, column)).all()
+
+
+def drag(widget: PlaneView, *places: QPointF) -> None:
+    """Press the left button at the first place, go through the others, and let go at the last."""
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    kinds = QMouseEvent.Type
+    steps = [(kinds.MouseButtonPress, places[0], left, left)]
+    steps += [(kinds.MouseMove, at, none, left) for at in places[1:]]
+    steps += [(kinds.MouseButtonRelease, places[-1], left, none)]
+    for kind, at, button, held in steps:
+        event = QMouseEvent(kind, at, widget.mapToGlobal(at), button, held, NONE)
+        QApplication.sendEvent(widget, event)
+
+
+def turn(widget: PlaneView, degrees: float) -> None:
+    """Drag one of the rings about the crosshair, clockwise."""
+    ring = widget.handles()[0][0]
+    middle = widget.place(widget._whole_state.crosshair)
+    arm = ring - middle
+    places = []
+    for part in (0, 0.3, 0.7, 1):
+        a = np.deg2rad(degrees * part)
+        x, y = arm.x() * np.cos(a) - arm.y() * np.sin(a), arm.x() * np.sin(a) + arm.y() * np.cos(a)
+        places.append(middle + QPointF(float(x), float(y)))
+    drag(widget, *places)
+
+
+def test_a_ring_turns_the_other_two_planes(three: Window, qtbot) -> None:
+    crosshair, levels = three.presenter.state.crosshair, three.presenter.state.levels
+    axial = view(three, "axial")
+    before = {name: view(three, name).plane for name in THREE}
+    turn(axial, 25)
+    state = settled(three, qtbot)
+    agree(state)
+    assert state.crosshair == crosshair
+    assert state.levels == levels
+    np.testing.assert_array_equal(axial.plane.matrix, before["axial"].matrix)
+    for name in ("sagittal", "coronal"):
+        plane = view(three, name).plane
+        cosine = plane.normal @ before[name].normal
+        assert np.rad2deg(np.arccos(cosine)) == pytest.approx(25, abs=1e-6)
+        assert plane.normal @ axial.plane.normal == pytest.approx(0, abs=1e-12)
+        # Clockwise in the axial picture, whose rows run to the left and columns to the back.
+        assert np.cross(before[name].normal, plane.normal) @ axial.plane.normal > 0
+    assert view(three, "coronal").plane.letters() == ("RA", "LP", "H", "F")
+    title = view(three, "coronal")._content()[1].top_left[0][0]
+    assert title.startswith("Coronal, tilted 25.0°  ")
+    assert three.planes.facts.along.currentText() == "turned by hand"
+    # The line that is drawn lies where the plane is now, and the rings lie on it.
+    row, column = direction(axial.plane, view(three, "coronal").plane.normal)
+    assert np.rad2deg(np.arctan2(row, column)) % 180 == pytest.approx(25)
+    middle = axial.place(crosshair)
+    for at, name in axial.handles():
+        away = at - middle
+        normal = view(three, name).plane.normal
+        step = axial.plane.matrix[:3, 1] * away.y() + axial.plane.matrix[:3, 2] * away.x()
+        assert step @ normal == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_marked_is_the_same_place_on_turned_planes_too(three: Window, qtbot, tmp_path: Path) -> None:
+    three.presenter.explaining.load_model(write_model(tmp_path / "model", dimensions=3))
+    settled(three, qtbot)
+    turn(view(three, "axial"), 30)
+    settled(three, qtbot)
+    turn(view(three, "sagittal"), -20)
+    settled(three, qtbot)
+    for name in THREE:
+        marked = view(three, name)
+        frame = marked.frame()
+        at = QPointF(round(frame.center().x() + 6), round(frame.center().y() - 5))
+        wished = marked.plane.point(*marked.position(at))
+        move(marked, at)
+        np.testing.assert_allclose(three.presenter.state.crosshair, wished, atol=1e-9)
+        state = settled(three, qtbot)
+        agree(state)
+        for other in THREE:
+            drawn = view(three, other)
+            np.testing.assert_allclose(
+                drawn.plane.point(*drawn.position(drawn.place(wished))), wished, atol=1e-6
+            )
+    for cut in state.cuts:
+        expected = overlay.on_plane(state.attribution, cut.plane, state.style.interpolation)
+        np.testing.assert_array_equal(cut.map, expected)
+        assert np.isfinite(cut.map).any()
+
+
+def test_planes_go_back_to_the_patients_axes_or_onto_the_slices(three: Window, qtbot) -> None:
+    straight = [cut.plane.matrix for cut in three.presenter.state.cuts]
+    turn(view(three, "coronal"), 40)
+    settled(three, qtbot)
+    three.run("patient-planes")
+    for cut, matrix in zip(settled(three, qtbot).cuts, straight, strict=True):
+        np.testing.assert_array_equal(cut.plane.matrix, matrix)
+    facts = three.planes.facts
+    assert facts.along.currentText() == "patient's axes"
+    facts.along.setCurrentIndex(2)  # no wish that could be fulfilled
+    facts.along.activated.emit(2)
+    assert facts.along.currentText() == "patient's axes"
+    turn(view(three, "coronal"), 40)
+    settled(three, qtbot)
+    three.presenter.choose_series(1)  # another series begins along the axes
+    assert settled(three, qtbot).views == ANATOMICAL
+
+
+def test_a_drag_beside_the_rings_sets_the_window(three: Window, qtbot) -> None:
+    axial, levels = view(three, "axial"), three.presenter.state.levels
+    middle = axial.place(three.presenter.state.crosshair)
+    drag(axial, middle + QPointF(3, 3), middle + QPointF(60, 3))
+    assert three.presenter.state.levels != levels
+    assert three.presenter.state.views == ANATOMICAL
+
+
+def test_an_enlarged_part_stays_where_it_was_seen(three: Window, qtbot) -> None:
+    sagittal = view(three, "sagittal")
+    sagittal.zoom(3.0)
+    before = sagittal.place(three.presenter.state.crosshair)
+    scale = sagittal.frame().width() / sagittal.plane.shape[1] / sagittal.plane.pixel
+    turn(view(three, "axial"), 30)
+    state = settled(three, qtbot)
+    after = sagittal.place(state.crosshair)
+    assert (after - before).manhattanLength() < 1e-6
+    assert sagittal.frame().width() / sagittal.plane.shape[1] / sagittal.plane.pixel == pytest.approx(scale)
+
+
+def test_a_slab_askew_follows_its_thin_plane(three: Window, qtbot, monkeypatch) -> None:
+    turn(view(three, "axial"), 30)
+    settled(three, qtbot)
+    going, may_go = threading.Event(), threading.Event()
+    real = reformat._thick
+
+    def slow(*given):
+        going.set()
+        assert may_go.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(reformat, "_thick", slow)
+    three.presenter.reformat.set_slab(Slab(6.0, "max"))
+    qtbot.waitUntil(going.is_set, timeout=10_000)
+    thin = three.presenter.state.cuts
+    assert [cut.slab for cut in thin] == [Slab(6.0, "max"), Slab(), Slab()]  # the axial one lies in the grid
+    words = [view(three, name)._content()[1].top_left[1] for name in THREE]
+    assert words == [(f"maximum of 6 mm{end}", "text") for end in ("", " …", " …")]
+    may_go.set()
+    state = settled(three, qtbot)
+    agree(state)
+    for cut, before in zip(state.cuts, thin, strict=True):
+        assert cut.slab == Slab(6.0, "max")
+        assert cut.plane.thickness == 6
+        assert np.nanmin(cut.values - before.values) > -1e-2
+    assert np.nansum(state.cuts[1].values - thin[1].values) > 0
+
+
+def test_a_slab_in_the_making_is_given_up_for_another_place(three: Window, qtbot, monkeypatch) -> None:
+    turn(view(three, "axial"), 30)
+    settled(three, qtbot)
+    going, ended = threading.Event(), []
+    real = reformat._thick
+
+    def slow(shown, cut, slab, task):
+        going.set()
+        if not ended:
+            ended.append("waited")
+            while not task.cancelled:
+                threading.Event().wait(0.005)
+            ended.append("cancelled")
+            task.check()
+        return real(shown, cut, slab, task)
+
+    monkeypatch.setattr(reformat, "_thick", slow)
+    three.presenter.reformat.set_slab(Slab(6.0, "max"))
+    qtbot.waitUntil(going.is_set, timeout=10_000)
+    x, y, z = three.presenter.state.crosshair
+    three.presenter.reformat.mark((x + 1.3, y - 1.1, z))
+    state = settled(three, qtbot)
+    assert ended == ["waited", "cancelled"]
+    agree(state)
+    assert all(cut.slab == Slab(6.0, "max") for cut in state.cuts)
+
+
+def shaped(folder: Path, inside: Callable[[np.ndarray], np.ndarray], **tags: Any) -> Path:
+    """A CT of 40 slices of 60 × 72 pixels, at 1024 where a place in LPS millimetres is inside, else at 0."""
+    spacing, along, step = tags["spacing"], np.array(tags["along"], float), np.array(tags["step"], float)
+    rows, columns = np.indices((60, 72))
+    for i in range(40):
+        origin = np.array([-25.0, -20.0, 0.0]) + step * i
+        lps = origin + along[:3] * columns[..., None] * spacing[1] + along[3:] * rows[..., None] * spacing[0]
+        pixels = np.where(inside(lps), 2048, 1024).astype(np.int16)
+        write_stack(
+            folder / str(i), 1, SOPInstanceUID=f"1.2.9.{i}", InstanceNumber=i, Rows=60, Columns=72,
+            PixelSpacing=list(spacing), ImageOrientationPatient=[float(v) for v in along],
+            ImagePositionPatient=[float(v) for v in origin], PixelData=pixels.tobytes(),
+        )  # fmt: skip
+    return folder
+
+
+def shown_at(window: Window, folder: Path, point: Point, qtbot) -> ViewState:
+    """The window on a study in three planes, the crosshair on a place."""
+    window.presenter.open([folder])
+    settled(window, qtbot)
+    window.run("three-planes")
+    settled(window, qtbot)
+    window.presenter.reformat.mark(point)
+    return settled(window, qtbot)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_ball_in_a_tilted_gantry_is_round_in_all_planes(
+    window: Window, tmp_path: Path, qtbot, turned: bool
+) -> None:
+    """Slices inclined by 18°, moved straight along the table; the ball's radius is 9 mm."""
+    tilt, centre, radius = np.deg2rad(18), np.array([3.0, 9.0, 28.0]), 9.0
+    folder = shaped(
+        tmp_path / "study", lambda lps: np.linalg.norm(lps - centre, axis=-1) <= radius,
+        spacing=(0.8, 0.7), along=(1, 0, 0, 0, np.cos(tilt), np.sin(tilt)), step=(0, 0, 1.5),
+    )  # fmt: skip
+    state = shown_at(window, folder, tuple(centre), qtbot)
+    assert any("slant" in w or "tilt" in w for w in state.series.warnings)
+    if turned:
+        window.presenter.reformat.turn("axial", 0.7)
+        window.presenter.reformat.turn("sagittal", -0.4)
+        state = settled(window, qtbot)
+    for cut in state.cuts:
+        row, column = cut.plane.index(tuple(centre))[1:]
+        lit = np.nan_to_num(cut.values) > 512
+        rows, columns = np.nonzero(lit)
+        assert np.sqrt(lit.sum() / np.pi) * cut.plane.pixel == pytest.approx(radius, abs=0.35)
+        assert (rows.mean(), columns.mean()) == pytest.approx((row, column), abs=1)
+        away = np.hypot(rows - row, columns - column)
+        edge = np.hypot(*np.subtract(np.nonzero(lit & ~inner(lit)), [[row], [column]]))
+        voxel = 1.5  # millimetres: what is marked in whole voxels is round to about half of the largest
+        assert np.abs(edge * cut.plane.pixel - radius).max() <= cut.plane.pixel + voxel / 2
+        assert away.max() * cut.plane.pixel <= radius + cut.plane.pixel + voxel / 2
+        drawn = view(window, cut.plane.name)  # and a pixel of the screen is as wide as it is high
+        frame = drawn.frame()
+        assert frame.width() / cut.plane.shape[1] == pytest.approx(frame.height() / cut.plane.shape[0])
+
+
+def inner(mask: np.ndarray) -> np.ndarray:
+    """The pixels of a mask with all four neighbours in it."""
+    wide = np.pad(mask, 1)
+    return wide[:-2, 1:-1] & wide[2:, 1:-1] & wide[1:-1, :-2] & wide[1:-1, 2:]
+
+
+def test_a_cube_measures_right_in_all_planes(window: Window, tmp_path: Path, qtbot) -> None:
+    """Pixels of 0.9 × 0.5 mm and slices of 1.4 mm: a cube of 14 mm is one on the screen too."""
+    centre = np.array([-7.0, 6.0, 28.0])
+    folder = shaped(
+        tmp_path / "study", lambda lps: np.abs(lps - centre).max(axis=-1) <= 7.0,
+        spacing=(0.9, 0.5), along=(1, 0, 0, 0, 1, 0), step=(0, 0, 1.4),
+    )  # fmt: skip
+    state = shown_at(window, folder, tuple(centre), qtbot)
+    voxel = {"L": 0.5, "P": 0.9, "H": 1.4}
+    across = {"axial": "PL", "sagittal": "HP", "coronal": "HL"}
+    for cut in state.cuts:
+        lit = np.nan_to_num(cut.values) > 512
+        for axis, side in zip((1, 0), across[cut.plane.name], strict=True):
+            length = lit.any(axis).sum() * cut.plane.pixel
+            assert length == pytest.approx(14, abs=voxel[side] + cut.plane.pixel), (cut.plane.name, side)
+        drawn = view(window, cut.plane.name)
+        frame = drawn.frame()
+        size = frame.width() / cut.plane.shape[1], frame.height() / cut.plane.shape[0]
+        assert size[0] == pytest.approx(size[1])
+
+
+def overlaid(folder: Path) -> Path:
+    """Nine slices with a shutter, on the fifth of them an overlay with one mark."""
+    edges = dict(zip(("Left", "Right"), (10, 26), strict=True))
+    tags = {f"Shutter{side}VerticalEdge": place for side, place in edges.items()}
+    tags |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 18}
+    write_stack(folder, 9, ShutterShape="RECTANGULAR", **tags)
+    path = sorted(folder.iterdir())[4]
+    file = pydicom.dcmread(path)
+    mark = np.zeros((ROWS, COLUMNS), np.uint8)
+    mark[12, 17] = 1
+    for element, vr, value in (
+        (0x10, "US", ROWS), (0x11, "US", COLUMNS), (0x40, "CS", "G"), (0x50, "SS", [1, 1]),
+        (0x100, "US", 1), (0x102, "US", 0),
+        (0x3000, "OW", np.packbits(mark, bitorder="little").tobytes()),
+    ):  # fmt: skip
+        file.add_new((0x6000, element), vr, value)
+    file.save_as(path)
+    return folder
+
+
+def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one(
+    window: Window, tmp_path: Path, qtbot
+) -> None:
+    state = shown_at(window, overlaid(tmp_path / "study"), (-1.5, -11.0, 12.0), qtbot)
+    assert state.slice == 4
+    axial, *others = state.cuts
+    marks = np.argwhere(axial.graphics.overlay)
+    matrix = state.series.geometry.matrix
+    row, column = axial.plane.index(tuple(affine.apply(matrix, (4, 12, 17))))[1:]
+    assert np.abs(marks - (row, column)).max() <= 1
+    assert marks.shape[0] * axial.plane.pixel**2 == pytest.approx(0.75 * 0.5, abs=0.15)
+    hidden = axial.graphics.shutter.mean()
+    assert hidden == pytest.approx(1 - 17 * 17 / (ROWS * COLUMNS), abs=0.03)
+    words = {n: [text for text, _ in view(window, n)._content()[1].bottom_left] for n in THREE}
+    assert "overlay and shutter" in words["axial"]
+    for cut in others:
+        assert cut.graphics is None
+        assert "overlay and shutter: only on acquired slices" in words[cut.plane.name]
+    # The shutter covers a part of the bright block, the key takes it away.
+    corner = view(window, "axial").place(tuple(affine.apply(matrix, (4, 6, 7))))
+
+    def brightness() -> int:
+        return int(view(window, "axial").grab().toImage().pixelColor(corner.toPoint()).red())
+
+    assert brightness() == 0
+    window.run("annotations")
+    assert brightness() > 120
+    assert not any("only on" in text for text, _ in view(window, "coronal")._content()[1].bottom_left)
+    window.run("annotations")
+    window.presenter.go_to(5)
+    state = settled(window, qtbot)
+    assert state.cuts[0].graphics.overlay is None
+    assert state.cuts[0].graphics.shutter.any()
+    turn(view(window, "sagittal"), 20)
+    assert [cut.graphics for cut in settled(window, qtbot).cuts] == [None] * 3
+    window.run("acquired-planes")
+    assert settled(window, qtbot).cuts[0].graphics is not None
 
 
 def test_the_facts_say_the_place(three: Window, qtbot) -> None:

@@ -64,6 +64,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("one-view", "One view", "View"),
     Command("two-views", "Two views side by side", "View"),
     Command("three-planes", "Three planes", "View", ("P",)),
+    Command("patient-planes", "Planes along the patient's axes", "View", ("R",)),
+    Command("acquired-planes", "Planes along the acquired slices", "View", ("Shift+R",)),
     Command("colours", "Light or dark colours", "View"),
     Command("full-screen", "Full screen", "View", ("F11",)),
 )

@@ -21,6 +21,8 @@ class PlaneGrid(QWidget):
     pointed = Signal(str, object, object)
     enlarge_requested = Signal(str)
     slab_changed = Signal(object)
+    turned = Signal(str, float)
+    alignment_chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +40,9 @@ class PlaneGrid(QWidget):
             view.slice_wheel.connect(partial(self.stepped.emit, name))
             view.pointer_moved.connect(partial(self.pointed.emit, name))
             view.maximise_requested.connect(partial(self.enlarge_requested.emit, name))
+            view.turned.connect(partial(self.turned.emit, name))
         self.facts.slab_changed.connect(self.slab_changed)
+        self.facts.alignment_chosen.connect(self.alignment_chosen)
         self.setSizePolicy(self.views[NAMES[0]].sizePolicy())
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(

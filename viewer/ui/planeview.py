@@ -1,23 +1,32 @@
 """One of the three planes: its picture, its map, and where the others cut it."""
 
 from dataclasses import replace
+from math import atan2, hypot, remainder, tau
 
 import numpy as np
-from PySide6.QtCore import QLineF, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QEnterEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from viewer.planes import Plane, Point
+from viewer.affine import Matrix
+from viewer.planes import Plane, Point, tilt
 from viewer.types import Array
 from viewer.ui import marks, words
 from viewer.ui.canvas import SliceView
 from viewer.ui.marks import LEADING, MARGIN
-from viewer.ui.state import Cut, ViewState
+from viewer.ui.state import Cut, Slab, ViewState
+from viewer.ui.theme import DARK
 
 COLOURS = {"axial": "#a894e0", "coronal": "#9fae62", "sagittal": "#cf93ab"}
 """Quiet, and none of those that mean something: what is chosen, a warning, an outline."""
 _GAP = 14.0
 """Pixels about the crosshair that stay free, so that one sees what it points at."""
+_TILTED = 0.05
+"""Degrees from which a plane is said to be tilted."""
+_HANDLE = 5.0
+"""Radius of the rings on the lines, in pixels; the hand reaches them from twice as far."""
+_ARM = 0.36
+"""From the crosshair to the rings, as a part of the view's shorter side."""
 
 
 class PlaneView(SliceView):
@@ -25,6 +34,8 @@ class PlaneView(SliceView):
 
     marked = Signal(object)
     """An LPS position that the pointer marks: Shift is held."""
+    turned = Signal(float)
+    """Radians clockwise by which the lines were dragged about the crosshair."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(plain=False, parent=parent)
@@ -33,6 +44,9 @@ class PlaneView(SliceView):
         self._cut: Cut | None = None
         self._first = False
         self._waits = False
+        self._inside = False
+        self._near: QPointF | None = None
+        self._angle: float | None = None
         self._blank: Array | None = None
         self._filled: tuple[Array | None, Array | None] = (None, None)
         self.setAccessibleName(f"{name.capitalize()} plane")
@@ -51,16 +65,30 @@ class PlaneView(SliceView):
         if state is self._whole_state and first == self._first:
             return
         self._whole_state, self._first = state, first
+        before = self.plane
         found = (c for c in state.cuts if c.plane.name == self.name and c.series is state.series)
         self._cut = cut = next(found, None)
+        self._keep_place(before)
         self._waits = cut is not None and cut.attribution is not state.attribution
         map = None if cut is None else cut.map
         if cut is not None and self._waits:
             # The bar and the words of the map that is to come stand already; of the old one nothing is drawn.
             map = None if state.attribution is None else self._nothing(cut.values.shape)
         values = None if cut is None else self._blackened(cut.values, state.inverted)
-        outlines = () if cut is None else cut.outlines
-        super().show(replace(state, values=values, map=map, outlines=outlines, graphics=None))
+        outlines, laid = ((), None) if cut is None else (cut.outlines, cut.graphics)
+        super().show(replace(state, values=values, map=map, outlines=outlines, graphics=laid))
+
+    def _keep_place(self, before: Plane | None) -> None:
+        """Another plane begins elsewhere; an enlarged part of it stays where it was seen."""
+        plane, point, seen = self.plane, self._whole_state.crosshair, self._seen
+        if plane is None or before is None or point is None or seen is None or plane is before:
+            return
+        scale = before.pixel / plane.pixel
+        (_, row, column), (_, top, left) = plane.index(point), before.index(point)
+        from_left, from_top = (left + 0.5 - seen.x()) * scale, (top + 0.5 - seen.y()) * scale
+        self._seen = QRectF(
+            column + 0.5 - from_left, row + 0.5 - from_top, seen.width() * scale, seen.height() * scale
+        )
 
     def _nothing(self, shape: tuple[int, ...]) -> Array:
         """A map without any value."""
@@ -94,7 +122,8 @@ class PlaneView(SliceView):
     def _lines_free(self, shown: words.Corners) -> tuple[float, float]:
         if self._state.enlarged == self.name:
             return (len(shown.top_left), 3)
-        return (0, 1 if len(shown.bottom_left) > int(self._first) else 0)
+        tilted = self.plane is not None and tilt(self.plane) >= _TILTED  # then the title is long
+        return (int(tilted), len(shown.bottom_left) - int(self._first))
 
     def _bar_box(self) -> QRectF | None:
         return marks.bar_box(self.width(), self.height(), top=MARGIN + 2.5 * LEADING, shortest=32)
@@ -105,8 +134,9 @@ class PlaneView(SliceView):
             done = state.building
             how_far = f" {done.done} / {done.total}" if done is not None and done.total else ""
             return (f"Reading the volume …{how_far}" if self._first else "", "quiet"), words.Corners(), None
-        title = f"{self.name.capitalize()}  {plane.place()}"
-        thick = (((slab_words(self._cut)), "text"),) if plane.thickness else ()
+        tilted = f", tilted {tilt(plane):.1f}°" if tilt(plane) >= _TILTED else ""
+        title = f"{self.name.capitalize()}{tilted}  {plane.place()}"
+        thick = ((slab_words(self._cut, state.slab), "text"),) if state.slab.thickness else ()
         above: tuple[words.Line, ...] = ()
         below: tuple[words.Line, ...] = ()
         said = words.explained(state, self._map.anything) if self._first else words.Corners()
@@ -119,10 +149,22 @@ class PlaneView(SliceView):
         corners = words.Corners(
             top_left=((title, "text"), *thick, *above),
             top_right=tuple((_of_plane(text), role) for text, role in said.top_right),
-            bottom_left=(*(line for line in remark if line[0]), *words.outlined(state), *window),
+            bottom_left=(
+                *(line for line in remark if line[0]),
+                *words.outlined(state),
+                *self._laid_words(),
+                *window,
+            ),
             bottom_right=below,
         )
         return None, corners, plane.letters()
+
+    def _laid_words(self) -> tuple[words.Line, ...]:
+        """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
+        if self._state.graphics is not None:
+            return words.laid_over(self._state)
+        told = words.laid_over(self._whole_state) if self._whole_state.annotated else ()
+        return tuple((f"{text}: only on acquired slices", role) for text, role in told)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
@@ -142,16 +184,38 @@ class PlaneView(SliceView):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setClipRect(frame.intersected(QRectF(self.rect())))
         reach = float(self.width() + self.height()) * 2 + abs(middle.x()) + abs(middle.y())
-        for cut in self._whole_state.cuts:
-            way = direction(plane, cut.plane)
-            if cut.plane.name == self.name or way is None:
-                continue
-            tone = QColor(COLOURS[cut.plane.name])
+        for name, way in self._ways().items():
+            tone = QColor(COLOURS[name])
             tone.setAlpha(170)
             painter.setPen(QPen(tone, 1))
             for sign in (-1.0, 1.0):
-                near, far = (middle + QPointF(way[1], way[0]) * (sign * r) for r in (_GAP, reach))
-                painter.drawLine(QLineF(near, far))
+                painter.drawLine(QLineF(middle + way * (sign * _GAP), middle + way * (sign * reach)))
+        if self._inside or self._angle is not None:
+            painter.setClipping(False)
+            for at, name in self.handles():
+                tone = QColor(COLOURS[name])
+                painter.setPen(QPen(tone, 1.5))
+                painter.setBrush(tone if at == self._near else QColor(DARK.images))
+                painter.drawEllipse(at, _HANDLE, _HANDLE)
+
+    def _ways(self) -> dict[str, QPointF]:
+        """Unit steps on the widget along which the other two planes cut this one, as the state has them."""
+        plane, result = self.plane, {}
+        for name, other in self._whole_state.views.items():
+            way = None if plane is None or name == self.name else direction(plane, other.normal)
+            if way is not None:
+                result[name] = QPointF(way[1], way[0])
+        return result
+
+    def handles(self) -> list[tuple[QPointF, str]]:
+        """The rings that turn the lines, and whose line each is on: those that lie inside the view."""
+        point = self._whole_state.crosshair
+        if self.frame() is None or point is None:
+            return []
+        middle, arm = self.place(point), _ARM * min(self.width(), self.height())
+        inside = QRectF(self.rect()).adjusted(_HANDLE, _HANDLE, -_HANDLE, -_HANDLE)
+        rings = [(middle + way * (s * arm), name) for name, way in self._ways().items() for s in (-1.0, 1.0)]
+        return [(at, name) for at, name in rings if inside.contains(at)]
 
     def place(self, point: Point) -> QPointF:
         """Where an LPS position lies on the widget, seen along the plane's normal."""
@@ -176,14 +240,69 @@ class PlaneView(SliceView):
         return True
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if not self._mark(event):
+        if self._mark(event):
+            return
+        if event.button() == Qt.MouseButton.LeftButton and self._handle(event.position()) is not None:
+            self._angle = self._angle_of(event.position())
+        else:
             super().mousePressEvent(event)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._mark(event):
+        if self._angle is not None:
+            now = self._angle_of(event.position())
+            step, self._angle = remainder(now - self._angle, tau), now
+            self.turned.emit(step)
+        elif self._mark(event):
             self._from = event.position()
         else:
             super().mouseMoveEvent(event)
+        self._look(event.position())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._angle is not None and event.button() == Qt.MouseButton.LeftButton:
+            self._angle = None
+            self._look(event.position())
+        else:
+            super().mouseReleaseEvent(event)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if self._handle(event.position()) is None:
+            super().mouseDoubleClickEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self._inside = True
+        super().enterEvent(event)
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._inside, self._near = False, None
+        super().leaveEvent(event)
+        self.update()
+
+    def _handle(self, at: QPointF) -> QPointF | None:
+        """The ring within reach of a point of the widget."""
+        rings = (ring for ring, _name in self.handles())
+        return next((r for r in rings if hypot(r.x() - at.x(), r.y() - at.y()) <= 2 * _HANDLE), None)
+
+    def _look(self, at: QPointF) -> None:
+        """Show whether the hand could take a ring here."""
+        near = self._handle(at)
+        if near != self._near:
+            self._near = near
+            self.update()
+        held, free = Qt.CursorShape.ClosedHandCursor, Qt.CursorShape.OpenHandCursor
+        if self._angle is not None:
+            self.setCursor(held)
+        elif near is not None:
+            self.setCursor(free)
+        else:
+            self.unsetCursor()
+
+    def _angle_of(self, at: QPointF) -> float:
+        """Radians clockwise from the row's direction, about the crosshair."""
+        point = self._whole_state.crosshair
+        middle = self.place(point) if point is not None else at
+        return atan2(at.y() - middle.y(), at.x() - middle.x())
 
 
 def _of_plane(text: str) -> str:
@@ -191,16 +310,17 @@ def _of_plane(text: str) -> str:
     return text.replace("this slice", "this plane")
 
 
-def direction(plane: Plane, other: Plane) -> tuple[float, float] | None:
-    """The unit (row, column) along which another plane cuts this one; None where they are parallel."""
-    row, column = (float(other.normal @ plane.matrix[:3, i]) for i in (1, 2))
+def direction(plane: Plane, normal: Matrix) -> tuple[float, float] | None:
+    """The unit (row, column) along which a plane with this normal cuts; None where they are parallel."""
+    row, column = (float(normal @ plane.matrix[:3, i]) for i in (1, 2))
     length = float(np.hypot(row, column))
     if length < 1e-6 * plane.pixel:
         return None
     return (-column / length, row / length)
 
 
-def slab_words(cut: Cut) -> str:
-    """How thick a plane is, and what is shown of that."""
-    what = {"mean": "mean", "max": "maximum", "min": "minimum"}[cut.slab.how]
-    return f"{what} of {cut.plane.thickness:g} mm"
+def slab_words(cut: Cut, wished: Slab) -> str:
+    """How thick a plane is, and what is shown of that; or that this is still to come."""
+    what = {"mean": "mean", "max": "maximum", "min": "minimum"}[wished.how]
+    text = f"{what} of {wished.thickness:g} mm"
+    return text if cut.slab == wished else f"{text} …"

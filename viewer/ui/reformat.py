@@ -1,20 +1,22 @@
 """The three planes: where the crosshair is, and what lies on the planes through it.
 
 Volumes are read and planes are cut by the worker for files. While one set of planes is being cut, the one
-before stays; a set that was cut for another series, or for another map, is never shown as this one's.
+before stays; a slab that takes long is cut after its thin plane has been shown. A set that was cut for
+another series, or for another map, is never shown as this one's.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from viewer import affine, outline, overlay, planes
+from viewer.dicom import Graphics
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
-from viewer.resampling import resampled
+from viewer.resampling import laid_on, lies_straight, resampled
 from viewer.task import Progress, Task
 from viewer.types import Attribution, Map, Series
 from viewer.ui.board import Board
@@ -24,7 +26,8 @@ from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState
 
 NAMES: tuple[planes.Orientation, ...] = ("axial", "sagittal", "coronal")
 """In the order of reading."""
-_JOB = "planes"
+Alignment = Literal["patient", "acquired"]
+_JOB, _THICK = "planes", "slabs"
 
 
 class Reformat:
@@ -53,7 +56,7 @@ class Reformat:
             flat = None if state.series is None else no_volume(state.series)
             changes = {
                 "flat": flat, "crosshair": None, "cuts": (), "marked": None, "building": None,
-                "enlarged": None, "regions": (),
+                "enlarged": None, "regions": (), "views": planes.ANATOMICAL,
             }  # fmt: skip
             state = replace(state, **changes)
         series = state.series
@@ -75,33 +78,67 @@ class Reformat:
 
     def _stop(self) -> None:
         self._jobs.cancel(_JOB)
+        self._jobs.cancel(_THICK)
         self._asked = ()
 
     def _ask(self, state: ViewState, crosshair: Point) -> None:
         """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
-        series, slab, interpolation = state.series, state.slab, state.style.interpolation
-        attribution, regions = state.attribution, state.regions
-        asked = (series, crosshair, slab, attribution, interpolation, regions)
+        series = state.series
+        # What lies over a slice counts once that slice has been read.
+        laid = None if state.values is None else state.graphics
+        asked = (
+            series, crosshair, state.views, state.slab, state.attribution, state.style.interpolation,
+            state.regions, laid,
+        )  # fmt: skip
         same = len(self._asked) == len(asked) and all(
             a is b or a == b for a, b in zip(asked, self._asked, strict=True)
         )
-        if same or series is None or self._jobs.active(_JOB):
+        if series is None or self._jobs.active(_JOB):
             return
-        self._asked = asked
-        known, before = self._volume, state.cuts
+        if not same:
+            self._jobs.cancel(_THICK)
+            self._asked = asked
+            self._cut_planes(state, crosshair, laid)
+        elif not self._jobs.active(_THICK) and any(cut.slab != state.slab for cut in state.cuts):
+            self._thicken(state)
+
+    def _cut_planes(self, state: ViewState, crosshair: Point, laid: Graphics | None) -> None:
+        series, slab, slice = state.series, state.slab, state.slice
+        assert series is not None
+        known, before, views, regions = self._volume, state.cuts, state.views, state.regions
+        attribution, interpolation = state.attribution, state.style.interpolation
 
         def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
             shown = known or volume(series, task)
-            views = (replace(planes.through(series, n, crosshair), thickness=slab.thickness) for n in NAMES)
-            cuts = (_cut(shown, view, slab, before, task) for view in views)
-            mapped = (_mapped(cut, attribution, interpolation) for cut in cuts)
-            return shown, tuple(replace(c, outlines=outline.on_plane(regions, c.plane)) for c in mapped)
+            cuts = []
+            for name in NAMES:
+                plane = planes.lying(series, name, views[name], crosshair)
+                cut = _cut(shown, plane, slab, before, task)
+                cut = _mapped(cut, attribution, interpolation, task)
+                over = None if laid is None else laid_on(laid, slice, cut.plane, series)
+                cuts.append(replace(cut, outlines=outline.on_plane(regions, plane), graphics=over))
+            return shown, tuple(cuts)
 
         def done(found: tuple[Volume, tuple[Cut, ...]]) -> None:
             self._volume = found[0]
             self._board.show(cuts=found[1], building=None)
 
         self._jobs.run("io", _JOB, work, done, self._failed, self._progress)
+
+    def _thicken(self, state: ViewState) -> None:
+        """Put the slab in the place of each thin plane that was shown for it."""
+        shown, slab, cuts, interpolation = self._volume, state.slab, state.cuts, state.style.interpolation
+        assert shown is not None
+
+        def work(task: Task) -> tuple[Cut, ...]:
+            return tuple(
+                cut
+                if cut.slab == slab
+                else _mapped(_thick(shown, cut, slab, task), cut.attribution, interpolation, task)
+                for cut in cuts
+            )
+
+        self._jobs.run("io", _THICK, work, lambda found: self._board.show(cuts=found), self._failed)
 
     def _failed(self, sentence: str) -> None:
         self._board.show(flat=sentence, building=None, notice=Notice(sentence, "warning"))
@@ -141,6 +178,17 @@ class Reformat:
         way = cut.plane.normal * (cut.plane.step(cut.series) * by)
         x, y, z = (float(a + b) for a, b in zip(state.crosshair, way, strict=True))
         self.mark((x, y, z))
+
+    def turn(self, name: str, angle: float) -> None:
+        """Turn the other two planes about the normal of one, by radians clockwise as it is seen."""
+        if self._state.three:
+            self._board.show(views=planes.turned(self._state.views, name, angle))
+
+    def align(self, how: Alignment) -> None:
+        """Lay the planes along the patient's axes, or one of them onto the slices as they were acquired."""
+        series = self._state.series
+        if series is not None and self._state.three:
+            self._board.show(views=planes.ANATOMICAL if how == "patient" else planes.acquired(series))
 
     def set_slab(self, slab: Slab) -> None:
         """Change how thick the planes are, and what is shown of that."""
@@ -212,24 +260,41 @@ def _native(map: Map, place: affine.Matrix) -> float | None:
 
 
 def _cut(shown: Volume, plane: Plane, slab: Slab, before: Sequence[Cut], task: Task) -> Cut:
-    """The image on one plane; one that has not moved since the last time is taken from there."""
-    for cut in before:
-        if cut.series is shown.series and _same(cut, plane, slab):
-            return cut
-    return Cut(plane, shown.series, slab, resampled(shown, plane, slab.how, task))
+    """The image on one plane; one that has not moved since the last time is taken from there.
+
+    A slab that lies askew in the voxels is cut thin: `_thick` follows.
+    """
+    wished = replace(plane, thickness=slab.thickness)
+    kept = [cut for cut in before if cut.series is shown.series and _same(cut.plane, plane)]
+    ready = next((cut for cut in kept if cut.slab == slab), None)
+    if ready is not None:
+        return ready
+    if lies_straight(wished, shown.series):
+        return Cut(wished, shown.series, slab, resampled(shown, wished, slab.how, task))
+    thin = next((cut for cut in kept if cut.slab == Slab()), None)
+    now = slab if slab.thickness == 0 else Slab()
+    return thin or Cut(plane, shown.series, now, resampled(shown, plane, task=task))
 
 
-def _mapped(cut: Cut, attribution: Attribution | None, interpolation: Interpolation) -> Cut:
+def _thick(shown: Volume, cut: Cut, slab: Slab, task: Task) -> Cut:
+    """The same cut as a slab, without its map."""
+    plane = replace(cut.plane, thickness=slab.thickness)
+    values = resampled(shown, plane, slab.how, task)
+    return replace(cut, plane=plane, slab=slab, values=values, attribution=None, map=None, remark=None)
+
+
+def _mapped(cut: Cut, attribution: Attribution | None, interpolation: Interpolation, task: Task) -> Cut:
     """The same with a map, or with the reason why there is none of it."""
     if cut.attribution is attribution and cut.interpolation == interpolation:
         return cut
     map, remark = None, None
     if attribution is not None:
         remark = overlay.off_plane(attribution, cut.plane)
-        map = overlay.on_plane(attribution, cut.plane, interpolation) if remark is None else None
+        map = overlay.on_plane(attribution, cut.plane, interpolation, task) if remark is None else None
     return replace(cut, attribution=attribution, interpolation=interpolation, map=map, remark=remark)
 
 
-def _same(cut: Cut, plane: Plane, slab: Slab) -> bool:
-    near = np.allclose(cut.plane.matrix, plane.matrix, rtol=0, atol=1e-6)
-    return near and cut.slab == slab and cut.plane.name == plane.name
+def _same(plane: Plane, other: Plane) -> bool:
+    """Whether two planes are one, but for their thickness."""
+    near = plane.shape == other.shape and np.allclose(plane.matrix, other.matrix, rtol=0, atol=1e-6)
+    return near and plane.name == other.name

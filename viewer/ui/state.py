@@ -11,7 +11,7 @@ from typing import Any, Literal
 from viewer.dicom import Graphics, Row
 from viewer.outline import Outline
 from viewer.overlay import Interpolation
-from viewer.planes import Plane, Point
+from viewer.planes import ANATOMICAL, Plane, Point, Views
 from viewer.settings import Preferences
 from viewer.slab import How
 from viewer.types import Array, Attribution, Display, Identity, Prediction, Region, Series, Style, Window
@@ -136,6 +136,8 @@ class Cut:
     map: Array | None = field(default=None, repr=False)
     remark: str | None = None
     outlines: tuple[Outline, ...] = ()
+    graphics: Graphics | None = None
+    """What the file lays over the slice that this plane lies on; None where it lies on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,8 @@ class ViewState:
     """Why the series has no other planes than its own; None where it is a volume."""
     crosshair: Point | None = None
     """The place that all three planes go through, in LPS millimetres; it lies on the shown slice."""
+    views: Views = field(default_factory=lambda: ANATOMICAL)
+    """How the three planes lie in the patient, by name."""
     slab: Slab = field(default_factory=Slab)
     cuts: tuple[Cut, ...] = ()
     """The three planes as they were cut last, of the shown series; the crosshair may have gone on."""

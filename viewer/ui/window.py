@@ -199,6 +199,8 @@ class Window(QMainWindow):
         self.planes.pointed.connect(p.reformat.point)
         self.planes.enlarge_requested.connect(p.reformat.enlarge)
         self.planes.slab_changed.connect(p.reformat.set_slab)
+        self.planes.turned.connect(p.reformat.turn)
+        self.planes.alignment_chosen.connect(p.reformat.align)
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
             view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
@@ -245,6 +247,8 @@ class Window(QMainWindow):
             "one-view": partial(d.choose_layout, "1"),
             "two-views": partial(d.choose_layout, "1|1"),
             "three-planes": partial(d.choose_layout, "3"),
+            "patient-planes": partial(p.reformat.align, "patient"),
+            "acquired-planes": partial(p.reformat.align, "acquired"),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }

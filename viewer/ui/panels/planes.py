@@ -4,7 +4,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from viewer.overlay import native_facts
-from viewer.planes import Point
+from viewer.planes import ANATOMICAL, Point, Views, acquired
 from viewer.types import Series
 from viewer.ui.controls import Combo
 from viewer.ui.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
@@ -12,6 +12,7 @@ from viewer.ui.state import Slab, ViewState
 from viewer.ui.words import INFLUENCE
 
 THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
+ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
 HOW = {"mean": "mean", "max": "max", "min": "min"}
 _LINE = 20
 """Height of a line of facts, in pixels."""
@@ -30,19 +31,22 @@ class PlanesPanel(QWidget):
     """The free field of the three planes."""
 
     slab_changed = Signal(object)
+    alignment_chosen = Signal(str)
+    """"patient" or "acquired"."""
 
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self)
-        self._slab = Slab()
+        self._along = "patient"
         self.where, self.voxel, self.value, self.map = Text(), Text(), Text(), Text()
         self.volume, self.explained, self.cells = Text(), Text(), Text()
         self.remark = Sentence("", "quiet")
-        self.thick, self.how = Combo(), Combo()
-        for combo, entries in ((self.thick, THICK), (self.how, HOW)):
+        self.thick, self.how, self.along = Combo(), Combo(), Combo()
+        for combo, entries in ((self.thick, THICK), (self.how, HOW), (self.along, ALONG)):
             for value, words in entries.items():
                 combo.addItem(words, value)
         self.thick.setToolTip("How thick the planes are")
+        self.along.setToolTip("How the planes lie; the rings on the lines turn them")
         self.how.setToolTip("What is shown of a slab: its mean, the brightest (MIP) or the darkest (MinIP)")
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 10)
@@ -56,30 +60,39 @@ class PlanesPanel(QWidget):
         ):  # fmt: skip
             add_row(grid, name, control)
             grid.setRowMinimumHeight(grid.rowCount() - 1, _LINE)
+        add_row(grid, "Along", self.along)
         add_row(grid, "Slab", pair(self.thick, self.how))
         self.how.setAccessibleName("Shown of the slab")
         column.addLayout(grid)
         column.addWidget(self.remark)
         column.addStretch(1)
-        column.addWidget(Sentence("Shift + move marks · wheel goes through", "quiet"))
+        column.addWidget(Sentence("Shift + move marks · wheel goes through · rings turn", "quiet"))
         for combo in (self.thick, self.how):
             combo.activated.connect(self._wish)
+        self.along.activated.connect(self._align)
         self.setMinimumSize(160, 160)
 
     def _wish(self, _place: int) -> None:
         self.slab_changed.emit(Slab(self.thick.currentData(), self.how.currentData()))
+
+    def _align(self, _place: int) -> None:
+        if self.along.currentData() == "turned":  # which only the hand can
+            self.along.choose(self._along)
+        else:
+            self.alignment_chosen.emit(self.along.currentData())
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
         if state is None:
             super().show()
             return
-        self._slab = state.slab
         self.thick.choose(state.slab.thickness)
         self.how.choose(state.slab.how)
         self.how.setEnabled(state.slab.thickness > 0)
         if not state.three or state.series is None:
             return
+        self._along = _alignment(state.views, state.series)
+        self.along.choose(self._along)
         found, shown = state.marked, state.attribution
         self.where.say("" if state.crosshair is None else lps_words(state.crosshair))
         if found is not None:
@@ -95,6 +108,13 @@ class PlanesPanel(QWidget):
         self.cells.say("" if shown is None else native_facts(shown).removeprefix("map "))
         doubts = [w for w in state.series.warnings if any(word in w for word in _PLACE)]
         self.remark.setText(" ".join([*doubts, INFLUENCE] if shown is not None else doubts))
+
+
+def _alignment(views: Views, series: Series) -> str:
+    """How the planes lie, as `ALONG` has it."""
+    if views == ANATOMICAL:
+        return "patient"
+    return "acquired" if views == acquired(series) else "turned"
 
 
 def _volume(series: Series) -> str:
