@@ -56,6 +56,18 @@ def test_a_name_cannot_lead_out_of_the_archive(tmp_path: Path, name: str) -> Non
     assert not (tmp_path.parent / "escaped.dcm").exists()
 
 
+def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
+    """It is a file that holds a path, and stays one."""
+    secret = stack(tmp_path / "plain", 1)[0]
+    link = zipfile.ZipInfo("link.dcm")
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(link, str(secret))
+    study = scan([tmp_path / "x.zip"])
+    assert study.series == ()
+    assert study.refused[0].reason == "The file is named like a DICOM file, but what is in it is not DICOM."
+
+
 @given(st.text(max_size=30))
 def test_no_name_is_too_strange(name: str) -> None:
     shown = archives._plain(name)

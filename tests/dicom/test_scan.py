@@ -9,8 +9,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_files import Make, shuffled, write
+from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit
 
 from viewer.dicom import UNKNOWN_PLACE, Arrival, Study, arrivals, presented, scan
@@ -107,6 +109,30 @@ def test_a_shuffled_and_renamed_copy_gives_the_same_series(shared: Path, tmp_pat
 def test_dicomdir_as_the_path_reads_its_folder(shared: Path) -> None:
     folder = shared / "dicom" / "pydicom" / "test_files" / "dicomdirtests"
     assert count(scan([folder / "DICOMDIR"])) == count(scan([folder]))
+
+
+@pytest.mark.filterwarnings("ignore:.*for VR CS")
+@pytest.mark.parametrize("named", [["..", "secret", "s.dcm"], "absolute", ["..", "..", "s.dcm"]])
+@pytest.mark.parametrize("given", ["DICOMDIR", "."])
+def test_a_dicomdir_leads_nowhere_out_of_its_folder(
+    make: Make, tmp_path: Path, named: str | list[str], given: str
+) -> None:
+    """What it names is not followed at all: what lies beside it is read."""
+    outside, inside = make("secret/s.dcm", SOPInstanceUID="1.2.3.99"), make("disc/d.dcm")
+    record = Dataset()
+    record.DirectoryRecordType = "IMAGE"
+    record.ReferencedFileID = [str(outside)] if isinstance(named, str) else named
+    record.ReferencedSOPInstanceUIDInFile = "1.2.3.99"
+    directory = pydicom.dcmread(inside)
+    for keyword in ("PixelData", "Rows", "Columns"):
+        del directory[keyword]
+    directory.SOPClassUID = directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    directory.DirectoryRecordSequence = [record]
+    directory.save_as(tmp_path / "disc" / "DICOMDIR")
+    study = scan([tmp_path / "disc" / given])
+    assert [series.paths for series in study.series] == [(inside,)]
+    assert [entry.path.name for entry in study.other] == ["DICOMDIR"]
+    assert study.other[0].reason == "This is a DICOMDIR; its folder was read instead."
 
 
 def test_folders_without_files_and_missing_paths_are_errors(tmp_path: Path) -> None:
