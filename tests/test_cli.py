@@ -28,7 +28,7 @@ from program import (
 )
 from safetensors.torch import load_file, save_file
 
-from viewer import cli
+from viewer import cli, demo
 from viewer.export.drawing import STOP
 from viewer.models import Model
 from viewer.task import Task
@@ -461,6 +461,30 @@ def test_a_style_that_is_none(
     assert (done.status, done.out, is_sentence(done.err)) == (1, "", True)
     assert named in done.err
     assert names(tmp_path) == set()
+
+
+def test_limits_are_those_asked_for(stack: Path, whyscope: Whyscope) -> None:
+    words = ("--json", "--limit", "rows=64", "--limit", "bytes=1M")
+    assert len(json.loads(whyscope("series", stack, *words).out)["series"]) == 1
+    refused = json.loads(whyscope("series", demo.studies()[0], *words).out)
+    assert refused["series"] == []
+    assert any("more than the limit of 32768 × 64" in one["reason"] for one in refused["refused"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("rows", "KEY=VALUE"), ("miles=3", "columns"), ("rows=0", "64"), ("bytes=1T", "1T")]
+)
+def test_a_limit_that_is_none_is_wrong_usage(
+    wrong: str, said: str, stack: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    for command in (
+        ("series", stack),
+        ("predict", stack, "--model", tmp_path),
+        ("explain", stack, "--model", tmp_path, "--method", "saliency", "--out", tmp_path / "out"),
+    ):
+        done = whyscope(*command, "--limit", wrong)
+        assert (done.status, done.out) == (2, "")
+        assert said in done.err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import typer
 
+from viewer.settings import RANGES
 from viewer.types import Window
 
 
@@ -66,6 +67,21 @@ def read_settings(texts: Sequence[str] | None) -> dict[str, str]:
     # A comma parts two settings where a name and "=" follow; else it belongs to the value.
     parts = [part for given in texts or () for part in re.split(r",(?=[\w.\- ]+=)", given)]
     return read_pairs("--set", parts)
+
+
+def read_limits(texts: Sequence[str] | None) -> dict[str, int]:
+    """Limits by name, as whole numbers; K, M and G behind one stand for 1024 and its powers."""
+    result = {}
+    for name, value in read_pairs("--limit", texts).items():
+        if name not in RANGES:
+            raise typer.BadParameter(f"--limit has no {name!r}; there are {', '.join(RANGES)}.")
+        found = re.fullmatch(r"(\d{1,15})([KMG]?)", value.upper())
+        number = int(found[1]) * 1024 ** " KMG".index(found[2] or " ") if found else -1
+        least, most = RANGES[name]
+        if not least <= number <= most:
+            raise typer.BadParameter(f"--limit {name} wants a number from {least} to {most}, not {value!r}.")
+        result[name] = number
+    return result
 
 
 def read_pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +19,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from viewer.arguments import read_pairs, read_place, read_settings, read_slice, read_window, read_words
+from viewer.arguments import (
+    read_limits,
+    read_pairs,
+    read_place,
+    read_settings,
+    read_slice,
+    read_window,
+    read_words,
+)
 from viewer.errors import WhyscopeError
 from viewer.task import Cancelled, Task
 from viewer.task import Progress as Step
@@ -45,6 +53,10 @@ AtOption = Annotated[
 TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
 OutsideOption = Annotated[
     bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option("--limit", help="KEY=VALUE: what a file may ask for, e.g. rows=4096 or bytes=8G."),
 ]
 ScreenshotOption = Annotated[
     Path | None, typer.Option("--screenshot", help="Save the window to a PNG and end.")
@@ -92,13 +104,14 @@ def _fail(sentence: str) -> None:
 
 
 @app.command()
-def series(path: PathArgument, as_json: JsonOption = False) -> None:
+def series(path: PathArgument, limit: LimitOption = None, as_json: JsonOption = False) -> None:
     """List what is there: series with their facts and warnings, and what was not opened and why."""
+    settings = _settings(limit)
     from viewer import dicom
     from viewer.dicom.listing import listing
 
     with _progress(as_json) as task:
-        study = dicom.scan([path], task=task)
+        study = dicom.scan([path], settings, task)
     if as_json:
         _print_json(listing(study))
         return
@@ -160,15 +173,16 @@ def predict(
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     device: DeviceOption = "auto",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what the model says: a logit and a score for every label."""
     # What is wrong with the words themselves is told before anything is loaded.
-    which, place = read_slice(slice), read_place(at)
+    which, place, settings = read_slice(slice), read_place(at), _settings(limit, device)
     from viewer import session
 
     with _progress(as_json) as task:
-        chosen, loaded = _open(path, model, series, trust, device, task)
+        chosen, loaded = _open(path, model, series, trust, settings, task)
         predictions = session.predict(chosen, loaded, which, place, outside_intended_use, task=task)
     results = [_labels(p) for p in predictions]
     facts = {"name": loaded.name, "sha256": loaded.sha256, "device": loaded.device_name}
@@ -208,6 +222,7 @@ def explain(
     outside_intended_use: OutsideOption = False,
     show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
     device: DeviceOption = "auto",
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Explain what the model says, as annotated pictures, arrays and a JSON document."""
@@ -215,6 +230,7 @@ def explain(
     wishes, fields, names = read_settings(setting), read_pairs("--style", style), read_words(method)
     if not names:
         raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
+    settings = _settings(limit, device)
     from viewer import export, session
     from viewer.errors import ExplainerError
 
@@ -224,7 +240,7 @@ def explain(
     looks = export.read_style(fields)
     export.check_folder(out)
     with _progress(as_json) as task:
-        chosen, loaded = _open(path, model, series, trust, device, task)
+        chosen, loaded = _open(path, model, series, trust, settings, task)
         explained = session.explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, task=task
         )
@@ -278,12 +294,13 @@ def window(
     device: Annotated[
         str | None, typer.Option("--device", help="auto, cpu, cuda or mps; as preferred if left out.")
     ] = None,
+    limit: LimitOption = None,
 ) -> None:
     """Open the window."""
     missing = next((p for p in paths or () if not p.exists()), None)
     if missing is not None:
         _fail(f"There is no file or folder {missing.name}.")
-    _open_window(paths or [], model, screenshot, size, light, trust, device)
+    _open_window(paths or [], model, screenshot, size, light, trust, device, read_limits(limit))
 
 
 COMMANDS = ("series", "methods", "predict", "explain", "demo")
@@ -297,6 +314,7 @@ def _open_window(
     light: bool,
     trust: bool = False,
     device: str | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> None:
     from viewer.ui import app as ui
 
@@ -305,7 +323,7 @@ def _open_window(
     except ValueError:
         raise typer.BadParameter(f"--size wants WIDTHxHEIGHT, not {size!r}.") from None
     chosen = None if device is None else _device(device)
-    ui.run(paths, model, screenshot, (width, height), light, trust, chosen)
+    ui.run(paths, model, screenshot, (width, height), light, trust, chosen, limits)
 
 
 def _on_a_screen() -> bool:
@@ -318,19 +336,18 @@ def _on_a_screen() -> bool:
 
 
 def _open(
-    path: Path, model: Path, series: str | None, trust: bool, device: str, task: Task
+    path: Path, model: Path, series: str | None, trust: bool, settings: Any, task: Task
 ) -> tuple[Any, Any]:
     from viewer import dicom, session
 
-    settings = _preferences(device)
-    chosen = session.choose_series(dicom.scan([path], task=task), series)
+    chosen = session.choose_series(dicom.scan([path], settings, task), series)
     return chosen, session.load_model(model, trust, settings)
 
 
-def _preferences(device: str) -> Any:
-    from viewer.settings import Settings
+def _settings(limit: Sequence[str] | None, device: str = "auto") -> Any:
+    from viewer.settings import Limits, Settings
 
-    return Settings(device=_device(device))
+    return Settings(Limits(**read_limits(limit)), _device(device))
 
 
 def _device(name: str) -> Any:

@@ -18,7 +18,7 @@ class Limits:
     members: int = 200_000
     """Files in an archive."""
     bytes: int = 4 * 1024**3
-    decode_seconds: float = 60.0
+    decode_seconds: float = 60
     decode_memory: int = 6 * 1024**3
     """Bytes, for each of the decoders."""
     header_bytes: int = 64 * 1024**2
@@ -81,6 +81,7 @@ class Preferences:
     device: Device = "auto"
     batch: int = 16
     slice_memory: int = GIB
+    """Bytes."""
     limits: Limits = field(default_factory=Limits)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Keys of commands, by name, where they are not the default ones."""

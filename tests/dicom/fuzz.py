@@ -1,11 +1,13 @@
 """Damaged DICOM files, made from healthy ones by a seed, and what becomes of them.
 
-`python tests/dicom/fuzz.py --cases 5000` runs many; the tests run some. A case is right if it gives an image
-or one sentence, in time: no crash, no hang, no exception of another kind.
+`python tests/dicom/fuzz.py --cases 5000` runs many; the tests run some. With `--coded` only what lies inside
+compressed images is damaged, so that most of it reaches a decoder. A case is right if it gives an image or
+one sentence, in time: no crash, no hang, no exception of another kind.
 """
 
 # ruff: noqa: T201
 import argparse
+import io
 import random
 import struct
 import tempfile
@@ -14,6 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 from viewer.dicom import header, scan
+from viewer.dicom.decode import shared_decoder
+from viewer.dicom.decoder import fragments
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 
@@ -63,8 +67,12 @@ def _cut(data: Bytes, chance: random.Random) -> None:
 def _lie(data: Bytes, chance: random.Random) -> None:
     """A number becomes an extreme one: a length, a size, a count."""
     place = chance.randrange(len(data) - 4) if len(data) > 4 else 0
+    data[place : place + 4] = _extreme(chance)
+
+
+def _extreme(chance: random.Random) -> bytes:
     value = chance.choice((0, 1, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFFE, 0x80000000))
-    data[place : place + 4] = struct.pack("<L", value)
+    return struct.pack("<L", value)
 
 
 _SIZES = {
@@ -98,6 +106,41 @@ def _nest(data: Bytes, chance: random.Random) -> None:
 
 
 KINDS = (_flip, _flip_header, _flip_header, _cut, _lie, _lie, _size, _size, _splice, _nest)
+
+
+_CODED = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+
+
+def coded(files: list[Path]) -> list[Path]:
+    """The files whose image is compressed."""
+    return [path for path in files if _CODED in path.read_bytes()]
+
+
+def damaged_inside(content: bytes, chance: random.Random) -> bytes:
+    """The content with damage inside its codestreams, half of it where they begin; no length changes."""
+    data, start = Bytes(content), content.index(_CODED) + len(_CODED)
+    _, spans = fragments(io.BytesIO(content), start)
+    for _ in range(chance.randint(1, 4)):
+        at, length = chance.choice(spans)
+        if length < 16:
+            continue
+        piece = data[at : at + length]
+        reach = min(length, chance.choice((64, length)))
+        match chance.randrange(4):
+            case 0:
+                for _ in range(chance.choice((1, 4, 32))):
+                    piece[chance.randrange(reach)] = chance.randrange(256)
+            case 1:
+                piece[chance.randrange(reach)] ^= 1 << chance.randrange(8)
+            case 2:
+                place = chance.randrange(reach - 4)
+                piece[place : place + 4] = _extreme(chance)
+            case _:
+                size = chance.randrange(1, length // 2)
+                source, place = (chance.randrange(length - size) for _ in range(2))
+                piece[place : place + size] = piece[source : source + size]
+        data[at : at + length] = piece
+    return bytes(data)
 
 
 def outcome(content: bytes, folder: Path) -> str:
@@ -142,10 +185,21 @@ def _opened(path: Path) -> str:
     return "image"
 
 
-def case(number: int, seed: int, files: list[Path]) -> bytes:
+def case(number: int, seed: int, files: list[Path], inside: bool = False) -> bytes:
     """Case `number`: always the same bytes for a seed."""
     chance = random.Random(f"{seed} {number}")
-    return damaged(chance.choice(files).read_bytes(), chance)
+    return (damaged_inside if inside else damaged)(chance.choice(files).read_bytes(), chance)
+
+
+def _memory() -> str:
+    """The most that this process and a decoder took, once the decoders have ended."""
+    import resource  # not on Windows, where the tests run all the same
+
+    shared_decoder(SETTINGS.limits.decode_seconds, SETTINGS.limits.decode_memory).close()
+    most = (
+        resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return "at most {:.0f} MiB, a decoder {:.0f} MiB".format(*most)
 
 
 def main() -> None:
@@ -153,21 +207,24 @@ def main() -> None:
     words.add_argument("--cases", type=int, default=5000)
     words.add_argument("--first", type=int, default=0)
     words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--coded", action="store_true")
     asked = words.parse_args()
     files, counts, faults = sources(), Counter[str](), 0
+    files = coded(files) if asked.coded else files
     longest, begun = 0.0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(asked.first, asked.first + asked.cases):
             start = time.monotonic()
             try:
-                counts[outcome(case(number, asked.seed, files), Path(folder))] += 1
+                counts[outcome(case(number, asked.seed, files, asked.coded), Path(folder))] += 1
             except Exception as error:  # noqa: BLE001 - that is what is looked for
                 faults += 1
                 print(f"case {number}: {type(error).__name__}: {error}")
             longest = max(longest, time.monotonic() - start)
     said = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    print(f"{asked.cases} cases, seed {asked.seed}: {said}; faults {faults}")
-    print(f"longest {longest:.1f} s, all {time.monotonic() - begun:.0f} s")
+    where = ", inside codestreams" if asked.coded else ""
+    print(f"{asked.cases} cases{where}, seed {asked.seed}: {said}; faults {faults}")
+    print(f"longest {longest:.1f} s, all {time.monotonic() - begun:.0f} s; {_memory()}")
     raise SystemExit(1 if faults else 0)
 
 

@@ -86,10 +86,13 @@ def killed(series: Series, written: list[Array], kills: int, seed: int = 1) -> C
 
 
 def _kill(decoders: Decoders, kills: int, chance: random.Random, counts: Counter[str]) -> set[int]:
-    """Kill one running child after another, at any moment of its life; all numbers they had."""
+    """Kill one running child after another, while it starts or after some slices; all numbers they had."""
     seen: set[int] = set()
     while counts["killed"] < kills:
-        time.sleep(chance.choice((0.0, 0.002, 0.02, 0.2, 0.5)))
+        enough, late = counts["right"] + chance.choice((0, 0, 1, 4, 16, 64)), time.monotonic() + 2
+        while counts["right"] < enough and time.monotonic() < late:
+            time.sleep(0.001)
+        time.sleep(chance.choice((0.0, 0.001, 0.01, 0.1)))
         running = decoders.pids
         if running:
             pid = chance.choice(running)

@@ -8,9 +8,11 @@ from program import write_model, write_stack
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog
 
-from viewer.settings import Preferences, Recent, Settings, Trusted
+from viewer.dicom.memory import KEPT
+from viewer.settings import MIB, RANGES, Limits, Preferences, Recent, Settings, Trusted
 from viewer.ui import theme
 from viewer.ui.panels.opening import HIDDEN
+from viewer.ui.panels.preferences import AMOUNTS
 from viewer.ui.preferences import NAME, PreferencesFile
 from viewer.ui.window import Window
 
@@ -145,6 +147,28 @@ def test_device_and_batch_are_for_the_next_model(window: Window, qtbot, tmp_path
     window.presenter.explaining.load_model(write_model(tmp_path / "model"))
     settled(window, qtbot)
     assert "no mps device" in window.presenter.state.notice.text
+
+
+def test_memory_and_limits_are_set_and_put_back(window: Window, qtbot, file: PreferencesFile) -> None:
+    window.run("settings")
+    window.settings.turn_to("files")
+    window.settings.slice_memory.setValue(300)
+    assert KEPT.room == 300 * MIB
+    window.settings.limits["decode_memory"].setValue(1000)
+    window.settings.limits["rows"].setValue(1)  # below what can be set
+    settled(window, qtbot)
+    wanted = Limits(rows=RANGES["rows"][0], decode_memory=1000 * MIB)
+    kept, warning = file.load()
+    assert (kept.limits, kept.slice_memory, warning) == (wanted, 300 * MIB, None)
+    qtbot.mouseClick(window.settings.usual_limits, LEFT)
+    assert window.presenter.state.preferences.limits == Limits()
+    assert window.settings.limits["rows"].value() == Limits().rows
+    assert not window.settings.usual_limits.isEnabled()
+
+
+def test_every_limit_of_the_dialogue_can_be_what_it_is_at_first(window: Window) -> None:
+    for name, number in window.settings.limits.items():
+        assert number.value() * AMOUNTS[name].each == getattr(Limits(), name)
 
 
 def test_a_damaged_file_is_told_until_it_is_dismissed(qtbot, file: PreferencesFile, tmp_path: Path) -> None:

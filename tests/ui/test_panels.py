@@ -37,7 +37,7 @@ from viewer.ui.panels import (
 )
 from viewer.ui.panels.series import gist
 from viewer.ui.parts import Text
-from viewer.ui.state import Busy, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
+from viewer.ui.state import Busy, Memory, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
 
 LEFT = Qt.MouseButton.LeftButton
 LABELS = ("pneumonia", "nodule", "effusion")
@@ -513,6 +513,8 @@ def test_the_status_bar_always_says_what_it_must(shown: Callable[..., Any], stat
     bar.show(dataclasses.replace(state, probed=Probed(1, 2, "3", "4 HU", "0")))
     bar.layout().activate()
     assert bar.map.x() == place  # nothing moves when a number gets shorter
+    bar.show(dataclasses.replace(state, memory=Memory(300 * 2**20, 3 * 2**29)))
+    assert bar.memory.full == "Slices 300 MiB of 1.5 GiB"
     bar.show(ViewState())
     assert bar.research.text() == "For research use only. Not for diagnostic use."
 

@@ -11,7 +11,7 @@ import pytest
 
 from viewer import demo
 from viewer.errors import WhyscopeError
-from viewer.settings import Preferences, Recent, Trusted
+from viewer.settings import MIB, Limits, Preferences, Recent, Trusted
 from viewer.ui.board import Board, View
 from viewer.ui.choices import MOST_PATHS, Choices
 from viewer.ui.jobs import Jobs
@@ -23,6 +23,8 @@ CHOSEN = Preferences(
     rate=25,
     device="cpu",
     batch=4,
+    slice_memory=512 * MIB,
+    limits=Limits(rows=4096, decode_seconds=5),
     keys={"invert": ("X",), "mask": ()},
     studies=(Recent(("/a/b", "/a/c"), "2026-01-02 03:04"),),
     models=(Recent(("/m",), "2026-01-02 03:04"),),
@@ -65,7 +67,8 @@ def test_a_damaged_file_costs_one_sentence(file: PreferencesFile, text: str) -> 
         ("device", "abacus"), ("batch", -3), ("batch", None), ("keys", []), ("keys", {"invert": [5]}),
         ("studies", [{"paths": "x"}]), ("models", [5]), ("models", None),
         ("trusted", [{"code": "a", "weights": "b"}]), ("trusted", [["a" * 64, "b" * 64]]),
-        ("colours", []), ("device", {}),
+        ("colours", []), ("device", {}), ("slice_memory", 0), ("slice_memory", "1G"), ("limits", []),
+        ("limits", {"rows": 0}), ("limits", {"decode_memory": 1}), ("limits", {"bytes": 1e12}),
     ],
 )  # fmt: skip
 def test_one_wrong_value_costs_only_itself(name: str, value: object) -> None:
@@ -76,6 +79,7 @@ def test_one_wrong_value_costs_only_itself(name: str, value: object) -> None:
 
 
 def test_unknown_keys_and_too_many_entries_are_left_out() -> None:
+    assert read({"limits": {"rows": 100, "miles": 5}}) == (Preferences(limits=Limits(rows=100)), [])
     many = [{"paths": [f"/{i}"], "opened": "2026"} for i in range(40)]
     preferences, wrong = read({"keys": {"fly": ["F"], "invert": ["X"]}, "models": many})
     assert wrong == []

@@ -12,13 +12,16 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 from desk import Desk
-from program import LABELS, write_model, write_stack
+from program import COLUMNS, LABELS, ROWS, write_model, write_stack
 from pydicom import dcmread
 
 from viewer import demo
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
-from viewer.dicom.decode import DecodingError
+from viewer.dicom.decode import CHILDREN, DecodingError, shared_decoder
+from viewer.dicom.display import modality_values
+from viewer.dicom.memory import KEPT
 from viewer.dicom.scan import MANY
+from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Window
 from viewer.ui import words
@@ -605,12 +608,63 @@ def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk,
     series.voxels._read = lambda i: (order.append(i), reads(i))[1]
     desk.presenter.go_to(7)
     desk.at_rest()
-    assert order == [7, 6, 8, 5, 3, 2, 1, 0]
+    assert [order[0], *(set(order[i : i + 2]) for i in (1, 3, 5)), order[7]] == [7, {6, 8}, {5, 3}, {2, 1}, 0]
     assert all(slices._kept(i) is not None for i in range(9))
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     desk.presenter.go_to(2)
     assert desk.state.values is slices._kept(2).values
     desk.jobs.run.assert_not_called()
+
+
+def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path: Path) -> None:
+    """With room for two slices what is shown is right and stays, whatever is read beside it."""
+    each = ROWS * COLUMNS * (2 + 4)  # as stored and as modality values
+    desk.presenter.prefer("slice_memory", 2 * each)
+    desk.presenter.open([write_stack(tmp_path / "large", 9)])
+    desk.at_rest()
+    series = desk.state.series
+    series.voxels._ahead = 2
+    expected = [modality_values(series, i) for i in range(9)]
+    for slice in (*range(9), *reversed(range(9)), 4, 0, 8):
+        desk.presenter.go_to(slice)
+        desk.at_rest()
+        np.testing.assert_array_equal(desk.state.values, expected[slice])
+        assert desk.presenter.slices.shown is not None
+        assert KEPT.get(desk.presenter.slices._own, (0, slice)) is not None
+        for i in range(9):  # somebody else goes through the series
+            assert series.voxels[i].shape == (ROWS, COLUMNS)
+        assert desk.presenter.slices.shown is not None
+        assert KEPT.used <= 3 * each
+    assert desk.state.memory.room == 2 * each
+    desk.presenter.prefer("slice_memory", 40 * each)
+    assert desk.state.memory.room == 40 * each
+    desk.presenter.go_to(4)
+    desk.at_rest()
+    assert all(desk.presenter.slices._kept(i) is not None for i in range(9))
+    assert 9 * each <= desk.state.memory.used == KEPT.used <= 10 * each  # one was read twice
+
+
+def test_limits_hold_from_the_next_study_on(desk: Desk, study: Path) -> None:
+    desk.presenter.open([study])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.prefer("limits", Limits(rows=ROWS - 1))
+    desk.presenter.go_to(0)
+    desk.at_rest()
+    assert desk.state.values is not None
+    desk.presenter.open([study])
+    desk.at_rest()
+    assert desk.state.items == ()
+    assert any("more than the limit" in reason for _, reason in desk.state.not_opened)
+
+
+def test_decoders_are_started_before_there_is_an_image(desk: Desk) -> None:
+    limits = Limits(decode_seconds=77)
+    desk.presenter.prefer("limits", limits)
+    desk.presenter.start_decoders()
+    desk.at_rest()
+    decoders = shared_decoder(limits.decode_seconds, limits.decode_memory)
+    assert len(decoders.pids) == CHILDREN
+    decoders.close()
 
 
 def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(

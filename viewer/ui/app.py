@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QTimer
@@ -28,12 +29,13 @@ def run(
     light: bool = False,
     trust: bool = False,
     device: Device | None = None,
+    limits: Mapping[str, int] | None = None,
 ) -> None:
     """Open the window on paths and a model; returns when it is closed.
 
-    `light` and `device` stand over what the reader prefers. With `screenshot` the window is drawn without
-    a screen if there is none, saved once it is ready, and closed; it is then the same for every reader,
-    and nothing is remembered.
+    `light`, `device` and `limits` stand over what the reader prefers. With `screenshot` the window is drawn
+    without a screen if there is none, saved once it is ready, and closed; it is then the same for every
+    reader, and nothing is remembered.
     """
     if not has_display():
         if screenshot is None:
@@ -47,7 +49,12 @@ def run(
     share_the_interpreter()
     file = None if screenshot is not None else PreferencesFile()
     preferences, warning = (Preferences(), None) if file is None else file.load()
-    settings = Settings(device=device or preferences.device, batch=preferences.batch)
+    settings = Settings(
+        limits=replace(preferences.limits, **(limits or {})),
+        device=device or preferences.device,
+        batch=preferences.batch,
+        slice_memory=preferences.slice_memory,
+    )
     window = Window(settings, preferences, file, light)
     window.presenter.start(warning)
     window.resize(*size)

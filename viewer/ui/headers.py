@@ -15,6 +15,10 @@ class Headers:
         self._jobs = jobs
         self._limits = limits
 
+    def limit(self, limits: Limits) -> None:
+        """What a header may be."""
+        self._limits = limits
+
     def look(self) -> None:
         """Show the header of the shown slice's file."""
         state, limits = self._board.state, self._limits

@@ -12,7 +12,7 @@ import platformdirs
 
 from viewer.errors import ExportError, WhyscopeError
 from viewer.export import whole
-from viewer.settings import Preferences, Recent, Trusted
+from viewer.settings import RANGES, SLICE_MEMORY, Limits, Preferences, Recent, Trusted
 from viewer.ui.commands import BY_NAME
 
 PLACE = "WHYSCOPE_CONFIG"
@@ -118,6 +118,11 @@ def _keys(value: Any) -> dict[str, tuple[str, ...]]:
     return {name: tuple(_text(key) for key in keys) for name, keys in value.items() if name in BY_NAME}
 
 
+def _limits(value: Any) -> Limits:
+    whole = {name: _between(*RANGES[name])(number) for name, number in value.items() if name in RANGES}
+    return Limits(**whole)
+
+
 def _recent(value: Any) -> tuple[Recent, ...]:
     found = (Recent(tuple(_text(path) for path in one["paths"]), _text(one["opened"])) for one in value)
     return tuple(one for one in found if one.paths)[:MOST_RECENT]
@@ -137,6 +142,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "rate": _between(*RATES),
     "device": _among("auto", "cpu", "cuda", "mps"),
     "batch": _between(*BATCHES),
+    "slice_memory": _between(*SLICE_MEMORY),
+    "limits": _limits,
     "keys": _keys,
     "studies": _recent,
     "models": _recent,

@@ -79,12 +79,19 @@ class Presenter:
         )
 
     def prefer(self, name: str, value: object) -> None:
-        """Change a preference; device and batch are for the next model."""
+        """Change a preference; device and batch are for the next model, limits for the next study."""
         self.choices.prefer(**{name: value})
         if name == "rate" and self.state.playing:
             self.slices.start_playing()
         if name in ("device", "batch"):
             self.explaining.compute_with(self.state.preferences.device, self.state.preferences.batch)
+        if name == "slice_memory":
+            self._settings = replace(self._settings, slice_memory=self.state.preferences.slice_memory)
+            self.slices.resize(self._settings.slice_memory)
+        if name == "limits":
+            self._settings = replace(self._settings, limits=self.state.preferences.limits)
+            self.slices.limit(self._settings.limits)
+            self.headers.limit(self._settings.limits)
 
     # --- study ------------------------------------------------------------------------------------
 

@@ -72,6 +72,12 @@ class Slices:
         self._memory.forget(self._own)
         self._lost.clear()
 
+    def resize(self, room: int) -> None:
+        """The bound of all slices that are kept; it holds at once."""
+        self._memory.resize(room)
+        if self.state.memory is not None:
+            self._board.show(memory=Memory(self._memory.used, room))
+
     def limit(self, limits: Limits) -> None:
         """What the files of the next study may ask for."""
         self._limits = limits

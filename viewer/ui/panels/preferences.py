@@ -1,11 +1,12 @@
 """What the reader prefers: a dialogue beside the window, whose changes hold at once."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from viewer.settings import Preferences
+from viewer.settings import MIB, RANGES, SLICE_MEMORY, Limits, Preferences
 from viewer.ui.controls import Combo, Link, Segments, Switch
 from viewer.ui.form import Field, WholeNumber
 from viewer.ui.panels.keys import KeysPage
@@ -13,8 +14,10 @@ from viewer.ui.parts import Sentence, add_row, heading, pair, rows
 from viewer.ui.preferences import BATCHES, RATES
 from viewer.ui.state import ViewState
 
-PAGES = {"general": "General", "computation": "Computation", "keys": "Keys"}
+PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
 COLOURS = {"dark": "Dark", "light": "Light"}
+_WIDE = 96
+"""The width of a field for thousands of MiB."""
 DEVICES = {
     "auto": "the best there is",
     "cuda": "NVIDIA GPU (CUDA)",
@@ -23,8 +26,27 @@ DEVICES = {
 }
 
 
+class Amount(NamedTuple):
+    """A limit as the dialogue has it: its words, its unit, and how many of the limit's own the unit is."""
+
+    words: str
+    unit: str
+    each: int = 1
+
+
+AMOUNTS = {
+    "rows": Amount("Rows", "at most"),
+    "columns": Amount("Columns", "at most"),
+    "frames": Amount("Frames", "in a file"),
+    "bytes": Amount("Pixels", "MiB in a file, once they are unpacked", MIB),
+    "decode_seconds": Amount("Decoding", "seconds an image"),
+    "decode_memory": Amount("Memory", "MiB for each decoder", MIB),
+}
+"""The limits that a reader may want to change; the command line knows all."""
+
+
 class PreferencesDialog(QDialog):
-    """General, computation and keys. `changed` tells a preference by its name, with its new value."""
+    """General, files, computation and keys. `changed` tells a preference by its name, with its new value."""
 
     changed = Signal(str, object)
     forget_recent_wished = Signal()
@@ -39,7 +61,7 @@ class PreferencesDialog(QDialog):
         self.pages = Segments(PAGES, {name: f"{words} settings" for name, words in PAGES.items()})
         self.keys = KeysPage()
         self.stack = QStackedWidget()
-        for page in (self._general(), self._computation(), self.keys):
+        for page in (self._general(), self._files(), self._computation(), self.keys):
             self.stack.addWidget(page)
         self.pages.chosen.connect(self.turn_to)
         head = QHBoxLayout()
@@ -90,6 +112,49 @@ class PreferencesDialog(QDialog):
         column.addStretch(1)
         return page
 
+    def _files(self) -> QWidget:
+        least, most = SLICE_MEMORY
+        self.slice_memory = WholeNumber(Field(int, least=least // MIB, most=most // MIB))
+        self.slice_memory.setFixedWidth(_WIDE)
+        self.slice_memory.setAccessibleName("Memory for slices, in MiB")
+        self.slice_memory.valueChanged.connect(lambda value: self.changed.emit("slice_memory", value * MIB))
+        self.limits = {name: self._limit(name, amount) for name, amount in AMOUNTS.items()}
+        self.usual_limits = Link("As at first")
+        self.usual_limits.clicked.connect(lambda: self.changed.emit("limits", Limits()))
+        page, column = _page()
+        _section(
+            column,
+            "Memory for slices",
+            _left(self.slice_memory, QLabel("MiB for the slices of all open series")),
+            Sentence(
+                "The slice on the screen is always kept; three planes hold their volume beside it.", "quiet"
+            ),
+        )
+        column.addSpacing(10)
+        column.addWidget(heading("What a file may ask for"))
+        grid = rows()
+        for name, amount in AMOUNTS.items():
+            add_row(grid, amount.words, _left(self.limits[name], QLabel(amount.unit)))
+        column.addLayout(grid)
+        column.addWidget(_left(self.usual_limits))
+        column.addWidget(
+            Sentence("They hold from the next study on; what asks for more is refused.", "quiet")
+        )
+        column.addStretch(1)
+        return page
+
+    def _limit(self, name: str, amount: Amount) -> WholeNumber:
+        least, most = RANGES[name]
+        number = WholeNumber(Field(int, least=least // amount.each, most=most // amount.each))
+        number.setFixedWidth(_WIDE)
+        number.setAccessibleName(f"{amount.words}, {amount.unit}")
+        number.valueChanged.connect(lambda value: self._limited(name, value * amount.each))
+        return number
+
+    def _limited(self, name: str, value: int) -> None:
+        if self._preferences is not None:
+            self.changed.emit("limits", replace(self._preferences.limits, **{name: value}))
+
     def _computation(self) -> QWidget:
         self.device = Combo()
         for value, words in DEVICES.items():
@@ -125,6 +190,10 @@ class PreferencesDialog(QDialog):
         self.remember.setChecked(now.remember)
         _put(self.rate, now.rate)
         _put(self.batch, now.batch)
+        _put(self.slice_memory, now.slice_memory // MIB)
+        for name, number in self.limits.items():
+            _put(number, int(getattr(now.limits, name)) // AMOUNTS[name].each)
+        self.usual_limits.setEnabled(now.limits != Limits())
         self.device.choose(now.device)
         recent = [_count(len(now.studies), "study", "studies"), _count(len(now.models), "model", "models")]
         self.recent.setText(f"{recent[0]} and {recent[1]} remembered")
