@@ -25,6 +25,7 @@ def _series(series: Series) -> dict[str, Any]:
         "uid": series.uid,
         "modality": series.modality,
         "description": series.description,
+        "number": series.number,
         "rows": rows,
         "columns": columns,
         "slices": slices,

@@ -50,6 +50,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         paths=tuple(s.image.path for s in slices),
         frame_numbers=tuple(s.number + 1 for s in slices),
         description=_name(group),
+        number=first.series_number,
         study_uid=first.study_uid,
         identity=first.identity,
         body_part=first.body_part,

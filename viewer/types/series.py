@@ -107,6 +107,8 @@ class Series:
     frame_numbers: tuple[int, ...] = ()
     """DICOM frame number of each slice in its file, from 1; empty for pictures."""
     description: str = field(default="", repr=False)
+    number: int | None = None
+    """As the scanner counts its series (0020,0011)."""
     study_uid: str = ""
     identity: Identity = field(default_factory=Identity)
     body_part: str = ""

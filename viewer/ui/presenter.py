@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from viewer import demo, dicom
 from viewer.dicom import Study
 from viewer.export import export
@@ -22,12 +20,10 @@ from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
-from viewer.ui.rows import not_opened, row, title
+from viewer.ui.rows import not_opened, row, thumbnail
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
 from viewer.ui.words import nothing_opened
-
-_THUMBNAIL = 64
 
 
 class Presenter:
@@ -199,11 +195,6 @@ class Presenter:
             return
         series = study.series[number]
 
-        def work(_task: Task) -> Array:
-            picture = dicom.displayed(series, series.shape[0] // 2)
-            by = max(1, max(picture.shape[:2]) // _THUMBNAIL)
-            return np.ascontiguousarray(picture[::by, ::by])
-
         def done(picture: Array | None) -> None:
             items = list(self.state.items)
             if picture is not None and number < len(items):
@@ -211,7 +202,9 @@ class Presenter:
                 self._board.show(items=tuple(items))
             self._thumbnails(number + 1)
 
-        self._jobs.run("io", "thumbnails", work, done, lambda _sentence: done(None))
+        self._jobs.run(
+            "io", "thumbnails", lambda _task: thumbnail(series), done, lambda _sentence: done(None)
+        )
 
     # --- image ------------------------------------------------------------------------------------
 
@@ -223,7 +216,8 @@ class Presenter:
             items = self.arriving.rows()
         else:
             named = zip(self.state.items, self._study.series if self._study else (), strict=True)
-            items = tuple(replace(i, title=title(s, masked)) for i, s in named)
+            again = ((item, row(series, masked)) for item, series in named)
+            items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
         self._board.show(items=items)
 
     def point(self, row: float | None, column: float | None) -> None:

@@ -1,26 +1,71 @@
 """The rows of the series list, and what was not opened, as text."""
 
+import math
+
+import numpy as np
+
+from viewer import dicom
 from viewer.dicom import UNKNOWN_PLACE, Arrival, Study
 from viewer.export import without_identity
-from viewer.types import Series
+from viewer.types import Array, Series
 from viewer.ui.state import SeriesItem
+
+_THUMBNAIL = 112
+"""The longer side of a thumbnail at most: twice that on the screen, for fine screens."""
 
 
 def title(series: Series, masked: bool) -> str:
-    """What a series is called; without its patient while that is masked."""
-    words = series.description or series.modality
+    """What a series is called, else what it shows; without its patient while that is masked.
+
+    The name of a file may name somebody whom its header does not, so it stands in only unmasked.
+    """
+    shows = " ".join(text for text in (series.body_part, series.view) if text)
+    file = series.paths[0].name if not masked and series.paths and len({*series.paths[:2]}) == 1 else ""
+    words = series.description or shows or file or series.modality
     return without_identity(words, series.identity) if masked else words
 
 
 def row(series: Series, masked: bool) -> SeriesItem:
     """The row of a series of an open study."""
-    slices, rows, columns = series.shape
-    spacing = series.geometry.spacing
-    size = f"{rows} × {columns}" if slices == 1 else f"{slices} slices"
-    facts = [f"{series.modality} · {size}"]
+    spacing, number = series.geometry.spacing, series.number
+    name = title(series, masked)
+    facts = _joined("" if name == series.modality else series.modality, _size(series))
+    apart = ""
     if spacing is not None and spacing[0] is not None:
-        facts.append(f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven")
-    return SeriesItem(title(series, masked), tuple(facts), series.warnings)
+        apart = f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven"
+    more = _joined(apart, "" if number is None else f"Se {number}")
+    return SeriesItem(name, (facts, more) if more else (facts,), series.warnings)
+
+
+def _size(series: Series) -> str:
+    slices, rows, columns = series.shape
+    if slices == 1:
+        return f"{rows} × {columns}"
+    if series.frames_in_time > 1:
+        return f"{slices} frames"
+    return f"{slices} slices" if series.geometry.orientation_known else f"{slices} images"
+
+
+def _joined(*texts: str) -> str:
+    return " · ".join(text for text in texts if text)
+
+
+def thumbnail(series: Series) -> Array:
+    """The middle slice as it is shown, made small and with square pixels; uint8 (rows, columns[, 3])."""
+    picture = dicom.displayed(series, series.shape[0] // 2)
+    rows, columns = picture.shape[:2]
+    aspect = series.geometry.pixel_aspect
+    high = rows * (aspect if math.isfinite(aspect) and aspect > 0 else 1.0)
+    scale = min(1.0, _THUMBNAIL / max(high, columns))
+    down = _every(rows, high * scale)
+    across = _every(columns, columns * scale)
+    return np.ascontiguousarray(picture[down][:, across])
+
+
+def _every(count: int, wanted: float) -> Array:
+    """So many of `count` places, evenly."""
+    several = max(1, round(wanted))
+    return ((np.arange(several) + 0.5) * count / several).astype(int)
 
 
 def growing_row(arrival: Arrival, masked: bool, shown: bool) -> SeriesItem:
