@@ -66,7 +66,7 @@ class PlanesPanel(QWidget):
         column.addLayout(grid)
         column.addWidget(self.remark)
         column.addStretch(1)
-        column.addWidget(Sentence("Shift + move marks · wheel goes through · rings turn", "quiet"))
+        column.addWidget(Sentence("Shift + move marks · wheel scrolls · rings tilt", "quiet"))
         for combo in (self.thick, self.how):
             combo.activated.connect(self._wish)
         self.along.activated.connect(self._align)
