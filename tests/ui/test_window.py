@@ -11,7 +11,10 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtWidgets import QApplication
 
+from viewer.dicom import Row
+from viewer.types import Identity
 from viewer.ui import theme, words
+from viewer.ui.state import Header
 from viewer.ui.window import Window
 
 
@@ -169,6 +172,32 @@ def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, q
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not dialog.isVisible()
     assert explained.presenter.state.header is None
+
+
+def test_a_search_in_the_header_keeps_what_its_rows_lie_in(explained: Window) -> None:
+    """Two items of a sequence, each with a name that the patient's mask hides and a code."""
+    rows = (
+        Row(0, "(0008,0060)", "CS", "Modality", "CT"),
+        Row(0, "(0040,A730)", "SQ", "Content Sequence", "2 items"),
+        Row(1, "", "", "item 1", ""),
+        Row(2, "(0008,0100)", "SH", "Code Value", "121311"),
+        Row(2, "(0040,A123)", "PN", "Person Name", "Zoidberg", personal=True),
+        Row(1, "", "", "item 2", ""),
+        Row(2, "(0008,0100)", "SH", "Code Value", "121312"),
+        Row(0, "(0088,0140)", "UI", "Last", "1.2"),
+    )
+    dialog = explained.header
+    dialog.rows.put(Header("made", rows, Identity()), masked=True)
+    names = lambda: [dialog.found.index(n, 2).data().strip() for n in range(dialog.found.rowCount())]  # noqa: E731
+    for wanted, expected in (
+        ("121312", ["Content Sequence", "item 2", "Code Value"]),
+        ("a123", ["Content Sequence", "item 1", "Person Name"]),
+        ("LAST", ["Last"]),
+        ("zoidberg", []),
+        ("", [row.name for row in rows]),
+    ):
+        dialog.search.setText(wanted)
+        assert names() == expected, wanted
 
 
 def values(dialog) -> list[str]:

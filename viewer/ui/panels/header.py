@@ -63,12 +63,54 @@ class _Rows(QAbstractTableModel):
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role not in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return None
-        row = self._rows[index.row()]
+        return self._texts(self._rows[index.row()])[index.column()]
+
+    def _texts(self, row: Row) -> tuple[str, str, str, str]:
+        """What a row shows; the depth is seen at the name, as the tag has no room for it."""
         value = row.value
         if self._masked and value:
             value = MASKED if row.personal else without_identity(value, self._identity)
-        indent = "\u2003" * row.depth
-        return (indent + row.tag, row.vr, indent + row.name, value)[index.column()]
+        return row.tag, row.vr, "\u2003" * row.depth + row.name, value
+
+    def with_parents(self, wanted: str) -> set[int]:
+        """The rows that hold a text in what they show, and the sequences and items that these lie in."""
+        found: set[int] = set()
+        above: list[int] = []
+        for number, row in enumerate(self._rows):
+            del above[row.depth :]
+            above += [number] * (row.depth + 1 - len(above))
+            if self._holds(row, wanted):
+                found.update(above)
+        return found
+
+    def _holds(self, row: Row, wanted: str) -> bool:
+        if wanted in f"{row.tag}\n{row.vr}\n{row.name}".casefold():
+            return True
+        # What is masked is looked at last: it takes a hundred times as long.
+        return wanted in row.value.casefold() and wanted in self._texts(row)[3].casefold()
+
+
+class _Found(QSortFilterProxyModel):
+    """The rows that are searched for, each below what it lies in; all while nothing is."""
+
+    def __init__(self, parent: QWidget, rows: _Rows) -> None:
+        super().__init__(parent)
+        self._rows, self._wanted = rows, ""
+        self._kept: set[int] | None = None
+        self.setSourceModel(rows)
+
+    def look_for(self, wanted: str) -> None:
+        """Show the rows with this text."""
+        self._wanted = wanted.strip().casefold()
+        self.look()
+
+    def look(self) -> None:
+        """Search again: the rows are others."""
+        self._kept = self._rows.with_parents(self._wanted) if self._wanted else None
+        self.invalidate()
+
+    def filterAcceptsRow(self, row: int, parent: _Index) -> bool:
+        return self._kept is None or row in self._kept
 
 
 class HeaderDialog(QDialog):
@@ -89,15 +131,12 @@ class HeaderDialog(QDialog):
         self.search.setAccessibleName("Search the header")
         self.search.setClearButtonEnabled(True)
         self.rows = _Rows(self)
-        self.found = QSortFilterProxyModel(self)
-        self.found.setSourceModel(self.rows)
-        self.found.setFilterKeyColumn(-1)
-        self.found.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.found = _Found(self, self.rows)
         self.table = QTableView()
         self.none = Text("Nothing in this header matches.", "quiet")
         self._lay_out()
-        self.search.textChanged.connect(self.found.setFilterFixedString)
-        for told in (self.found.modelReset, self.found.rowsInserted, self.found.rowsRemoved):
+        self.search.textChanged.connect(self.found.look_for)
+        for told in (self.found.modelReset, self.found.layoutChanged):
             told.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
         self._of: tuple[int, int] = (0, 0)
@@ -112,7 +151,7 @@ class HeaderDialog(QDialog):
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(24)
         head = table.horizontalHeader()
-        for column, width in enumerate((130, 44, 260)):
+        for column, width in enumerate((104, 44, 290)):
             table.setColumnWidth(column, width)
         head.setSectionResizeMode(3, QHeaderView.ResizeMode.Stretch)
         head.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -142,6 +181,7 @@ class HeaderDialog(QDialog):
         self.title.say(header.title)
         place = self.table.verticalScrollBar().value()
         self.rows.put(header, state.masked)
+        self.found.look()
         self.table.verticalScrollBar().setValue(place)  # the same tag stays in sight from slice to slice
 
     def _say_none(self) -> None:
