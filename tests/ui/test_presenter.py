@@ -397,6 +397,19 @@ def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> Non
     assert desk.state.window is None
 
 
+def test_a_window_in_hounsfield_units_is_kept_from_other_values(desk: Desk, tmp_path: Path) -> None:
+    """The lung window would show an MR image black, and say that this is lung."""
+    write_stack(tmp_path / "s", 3, Modality="MR", RescaleType="US")
+    desk.presenter.open([tmp_path / "s"])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.display.preset(3)
+    assert desk.state.window is None
+    assert desk.state.notice is not None
+    assert "Hounsfield" in desk.state.notice.text
+    desk.presenter.display.preset(0)
+    assert words.window_words(desk.state).endswith("auto")
+
+
 def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
     series = desk.wait(lambda s: s.values is not None).series

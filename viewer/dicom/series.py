@@ -277,7 +277,8 @@ def _unit(image: Image, middle: Slice) -> str:
     """The unit of modality values: as stated, else Hounsfield for CT that is rescaled and no localizer."""
     stated = image.lut_type if image.lut is not None else middle.frame.rescale_type
     if stated:
-        return "" if stated.upper() in ("US", "UNSPECIFIED") else stated
+        # "OD" are thousandths of optical density (PS3.3 C.11.1.1.2).
+        return {"US": "", "UNSPECIFIED": "", "OD": "mOD"}.get(stated.upper(), stated)
     if image.modality == "PT" and image.units:
         return image.units
     rescaled = middle.frame.rescale is not None

@@ -48,16 +48,21 @@ class Displaying:
         self._change("drag", joins=True, window=window)
 
     def preset(self, number: int) -> None:
-        """0 automatic, 1 the file's windows in turn, 2 to 8 presets for CT."""
-        values = self._state.values
-        if values is None:
+        """0 automatic, 1 the file's windows in turn, 2 to 8 presets in Hounsfield units."""
+        values, series = self._state.values, self._state.series
+        if values is None or series is None:
             return
-        if number == 0:
+        if series.colour:
+            self._board.show(notice=Notice("A colour image has no window."))
+        elif number == 0:
             low, high = (float(v) for v in np.percentile(values[np.isfinite(values)], (1, 99)))
             window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
             self._change("window", window=window)
         elif number == 1:
             self._change("window", window=self._next_of_file())
+        elif number in PRESETS and series.modality != "CT" and series.display.unit != "HU":
+            said = f"The window “{PRESETS[number].name}” is in Hounsfield units, and this image is not."
+            self._board.show(notice=Notice(said))
         elif number in PRESETS:
             self._change("window", window=PRESETS[number])
 
