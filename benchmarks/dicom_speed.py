@@ -74,7 +74,7 @@ def make_ct(folder: Path, count: int, packed: bool = False) -> None:
     body = np.where(row**2 + column**2 < 0.6, 1040, 24)
     for number in range(count):
         pixels = (body + random.integers(0, 24, body.shape)).astype(np.uint16)
-        dataset = _header(number)
+        dataset = header(number)
         if packed:
             dataset.file_meta.TransferSyntaxUID = _JPEG_LS
             dataset.PixelData = encapsulate([bytes(jpeg_ls.encode_array(pixels))])
@@ -85,7 +85,7 @@ def make_ct(folder: Path, count: int, packed: bool = False) -> None:
         dataset.save_as(folder / f"{number * 7919 % 10007:05}.dcm", enforce_file_format=True)
 
 
-def _header(number: int) -> Any:
+def header(number: int) -> Any:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 

@@ -140,7 +140,7 @@ def measure(window: Window, model: Path) -> dict[str, dict[str, float]]:
     with pulse.watched() as found["loading a model again"]:
         p.explaining.load_model(model)
         rest(window)
-    p._opened(Study((series(512),), (), ()), ())
+    p.show_study(Study((series(512),), (), ()))
     rest(window)
     with pulse.watched() as found["integrated gradients, scrolling"]:
         scroll_while(window, "integrated-gradients", steps=1000)

@@ -110,7 +110,7 @@ class Frames:
 def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dict[str, dict[str, float]]:
     """All actions on one size of image, idle and with work behind, with a map over the image throughout."""
     p = window.presenter
-    p._opened(Study((series(side),), (), ()), ())
+    p.show_study(Study((series(side),), (), ()))
     settle(app, window)
     for i in range(SLICES):  # every slice explained once, as after a first look through the stack
         p.go_to(i)

@@ -77,14 +77,23 @@ def _inflated(path: Path, meta: Any, limits: Limits) -> bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
-    """A file's data set up to its pixels, its meta information, and where the pixels are."""
+    """A file's data set up to its pixels, its meta information, and where the pixels are.
+
+    `syntax` is the transfer syntax, from how the file was read where it does not say.
+    """
 
     path: Path
     size: int
     """Bytes of the file."""
     dataset: Dataset
-    meta: Dataset
     place: "Place | None"
+    syntax: str
+    meta_elements: plain.Elements
+
+    @property
+    def meta(self) -> Dataset:
+        """The file meta information."""
+        return Dataset(self.meta_elements)
 
 
 def header_of(path: Path, limits: Limits) -> Header:
@@ -104,12 +113,13 @@ def read_header(path: Path, file: BinaryIO, block: bytes, limits: Limits) -> Hea
     if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
         inflated = io.BytesIO(_inflated(path, meta, limits))
         dataset = pydicom.filereader.read_dataset(inflated, False, True, stop_when=_at_pixels)
-        return Header(path, size, dataset, meta, _place(inflated, True))
+        return Header(path, size, dataset, _place(inflated, True), DEFLATED, meta._dict)
     file.seek(0)
     bounded = _bounded(file, size, limits.header_bytes)
     dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
-    little = bool(dataset.original_encoding[1])
-    return Header(path, size, dataset, getattr(dataset, "file_meta", Dataset()), _place(file, little))
+    meta = getattr(dataset, "file_meta", Dataset())
+    place = _place(file, bool(dataset.original_encoding[1]))
+    return Header(path, size, dataset, place, _syntax(dataset, meta), meta._dict)
 
 
 def _bounded(file: BinaryIO, size: int, most: int) -> BinaryIO:
@@ -145,7 +155,7 @@ def _completed(
     else:
         dataset = Dataset(elements)
     dataset.set_original_encoding(found.implicit, True, plain.encodings_of(elements))
-    return Header(path, size, dataset, Dataset(found.meta), place)
+    return Header(path, size, dataset, place, found.syntax, found.meta)
 
 
 def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -188,12 +198,12 @@ def _place_of(head: bytes, start: int, little: bool) -> Place | None:
     return Place(group << 16 | element, offset, None if length == _UNDEFINED else length)
 
 
-def syntax_of(header: Header) -> str:
-    """The transfer syntax, from how the file was read where it does not say."""
-    stated = get.text(header.meta, "TransferSyntaxUID")
+def _syntax(dataset: Dataset, meta: Dataset) -> str:
+    """The transfer syntax that a file states, or as it was read."""
+    stated = get.text(meta, "TransferSyntaxUID")
     if stated:
         return stated
-    implicit, little = header.dataset.original_encoding
+    implicit, little = dataset.original_encoding
     if not little:
         return BIG_ENDIAN
     return IMPLICIT if implicit else "1.2.840.10008.1.2.1"
@@ -235,10 +245,9 @@ def pixels_of(header: Header, limits: Limits) -> Pixels:
     allocated = decimal or get.integer(dataset, "BitsAllocated") or 0
     stored = decimal or get.integer(dataset, "BitsStored") or allocated
     high_bit = None if decimal else get.integer(dataset, "HighBit")
-    syntax = syntax_of(header)
     pixels = Pixels(
         path=header.path,
-        syntax=syntax,
+        syntax=header.syntax,
         rows=rows,
         columns=columns,
         frames=1 if frames is None else frames,
@@ -249,7 +258,7 @@ def pixels_of(header: Header, limits: Limits) -> Pixels:
         high_bit=stored - 1 if high_bit is None else high_bit,
         signed=get.integer(dataset, "PixelRepresentation") == 1,
         planar=get.integer(dataset, "PlanarConfiguration") == 1,
-        offset=None if syntax == DEFLATED else place.offset,
+        offset=None if header.syntax == DEFLATED else place.offset,
         length=place.length,
         floating=decimal is not None,
     )

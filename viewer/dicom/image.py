@@ -66,7 +66,7 @@ def _refuse_other_kinds(dataset: Dataset, sop_class: str) -> None:
     kind = _other_kind(sop_class)
     if kind is not None:
         raise NotAnImage(f"This is {kind}.")
-    if get.value(dataset, "Rows") is None:
+    if not get.numbers(dataset, "Rows") and get.value(dataset, "Rows") is None:
         name = get.uid_name(sop_class) or ""
         if "Image Storage" not in name:
             raise NotAnImage(f"This is a DICOM file without an image{f' ({name})' if name else ''}.")
@@ -155,7 +155,9 @@ def _meant(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
 
 def _view(dataset: Dataset) -> str:
     """The view as mammograms must code it (PS3.16 CID 4014): its usual letters, or what the code means."""
-    coded = next(iter(get.items(dataset, "ViewCodeSequence")), Dataset())
+    coded = next(iter(get.items(dataset, "ViewCodeSequence")), None)
+    if coded is None:
+        return ""
     return _VIEWS.get(get.text(coded, "CodeValue")) or get.text(coded, "CodeMeaning")
 
 

@@ -42,6 +42,7 @@ class Beginning:
     """Plain elements of a file, from its start on."""
 
     meta: Elements
+    syntax: str
     elements: Elements
     implicit: bool
     end: int
@@ -66,7 +67,7 @@ def beginning(block: bytes, syntaxes: Container[str], implicit: str) -> Beginnin
         elements, end = _implicit_elements(block, start, _DATA)
     else:
         elements, end = _explicit_elements(block, start, _DATA)
-    return Beginning(meta, elements, stated == implicit, end) if elements else None
+    return Beginning(meta, stated, elements, stated == implicit, end) if elements else None
 
 
 def rest(

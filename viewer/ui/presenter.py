@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from viewer import demo, dicom
 from viewer.dicom import Study
@@ -20,7 +19,7 @@ from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
-from viewer.ui.rows import not_opened, row, thumbnail
+from viewer.ui.rows import Names, not_opened, row, thumbnail
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
 from viewer.ui.words import nothing_opened
@@ -105,16 +104,16 @@ class Presenter:
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
-        def work(task: Task) -> _Opened:
+        def work(task: Task) -> tuple[Study, Names]:
             listener = self.arriving.listener(task) if first else None
             study = dicom.scan(studies, self._settings, task, listener)
-            return _Opened(study, not_opened(study))
+            return study, not_opened(study)
 
         def failed(sentence: str) -> None:
             self._forget_arriving()
             self._board.failed(sentence)
 
-        opened = lambda read: self._opened(read, studies)  # noqa: E731
+        opened = lambda read: self.show_study(read[0], read[1], studies)  # noqa: E731
         self._jobs.run("io", "scan", work, opened, failed, self._board.progress)
 
     def _forget_arriving(self) -> None:
@@ -137,18 +136,18 @@ class Presenter:
         else:
             self.open(found)
 
-    def _opened(self, opened: "_Opened", paths: Sequence[Path]) -> None:
-        study = opened.study
+    def show_study(self, study: Study, not_opened: Names = (), paths: Sequence[Path] = ()) -> None:
+        """Show a study at its first series, or at the image that was chosen while it was read."""
         place = self.arriving.place_in(study)
         self.arriving.forget()
         self.slices.forget()
         self.explaining.forget()
         self._study = study
         items = tuple(row(s, self.state.masked) for s in study.series)
-        nothing = Notice(nothing_opened(opened.rest), "warning")
+        nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._board.lasting or (None if items else nothing)
         self._board.show(
-            items=items, not_opened=opened.rest, chosen=None, series=None, values=None, busy=None,
+            items=items, not_opened=not_opened, chosen=None, series=None, values=None, busy=None,
             notice=notice, attribution=None, map=None, prediction=None, profile=(), outlines=(),
             arriving=None,
         )  # fmt: skip
@@ -300,10 +299,3 @@ def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Folders of models, and all else."""
     models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
     return models, [p for p in paths if p not in models]
-
-
-class _Opened(NamedTuple):
-    """A study, and the names of files that show nothing, each with the reason."""
-
-    study: Study
-    rest: tuple[tuple[str, str], ...]

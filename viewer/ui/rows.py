@@ -10,17 +10,21 @@ from viewer.export import without_identity
 from viewer.types import Array, Series
 from viewer.ui.state import SeriesItem
 
+Names = tuple[tuple[str, str], ...]
+"""Files and why they show nothing."""
 _THUMBNAIL = 112
 """The longer side of a thumbnail at most: twice that on the screen, for fine screens."""
 
 
-def title(series: Series, masked: bool) -> str:
+def title(series: Series, masked: bool, alone: bool = True) -> str:
     """What a series is called, else what it shows; without its patient while that is masked.
 
-    The name of a file may name somebody whom its header does not, so it stands in only unmasked.
+    The name of a file may name somebody whom its header does not, so it stands in only unmasked,
+    and for a single image: `alone` is False where more of the series may come.
     """
     shows = " ".join(text for text in (series.body_part, series.view) if text)
-    file = series.paths[0].name if not masked and series.paths and len({*series.paths[:2]}) == 1 else ""
+    known = alone and not masked and series.paths
+    file = series.paths[0].name if known and len({*series.paths[:2]}) == 1 else ""
     words = series.description or shows or file or series.modality
     return without_identity(words, series.identity) if masked else words
 
@@ -73,10 +77,10 @@ def growing_row(arrival: Arrival, masked: bool, shown: bool) -> SeriesItem:
     series = arrival.series
     so_far = "1 image so far" if arrival.images == 1 else f"{arrival.images} images so far"
     warnings = (UNKNOWN_PLACE,) if shown else ()
-    return SeriesItem(title(series, masked), (f"{series.modality} · {so_far}",), warnings)
+    return SeriesItem(title(series, masked, alone=False), (f"{series.modality} · {so_far}",), warnings)
 
 
-def not_opened(study: Study) -> tuple[tuple[str, str], ...]:
+def not_opened(study: Study) -> Names:
     """Name and reason of every file that shows nothing."""
     drawn = {one.path for one in study.segmentations}
     listed = (*study.refused, *study.other)
