@@ -311,6 +311,28 @@ def test_the_list_says_what_a_warning_warns_of(warning: str, said: str) -> None:
     assert gist(warning) == said
 
 
+def test_a_thumbnail_alone_asks_no_row_for_its_size(
+    shown: Callable[..., Any], state: ViewState, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = shown(SeriesPanel)
+    rows = tuple(SeriesItem(f"{k}", ("CT · 8 slices",)) for k in range(9))
+    panel.show(dataclasses.replace(state, items=rows))
+    qtbot.wait(50)
+    asked: set[str] = set()
+    delegate = panel.list.itemDelegate()
+    broken = delegate._paragraphs
+    monkeypatch.setattr(
+        delegate, "_paragraphs", lambda item, room: asked.add(item.title) or broken(item, room)
+    )
+    pictured = dataclasses.replace(rows[0], thumbnail=np.zeros((8, 8), np.uint8))
+    panel.show(dataclasses.replace(state, items=(pictured, *rows[1:])))
+    qtbot.wait(50)
+    assert asked <= {"0"}
+    renamed = dataclasses.replace(rows[1], facts=("CT · 9 slices",))
+    panel.show(dataclasses.replace(state, items=(pictured, renamed, *rows[2:])))
+    qtbot.waitUntil(lambda: len(asked) == 9)
+
+
 def test_an_empty_list_says_what_to_do(shown: Callable[..., Any]) -> None:
     panel = shown(SeriesPanel, items=(), not_opened=(), chosen=None)
     assert panel.empty.isVisible()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, Literal
 
 from viewer.dicom import elements as get
@@ -156,11 +157,20 @@ def moment(stated: str) -> float | None:
 
 def _windows(dataset: Dataset) -> tuple[Window, ...]:
     """All windows of a VOI module (PS3.3 C.11.2); those that cannot be applied are left out."""
-    pairs = zip(get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth"), strict=False)
+    centers, widths = get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth")
+    if not centers or not widths:
+        return ()
     names = get.texts(dataset, "WindowCenterWidthExplanation")
-    stated = get.text(dataset, "VOILUTFunction").upper()
+    return _applicable(centers, widths, names, get.text(dataset, "VOILUTFunction").upper())
+
+
+@lru_cache(1024)
+def _applicable(
+    centers: tuple[float, ...], widths: tuple[float, ...], names: tuple[str, ...], stated: str
+) -> tuple[Window, ...]:
+    """The windows that can be applied; the same objects for the files of a series that repeat them."""
     result = []
-    for number, (center, width) in enumerate(pairs):
+    for number, (center, width) in enumerate(zip(centers, widths, strict=False)):
         if width <= 0:
             continue
         function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = _FUNCTIONS.get(stated, "LINEAR")

@@ -43,6 +43,7 @@ _VIEWS = {
 }
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
+_WHOSE = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate")
 _RUNS = frozenset({"XA", "RF"})
 """Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
@@ -107,12 +108,7 @@ def _named(dataset: Dataset) -> dict[str, Any]:
         "series_uid": get.text(dataset, "SeriesInstanceUID"),
         "study_uid": get.text(dataset, "StudyInstanceUID"),
         "modality": get.text(dataset, "Modality") or "OT",
-        "identity": Identity(
-            patient=get.text(dataset, "PatientName"),
-            patient_id=get.text(dataset, "PatientID"),
-            birth_date=get.text(dataset, "PatientBirthDate"),
-            study_date=get.text(dataset, "StudyDate"),
-        ),
+        "identity": _identity(*(get.text(dataset, keyword) for keyword in _WHOSE)),
         "instance": get.integer(dataset, "InstanceNumber"),
         "series_number": get.integer(dataset, "SeriesNumber"),
         "description": get.text(dataset, "SeriesDescription"),
@@ -120,6 +116,10 @@ def _named(dataset: Dataset) -> dict[str, Any]:
         "view": get.text(dataset, "ViewPosition") or _view(dataset),
         "laterality": get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
     }
+
+
+_identity = functools.lru_cache(256)(Identity)
+"""One object for all images of a patient's study."""
 
 
 def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The series list, and what was not opened."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import (
@@ -83,7 +84,10 @@ class SeriesModel(QAbstractListModel):
         self.items = items
         for place, (before, after) in enumerate(zip(old, items, strict=False)):
             if before is not after:
-                self.dataChanged.emit(self.index(place), self.index(place))
+                worded = (before.title, before.facts, before.warnings)
+                picture = worded == (after.title, after.facts, after.warnings)
+                roles = [Qt.ItemDataRole.DecorationRole] if picture else []
+                self.dataChanged.emit(self.index(place), self.index(place), roles)
 
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.items)
@@ -246,6 +250,13 @@ class SeriesList(Rows):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAccessibleName("Series")
         self.clicked.connect(lambda index: self.picked.emit(index.row()))
+
+    def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
+        """Draw a row anew; for a thumbnail alone, Qt would ask all rows for their size."""
+        if list(roles) == [Qt.ItemDataRole.DecorationRole]:
+            self.update(first)
+        else:
+            super().dataChanged(first, last, list(roles))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         before = self.currentIndex().row()
