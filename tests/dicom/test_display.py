@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import Make
+from dicom_files import Make, sequence
 from highdicom.content import VOILUTTransformation
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,6 +109,25 @@ def test_the_automatic_window_leaves_padding_out(make: Make) -> None:
     assert window.center - window.width / 2 == pytest.approx(0.99)
     assert window.center + window.width / 2 == pytest.approx(98.01)
     assert "No window in the file; grey levels are set from the data." in series.warnings
+
+
+def test_padding_in_the_midst_of_the_values_leaves_those_on_both_sides(make: Make) -> None:
+    pixels = np.zeros((20, 20), np.int16)
+    pixels[:5], pixels[15:] = -np.arange(1, 101).reshape(5, 20), np.arange(1, 101).reshape(5, 20)
+    tags = {"PixelPaddingValue": 0, "RescaleIntercept": 0}
+    window = default_window(only(make("a.dcm", pixels=pixels, drop=("WindowCenter",), **tags)), 0)
+    assert window.center == pytest.approx(0)
+    assert window.width > 190
+
+
+def test_a_table_is_looked_up_at_the_nearest_entry(make: Make) -> None:
+    """A table of as many entries as there can be, whose count is written as 0, and values between them."""
+    entries = np.arange(65_536, dtype="<u2")
+    table = sequence(LUTDescriptor=[0, 0, 16], LUTData=entries.tobytes())
+    pixels = np.array([[3, 4, 5, 7]], np.uint16)
+    tags = {"VOILUTSequence": table, "RescaleSlope": 0.3, "RescaleIntercept": 0}
+    series = only(make("a.dcm", pixels=pixels, **tags))
+    np.testing.assert_allclose(presented(series, 0) * 65_535, [[1, 1, 2, 2]], atol=1e-3)
 
 
 def test_a_flat_image_is_shown_without_a_fault(make: Make) -> None:

@@ -55,6 +55,13 @@ def said(series: Series, words: str) -> bool:
 # --- contrast -------------------------------------------------------------------------------------
 
 
+def test_echo_times_within_a_hundredth_are_one_echo(tmp_path: Path) -> None:
+    slices(tmp_path, EchoTime=20.0, **MR)
+    slices(tmp_path, EchoTime=20.19, **MR)
+    slices(tmp_path, EchoTime=21.0, **MR)
+    assert [s.shape[0] for s in scan([tmp_path]).series] == [6, 3]
+
+
 def test_echoes_are_volumes_of_their_own(tmp_path: Path) -> None:
     for number, time in ((2, 80), (1, 20)):
         slices(tmp_path, EchoNumbers=number, EchoTime=time, SeriesDescription="T2", **MR)

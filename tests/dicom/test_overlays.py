@@ -138,6 +138,16 @@ def test_the_old_kind_lies_in_a_bit_of_the_pixels(make: Make) -> None:
     assert graphics(only(of_grey), 0) is None
 
 
+def test_the_old_kind_lies_in_the_pixels_of_its_own_frame(make: Make) -> None:
+    both = np.stack([BITS, ~BITS]).astype(np.uint16) << 13
+    path = make("a.dcm", pixels=both, BitsStored=12, HighBit=11, NumberOfFrames=2, PixelRepresentation=0)
+    series = only(with_plane(path, BITS, x100=("US", 16), x102=("US", 13), x3000=("OW", None)))
+    for index, bits in enumerate((BITS, ~BITS)):
+        drawn = graphics(series, index)
+        assert drawn is not None
+        np.testing.assert_array_equal(drawn.overlay, bits)
+
+
 @pytest.mark.parametrize("broken", [{"x3000": ("OW", b"\1\0")}, {"x10": ("US", 0)}, {"x10": ("US", 60000)}])
 def test_a_damaged_plane_is_no_plane(make: Make, broken: dict[str, Any]) -> None:
     path = with_plane(make("a.dcm", pixels=np.zeros((40, 50), np.int16)), np.ones((40, 50), bool), **broken)
@@ -166,7 +176,7 @@ SQUARE = {"pixels": np.zeros((20, 20), np.int16), "PixelSpacing": [1, 1]}
         (BOX, [(5, 3), (16, 18), (10, 10)], [(4, 3), (5, 2), (17, 18), (16, 19)]),
         (CIRCLE, [(10, 10), (10, 15), (5, 10), (13, 14)], [(10, 16), (4, 10), (14, 14)]),
         (CIRCLE | {"PixelSpacing": [2, 1]}, [(10, 15), (8, 10)], [(10, 16), (7, 10), (13, 14)]),
-        (POLYGON, [(3, 3), (3, 17), (17, 3)], [(1, 1), (19, 19), (12, 12), (1, 10)]),
+        (POLYGON, [(2, 2), (2, 19), (19, 2), (17, 3)], [(1, 1), (19, 19), (12, 12), (1, 10)]),
         (
             {**BOX, **CIRCLE, **POLYGON, "ShutterShape": ["RECTANGULAR", "CIRCULAR", "POLYGONAL"]},
             [(8, 8), (6, 8)],
@@ -225,3 +235,13 @@ def test_frames_have_their_own_shutters(make: Make) -> None:
         )
     )
     assert [graphics(series, i) is not None for i in range(2)] == [True, False]
+    path = series.paths[0]
+    file = pydicom.dcmread(path)
+    for keyword, value in CIRCLE.items():
+        setattr(file, keyword, value)
+    file.save_as(path)
+    own, of_file = (graphics(only(path), i) for i in range(2))
+    assert own is not None
+    assert of_file is not None
+    assert not own.shutter[15, 17]  # in the box of the frame
+    assert of_file.shutter[15, 17]  # outside of the file's circle

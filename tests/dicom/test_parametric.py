@@ -93,12 +93,14 @@ def test_what_lies_outside_the_mapped_values_is_no_number(tmp_path: Path) -> Non
     np.testing.assert_array_equal(found.values, expected)
 
 
-def test_a_table_gives_the_numbers(tmp_path: Path) -> None:
-    table = [float(n * n) for n in range(8)]
-    lines = [mapping(slope=None, intercept=None, lut_data=table, value_range=(0, 7))]
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_table_gives_the_numbers(tmp_path: Path, first: int) -> None:
+    """What lies below its first value has none."""
+    table = [float(n * n) for n in range(first, 8)]
+    lines = [mapping(slope=None, intercept=None, lut_data=table, value_range=(first, 7))]
     write_map(tmp_path / "map.dcm", stack(tmp_path), numbers(np.uint16), lines)
     _, (found,) = loaded(tmp_path)
-    np.testing.assert_array_equal(found.values, numbers() ** 2)
+    np.testing.assert_array_equal(found.values, np.where(numbers() >= first, numbers() ** 2, np.nan))
 
 
 def test_two_quantities_are_two_maps(tmp_path: Path) -> None:

@@ -117,6 +117,49 @@ def test_half_of_a_fraction_counts_as_inside(tmp_path: Path) -> None:
     assert np.array_equal(on_source(region), pixels > 0.5)
 
 
+def test_just_half_of_a_fraction_counts_too(tmp_path: Path) -> None:
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), block(), SegmentationTypeValues.FRACTIONAL)
+    file = pydicom.dcmread(path)
+    file.MaximumFractionalValue = 254
+    file.PixelData = bytes([126, 127] * (len(file.PixelData) // 2))
+    file.save_as(path)
+    _, (region,) = drawn(tmp_path)
+    assert not region.mask[..., 0::2].any()
+    assert region.mask[..., 1::2].all()
+
+
+def test_planes_without_a_place_cover_the_images_they_refer_to(tmp_path: Path) -> None:
+    """Cells of two by two pixels: each covers just its own. The last plane was written first."""
+    path = write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    file = pydicom.dcmread(path)
+    coarse = np.zeros((2, ROWS // 2, COLUMNS // 2), bool)
+    coarse[0, 1, 2] = coarse[1, 4, 5] = True
+    file.Rows, file.Columns = coarse.shape[1:]
+    file.PixelData = np.packbits(coarse.reshape(-1), bitorder="little").tobytes()
+    del file.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    for frame in file.PerFrameFunctionalGroupsSequence:
+        del frame.PlanePositionSequence
+    file.save_as(path)
+    _, (region,) = drawn(tmp_path)
+    expected = np.zeros((SLICES, ROWS, COLUMNS), bool)
+    expected[[3, 2]] = coarse.repeat(2, axis=1).repeat(2, axis=2)
+    assert np.array_equal(on_source(region), expected)
+    lines = outlines((region,), 2)[0].lines.reshape(-1, 2)
+    assert (lines.min(0).tolist(), lines.max(0).tolist()) == ([7.5, 9.5], [9.5, 11.5])
+
+
+def test_planes_thinner_or_thicker_than_the_slices_are_outlined_where_they_lie(tmp_path: Path) -> None:
+    """Of the outline's plane the nearest counts, not the one below."""
+    stack(tmp_path)
+    (series,) = scan([tmp_path]).series
+    mask = np.zeros((3, ROWS, COLUMNS), bool)
+    for plane in range(3):
+        mask[plane, plane, 2] = True
+    thick = Region(mask, affine.scale_offset((2, 1, 1), (0.5, 0, 0)), series, "thick", "seg")
+    tops = [one.lines[..., 0].min() for i in range(SLICES) for one in outlines((thick,), i)]
+    assert tops == [-0.5, -0.5, 0.5, 0.5, 1.5, 1.5]
+
+
 def test_a_label_map_holds_its_segments_as_numbers(tmp_path: Path) -> None:
     pixels = block() + 2 * np.roll(block(), 3, axis=1)
     write_seg(tmp_path / "seg.dcm", stack(tmp_path), pixels, SegmentationTypeValues.LABELMAP, count=2)
