@@ -8,9 +8,9 @@ from viewer.explain.baseline import Baseline, baseline
 from viewer.explain.cam import CAM, no_layer, refuse_blank
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
-from viewer.explain.explainer import Cost, Explainer, Family, Values, model_layer
+from viewer.explain.explainer import Cost, Explainer, Family, model_layer
 from viewer.explain.layers import suggest
-from viewer.explain.probe import INPUT, Probe, Wish
+from viewer.explain.probe import INPUT, Part, Probe, Values, Wish
 from viewer.explain.run import Explained, explain
 from viewer.explain.targets import read_targets
 from viewer.models import Model
@@ -26,6 +26,7 @@ __all__ = [
     "Family",
     "Interval",
     "Model",
+    "Part",
     "Probe",
     "Values",
     "Wish",

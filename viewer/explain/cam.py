@@ -7,8 +7,8 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from viewer.errors import ExplainerError
-from viewer.explain.explainer import Cost, Explainer, Family, Values, model_layer
-from viewer.explain.probe import Probe
+from viewer.explain.explainer import Cost, Explainer, Family, model_layer
+from viewer.explain.probe import Probe, Values
 from viewer.models import Model
 
 

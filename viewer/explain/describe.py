@@ -33,6 +33,7 @@ def describe(model: Model | None = None) -> list[dict[str, Any]]:
                 "settings": method.settings(),
                 "unsuitable": None if model is None else method.unsuitable(model),
                 "shows": cls.shows,
+                "caution": cls.caution,
                 "paper": cls.paper,
                 "cost": {"forwards": cls.cost.forwards, "backwards": cls.cost.backwards},
                 "target_dependent": cls.target_dependent,

@@ -14,7 +14,7 @@ from torch import Tensor
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain.layers import resolve
-from viewer.explain.probe import INPUT, Probe
+from viewer.explain.probe import INPUT, Probe, Values
 from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 
@@ -27,15 +27,6 @@ class Cost:
 
     forwards: str
     backwards: str = "0"
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
-    completeness error in per cent, (targets, n), NaN where the score does not change."""
-
-    values: Tensor
-    completeness_error: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +46,8 @@ class Explainer(ABC):
     shows: ClassVar[str]
     """One plain sentence: what the map shows."""
     cost: ClassVar[Cost]
+    caution: ClassVar[str] = ""
+    """When not to believe it: the known failures, each with its source."""
     target_dependent: ClassVar[bool] = True
     """False for a method that is the same for every label; it then names no target."""
     signed: ClassVar[bool] = True
@@ -66,7 +59,7 @@ class Explainer(ABC):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
-        for name in ("attribute", "settings", "configured"):
+        for name in ("attribute", "placed", "settings", "configured"):
             if name in vars(cls):
                 raise PluginError(
                     f"The explainer {cls.__name__} overrides {name}, which is not its to change."
@@ -136,11 +129,15 @@ class Explainer(ABC):
         probe.task.check()
         result = self.compute(probe)
         values = result if isinstance(result, Values) else Values(result)
+        return self.placed(probe, values, time.perf_counter() - start)
+
+    @final
+    def placed(self, probe: Probe, values: Values, seconds: float = 0.0) -> list[Attribution]:
+        """Values of the shape that `compute` gives as attributions at their place, once checked."""
         rows: list[tuple[Target, ...] | None] = list(probe.targets) if self.target_dependent else [None]
         grid = self._check(values.values, len(rows), probe)
         maps = values.values.detach().float().cpu().numpy()
         errors = values.completeness_error
-        seconds = time.perf_counter() - start
         layer = ", ".join(name for name in self.layers(probe.model) if name != INPUT) or None
         return [
             Attribution(

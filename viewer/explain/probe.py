@@ -6,10 +6,11 @@ forward builds no graph; above it, one batched backward gives the gradients of e
 prediction that is shown comes from that same forward.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer, Tokens
 from viewer.task import Task
-from viewer.types import ModelInput, Prediction, Shape3, Target
+from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target
 
 INPUT = "input"
 """The name by which `gradients` means the input itself."""
@@ -30,6 +31,38 @@ INPUT = "input"
 _BATCHED_BYTES = 512 * 1024**2
 
 Wish = Target | Literal["top"]
+Make = Callable[[int, int, int], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
+    completeness error in per cent, (targets, n), NaN where the score does not change."""
+
+    values: Tensor
+    completeness_error: Tensor | None = None
+
+
+class Placing(Protocol):
+    """An explainer, as far as a preview needs one."""
+
+    def placed(self, probe: "Probe", values: Values) -> list[Attribution]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some changed images of input `n`, from number `first` on: every target's scores, (targets, m),
+    and where asked for the gradients at the images, (targets, m, channels, …spatial)."""
+
+    n: int
+    first: int
+    scores: Tensor
+    gradients: Tensor | None
+
+
+def default_chunk(x: Tensor) -> int:
+    """How many images like those of `x` go through a network at once."""
+    return 64 if x.device.type == "cuda" else 8
 
 
 class Probe:
@@ -48,11 +81,16 @@ class Probe:
         layers: Sequence[str] = (),
         attention: bool = False,
         override: str | None = None,
+        within: Region | None = None,
+        preview: Callable[[Attribution], None] | None = None,
+        x: Tensor | None = None,
     ) -> None:
         self.model = model
         self.inputs = tuple(inputs)
-        self.x = model.batch(inputs)
+        self.x = model.batch(inputs) if x is None else x
         self.task = task
+        self._within = within
+        self._preview = preview
         self._forward = forward
         self._wishes = tuple(wishes)
         self._layers = dict.fromkeys(layers)
@@ -111,7 +149,81 @@ class Probe:
             for wish in self._wishes
         )
 
+    def moved(self, x: Tensor, layers: Sequence[str] = (INPUT,)) -> "Probe":
+        """A probe of the same inputs, targets and network whose pixels are `x`, of the shape of `self.x`.
+
+        For methods that average others over noise or baselines. Its first use costs a forward of its own.
+        """
+        other = Probe(
+            self.model, self._forward, self.inputs, self._wishes, self.task, layers, within=self._within, x=x
+        )
+        other.__dict__["targets"] = self.targets  # the noise must not change what is explained
+        return other
+
+    def within(self, n: int) -> Tensor | None:
+        """Where input `n` may be changed, a boolean mask of its spatial shape; None means everywhere.
+
+        Raises `ExplainerError` where the region that the reader gave lies outside of the input.
+        """
+        if self._within is None:
+            return None
+        source = self.inputs[n]
+        mask = self._within.on(source.matrix, source.shape).reshape(self.x.shape[2:])
+        if not mask.any():
+            raise ExplainerError(f"The region {self._within.name} lies outside what the model was shown.")
+        return torch.as_tensor(mask, device=self.x.device)
+
+    def preview(self, explainer: Placing, values: Values) -> None:
+        """Hand on what a method has so far, in the form that `compute` returns, if anybody looks."""
+        if self._preview is not None:
+            for attribution in explainer.placed(self, values):
+                self._preview(attribution)
+
     # --- scores -----------------------------------------------------------------------------------
+
+    def sweep(
+        self, count: int, make: Make, doing: str, chunk: int = 0, gradients: bool = False
+    ) -> Iterator[Part]:
+        """Run `count` changed images of every input, some at a time; all targets share each forward.
+
+        `make(n, first, last)` gives those of input `n`, (last − first, channels, …spatial). `chunk` is how
+        many run at once, 0 what suits the device; it is halved where memory runs out. Nothing is kept, so
+        that memory does not grow with `count`.
+        """
+        size = min(chunk or default_chunk(self.x), count)
+        left = -(-count // size) * len(self.inputs)
+        self.expect(left, doing)
+        for n in range(len(self.inputs)):
+            first = 0
+            while first < count:
+                last = min(first + size, count)
+                try:
+                    part = self._part(n, first, make(n, first, last), gradients)
+                except torch.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    size = -(-size // 2)
+                    left = -(-(count - first) // size) + -(-count // size) * (len(self.inputs) - n - 1)
+                    self.expect(left, doing)
+                    continue
+                yield part
+                first = last
+
+    def scores(self, count: int, make: Make, doing: str, chunk: int = 0) -> Tensor:
+        """Every target's score of `count` changed images of every input, (targets, n, count); see `sweep`."""
+        result = self.x.new_empty(len(self.targets), len(self.inputs), count, dtype=torch.float32)
+        for part in self.sweep(count, make, doing, chunk):
+            result[:, part.n, part.first : part.first + part.scores.shape[1]] = part.scores
+        return result
+
+    def _part(self, n: int, first: int, x: Tensor, gradients: bool) -> Part:
+        rows = [row[n] for row in self.targets]
+        with torch.set_grad_enabled(gradients):
+            x = x.detach().requires_grad_(gradients)
+            output = self.forward(x)
+            scores = torch.stack([self.score(output, target, n) for target in rows])
+            found = _gradients(scores.sum(1), x, INPUT, self.task) if gradients else None
+        return Part(n, first, scores.detach().float(), found)
 
     def forward(self, x: Tensor) -> Tensor:
         """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
@@ -124,6 +236,16 @@ class Probe:
     def score(self, output: Tensor, target: Target, n: int = 0) -> Tensor:
         """The target's number for every sample of an output; `n` is the input they were made from."""
         return target.of(output, self._placed(output, n) if target.region is not None else None)
+
+    @cached_property
+    def before(self) -> Tensor:
+        """Every target's score of the inputs themselves, (targets, n), from the shared forward."""
+        output = self.output.detach()
+        rows = [
+            torch.cat([self.score(output[n : n + 1], target, n) for n, target in enumerate(row)])
+            for row in self.targets
+        ]
+        return torch.stack(rows).float()
 
     def _placed(self, output: Tensor, n: int) -> Matrix:
         spatial = tuple(int(i) for i in output.shape[2:])

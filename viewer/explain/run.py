@@ -1,6 +1,6 @@
 """Running explainers: one shared forward per batch serves the prediction and every method."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from viewer.explain.explainer import Explainer
 from viewer.explain.probe import Probe, Wish
 from viewer.models import Model
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction
+from viewer.types import Attribution, ModelInput, Prediction, Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,15 @@ def explain(
     task: Task | None = None,
     batch: int = 16,
     override: str | None = None,
+    within: Region | None = None,
+    preview: Callable[[Attribution], None] | None = None,
 ) -> Explained:
-    """Predict and explain inputs; a method that does not suit is refused with its reason."""
-    run = _Run(model, inputs, wishes, task or Task(), batch, override)
+    """Predict and explain inputs; a method that does not suit is refused with its reason.
+
+    `within` is where methods that change the image may do so. `preview` is told, on this thread, what
+    slow methods have so far.
+    """
+    run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview)
     suited, refused = _suited(methods, model)
     ours = {i: m for i, m in suited.items() if built_in(type(m))}
     # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
@@ -79,6 +85,8 @@ class _Run:
     task: Task
     batch: int
     override: str | None
+    within: Region | None
+    preview: Callable[[Attribution], None] | None
 
     def together(
         self,
@@ -95,8 +103,9 @@ class _Run:
             for first in range(0, len(self.inputs), self.batch):
                 some = self.inputs[first : first + self.batch]
                 probe = Probe(
-                    self.model, forward, some, self.wishes, self.task, layers, attention, self.override
-                )
+                    self.model, forward, some, self.wishes, self.task, layers, attention, self.override,
+                    self.within, self.preview,
+                )  # fmt: skip
                 found += probe.predictions
                 for i, method in group.items():
                     if i in refused:
