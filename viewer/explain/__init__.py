@@ -9,9 +9,11 @@ from viewer.explain.cam import CAM, no_layer, refuse_blank
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
+from viewer.explain.kept import Kept
 from viewer.explain.layers import suggest
-from viewer.explain.probe import INPUT, Part, Probe, Values, Wish
+from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.run import Explained, explain
+from viewer.explain.shared import INPUT
 from viewer.explain.targets import read_targets
 from viewer.models import Model
 
@@ -25,6 +27,7 @@ __all__ = [
     "ExplainerError",
     "Family",
     "Interval",
+    "Kept",
     "Model",
     "Part",
     "Probe",

@@ -14,7 +14,8 @@ from torch import Tensor
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain.layers import resolve
-from viewer.explain.probe import INPUT, Probe, Values
+from viewer.explain.probe import Probe, Values
+from viewer.explain.shared import INPUT
 from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 

@@ -1,13 +1,9 @@
-"""What an explainer may ask of a guarded network: one shared forward, and what hangs on it.
+"""What an explainer may ask of a guarded network: a shared forward, further ones, and gradients.
 
-The graph is cut at the first layer that anybody listens to (Whyscope's speed rests on this): the
-layer's output is detached, made to require a gradient, and handed on as a clone. Below the cut the
-forward builds no graph; above it, one batched backward gives the gradients of every target. The
-prediction that is shown comes from that same forward.
+The prediction that is shown comes from the same forward that feeds the explanations.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -18,17 +14,15 @@ from torch import Tensor
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
-from viewer.explain.attention import Heads, listening
+from viewer.explain.attention import Heads
+from viewer.explain.kept import Kept
+from viewer.explain.shared import INPUT, Shared
+from viewer.explain.shared import gradients as gradients_at
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer, Tokens
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target
-
-INPUT = "input"
-"""The name by which `gradients` means the input itself."""
-
-_BATCHED_BYTES = 512 * 1024**2
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
@@ -83,6 +77,7 @@ class Probe:
         override: str | None = None,
         within: Region | None = None,
         preview: Callable[[Attribution], None] | None = None,
+        kept: Kept | None = None,
         x: Tensor | None = None,
     ) -> None:
         self.model = model
@@ -93,43 +88,16 @@ class Probe:
         self._preview = preview
         self._forward = forward
         self._wishes = tuple(wishes)
-        self._layers = dict.fromkeys(layers)
-        self._attention = attention
         self._override = override
-        self._taps: dict[str, Tensor] = {}
+        self._shared = Shared(model, forward, self.x, task, layers, attention, kept)
         self._gradients: dict[str, Tensor] = {}
-        self._heads: list[Heads] = []
 
     # --- the shared forward -----------------------------------------------------------------------
 
-    @cached_property
+    @property
     def output(self) -> Tensor:
-        """The logits (n, labels[, …spatial]) of the shared forward, in the graph of its taps."""
-        # A clone each time, because a network may begin with an operation in place.
-        x = self.x.clone()
-        with ExitStack() as stack:
-            if INPUT in self._layers:
-                self._taps[INPUT] = leaf = self.x.clone().requires_grad_()
-                x = leaf.clone()
-            for name in self._layers:
-                if name != INPUT:
-                    handle = self._forward.module.get_submodule(name).register_forward_hook(self._tap(name))
-                    stack.callback(handle.remove)
-            if self._attention:
-                self._heads = stack.enter_context(listening(self._forward.module, len(x)))
-            stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
-            self._forward.expect(1, "running the model")
-            return self.model.run(self._forward, x)
-
-    def _tap(self, name: str) -> Callable[..., Tensor]:
-        def hook(_module: object, _arguments: object, output: Tensor) -> Tensor:
-            if not output.requires_grad:
-                output = output.detach().requires_grad_()
-            self._taps[name] = output
-            # A clone, because an in-place ReLU behind the layer would change what was stored.
-            return output.clone()
-
-        return hook
+        """The logits (n, labels[, …spatial]) of the shared forward, without their graph."""
+        return self._shared.output
 
     @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
@@ -222,7 +190,7 @@ class Probe:
             x = x.detach().requires_grad_(gradients)
             output = self.forward(x)
             scores = torch.stack([self.score(output, target, n) for target in rows])
-            found = _gradients(scores.sum(1), x, INPUT, self.task) if gradients else None
+            found = gradients_at(scores.sum(1), x, INPUT, self.task) if gradients else None
         return Part(n, first, scores.detach().float(), found)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -240,7 +208,7 @@ class Probe:
     @cached_property
     def before(self) -> Tensor:
         """Every target's score of the inputs themselves, (targets, n), from the shared forward."""
-        output = self.output.detach()
+        output = self.output
         rows = [
             torch.cat([self.score(output[n : n + 1], target, n) for n, target in enumerate(row)])
             for row in self.targets
@@ -256,7 +224,7 @@ class Probe:
     @cached_property
     def _totals(self) -> Tensor:
         """The sum over the batch of each target's number, (targets,): samples do not mix in eval mode."""
-        output = self.output
+        output = self._shared.graph
         totals = []
         for row in self.targets:
             if all(target is row[0] for target in row) and row[0].region is None:
@@ -270,14 +238,11 @@ class Probe:
 
     def layer(self, name: str) -> Layer:
         """The facts of a layer."""
-        layer = self.model.structure.layer(name)
-        if layer is None:
-            raise ExplainerError(f"The layer {name!r} gives no map over the image.")
-        return layer
+        return self._shared.layer(name)
 
     def activations(self, layer: str) -> Tensor:
         """A layer's output as (n, channels, …grid), detached."""
-        return self._as_map(self._tapped(layer).detach(), layer)
+        return self._shared.activations(layer)
 
     def gradients(self, layer: str = INPUT) -> Tensor:
         """The gradient of every target at a layer, (targets, n, channels, …grid), in one backward.
@@ -285,27 +250,23 @@ class Probe:
         Raises `ExplainerError` where the layer does not influence the output at all.
         """
         if layer not in self._gradients:
-            self._gradients[layer] = _gradients(self._totals, self._tapped(layer), layer, self.task)
-        gradient = self._gradients[layer]
-        mapped = self._as_map(gradient.flatten(0, 1), layer)
-        return mapped.reshape(*gradient.shape[:2], *mapped.shape[1:])
+            every = None if self._regional else self._shared.of_labels(layer)
+            found = self._shared.gradients(self._totals, layer) if every is None else self._chosen(every)
+            self._gradients[layer] = found
+        return self._gradients[layer]
 
-    def _tapped(self, layer: str) -> Tensor:
-        _ = self.output  # the shared forward fills the taps
-        if layer not in self._taps:
-            raise ExplainerError(f"The layer {layer!r} did not run, so there is nothing to explain there.")
-        return self._taps[layer]
+    @property
+    def _regional(self) -> bool:
+        return any(target.region is not None for row in self.targets for target in row)
 
-    def _as_map(self, tensor: Tensor, layer: str) -> Tensor:
-        if layer == INPUT:
-            return tensor
-        facts = self.layer(layer)
-        if facts.layout == "channels first":
-            return tensor
-        if facts.layout == "tokens":
-            prefix = tensor.shape[1] - _product(facts.grid)
-            tensor = tensor[:, prefix:].reshape(len(tensor), *facts.grid, facts.channels)
-        return tensor.movedim(-1, 1)
+    def _chosen(self, every: Tensor) -> Tensor:
+        """The targets' rows out of those of all labels, or the differences of two."""
+
+        def of(target: Target, n: int) -> Tensor:
+            own = every[target.index, n]
+            return own if target.minus_index is None else own - every[target.minus_index, n]
+
+        return torch.stack([torch.stack([of(t, n) for n, t in enumerate(row)]) for row in self.targets])
 
     # --- attention --------------------------------------------------------------------------------
 
@@ -321,7 +282,6 @@ class Probe:
 
     def attention(self) -> list[tuple[str, Tensor]]:
         """(module, weights (n, heads, tokens, tokens)) in the order of the blocks, detached."""
-        _ = self.output
         return [(h.name, h.split(h.tensor.detach())) for h in self._square()]
 
     def attention_gradients(self, target: int) -> list[Tensor]:
@@ -336,50 +296,7 @@ class Probe:
 
     def _square(self) -> list[Heads]:
         count = self.tokens.count
-        heads = [h for h in self._heads if h.tensor.shape[-2:] == (count, count)]
+        heads = [h for h in self._shared.heads if h.tensor.shape[-2:] == (count, count)]
         if not heads:
             raise ExplainerError("The attention of this network is not over the tokens of the image.")
         return heads
-
-
-def _gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
-    """∂ totals / ∂ tensor, (targets, *tensor.shape): one vectorised backward, in chunks if large."""
-    count = len(totals)
-    if not totals.requires_grad:
-        raise _without_influence(layer)
-    if count == 1:
-        (gradient,) = torch.autograd.grad(totals[0], tensor, retain_graph=True, allow_unused=True)
-        if gradient is None:
-            raise _without_influence(layer)
-        return gradient[None]
-    chunk = max(1, _BATCHED_BYTES // (4 * tensor.numel()))
-    parts = []
-    eye = torch.eye(count, device=totals.device, dtype=totals.dtype)
-    for first in range(0, count, chunk):
-        task.check()
-        some = eye[first : first + chunk]
-        try:
-            (part,) = torch.autograd.grad(
-                totals, tensor, some, retain_graph=True, allow_unused=True, is_grads_batched=True
-            )
-        except RuntimeError:
-            # A layer without a rule for vmap: one backward per target.
-            rows = [
-                torch.autograd.grad(totals, tensor, r, retain_graph=True, allow_unused=True)[0] for r in some
-            ]
-            part = None if rows[0] is None else torch.stack(rows)
-        if part is None:
-            raise _without_influence(layer)
-        parts.append(part)
-    return torch.cat(parts)
-
-
-def _without_influence(layer: str) -> ExplainerError:
-    return ExplainerError(f"The layer {layer!r} does not influence the output; choose another.")
-
-
-def _product(numbers: Sequence[int]) -> int:
-    result = 1
-    for n in numbers:
-        result *= n
-    return result

@@ -8,6 +8,7 @@ import torch
 from viewer.errors import ExplainerError, ModelError, PluginError
 from viewer.explain.discover import built_in
 from viewer.explain.explainer import Explainer
+from viewer.explain.kept import Kept
 from viewer.explain.probe import Probe, Wish
 from viewer.models import Model
 from viewer.task import Task
@@ -34,13 +35,14 @@ def explain(
     override: str | None = None,
     within: Region | None = None,
     preview: Callable[[Attribution], None] | None = None,
+    kept: Kept | None = None,
 ) -> Explained:
     """Predict and explain inputs; a method that does not suit is refused with its reason.
 
     `within` is where methods that change the image may do so. `preview` is told, on this thread, what
-    slow methods have so far.
+    slow methods have so far. With `kept`, what one call computed for all labels another need not run.
     """
-    run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview)
+    run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview, kept)
     suited, refused = _suited(methods, model)
     ours = {i: m for i, m in suited.items() if built_in(type(m))}
     # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
@@ -87,6 +89,7 @@ class _Run:
     override: str | None
     within: Region | None
     preview: Callable[[Attribution], None] | None
+    kept: Kept | None
 
     def together(
         self,
@@ -104,7 +107,7 @@ class _Run:
                 some = self.inputs[first : first + self.batch]
                 probe = Probe(
                     self.model, forward, some, self.wishes, self.task, layers, attention, self.override,
-                    self.within, self.preview,
+                    self.within, self.preview, None if thorough else self.kept,
                 )  # fmt: skip
                 found += probe.predictions
                 for i, method in group.items():

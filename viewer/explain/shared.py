@@ -1,0 +1,229 @@
+"""The shared forward of a batch: its output, what passed the layers listened to, and what is kept of it.
+
+The graph is cut at the first layer that anybody listens to (Whyscope's speed rests on this): the layer's
+output is detached, made to require a gradient, and handed on as a clone. Below the cut the forward builds
+no graph; above it, one batched backward gives the gradients of every target.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from viewer.errors import ExplainerError
+from viewer.explain.attention import Heads, listening
+from viewer.explain.kept import Felt, Kept, digest
+from viewer.models import Model
+from viewer.models.guard import Forward
+from viewer.models.structure import Layer
+from viewer.task import Task
+
+INPUT = "input"
+"""The name by which `gradients` means the input itself."""
+
+_BATCHED_BYTES = 512 * 1024**2
+_SHARE = 4
+"""One layer may take this part of what is kept, so that keeping it does not push out all else."""
+
+
+class Shared:
+    """One forward of `x`, (n, channels, …spatial), run when it is needed and only if it is not kept."""
+
+    def __init__(
+        self,
+        model: Model,
+        forward: Forward,
+        x: Tensor,
+        task: Task,
+        layers: Sequence[str],
+        attention: bool,
+        kept: Kept | None,
+    ) -> None:
+        self._model = model
+        self._forward = forward
+        self._x = x
+        self._task = task
+        self._layers = tuple(dict.fromkeys(layers))
+        self._attention = attention
+        self._kept = kept
+        self._taps: dict[str, Tensor] = {}
+        self._heads: list[Heads] = []
+        self._felt: dict[str, list[Felt]] = {}
+
+    # --- output -----------------------------------------------------------------------------------
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The logits (n, labels[, …spatial]), without their graph; what is kept costs no forward."""
+        found = self._recalled()
+        return self.graph.detach() if found is None else torch.cat([felt.output for felt in found])
+
+    @cached_property
+    def graph(self) -> Tensor:
+        """The logits in the graph of what passed the layers: runs the network."""
+        # A clone each time, because a network may begin with an operation in place.
+        x = self._x.clone()
+        with ExitStack() as stack:
+            if INPUT in self._layers:
+                self._taps[INPUT] = leaf = self._x.clone().requires_grad_()
+                x = leaf.clone()
+            for name in self._layers:
+                if name != INPUT:
+                    handle = self._forward.module.get_submodule(name).register_forward_hook(self._tap(name))
+                    stack.callback(handle.remove)
+            if self._attention:
+                self._heads = stack.enter_context(listening(self._forward.module, len(x)))
+            stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
+            self._forward.expect(1, "running the model")
+            output = self._model.run(self._forward, x)
+        self._keep("", [Felt(one) for one in _singly(output.detach())])
+        return output
+
+    def _tap(self, name: str) -> Callable[..., Tensor]:
+        def hook(_module: object, _arguments: object, output: Tensor) -> Tensor:
+            if not output.requires_grad:
+                output = output.detach().requires_grad_()
+            self._taps[name] = output
+            # A clone, because an in-place ReLU behind the layer would change what was stored.
+            return output.clone()
+
+        return hook
+
+    # --- layers -----------------------------------------------------------------------------------
+
+    def tap(self, layer: str) -> Tensor:
+        """What passed a layer, as the network has it and in the graph; `ExplainerError` if nothing did."""
+        _ = self.graph
+        if layer not in self._taps:
+            raise ExplainerError(f"The layer {layer!r} did not run, so there is nothing to explain there.")
+        return self._taps[layer]
+
+    def activations(self, layer: str) -> Tensor:
+        """What passed a layer as a map, (n, channels, …grid), without its graph."""
+        _ = self.output
+        if layer in self._felt:
+            return torch.cat([felt.activations for felt in self._felt[layer] if felt.activations is not None])
+        return self.as_map(self.tap(layer).detach(), layer)
+
+    def gradients(self, totals: Tensor, layer: str) -> Tensor:
+        """∂ totals / ∂ layer as maps, (totals, n, channels, …grid); `totals` come from `graph`."""
+        found = gradients(totals, self.tap(layer), layer, self._task)
+        mapped = self.as_map(found.flatten(0, 1), layer)
+        return mapped.reshape(*found.shape[:2], *mapped.shape[1:])
+
+    def of_labels(self, layer: str) -> Tensor | None:
+        """The gradients of all labels, (labels, n, channels, …grid), kept for later; None if not worth it.
+
+        Of an output per pixel a label's number is its mean.
+        """
+        _ = self.output
+        if layer not in self._felt:
+            if self._kept is None or layer == INPUT:
+                return None
+            if self.graph.shape[1] * self.tap(layer).nbytes > self._kept.room // _SHARE:
+                return None
+            graph = self.graph
+            every = self.gradients((graph.flatten(2).mean(2) if graph.ndim > 2 else graph).sum(0), layer)
+            parts = (_singly(graph.detach()), _singly(self.activations(layer)), _singly(every, 1))
+            self._felt[layer] = [Felt(*some) for some in zip(*parts, strict=True)]
+            self._keep(layer, self._felt[layer])
+        return torch.cat([felt.gradients for felt in self._felt[layer] if felt.gradients is not None], 1)
+
+    def layer(self, name: str) -> Layer:
+        """The facts of a layer; `ExplainerError` for one without a map."""
+        layer = self._model.structure.layer(name)
+        if layer is None:
+            raise ExplainerError(f"The layer {name!r} gives no map over the image.")
+        return layer
+
+    def as_map(self, tensor: Tensor, layer: str) -> Tensor:
+        """What a layer gave, however it lays out its channels, as (n, channels, …grid)."""
+        if layer == INPUT:
+            return tensor
+        facts = self.layer(layer)
+        if facts.layout == "channels first":
+            return tensor
+        if facts.layout == "tokens":
+            patches = 1
+            for side in facts.grid:
+                patches *= side
+            tensor = tensor[:, tensor.shape[1] - patches :].reshape(len(tensor), *facts.grid, facts.channels)
+        return tensor.movedim(-1, 1)
+
+    # --- attention --------------------------------------------------------------------------------
+
+    @property
+    def heads(self) -> list[Heads]:
+        """The attention weights heard in the forward, block by block."""
+        _ = self.graph
+        return self._heads
+
+    # --- what is kept -----------------------------------------------------------------------------
+
+    def _recalled(self) -> list[Felt] | None:
+        """What is kept of every input at every layer listened to, or None where anything is missing."""
+        if self._kept is None or self._attention or INPUT in self._layers:
+            return None
+        found: list[Felt] | None = None
+        every: dict[str, list[Felt]] = {}
+        for name in self._layers or ("",):
+            some = [self._kept.find(self._model, pixels, name) for pixels in self._digests]
+            found = [felt for felt in some if felt is not None]
+            if len(found) < len(some):
+                return None
+            every[name] = found
+        self._felt = every
+        return found
+
+    def _keep(self, layer: str, felt: list[Felt]) -> None:
+        if self._kept is not None:
+            for pixels, one in zip(self._digests, felt, strict=True):
+                self._kept.keep(self._model, pixels, layer, one)
+
+    @cached_property
+    def _digests(self) -> list[bytes]:
+        return [digest(one) for one in self._x]
+
+
+def _singly(tensor: Tensor, axis: int = 0) -> list[Tensor]:
+    """The parts of a batch one by one, each still with its axis and with memory of its own."""
+    count = tensor.shape[axis]
+    return [tensor] if count == 1 else [tensor.narrow(axis, n, 1).clone() for n in range(count)]
+
+
+def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
+    """∂ totals / ∂ tensor, (totals, *tensor.shape): one vectorised backward, in chunks if large."""
+    count = len(totals)
+    if not totals.requires_grad:
+        raise _without_influence(layer)
+    if count == 1:
+        (gradient,) = torch.autograd.grad(totals[0], tensor, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            raise _without_influence(layer)
+        return gradient[None]
+    chunk = max(1, _BATCHED_BYTES // (4 * tensor.numel()))
+    parts = []
+    eye = torch.eye(count, device=totals.device, dtype=totals.dtype)
+    for first in range(0, count, chunk):
+        task.check()
+        some = eye[first : first + chunk]
+        try:
+            (part,) = torch.autograd.grad(
+                totals, tensor, some, retain_graph=True, allow_unused=True, is_grads_batched=True
+            )
+        except RuntimeError:
+            # A layer without a rule for vmap: one backward per target.
+            rows = [
+                torch.autograd.grad(totals, tensor, r, retain_graph=True, allow_unused=True)[0] for r in some
+            ]
+            part = None if rows[0] is None else torch.stack(rows)
+        if part is None:
+            raise _without_influence(layer)
+        parts.append(part)
+    return torch.cat(parts)
+
+
+def _without_influence(layer: str) -> ExplainerError:
+    return ExplainerError(f"The layer {layer!r} does not influence the output; choose another.")
