@@ -14,6 +14,7 @@ from torch import Tensor
 
 from viewer.errors import ExplainerError
 from viewer.explain.attention import Heads, listening
+from viewer.explain.class_token import class_token_only
 from viewer.explain.kept import Felt, Kept, digest
 from viewer.models import Model
 from viewer.models.guard import Forward
@@ -73,6 +74,9 @@ class Shared:
                 if name != INPUT:
                     handle = self._forward.module.get_submodule(name).register_forward_hook(self._tap(name))
                     stack.callback(handle.remove)
+            within = [name for name in self._layers if name != INPUT]
+            if not self._attention and within == list(self._layers):
+                stack.enter_context(class_token_only(self._forward.module, self._model.structure, within))
             if self._attention:
                 self._heads = stack.enter_context(listening(self._forward.module, len(x)))
             stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
