@@ -19,7 +19,7 @@ from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from plugins.score_cam import ScoreCAM
 from viewer.errors import ModelError
-from viewer.explain import Baseline, baseline, explain, probe
+from viewer.explain import Baseline, baseline, explain, shared
 from viewer.task import Cancelled, Task
 from viewer.types import ModelInput, Target
 
@@ -184,7 +184,7 @@ def test_many_labels_in_chunks_give_the_maps_of_one_go(monkeypatch: pytest.Monke
     model = make("residual")
     wishes = [Target(label, i) for i, label in enumerate(model.labels)]
     wanted = maps(explain(model, inputs_of(model), [GradCAM(), Saliency()], wishes))
-    monkeypatch.setattr(probe, "_BATCHED_BYTES", 1)
+    monkeypatch.setattr(shared, "_BATCHED_BYTES", 1)
     found = maps(explain(model, inputs_of(model), [GradCAM(), Saliency()], wishes))
     assert all(near(a, b) for a, b in zip(found, wanted, strict=True))
 
@@ -195,7 +195,7 @@ def test_a_cancel_between_labels_stops_before_the_next(
 ) -> None:
     model = make("timm ViT")
     method.layers(model)  # what is suggested is found out by a gradient of its own
-    monkeypatch.setattr(probe, "_BATCHED_BYTES", 1)
+    monkeypatch.setattr(shared, "_BATCHED_BYTES", 1)
     task, calls, plain = Task(), [0], torch.autograd.grad
 
     def grad(*arguments: object, **named: object) -> object:

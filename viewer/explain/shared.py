@@ -74,9 +74,9 @@ class Shared:
                 if name != INPUT:
                     handle = self._forward.module.get_submodule(name).register_forward_hook(self._tap(name))
                     stack.callback(handle.remove)
-            within = [name for name in self._layers if name != INPUT]
-            if not self._attention and within == list(self._layers):
-                stack.enter_context(class_token_only(self._forward.module, self._model.structure, within))
+            if self._layers and INPUT not in self._layers and not self._attention:
+                whole = class_token_only(self._forward.module, self._model.structure, self._layers)
+                stack.enter_context(whole)
             if self._attention:
                 self._heads = stack.enter_context(listening(self._forward.module, len(x)))
             stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
