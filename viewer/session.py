@@ -1,6 +1,6 @@
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,11 +9,11 @@ from viewer import export as exporting
 from viewer import models
 from viewer.dicom import Study
 from viewer.errors import ModelError, SeriesError
-from viewer.explain import Explained, Explainer, explainer, read_targets
+from viewer.explain import Explained, Explainer, Kept, explainer, read_targets
 from viewer.models import Model
 from viewer.settings import Settings, Trusted
 from viewer.task import Task
-from viewer.types import ModelInput, Prediction, Series, Style, Window
+from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Window
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
@@ -125,6 +125,9 @@ def explain(
     outside_intended_use: bool = False,
     preferences: Settings | None = None,
     task: Task | None = None,
+    within: Region | None = None,
+    preview: Callable[[Attribution], None] | None = None,
+    kept: Kept | None = None,
 ) -> Explained:
     """Predict and explain in one pass; see `viewer.explain.explain`."""
     override = gate(series, model, outside_intended_use)
@@ -132,7 +135,10 @@ def explain(
     where = slice if isinstance(slice, int) else None
     wishes = read_targets(target, model, series, where)
     batch = (preferences or Settings()).batch
-    return explaining.explain(model, inputs(series, model, slice, at), chosen, wishes, task, batch, override)
+    given = inputs(series, model, slice, at)
+    return explaining.explain(
+        model, given, chosen, wishes, task, batch, override, within=within, preview=preview, kept=kept
+    )
 
 
 def export(

@@ -80,6 +80,21 @@ def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: P
     desk.jobs.run.assert_not_called()
 
 
+def test_another_method_of_the_family_runs_no_network(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    calls = []
+    desk.presenter.explaining._model._module.register_forward_hook(lambda *_: calls.append(1))
+    for method in ("hires-cam", "layer-cam", "eigen-cam"):
+        desk.presenter.explaining.choose_method(method)
+        state = desk.wait(lambda s, m=method: s.attribution is not None and s.attribution.explainer.name == m)
+        assert state.attribution.slice == 2
+    desk.presenter.explaining.choose_against(next(n for n in LABELS if n != state.target))
+    desk.presenter.explaining.choose_method("grad-cam")
+    desk.wait(lambda s: s.attribution is not None and s.attribution.target.minus is not None)
+    assert calls == []
+
+
 def test_why_this_rather_than_that(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()

@@ -20,6 +20,7 @@ from viewer.ui.loading import loaded
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
+    from viewer.explain import Kept
     from viewer.models import Model
 
 _PROFILE_CHUNK = 8
@@ -42,6 +43,7 @@ class Explaining:
         self._styles: dict[tuple[str, str | None], Style] = {}
         self._visited: list[int] = []
         self._drawn = DrawnMaps()
+        self._felt: Kept | None = None  # made on the model's worker, for it comes with the engine
 
     @property
     def _state(self) -> ViewState:
@@ -246,11 +248,12 @@ class Explaining:
         layer = state.layer if "layer" in item.settings else None
 
         def work(task: Task) -> Any:
-            from viewer import session
+            from viewer import explain, session
 
+            self._felt = self._felt or explain.Kept()
             return session.explain(
                 series, model, [state.method], target, place[1], layer=layer, settings=settings,
-                outside_intended_use=True, preferences=self._settings, task=task,
+                outside_intended_use=True, preferences=self._settings, task=task, kept=self._felt,
             )  # fmt: skip
 
         self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
