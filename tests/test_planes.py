@@ -633,3 +633,23 @@ def test_a_map_of_one_slice_lies_in_that_slice_only() -> None:
     assert np.isnan(overlay.on_plane(map, other)).all()
     # A slab is thick enough to reach it.
     assert np.isfinite(overlay.on_plane(map, replace(other, thickness=8.0))).any()
+
+
+@pytest.mark.parametrize("name", ["axial", "oblique", "tilted gantry"])
+def test_the_nearest_slice_is_that_of_the_place_on_tilted_and_uneven_stacks(name: str) -> None:
+    axial = series(noise(), STACKS[name])
+    for slice in range(axial.shape[0]):
+        at = affine.apply(axial.geometry.matrix, (slice + 0.3, 2.0, 3.0))
+        found, apart = planes.nearest_slice(axial, (float(at[0]), float(at[1]), float(at[2])))
+        normal = np.cross(axial.geometry.matrix[:3, 1], axial.geometry.matrix[:3, 2])
+        step = abs(axial.geometry.matrix[:3, 0] @ normal) / np.linalg.norm(normal)
+        assert found == slice
+        assert apart == pytest.approx(0.3 * step)
+    heights = np.array([0.0, 5.0, 7.0])
+    normal = normal / np.linalg.norm(normal)
+    origins = axial.geometry.matrix[:3, 3] + heights[:, None] * normal
+    uneven = replace(
+        axial, voxels=np.zeros((3, 4, 4), np.int16), geometry=replace(axial.geometry, origins=origins)
+    )
+    x, y, z = (float(v) for v in origins[1] + 0.9 * normal)
+    assert planes.nearest_slice(uneven, (x, y, z)) == (1, pytest.approx(0.9))

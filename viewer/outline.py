@@ -15,19 +15,24 @@ from viewer.types import Array, Region, Shape3
 class Outline:
     """Straight pieces, float32 (n, 2, 2): both ends as (row, column) of the source's pixel centres."""
 
-    name: str
+    region: Region
     lines: NDArray[np.float32]
+
+    @property
+    def name(self) -> str:
+        """What the outlined region is called."""
+        return self.region.name
 
 
 def outlines(regions: tuple[Region, ...], slice: int) -> tuple[Outline, ...]:
     """The outlines of all regions that reach a slice of their series."""
-    found = (Outline(region.name, _lines(region, slice)) for region in regions)
+    found = (Outline(region, _lines(region, slice)) for region in regions)
     return tuple(one for one in found if len(one.lines))
 
 
 def on_plane(regions: tuple[Region, ...], plane: Plane) -> tuple[Outline, ...]:
     """The outlines of all regions that a plane through their series meets, on the plane's pixels."""
-    found = (Outline(region.name, _cut(region, plane)) for region in regions)
+    found = (Outline(region, _cut(region, plane)) for region in regions)
     return tuple(one for one in found if len(one.lines))
 
 

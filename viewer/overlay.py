@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from viewer import affine
 from viewer.affine import Matrix
@@ -118,12 +118,13 @@ def _separable(
     start = to[:3, 3]
     row_at = start[along_row] + to[along_row, 1] * np.arange(rows)
     column_at = start[along_column] + to[along_column, 2] * np.arange(columns)
-    values = np.asarray(map.values, dtype=np.float32).transpose(fixed, along_row, along_column)
+    values = map.values.transpose(fixed, along_row, along_column)
     depth, height, width = values.shape
     if not affine.inside(start[fixed : fixed + 1], depth).all():
         return np.full((rows, columns), np.nan, dtype=np.float32)
     steps = np.abs((to[fixed, 0], to[along_row, 1], to[along_column, 2]))
     plane = _along(values, 0, start[fixed : fixed + 1], steps[0], interpolation)[0]
+    plane = np.asarray(plane, dtype=np.float32)  # after all other planes have gone: a volume is large
     # Columns first: the rows are still few, and the second step then copies whole rows.
     plane = _along(plane, 1, column_at, steps[2], interpolation)
     plane = _along(plane, 0, row_at, steps[1], interpolation)
@@ -295,6 +296,30 @@ def automatic_style(maps: Sequence[Map]) -> Style:
     if signed:
         return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
     return Style("inferno", (0.0, top), threshold=POSITIVE_THRESHOLD * top, sign="positive")
+
+
+def quantity_style(map: Map) -> Style:
+    """The style of a map that came with the study: low values mean as much as high ones, so none are blank.
+
+    Only of both signs those about zero are, where the colours are white. The range ends at zero, unless all
+    values lie far from it.
+    """
+    finite = map.values[np.isfinite(map.values)]
+    lowest = float(finite.min(initial=0.0)) if finite.size else 0.0
+    if lowest < 0:
+        top = _top(map, signed=True) or 1.0
+        return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
+    low, top = (float(finite.min()) if finite.size else 0.0), _top(map, signed=False) or 1.0
+    return Style(NAMES[0], (low if low > top / 2 and low < top else 0.0, top))
+
+
+def native_value(map: Map, place: ArrayLike) -> float | None:
+    """The value of the map's cell at a source voxel (slice, row, column); None outside its field."""
+    at = affine.apply(affine.inverse(map.matrix), place)
+    if not all(affine.inside(i, n).all() for i, n in zip(at, map.values.shape, strict=True)):
+        return None
+    cell = np.clip(np.floor(at + 0.5), 0, np.asarray(map.values.shape) - 1).astype(int)
+    return float(map.values[tuple(cell)])
 
 
 def shows_both_signs(map: Map) -> bool:

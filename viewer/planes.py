@@ -274,3 +274,20 @@ def reach(to: Matrix, shape: tuple[int, int], voxels: Shape3) -> tuple[NDArray[n
         high = np.minimum(high, np.maximum(*ends))
     first = np.ceil(low).astype(np.intp)
     return first, np.maximum(np.floor(high).astype(np.intp) + 1, first)
+
+
+def nearest_slice(series: Series, point: Point) -> tuple[int, float]:
+    """The slice whose plane lies nearest to an LPS position, even stack or not, and the distance in mm.
+
+    Needs a series whose orientation is known.
+    """
+    geometry = series.geometry
+    normal = np.cross(geometry.matrix[:3, 2], geometry.matrix[:3, 1])
+    normal /= np.linalg.norm(normal)
+    count = np.arange(series.shape[0])[:, None]
+    origins = geometry.origins
+    if origins is None:
+        origins = geometry.matrix[:3, 3] + count * geometry.matrix[:3, 0]
+    apart = np.abs((origins - np.asarray(point)) @ normal)
+    slice = int(np.argmin(apart))
+    return slice, float(apart[slice])

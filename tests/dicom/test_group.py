@@ -569,3 +569,19 @@ def test_each_slice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
     path = write_enhanced(tmp_path / "a.dcm", frames)
     assert len(scan([path]).series) == 60
     assert len(looked) == 60
+
+
+def test_moments_are_counted_where_all_of_them_are_complete(tmp_path: Path) -> None:
+    for time in (1, 2, 3):
+        slices(tmp_path / "whole", TemporalPositionIdentifier=time, **MR)
+    whole = scan([tmp_path / "whole"])
+    assert [one["frames_in_time"] for one in listing(whole)["series"]] == [3, 3, 3]
+    assert all(s.part.complete and s.frames_in_time == 1 and s.geometry.volume for s in whole.series)
+    slices(tmp_path / "short", 4, TemporalPositionIdentifier=1, **MR)
+    slices(tmp_path / "short", 3, TemporalPositionIdentifier=2, **MR)
+    short = scan([tmp_path / "short"])
+    assert [one["frames_in_time"] for one in listing(short)["series"]] == [1, 1]
+    assert [s.part.complete for s in short.series] == [True, False]
+    for b in (0, 1000):
+        slices(tmp_path / "dwi", DiffusionBValue=float(b), **MR)
+    assert [one["frames_in_time"] for one in listing(scan([tmp_path / "dwi"]))["series"]] == [1, 1]

@@ -22,6 +22,7 @@ from viewer.dicom import regions, scan
 from viewer.dicom.decode import read_frame
 from viewer.dicom.header import header_of
 from viewer.dicom.image import object_of
+from viewer.dicom.segmentation import _recommended
 from viewer.errors import SeriesError
 from viewer.outline import edges, outlines, slices_of
 from viewer.settings import Limits
@@ -345,3 +346,28 @@ def test_outlines_stay_on_their_slices(tmp_path: Path) -> None:
     (one,) = outlines(found, 2)
     assert one.lines[..., 0].min() == 2.5
     assert one.lines[..., 1].max() == 8.5
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_recommended_colours_are_those_of_highdicom(rgb: tuple[int, int, int]) -> None:
+    item = pydicom.Dataset()
+    colour = hd.color.CIELabColor.from_rgb(*rgb)
+    item.RecommendedDisplayCIELabValue = list(colour.value)
+    found = _recommended(item)
+    assert np.abs(np.subtract(found, colour.to_rgb())).max() <= 1
+    assert np.abs(np.subtract(found, rgb)).max() <= 2  # what sixteen bits of CIELab and 8 of sRGB round away
+
+
+def test_a_segment_tells_its_colour_and_what_counts_as_inside(tmp_path: Path) -> None:
+    path = write_seg(
+        tmp_path / "seg.dcm", stack(tmp_path), block(np.float32) * 0.6, SegmentationTypeValues.FRACTIONAL
+    )
+    file = pydicom.dcmread(path)
+    file.SegmentSequence[0].RecommendedDisplayCIELabValue = list(
+        hd.color.CIELabColor.from_rgb(9, 90, 200).value
+    )
+    file.save_as(path)
+    _, (region,) = drawn(tmp_path)
+    assert region.remark == "probability ≥ 50 %"
+    assert np.abs(np.subtract(region.colour, (9, 90, 200))).max() <= 2
+    assert region.source == f"{file.SOPInstanceUID} 1"

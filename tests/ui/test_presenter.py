@@ -629,7 +629,7 @@ def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk,
     desk.presenter.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
     slices, series = desk.presenter.slices, desk.state.series
-    assert [slices._kept(i) is not None for i in range(9)] == [i == 4 for i in range(9)]
+    assert [slices._kept((0, i)) is not None for i in range(9)] == [i == 4 for i in range(9)]
     series.voxels._ahead = 2
     order: list[int] = []
     reads = series.voxels._read
@@ -637,10 +637,10 @@ def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk,
     desk.presenter.go_to(7)
     desk.at_rest()
     assert [order[0], *(set(order[i : i + 2]) for i in (1, 3, 5)), order[7]] == [7, {6, 8}, {5, 3}, {2, 1}, 0]
-    assert all(slices._kept(i) is not None for i in range(9))
+    assert all(slices._kept((0, i)) is not None for i in range(9))
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     desk.presenter.go_to(2)
-    assert desk.state.values is slices._kept(2).values
+    assert desk.state.values is slices._kept((0, 2)).values
     desk.jobs.run.assert_not_called()
 
 
@@ -668,7 +668,7 @@ def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path
     assert desk.state.memory.room == 40 * each
     desk.presenter.go_to(4)
     desk.at_rest()
-    assert all(desk.presenter.slices._kept(i) is not None for i in range(9))
+    assert all(desk.presenter.slices._kept((0, i)) is not None for i in range(9))
     assert 9 * each <= desk.state.memory.used == KEPT.used <= 10 * each  # one was read twice
 
 

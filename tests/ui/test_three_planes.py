@@ -291,7 +291,7 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
         state = settled(three, qtbot)
         assert state.attribution.target.words == label
         for cut in state.cuts:
-            assert cut.attribution is state.attribution
+            assert cut.of is state.attribution
             expected = overlay.on_plane(state.attribution, cut.plane, state.style.interpolation)
             np.testing.assert_array_equal(cut.map, expected)
             assert cut.map.shape == cut.values.shape
@@ -300,7 +300,7 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
     three.presenter.explaining.choose_target(LABELS[0])
     for name in THREE:
         drawn = view(three, name)
-        assert drawn._cut.attribution is not three.presenter.state.attribution
+        assert drawn._cut.of is not three.presenter.state.attribution
         assert np.isnan(drawn._state.map).all()
         drawn.grab()
         assert drawn.grab_map() is None or not drawn._map.anything

@@ -2,6 +2,7 @@
 
 from viewer.dicom.arrivals import UNKNOWN_PLACE, Arrival
 from viewer.dicom.decode import start_decoders
+from viewer.dicom.dimensions import in_time
 from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
 from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
@@ -26,6 +27,7 @@ __all__ = [
     "graded",
     "graphics",
     "header",
+    "in_time",
     "maps",
     "modality_values",
     "presented",

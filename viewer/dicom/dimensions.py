@@ -15,6 +15,7 @@ import numpy as np
 
 from viewer.dicom.facts import Marks, Slice
 from viewer.dicom.geometry import SAME_PLACE, along
+from viewer.types import Part
 
 Value = Any
 Values = list[Value]
@@ -151,6 +152,11 @@ DIMENSIONS = (
     Dimension("file", lambda slices: [_file(s) for s in slices], _counted("file")),
 )
 TIMES = ("temporal position", "trigger time", "acquisition time")
+
+
+def in_time(part: Part) -> bool:
+    """Whether the points of a fourth dimension are moments."""
+    return any(name in TIMES for name in part.by.split(", "))
 
 
 def _file(one: Slice) -> Value:

@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -212,13 +213,17 @@ def _stacks(uid: str, slices: tuple[Slice, ...]) -> list[Group]:
     if classic or first.frame.position is None or first.frame.orientation is None:
         return [Group(uid, _as_numbered(slices), _images(slices), len(slices) == 1)]
     leaves = [leaf for branch in branches(slices) for leaf in _files_apart(branch)]
+    everywhere = len(set(places(slices)))
+    whole = [len(set(places(leaf.slices))) == everywhere for leaf in leaves]
+    parts = [_part(uid, leaf, k, len(leaves)) if leaf.trail else None for k, leaf in enumerate(leaves)]
     return [
-        _placed(uid, leaf, _part(uid, leaf, index, len(leaves)) if leaf.trail else None)
-        for index, leaf in enumerate(leaves)
+        _placed(uid, leaf, part and replace(part, complete=own, times=part.times if all(whole) else 1))
+        for leaf, part, own in zip(leaves, parts, whole, strict=True)
     ]
 
 
 def _part(uid: str, branch: Branch, index: int, count: int) -> Part:
+    times = (point.count for point in branch.trail if point.dimension.name in TIMES)
     return Part(
         of=uid,
         by=", ".join(point.dimension.name for point in branch.trail),
@@ -226,6 +231,7 @@ def _part(uid: str, branch: Branch, index: int, count: int) -> Part:
         index=index,
         count=count,
         words=" · ".join(point.words for point in branch.trail),
+        times=prod(times),
     )
 
 

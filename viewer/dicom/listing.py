@@ -29,7 +29,7 @@ def _series(series: Series) -> dict[str, Any]:
         "rows": rows,
         "columns": columns,
         "slices": slices,
-        "frames_in_time": series.frames_in_time,
+        "frames_in_time": series.part.times if series.part else series.frames_in_time,
         "spacing": _rounded(geometry.spacing),
         "spacing_kind": geometry.spacing_kind,
         "orientation": _rounded(geometry.orientation),

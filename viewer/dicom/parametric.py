@@ -51,6 +51,10 @@ class ParametricMap(Placed):
     def names(self) -> frozenset[str]:
         return self.images | self.sources
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(mapping.name for mapping in self.mappings))
+
 
 def parametric_of(dataset: Dataset, pixels: Pixels) -> ParametricMap:
     """The facts of a parametric map; raises `SeriesError` where its frames are not described."""

@@ -64,6 +64,11 @@ class Placed:
         """SOP UIDs of all images that the file refers to."""
         return self.images
 
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What the file calls that which its planes show."""
+        return ()
+
 
 def functional_groups(dataset: Dataset, frames: int, what: str) -> tuple[Dataset, list[Dataset]]:
     """The shared and the frames' own functional groups; `SeriesError` where they are not described."""

@@ -21,6 +21,16 @@ from viewer.types import Array, Region, Series
 SEGMENTATIONS = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
 _ALL = 0
 """The segment number of a label map's frame: its values are the numbers."""
+_FRACTIONS = {"PROBABILITY": "probability ≥ 50 %", "OCCUPANCY": "occupancy ≥ 50 %"}
+"""What a fraction means (0062,0010), and which counts as inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What a SEG says of one segment; `colour` is red, green and blue, 0 to 255."""
+
+    name: str
+    colour: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,10 +39,18 @@ class Segmentation(Placed):
 
     segments: tuple[int, ...]
     """The segment of every frame."""
-    labels: dict[int, str]
-    """Names of the segments by number."""
+    described: dict[int, Segment]
+    """The segments by number."""
     full: int
     """The stored value that means wholly inside; from half of it on a voxel counts as inside."""
+    remark: str
+    """What counts as inside, where that is not said by yes or no."""
+    sop_uid: str
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        present = sorted(set(self.segments) - {_ALL}) or sorted(self.described)
+        return tuple(self.described[n].name if n in self.described else f"segment {n}" for n in present)
 
 
 def segmentation_of(dataset: Dataset, pixels: Pixels) -> Segmentation:
@@ -42,19 +60,45 @@ def segmentation_of(dataset: Dataset, pixels: Pixels) -> Segmentation:
     shared, own = functional_groups(dataset, pixels.frames, "segmentation")
     labelled = get.text(dataset, "SegmentationType") == "LABELMAP"
     fractional = get.text(dataset, "SegmentationType") == "FRACTIONAL"
-    labels = {
-        number: get.text(item, "SegmentLabel") or f"segment {number}"
+    described = {
+        number: Segment(get.text(item, "SegmentLabel") or f"segment {number}", _recommended(item))
         for item in get.items(dataset, "SegmentSequence")
         if (number := get.integer(item, "SegmentNumber")) is not None
     }
+    meaning = _FRACTIONS.get(get.text(dataset, "SegmentationFractionalType"), "fraction ≥ 50 %")
     return Segmentation(
         pixels,
         tuple(plane_of(frame, shared) for frame in own),
         get.text(dataset, "FrameOfReferenceUID"),
         tuple(_ALL if labelled else _segment(frame, shared) for frame in own),
-        labels,
+        described,
         (get.integer(dataset, "MaximumFractionalValue") or 255) if fractional else 1,
+        meaning if fractional else "",
+        get.text(dataset, "SOPInstanceUID"),
     )
+
+
+def _recommended(item: Dataset) -> tuple[int, int, int] | None:
+    """The colour of Recommended Display CIELab Value (0062,000D; PS3.3 C.10.7.1.1) as sRGB, or None.
+
+    The white is D65: those who write it (pixelmed, dcmqi, highdicom) take it from sRGB, unadapted.
+    """
+    stored = get.numbers(item, "RecommendedDisplayCIELabValue")
+    if len(stored) != 3 or not all(0 <= v <= 0xFFFF for v in stored):
+        return None
+    light, a, b = stored[0] / 0xFFFF * 100, stored[1] / 0xFFFF * 255 - 128, stored[2] / 0xFFFF * 255 - 128
+    y = (light + 16) / 116
+    cubes = np.array([y + a / 500, y, y - b / 200])
+    xyz = np.where(cubes > 6 / 29, cubes**3, 3 * (6 / 29) ** 2 * (cubes - 4 / 29)) * _WHITE
+    linear = np.clip(_TO_RGB @ xyz, 0, 1)
+    bent = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    red, green, blue = (int(v) for v in np.rint(255 * bent))
+    return red, green, blue
+
+
+_WHITE = np.array([0.95047, 1.0, 1.08883])
+_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
+"""From XYZ to linear sRGB (IEC 61966-2-1)."""
 
 
 def _segment(own: Dataset, shared: Dataset) -> int:
@@ -74,10 +118,14 @@ def regions(segmentation: Segmentation, series: Series, limits: Limits) -> tuple
             shape = shape_of(segmentation, places, len(masks) + 1, limits, "segmentation")
             masks[number] = np.zeros(shape, dtype=bool)
         masks[number][places[frame]] |= inside
-    return tuple(
-        Region(mask, matrix, series, segmentation.labels.get(number, f"segment {number}"), "seg")
-        for number, mask in sorted(masks.items())
-    )
+    found = []
+    for number, mask in sorted(masks.items()):
+        segment = segmentation.described.get(number, Segment(f"segment {number}"))
+        source = f"{segmentation.sop_uid} {number}"
+        found.append(
+            Region(mask, matrix, series, segment.name, "seg", source, segment.colour, segmentation.remark)
+        )
+    return tuple(found)
 
 
 def _inside(

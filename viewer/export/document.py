@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from viewer.export.provenance import RESEARCH_USE, extremes, model_facts, plain, versions
-from viewer.types import Attribution, Prediction, Series, Snapshot, Style, Window
+from viewer.export.provenance import RESEARCH_USE, extremes, meaning, model_facts, plain, versions
+from viewer.types import Attribution, Map, Prediction, Series, Snapshot, Style, Window
 
 Document = dict[str, Any]
 
@@ -26,8 +26,28 @@ def display_facts(snapshot: Snapshot) -> Document:
     return facts if snapshot.overlays else {**facts, "overlays": False}
 
 
-def entry(attribution: Attribution, snapshot: Snapshot) -> Document:
+def entry(map: Map, snapshot: Snapshot) -> Document:
     """One map and the picture of it as `result.json` lists them; "files" is still empty."""
+    if isinstance(map, Attribution):
+        return _explained(map, snapshot)
+    low, high = extremes(map)
+    facts = {
+        "title": map.title,
+        "origin": getattr(map, "provenance", ""),
+        "meaning": meaning(map),
+        "native_shape": map.values.shape,
+        "unit": map.unit,
+        "min": low,
+        "max": high,
+        "matrix": map.matrix,
+        "style": style_facts(snapshot.overlay.style),
+        "display": display_facts(snapshot),
+        "files": {},
+    }
+    return {key: plain(value) for key, value in facts.items()}
+
+
+def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
     low, high = extremes(attribution)
     target = attribution.target
     facts = {
@@ -51,20 +71,22 @@ def entry(attribution: Attribution, snapshot: Snapshot) -> Document:
 
 
 def document(
-    attributions: Sequence[Attribution],
+    maps: Sequence[Map],
     predictions: Sequence[Prediction],
     entries: list[Document],
     skipped: list[Document],
     show_identity: bool,
 ) -> Document:
-    """The whole of `result.json`."""
-    first = attributions[0].predictions[0]
-    overrides = {p.override for a in attributions for p in a.predictions} - {None}
+    """The whole of `result.json`; `entries` are those of `maps`. Without an attribution it names no model."""
+    made = [one for one in maps if isinstance(one, Attribution)]
+    overrides = {p.override for a in made for p in a.predictions} - {None}
+    of = list(zip(maps, entries, strict=True))
     return {
-        "model": model_facts(first),
-        "series": _series(attributions[0].series, show_identity),
+        "model": model_facts(made[0].predictions[0]) if made else None,
+        "series": _series(maps[0].series, show_identity),
         "predictions": [prediction_facts(p) for p in predictions],
-        "attributions": entries,
+        "attributions": [facts for one, facts in of if isinstance(one, Attribution)],
+        "maps": [facts for one, facts in of if not isinstance(one, Attribution)],
         "skipped": skipped,
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
         "versions": versions(),

@@ -26,7 +26,7 @@ from viewer.export.drawing import (
     wrap,
     write,
 )
-from viewer.export.provenance import SAME_FOR_ALL, versions
+from viewer.export.provenance import SAME_FOR_ALL, meaning, versions
 from viewer.overlay import clipped_share, native_facts, shown_range
 from viewer.types import Attribution, Identity, Map, Prediction, Score, Snapshot
 
@@ -120,7 +120,7 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
     if isinstance(shown, Attribution):
         prediction = explained_prediction(shown)
         _scores(result, prediction, explained_labels(shown), len(shown.predictions))
-    result.heading("Explanation")
+    result.heading("Explanation" if isinstance(shown, Attribution) else "Map that came with the study")
     _explanation(result, shown, remarks)
     if drawn:
         result.heading("Display")
@@ -129,9 +129,13 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
         result.heading("Notes")
         for text in (*snapshot.annotations, snapshot.notes):
             result.paragraph(masked(text, snapshot), TEXT)
+    result.heading("Provenance")
     if isinstance(shown, Attribution):
-        result.heading("Provenance")
         _provenance(result, shown)
+    else:
+        result.paragraph(meaning(shown), TEXT)
+        result.fact("From", getattr(shown, "provenance", "") or "not stated")
+        result.fact("Made with", f"whyscope {versions()['whyscope'] or ''}".strip())
     result.height += 20
     return result
 
@@ -216,7 +220,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
     for remark in remarks:
         result.paragraph(remark, WARNING, bold=True)
         result.height += 4
-    result.fact("Method", shown.title)
+    result.fact("Method" if isinstance(shown, Attribution) else "Quantity", shown.title)
     if isinstance(shown, Attribution):
         target = SAME_FOR_ALL if shown.target is None else shown.target.words
         result.fact("Target", target, TEXT if shown.target is None else WARNING)
@@ -225,7 +229,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         settings = {k: v for k, v in shown.explainer.settings().items() if k != "layer" and v is not None}
         if settings:
             result.fact("Settings", [f"{k} {_setting(v)}" for k, v in settings.items()])
-    result.fact("Unit", shown.unit)
+    result.fact("Unit", shown.unit or "none")
     finite = shown.values[np.isfinite(shown.values)]
     if finite.size:
         ends = (number(float(finite.min()), sign=True), number(float(finite.max()), sign=True))

@@ -37,7 +37,7 @@ from viewer.export.panel import (
     kind_of,
     masked,
 )
-from viewer.export.provenance import INFLUENCE, RESEARCH_USE, SAME_FOR_ALL
+from viewer.export.provenance import RESEARCH_USE, SAME_FOR_ALL, meaning
 from viewer.overlay import (
     Bytes,
     colour,
@@ -88,12 +88,14 @@ def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     """Whether the map is to be drawn on this slice, and what must be said of it."""
     shown, style = snapshot.overlay.map, snapshot.overlay.style
     label = _label(snapshot)
-    if no_positive_evidence(shown):
+    made = isinstance(shown, Attribution)
+    if made and no_positive_evidence(shown):
         where = "image" if shown.values.shape[0] == 1 else "volume"
         remark = f"No positive evidence{f' for {label}' if label else ''} in this {where}."
         return style.sign != "positive", (remark,)
     if not np.isfinite(values).any():
-        return False, ("The model did not look at this slice.",)
+        none = "The model did not look at this slice." if made else "The map has no value on this slice."
+        return False, (none,)
     if not visible(values, style).any():
         return True, ("Nothing reaches the threshold on this slice.",)
     return True, (f"Explains a negative: {label} is below its threshold.",) if _negative(snapshot) else ()
@@ -218,7 +220,7 @@ def _plain_texts(snapshot: Snapshot) -> Texts:
 
 def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Texts:
     shown = snapshot.overlay.map
-    title, what = shown.title, ""
+    title, what = shown.title, "came with the study, not computed here"
     if isinstance(shown, Attribution):
         title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
         what = SAME_FOR_ALL if shown.target is None else shown.target.words
@@ -349,7 +351,7 @@ def _page(snapshot: Snapshot, views: tuple[Image.Image, Image.Image], text: Imag
     page.paste(text, (across - WIDTH, start))
     y = page.height - FOOT / 2
     write(draw, (16, y), RESEARCH_USE, WARNING, font(13, True), "lm")
-    write(draw, (across - MARGIN, y), INFLUENCE, TEXT, font(), "rm")
+    write(draw, (across - MARGIN, y), meaning(shown), TEXT, font(), "rm")
     return page
 
 

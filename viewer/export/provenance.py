@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from viewer.types import Attribution, Prediction, Series
+from viewer.types import Attribution, Map, Prediction, Series
 
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE = "Shows influence on the score. Not a segmentation. Absence of colour does not exclude disease."
+CAME_ALONG = "It came with the study and was not computed here."
 SAME_FOR_ALL = "same for every label"
 PACKAGES = ("whyscope", "torch", "captum", "grad-cam", "timm", "numpy", "pydicom")
 
@@ -54,9 +55,9 @@ def as_json(document: Any, indent: int | None = None) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def extremes(attribution: Attribution) -> tuple[float | None, float | None]:
+def extremes(map: Map) -> tuple[float | None, float | None]:
     """Smallest and largest finite value at native resolution, or None of an empty map."""
-    finite = attribution.values[np.isfinite(attribution.values)]
+    finite = map.values[np.isfinite(map.values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
@@ -75,7 +76,32 @@ def model_facts(prediction: Prediction) -> dict[str, Any]:
     return {"name": prediction.model, "sha256": prediction.weights, "device": prediction.device}
 
 
-def provenance(attribution: Attribution) -> dict[str, Any]:
+def meaning(map: Map) -> str:
+    """What a reader must not conclude from a map."""
+    return INFLUENCE if isinstance(map, Attribution) else CAME_ALONG
+
+
+def provenance(map: Map) -> dict[str, Any]:
+    """Where a map comes from, JSON-serialisable; no patient identity in it."""
+    if isinstance(map, Attribution):
+        return _how_made(map)
+    low, high = extremes(map)
+    facts = {
+        "title": map.title,
+        "origin": getattr(map, "provenance", ""),
+        "series": map.series.uid,
+        "native_shape": map.values.shape,
+        "unit": map.unit,
+        "min": low,
+        "max": high,
+        "versions": versions(),
+        "use": RESEARCH_USE,
+        "meaning": CAME_ALONG,
+    }
+    return {key: plain(value) for key, value in facts.items()}
+
+
+def _how_made(attribution: Attribution) -> dict[str, Any]:
     """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
     prediction = attribution.predictions[0]
     low, high = extremes(attribution)

@@ -15,11 +15,12 @@ from PIL.PngImagePlugin import PngInfo
 from viewer.errors import ExportError
 from viewer.export.document import Document, display_facts, document, entry, style_facts
 from viewer.export.files import whole, whole_set
+from viewer.export.panel import without_identity
 from viewer.export.picture import compose
 from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
-from viewer.overlay import automatic_style, on_source
+from viewer.overlay import automatic_style, on_source, quantity_style
 from viewer.task import Task
-from viewer.types import Array, Attribution, Overlay, Prediction, Snapshot, Style, Window
+from viewer.types import Array, Attribution, LoadedMap, Map, Overlay, Prediction, Snapshot, Style, Window
 
 FORMATS = ("png", "npz", "json")
 PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")
@@ -27,7 +28,7 @@ RESULT = "result.json"
 
 
 def export(
-    attributions: Sequence[Attribution],
+    maps: Sequence[Map],
     predictions: Sequence[Prediction],
     out: Path,
     formats: Sequence[str] = FORMATS,
@@ -41,7 +42,9 @@ def export(
     show_slice: int | None = None,
     task: Task | None = None,
 ) -> Document:
-    """Write maps of one model and one series to the folder `out`; gives the document of `result.json`.
+    """Write maps of one series, those that were made by one model, to the folder `out`.
+
+    Gives the document of `result.json`.
 
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
     labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
@@ -52,40 +55,39 @@ def export(
     """
     asked, skipped = check_formats(formats)
     skipped += [{"method": method, "reason": reason} for method, reason in refused]
-    _check(attributions, predictions)
+    _check(maps, predictions)
+    maps = maps if show_identity else [_unnamed(one) for one in maps]
     task = task or Task()
-    styles = _styles(attributions, style)
-    names = _names(attributions)
+    styles = _styles(maps, style)
+    names = _names(maps)
     entries: list[Document] = []
     with whole_set(out) as folder:
-        for done, (attribution, name) in enumerate(zip(attributions, names, strict=True)):
-            task.progress(done, len(attributions), "writing")
-            overlay = Overlay(attribution, styles[_kind(attribution)])
-            at = _slice(overlay, attribution, show_slice)
+        for done, (map, name) in enumerate(zip(maps, names, strict=True)):
+            task.progress(done, len(maps), "writing")
+            overlay = Overlay(map, styles[_kind(map)])
+            at = _slice(overlay, show_slice)
             snapshot = Snapshot(
                 overlay, at, window, show_identity=show_identity, inverted=inverted, overlays=overlays
             )
-            facts = entry(attribution, snapshot)
-            facts["files"] = _files(snapshot, attribution, folder, name, asked)
+            facts = entry(map, snapshot)
+            facts["files"] = _files(snapshot, map, folder, name, asked)
             entries.append(facts)
-        result = document(attributions, predictions, entries, skipped, show_identity)
+        result = document(maps, predictions, entries, skipped, show_identity)
         with whole(folder / RESULT) as part:
             part.write_text(as_json(result, indent=1), "utf-8")
         task.check()
     return result
 
 
-def _files(
-    snapshot: Snapshot, attribution: Attribution, folder: Path, name: str, asked: Sequence[str]
-) -> dict[str, str]:
+def _files(snapshot: Snapshot, map: Map, folder: Path, name: str, asked: Sequence[str]) -> dict[str, str]:
     """Write one map in the formats asked for; gives the file names by format."""
     files = {}
     if "png" in asked:
-        files["png"] = f"{name}.png" if attribution.slice is not None else f"{name}_s{snapshot.slice}.png"
+        files["png"] = f"{name}.png" if _explained(map) is not None else f"{name}_s{snapshot.slice}.png"
         save_png(snapshot, folder / files["png"])
     if "npz" in asked:
         files["npz"] = f"{name}.npz"
-        save_npz(attribution, folder / files["npz"])
+        save_npz(map, folder / files["npz"])
     if "json" in asked:
         files["json"] = RESULT
     return files
@@ -109,34 +111,53 @@ def check_formats(formats: Sequence[str]) -> tuple[list[str], list[Document]]:
     return asked, [{"format": word, "reason": reason} for word in words if word in PLANNED]
 
 
-def _check(attributions: Sequence[Attribution], predictions: Sequence[Prediction]) -> None:
+def _check(maps: Sequence[Map], predictions: Sequence[Prediction]) -> None:
     """One model and one series: the document names one of each, and a map must not meet another's image."""
-    if not attributions:
+    if not maps:
         raise ExportError("Nothing was written: there is no explanation to export.")
-    series, first = attributions[0].series, attributions[0].predictions[0]
-    every = [*predictions, *(p for a in attributions for p in a.predictions)]
-    if any(p.input.series is not series for p in every):
+    series = maps[0].series
+    every = [*predictions, *(p for a in maps if isinstance(a, Attribution) for p in a.predictions)]
+    others = [*(one.series for one in maps), *(p.input.series for p in every)]
+    if any(other is not series for other in others):
         raise ExportError("Nothing was written: these explanations belong to different series.")
-    if any((p.model, p.weights) != (first.model, first.weights) for p in every):
+    if len({(p.model, p.weights) for p in every}) > 1:
         raise ExportError("Nothing was written: these explanations belong to different models.")
 
 
-def _kind(attribution: Attribution) -> tuple[str | None, ...]:
+def _kind(map: Map) -> tuple[str | None, ...]:
     """What maps must share for their values to compare."""
-    target = attribution.target
-    kind = None if target is None else target.kind
-    return (attribution.explainer.name, attribution.layer, kind, attribution.unit)
+    if not isinstance(map, Attribution):
+        return ("", map.title, None, map.unit)
+    kind = None if map.target is None else map.target.kind
+    return (map.explainer.name, map.layer, kind, map.unit)
+
+
+def _explained(map: Map) -> int | None:
+    """The slice that a map was made of; None where it is one of a volume."""
+    return map.slice if isinstance(map, Attribution) else None
+
+
+def _unnamed(map: Map) -> Map:
+    """The same where what the file calls the map cannot name the patient."""
+    if not isinstance(map, LoadedMap):
+        return map
+    return replace(map, name=without_identity(map.name, map.series.identity))
+
+
+def _automatic(maps: Sequence[Map]) -> Style:
+    made = [one for one in maps if isinstance(one, Attribution)]
+    return automatic_style(made) if made else quantity_style(maps[0])
 
 
 def _styles(
-    attributions: Sequence[Attribution], style: Style | Mapping[str, Any] | None
+    maps: Sequence[Map], style: Style | Mapping[str, Any] | None
 ) -> dict[tuple[str | None, ...], Style]:
-    groups: dict[tuple[str | None, ...], list[Attribution]] = {}
-    for attribution in attributions:
-        groups.setdefault(_kind(attribution), []).append(attribution)
+    groups: dict[tuple[str | None, ...], list[Map]] = {}
+    for map in maps:
+        groups.setdefault(_kind(map), []).append(map)
     if isinstance(style, Style):
         return dict.fromkeys(groups, style)
-    return {kind: replace(automatic_style(group), **(style or {})) for kind, group in groups.items()}
+    return {kind: replace(_automatic(group), **(style or {})) for kind, group in groups.items()}
 
 
 def slug(text: str, otherwise: str) -> str:
@@ -145,27 +166,29 @@ def slug(text: str, otherwise: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text)[:48].strip("-") or otherwise
 
 
-def _names(attributions: Iterable[Attribution]) -> list[str]:
-    """`<method>_<label>_s<slice>` for each, no two alike."""
+def _names(maps: Iterable[Map]) -> list[str]:
+    """`<method>_<label>_s<slice>` for each, or `<quantity>_loaded_volume`; no two alike."""
     names: list[str] = []
     used: Counter[str] = Counter()
-    for attribution in attributions:
-        target = attribution.target
-        label = "all"
-        if target is not None:
-            label = slug(target.words.replace("−", " minus "), f"label-{target.index}")
-        where = "volume" if attribution.slice is None else f"s{attribution.slice}"
-        name = f"{slug(attribution.explainer.name, 'method')}_{label}_{where}"
+    for map in maps:
+        name = f"{slug(map.title, 'map')}_loaded_volume"
+        if isinstance(map, Attribution):
+            label = "all"
+            if map.target is not None:
+                label = slug(map.target.words.replace("−", " minus "), f"label-{map.target.index}")
+            where = "volume" if map.slice is None else f"s{map.slice}"
+            name = f"{slug(map.explainer.name, 'method')}_{label}_{where}"
         used[name] += 1
         names.append(name if used[name] == 1 else f"{name}-{used[name]}")
     return names
 
 
-def _slice(overlay: Overlay, attribution: Attribution, wished: int | None) -> int:
+def _slice(overlay: Overlay, wished: int | None) -> int:
     """The slice in the picture: the explained one, else the wished one, else the strongest."""
-    if attribution.slice is not None:
-        return attribution.slice
-    slices = attribution.series.shape[0]
+    explained = _explained(overlay.map)
+    if explained is not None:
+        return explained
+    slices = overlay.map.series.shape[0]
     if wished is not None and not 0 <= wished < slices:
         raise ExportError(f"There is no slice {wished} to show; there are 0 to {slices - 1}.")
     return strongest_slice(overlay) if wished is None else wished
@@ -192,14 +215,13 @@ def save_png(snapshot: Snapshot, path: Path) -> None:
     info = PngInfo()
     info.add_itxt("Software", f"Whyscope {versions()['whyscope'] or ''}".strip())
     info.add_itxt("Description", f"{shown.title}, slice {snapshot.slice + 1}. {RESEARCH_USE}")
-    if isinstance(shown, Attribution):
-        facts = {
-            **provenance(shown),
-            "style": style_facts(snapshot.overlay.style),
-            "display": display_facts(snapshot),
-            "shown_slice": snapshot.slice,
-        }
-        info.add_itxt("whyscope:provenance", as_json(facts))
+    facts = {
+        **provenance(shown),
+        "style": style_facts(snapshot.overlay.style),
+        "display": display_facts(snapshot),
+        "shown_slice": snapshot.slice,
+    }
+    info.add_itxt("whyscope:provenance", as_json(facts))
     # Encoded in memory: Pillow turns a full disk into an error without its number.
     encoded = io.BytesIO()
     compose(snapshot).save(encoded, "PNG", pnginfo=info, optimize=False)
@@ -207,21 +229,22 @@ def save_png(snapshot: Snapshot, path: Path) -> None:
         part.write_bytes(encoded.getbuffer())
 
 
-def save_npz(attribution: Attribution, path: Path) -> None:
-    """`map` (signed float32 on the source grid, NaN where the model did not look), `native`,
+def save_npz(map: Map, path: Path) -> None:
+    """`map` (signed float32 on the source grid, NaN where it has no value), `native`,
     `matrix` (native cell to source voxel) and `provenance` (JSON text); read without pickles."""
     with whole(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
-            map=_source_map(attribution),
-            native=np.asarray(attribution.values, dtype=np.float32),
-            matrix=attribution.matrix,
-            provenance=np.asarray(as_json(provenance(attribution))),
+            map=_source_map(map),
+            native=np.asarray(map.values, dtype=np.float32),
+            matrix=map.matrix,
+            provenance=np.asarray(as_json(provenance(map))),
         )
 
 
-def _source_map(attribution: Attribution) -> Array:
+def _source_map(map: Map) -> Array:
     """(rows, columns) of the explained slice, or (slices, rows, columns) of a volume."""
-    if attribution.slice is not None:
-        return on_source(attribution, attribution.slice)
-    return np.stack([on_source(attribution, i) for i in range(attribution.series.shape[0])])
+    explained = _explained(map)
+    if explained is not None:
+        return on_source(map, explained)
+    return np.stack([on_source(map, i) for i in range(map.series.shape[0])])

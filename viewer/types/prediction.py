@@ -89,6 +89,12 @@ class Region:
     series: Series
     name: str
     origin: Literal["drawn", "seg", "box"]
+    source: str = ""
+    """What tells the region from others of its study, on whichever series it lies: file and number."""
+    colour: tuple[int, int, int] | None = None
+    """Red, green and blue that the file recommends, 0 to 255."""
+    remark: str = ""
+    """What was decided in making a mask of it, e.g. "probability ≥ 50 %"."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", grid.frozen(self.matrix))

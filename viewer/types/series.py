@@ -80,7 +80,7 @@ class Part:
     """Which point of a fourth dimension a series is, e.g. b 1000 of three b-values.
 
     `value` is in the unit of DICOM (s/mm², ms), one for each dimension that `by` names; `index`
-    counts from 0 among the `count` parts of the stack.
+    counts from 0 among the `count` parts of the stack, which stand one after the other in the list.
     """
 
     of: str
@@ -89,6 +89,10 @@ class Part:
     index: int
     count: int
     words: str
+    complete: bool = True
+    """Whether it has every slice position that any part of the stack has."""
+    times: int = 1
+    """How many moments of every place the stack holds; 1 where it is no time, or a part is not complete."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

@@ -20,8 +20,8 @@ class Board:
     def __init__(self, view: View) -> None:
         self.state = ViewState()
         self._view = view
-        self.completed: Callable[[ViewState], Mapping[str, Any]] = lambda _state: {}
-        """What follows from a state that is about to be shown: changes that are shown with it."""
+        self.completions: list[Callable[[ViewState], Mapping[str, Any]]] = []
+        """What follows from a state that is about to be shown, in this order: changes shown with it."""
 
     def note(self, **changes: Any) -> None:
         """Change the state without showing it: more follows before anything may be seen."""
@@ -30,7 +30,8 @@ class Board:
     def show(self, **changes: Any) -> None:
         """Change the state and show it."""
         self.note(**changes)
-        self.note(**self.completed(self.state))
+        for completed in self.completions:
+            self.note(**completed(self.state))
         self._view.show_state(self.state)
 
     @property

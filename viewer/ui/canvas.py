@@ -22,7 +22,7 @@ from viewer.ui import marks, words
 from viewer.ui.graphics import GraphicsLayer
 from viewer.ui.layers import ImageLayer, MapLayer
 from viewer.ui.slicebar import SliceBar
-from viewer.ui.state import ViewState
+from viewer.ui.state import ViewState, one_stack
 from viewer.ui.theme import DARK, font
 
 __all__ = ["SliceBar", "SliceView"]
@@ -43,6 +43,8 @@ class SliceView(QWidget):
     """Pixels right and down since the last one: the left button is held."""
     slice_wheel = Signal(int)
     """Slices onward (positive) or back."""
+    point_wheel = Signal(int)
+    """Points of the fourth dimension onward or back: Alt is held."""
     maximise_requested = Signal()
     pointer_moved = Signal(object, object)
     """Row and column, 0 at the first pixel's centre, so that `round` is an index; None, None outside."""
@@ -78,11 +80,11 @@ class SliceView(QWidget):
             super().show()
             return
         before, self._state = self._state, state
-        if state.series is not before.series:
+        if not one_stack(state.series, before.series):
             self._seen = None
         self._image.set(state.values, state.levels, state.inverted, state.curve)
         drawn = not self.plain and state.map_shown and state.map is not None
-        self._map.set(state.map if drawn else None, state.style, state.gate == "negative")
+        self._map.set(state.map if drawn else None, state.style, state.negative)
         self._laid.set(state.graphics if state.annotated and state.values is not None else None)
         if state is not before:
             self.update()
@@ -191,8 +193,8 @@ class SliceView(QWidget):
             self._laid.draw_shutter(painter, frame, ratio)
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
             self._laid.draw_overlay(painter, frame, ratio)
-            if self._state.outlined and self._state.values is not None:
-                marks.outlines(painter, self._state.outlines, frame, self._state.values.shape[:2])
+            if self._state.values is not None:
+                marks.outlines(painter, self._state.drawn_outlines, frame, self._state.values.shape[:2])
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
 
@@ -201,7 +203,7 @@ class SliceView(QWidget):
         state = self._state
         sentence, shown, letters = self._content()
         bar = state.style if sentence is None and self._with_bar() and state.map_shown else None
-        unit = state.attribution.unit if bar is not None and state.attribution is not None else ""
+        unit = state.shown.unit if bar is not None and state.shown is not None else ""
         key = (
             sentence,
             shown,
@@ -328,7 +330,8 @@ class SliceView(QWidget):
         self.pointer_moved.emit(None, None)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        turned = event.angleDelta().y()
+        # With Alt held some systems turn the wheel sideways.
+        turned = event.angleDelta().y() or event.angleDelta().x()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.zoom(math.exp(turned / 600), event.position())
         else:
@@ -337,8 +340,9 @@ class SliceView(QWidget):
             self._turned = turned + (self._turned if same else 0)
             steps = int(self._turned / NOTCH)
             self._turned -= steps * NOTCH
+            along = event.modifiers() & Qt.KeyboardModifier.AltModifier
             if steps:
-                self.slice_wheel.emit(-steps)
+                (self.point_wheel if along else self.slice_wheel).emit(-steps)
         event.accept()
 
 

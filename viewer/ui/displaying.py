@@ -1,12 +1,15 @@
 """How the image and its map are drawn: window, layout, style, and taking that back. No file, no model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from viewer.overlay import DIVERGING, NAMES
 from viewer.types import Array, Series, Window
 from viewer.ui.board import Board
+from viewer.ui.brought import Bringing, quantity
 from viewer.ui.explaining import Explaining
 from viewer.ui.history import History, Step
 from viewer.ui.state import Notice, ViewState
@@ -27,9 +30,12 @@ _STYLE = "style"
 class Displaying:
     """Changes the drawing, and nothing else."""
 
-    def __init__(self, board: Board, explaining: Explaining, history: History | None = None) -> None:
+    def __init__(
+        self, board: Board, explaining: Explaining, bringing: Bringing, history: History | None = None
+    ) -> None:
         self._board = board
         self._explaining = explaining
+        self._bringing = bringing
         self._history = history or History()
         self._before_peek: bool | None = None
 
@@ -114,8 +120,11 @@ class Displaying:
 
     def set_style(self, name: str, value: Any) -> None:
         """Change how the map is drawn; the model is never asked."""
-        old = self._state.style
-        self._explaining.set_style(name, value)
+        old, changes = self._state.style, {name: value}
+        if name == "sign" and (value == "signed") != (old.colours == DIVERGING):
+            # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
+            changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
+        self._restyle(changes)
         new = self._state.style
         changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
         before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
@@ -146,14 +155,21 @@ class Displaying:
     @property
     def _map(self) -> object:
         """Which maps a style belongs to: thresholds of others are in other units."""
-        return (self._state.model, self._state.method, self._state.layer)
+        loaded = self._state.loaded
+        explained = (self._state.model, self._state.method, self._state.layer)
+        return explained if loaded is None else quantity(loaded)
+
+    def _restyle(self, changes: Mapping[str, Any]) -> None:
+        """Change the style of the drawn map."""
+        of = self._explaining if self._state.loaded is None else self._bringing
+        of.restyle(replace(self._state.style, **changes))
 
     def _applies(self, step: Step) -> bool:
         return step.where is None or step.where == self._map
 
     def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
         if step.kind.startswith(_STYLE):
-            self._explaining.restyle(**values)
+            self._restyle(values)
         else:
             self._put(values)
 

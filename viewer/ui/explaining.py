@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from viewer import overlay
 from viewer.errors import UntrustedError
-from viewer.overlay import DIVERGING, NAMES
 from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Style
@@ -128,13 +127,30 @@ class Explaining:
         """A new pair of series and model: ask the gate, then predict and explain."""
         if self._model is None or self._state.series is None or self._state.chosen is None:
             return
-        outside = self._model.accepts(self._state.series)
-        if outside is not None and self._state.chosen not in self._overridden:
-            self._board.note(outside=outside, gate="outside")
+        if self._refused():
             self._refuse()
             return
-        self._board.show(outside=outside, gate="open")
+        self._board.show()
         self.explain()
+
+    def point_changed(self, run: bool = True) -> None:
+        """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
+        self.leave()
+        self._board.note(busy=None)
+        if self._model is None or not self._refused():
+            self._wish(run, prediction=self._predictions.get(self._place()), asked=False)
+        elif run:
+            self._refuse()
+        else:
+            self._board.show()
+
+    def _refused(self) -> bool:
+        """Ask the gate of the shown series."""
+        model, series, number = self._model, self._state.series, self._state.chosen
+        outside = None if model is None or series is None else model.accepts(series)
+        refused = outside is not None and number not in self._overridden
+        self._board.note(outside=outside, gate="outside" if refused else "open")
+        return refused
 
     def _refuse(self) -> None:
         """Say that the model was not made for this series, and leave the decision to the reader."""
@@ -162,7 +178,7 @@ class Explaining:
     def answer(self, wish: str) -> None:
         """The button of the message bar."""
         if wish == "override" and self._state.chosen is not None:
-            self._overridden.add(self._state.chosen)
+            self._overridden |= {self._state.chosen, *self._state.points}
             self._board.show(notice=None, gate="open")
             self.study_changed()
         elif wish == "show":
@@ -353,20 +369,17 @@ class Explaining:
 
     # --- display ----------------------------------------------------------------------------------
 
-    def set_style(self, name: str, value: Any) -> None:
-        """Change how the map is drawn; the model is never asked."""
-        changes = {name: value}
-        if name == "sign" and (value == "signed") != (self._state.style.colours == DIVERGING):
-            # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
-            changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
-        self.restyle(**changes)
-
-    def restyle(self, **changes: Any) -> None:
+    def restyle(self, style: Style) -> None:
         """Change the style of the shown kind of map."""
-        style = replace(self._state.style, **changes)
+        again = style.interpolation != self._state.style.interpolation
         attribution = self._state.attribution
         if attribution is not None:
             self._styles[(self._state.method, attribution.layer)] = style
         self._board.show(style=style)
-        if "interpolation" in changes:
+        if again:
             self._draw_map()
+
+    def redraw(self) -> None:
+        """Show what is kept for the present wishes, after something else was drawn in its place."""
+        shown = self._state.gate != "outside"
+        self._board.show(**{"map": None, **(self._kept_map() if shown else {})})

@@ -22,6 +22,8 @@ Icon = Literal[
     "gear",
     "play",
     "restore",
+    "previous",
+    "next",
 ]
 STROKE = 1.5
 
@@ -135,6 +137,14 @@ def _play(painter: QPainter) -> None:
     _shape(painter, (4.5, 2.5), (13, 8), (4.5, 13.5))
 
 
+def _previous(painter: QPainter) -> None:
+    _line(painter, (10, 3.5), (5.5, 8), (10, 12.5))
+
+
+def _next(painter: QPainter) -> None:
+    _line(painter, (6, 3.5), (10.5, 8), (6, 12.5))
+
+
 def _restore(painter: QPainter) -> None:
     painter.drawArc(QRectF(2.5, 3, 10.5, 10.5), -120 * 16, 265 * 16)
     _line(painter, (2.3, 2.8), (3.2, 6.6), (7, 5.6))
@@ -156,4 +166,6 @@ _DRAW = {
     "gear": _gear,
     "play": _play,
     "restore": _restore,
+    "previous": _previous,
+    "next": _next,
 }

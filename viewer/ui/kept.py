@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from viewer import overlay
-from viewer.types import Array, Attribution, Style
+from viewer.types import Array, Map, Style
 
 Value = TypeVar("Value")
 
@@ -61,14 +61,14 @@ class DrawnMaps:
     """Slices of maps on the source grid, for going back and forth."""
 
     def __init__(self, room: int = 256 * 2**20) -> None:
-        self._kept: Kept[tuple[Attribution, Array]] = Kept(room)
+        self._kept: Kept[tuple[Map, Array]] = Kept(room)
 
-    def on_slice(self, attribution: Attribution, slice: int, style: Style) -> Array:
+    def on_slice(self, map: Map, slice: int, style: Style) -> Array:
         """One slice of a map, as `overlay.on_source` gives it."""
-        key = (id(attribution), slice, style.interpolation)
+        key = (id(map), slice, style.interpolation)
         kept = self._kept.get(key)  # holds the map that its number tells, which no other can then have
         if kept is None:
-            kept = attribution, overlay.on_source(attribution, slice, style.interpolation)
+            kept = map, overlay.on_source(map, slice, style.interpolation)
             self._kept.put(key, kept, kept[1].nbytes)
         return kept[1]
 

@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen, QPolygo
 from viewer.export.drawing import number
 from viewer.outline import Outline
 from viewer.overlay import shown_range
-from viewer.types import Style
+from viewer.types import Region, Style
 from viewer.ui import pixels
 from viewer.ui.theme import DARK, font
 from viewer.ui.words import Corners, Line
@@ -99,17 +99,34 @@ def outlines(painter: QPainter, drawn: Sequence[Outline], frame: QRectF, shape: 
     """What a segmentation marks, over an image of `shape` that fills `frame`; dark below, for bright ones."""
     rows, columns = shape
     scale = (frame.height() / rows, frame.width() / columns)
-    pieces = [
-        QLineF(
-            frame.x() + (b + 0.5) * scale[1], frame.y() + (a + 0.5) * scale[0],
-            frame.x() + (d + 0.5) * scale[1], frame.y() + (c + 0.5) * scale[0],
-        )
-        for one in drawn
-        for (a, b), (c, d) in one.lines.tolist()
-    ]  # fmt: skip
-    for width, tone in ((3.5, _GROUND), (1.5, colour("good"))):
-        painter.setPen(QPen(tone, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.SquareCap))
-        painter.drawLines(pieces)
+    pieces: dict[int, list[QLineF]] = {}
+    for one in drawn:
+        pieces.setdefault(region_colour(one.region).rgba(), []).extend(
+            QLineF(
+                frame.x() + (b + 0.5) * scale[1], frame.y() + (a + 0.5) * scale[0],
+                frame.x() + (d + 0.5) * scale[1], frame.y() + (c + 0.5) * scale[0],
+            )
+            for (a, b), (c, d) in one.lines.tolist()
+        )  # fmt: skip
+    for width, ground in ((3.5, _GROUND), (1.5, None)):
+        for tone, lines in pieces.items():
+            pen = QPen(ground or QColor.fromRgba(tone), width)
+            pen.setCapStyle(Qt.PenCapStyle.SquareCap)
+            painter.setPen(pen)
+            painter.drawLines(lines)
+
+
+def region_colour(region: Region) -> QColor:
+    """The colour that the file recommends, lightened where it could not be seen on a dark image."""
+    if region.colour is None:
+        return colour("good")
+    tone = QColor(*region.colour)
+    dark = tone.value() < _LEAST
+    return QColor.fromHsv(max(tone.hue(), 0), tone.saturation(), _LEAST) if dark else tone
+
+
+_LEAST = 120
+"""Value (of HSV, up to 255) below which a line would be lost on black."""
 
 
 def bar_box(

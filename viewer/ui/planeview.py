@@ -69,11 +69,11 @@ class PlaneView(SliceView):
         found = (c for c in state.cuts if c.plane.name == self.name and c.series is state.series)
         self._cut = cut = next(found, None)
         self._keep_place(before)
-        self._waits = cut is not None and cut.attribution is not state.attribution
+        self._waits = cut is not None and cut.of is not state.shown
         map = None if cut is None else cut.map
         if cut is not None and self._waits:
             # The bar and the words of the map that is to come stand already; of the old one nothing is drawn.
-            map = None if state.attribution is None else self._nothing(cut.values.shape)
+            map = None if state.shown is None else self._nothing(cut.values.shape)
         values = None if cut is None else self._blackened(cut.values, state.inverted)
         outlines, laid = ((), None) if cut is None else (cut.outlines, cut.graphics)
         super().show(replace(state, values=values, map=map, outlines=outlines, graphics=laid))

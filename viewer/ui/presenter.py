@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
+from typing import Literal
 
 from viewer import demo, dicom
 from viewer.dicom import Study
 from viewer.export import export
+from viewer.overlay import native_value
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array
+from viewer.types import Array, Attribution, LoadedMap, Map
 from viewer.ui.arriving import Arriving
 from viewer.ui.board import Board, View
+from viewer.ui.brought import Bringing
 from viewer.ui.choices import Choices
 from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
@@ -19,7 +23,7 @@ from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
-from viewer.ui.rows import Names, not_opened, row, thumbnail
+from viewer.ui.rows import Laid, Names, laid, not_opened, row, thumbnail
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
 from viewer.ui.words import nothing_opened
@@ -29,8 +33,8 @@ class Presenter:
     """The study, whose image it is and where it goes; all else is shared out.
 
     `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
-    `explaining` the model and its maps, `choices` what the reader prefers, `arriving` what is shown of a
-    study that is still being read.
+    `bringing` what came with the study, `explaining` the model and its maps, `choices` what the reader
+    prefers, `arriving` what is shown of a study that is still being read.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -46,9 +50,10 @@ class Presenter:
         self._board = Board(view)
         self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
         self.explaining = Explaining(self._board, jobs, settings, self.choices)
+        self.bringing = Bringing(self._board, jobs, self.explaining, settings.limits)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._board, jobs, settings.limits)
-        self.display = Displaying(self._board, self.explaining)
+        self.display = Displaying(self._board, self.explaining, self.bringing)
         self.reformat = Reformat(self._board, jobs, self.slices)
         self._jobs = jobs
         self._settings = settings
@@ -86,6 +91,7 @@ class Presenter:
         if name == "limits":
             self._settings = replace(self._settings, limits=self.state.preferences.limits)
             self.slices.limit(self._settings.limits)
+            self.bringing.limit(self._settings.limits)
             self.headers.limit(self._settings.limits)
 
     # --- study ------------------------------------------------------------------------------------
@@ -104,16 +110,16 @@ class Presenter:
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
-        def work(task: Task) -> tuple[Study, Names]:
+        def work(task: Task) -> tuple[Study, Names, Laid]:
             listener = self.arriving.listener(task) if first else None
             study = dicom.scan(studies, self._settings, task, listener)
-            return study, not_opened(study)
+            return study, not_opened(study), laid(study)
 
         def failed(sentence: str) -> None:
             self._forget_arriving()
             self._board.failed(sentence)
 
-        opened = lambda read: self.show_study(read[0], read[1], studies)  # noqa: E731
+        opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
         self._jobs.run("io", "scan", work, opened, failed, self._board.progress)
 
     def _forget_arriving(self) -> None:
@@ -136,20 +142,28 @@ class Presenter:
         else:
             self.open(found)
 
-    def show_study(self, study: Study, not_opened: Names = (), paths: Sequence[Path] = ()) -> None:
-        """Show a study at its first series, or at the image that was chosen while it was read."""
+    def show_study(
+        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Laid | None = None
+    ) -> None:
+        """Show a study at its first series, or at the image that was chosen while it was read.
+
+        `over` is what lies on its series, as `laid` has it.
+        """
         place = self.arriving.place_in(study)
         self.arriving.forget()
         self.slices.forget()
         self.explaining.forget()
         self._study = study
-        items = tuple(row(s, self.state.masked) for s in study.series)
+        self.bringing.open(study)
+        items = tuple(
+            replace(row(s, self.state.masked), laid=words)
+            for s, words in zip(study.series, over or laid(study), strict=True)
+        )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._board.lasting or (None if items else nothing)
         self._board.show(
             items=items, not_opened=not_opened, chosen=None, series=None, values=None, busy=None,
-            notice=notice, attribution=None, map=None, prediction=None, profile=(), outlines=(),
-            arriving=None,
+            notice=notice, attribution=None, map=None, prediction=None, profile=(), arriving=None,
         )  # fmt: skip
         if items:
             self.choices.opened_study(paths)
@@ -157,16 +171,22 @@ class Presenter:
             self._thumbnails(0)
 
     def choose_series(self, number: int) -> None:
-        """Show another series from its middle slice; of one that is still being read, its first image."""
+        """Show another series from its middle slice, or another point of the same stack at the same place.
+
+        Of one that is still being read, its first image.
+        """
         if self.arriving:
             self.display.forget()
             self.arriving.choose(number)
+        elif number in self.state.points and self.slices.go_to_point(self.state.points.index(number)):
+            return
         elif self._study is not None and 0 <= number < len(self._study.series):
             self._choose(self._study, number)
 
     def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
         series = study.series[number]
         self.slices.leave()
+        self.bringing.leave()
         self.display.forget()
         self.explaining.leave()
         self._board.show(
@@ -174,7 +194,6 @@ class Presenter:
             values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
             probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
-            outlines=(),
         )  # fmt: skip
         self.slices.enter(study)
         self.explaining.study_changed()
@@ -186,6 +205,30 @@ class Presenter:
     def step(self, by: int) -> None:
         """Show the slice so many onward, or back."""
         self.go_to(self.state.slice + by)
+
+    def step_series(self, by: int) -> None:
+        """Show the next series or the one before; points of one fourth dimension count as one."""
+        now = self.state.current or 0
+        here = self.state.points or range(now, now + 1)
+        number = here.stop if by > 0 else here.start - 1
+        part = self.state.items[number].part if 0 <= number < len(self.state.items) else None
+        self.choose_series(number if part is None else number - part.index)
+
+    def step_point(self, by: int) -> None:
+        """Show the next point of the fourth dimension, or the one before."""
+        series = self.state.series
+        if series is not None and series.part is not None:
+            self.slices.go_to_point(series.part.index + by)
+
+    def play_along(self, along: Literal["slices", "points"]) -> None:
+        """Play this from now on where there are both."""
+        self._board.show(along=along)
+        if self.state.playing:
+            self.slices.start_playing()
+
+    def play_other(self) -> None:
+        """Play the other of slices and points."""
+        self.play_along("points" if self.state.played == "slices" else "slices")
 
     def _thumbnails(self, number: int) -> None:
         """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
@@ -232,7 +275,9 @@ class Presenter:
         kept = self.slices.shown
         raw = "" if kept is None else str(kept.stored[r, c])
         value = "" if state.series.colour else f"{state.values[r, c]:g} {state.series.display.unit}".strip()
-        mapped = "" if state.map is None or not state.map_shown else f"{float(state.map[r, c]):+.3g}"
+        shown = state.shown if state.map_shown else None
+        native = None if shown is None else native_value(shown, (state.slice, r, c))
+        mapped = "" if native is None or not isfinite(native) else f"{native:+.3g} {_unit(shown)}".strip()
         self._board.show(probed=Probed(r, c, raw, value, mapped))
 
     def next_evidence(self) -> None:
@@ -246,24 +291,23 @@ class Presenter:
 
     def export(self, folder: Path, formats: Sequence[str], show_identity: bool) -> None:
         """Write the shown map as the command line would."""
-        attribution = self.state.attribution
-        if attribution is None:
+        shown = self.state.shown
+        if shown is None:
             self._board.show(notice=Notice("There is no map to export yet; run a method first.", "warning"))
             return
         state = self.state
-        inverted = state.inverted != attribution.series.display.inverted
+        inverted = state.inverted != shown.series.display.inverted
 
-        def work(task: Task) -> int:
-            found = [attribution]
-            document = export(
-                found, attribution.predictions, folder, formats, style=state.style, window=state.window,
+        def work(task: Task) -> None:
+            predictions = shown.predictions if isinstance(shown, Attribution) else ()
+            export(
+                [shown], predictions, folder, formats, style=state.style, window=state.window,
                 inverted=inverted, overlays=state.annotated, show_slice=state.slice,
                 show_identity=show_identity, task=task,
             )  # fmt: skip
-            return len(document["attributions"][0]["files"])
 
         self._board.show(busy=Busy("writing"))
-        written = lambda _n: self._board.show(busy=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
+        written = lambda _nothing: self._board.show(busy=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
         self._jobs.run("io", "export", work, written, self._board.failed, self._board.progress)
 
     # --- work -------------------------------------------------------------------------------------
@@ -299,3 +343,8 @@ def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Folders of models, and all else."""
     models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
     return models, [p for p in paths if p not in models]
+
+
+def _unit(map: Map | None) -> str:
+    """The unit of a quantity; that of an attribution stands at its colour bar, in words."""
+    return map.unit if isinstance(map, LoadedMap) else ""

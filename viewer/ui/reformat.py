@@ -18,11 +18,11 @@ from viewer.overlay import Interpolation
 from viewer.planes import Plane, Point
 from viewer.resampling import laid_on, lies_straight, resampled
 from viewer.task import Progress, Task
-from viewer.types import Attribution, Map, Series
+from viewer.types import Map, Series
 from viewer.ui.board import Board
 from viewer.ui.jobs import Jobs
 from viewer.ui.slices import Slices
-from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState
+from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState, one_stack
 
 NAMES: tuple[planes.Orientation, ...] = ("axial", "sagittal", "coronal")
 """In the order of reading."""
@@ -40,7 +40,7 @@ class Reformat:
         self._series: Series | None = None
         self._volume: Volume | None = None
         self._asked: tuple[Any, ...] = ()
-        board.completed = self.completed
+        board.completions.append(self.completed)
 
     @property
     def _state(self) -> ViewState:
@@ -52,12 +52,11 @@ class Reformat:
         """What the three planes add to a state that is about to be shown."""
         changes: dict[str, Any] = {}
         if state.series is not self._series:
+            together = one_stack(self._series, state.series)
             self._leave(state.series)
             flat = None if state.series is None else no_volume(state.series)
-            changes = {
-                "flat": flat, "crosshair": None, "cuts": (), "marked": None, "building": None,
-                "enlarged": None, "regions": (), "views": planes.ANATOMICAL,
-            }  # fmt: skip
+            changes = {"flat": flat, "cuts": (), "marked": None, "building": None}
+            changes |= {} if together else {"crosshair": None, "enlarged": None, "views": planes.ANATOMICAL}
             state = replace(state, **changes)
         series = state.series
         if not state.three or series is None:
@@ -68,7 +67,7 @@ class Reformat:
         crosshair = _on_slice(series, state.crosshair, state.slice)
         state = replace(state, crosshair=crosshair)
         self._ask(state, crosshair)
-        marked = self._marked(series, crosshair, state.attribution)
+        marked = self._marked(series, crosshair, state.shown)
         return {**changes, "crosshair": crosshair, "marked": marked}
 
     def _leave(self, series: Series | None) -> None:
@@ -87,7 +86,7 @@ class Reformat:
         # What lies over a slice counts once that slice has been read.
         laid = None if state.values is None else state.graphics
         asked = (
-            series, crosshair, state.views, state.slab, state.attribution, state.style.interpolation,
+            series, crosshair, state.views, state.slab, state.shown, state.style.interpolation,
             state.regions, laid,
         )  # fmt: skip
         same = len(self._asked) == len(asked) and all(
@@ -106,18 +105,18 @@ class Reformat:
         series, slab, slice = state.series, state.slab, state.slice
         assert series is not None
         known, before, views, regions = self._volume, state.cuts, state.views, state.regions
-        attribution, interpolation = state.attribution, state.style.interpolation
+        shown, interpolation = state.shown, state.style.interpolation
 
         def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
-            shown = known or volume(series, task)
+            voxels = known or volume(series, task)
             cuts = []
             for name in NAMES:
                 plane = planes.lying(series, name, views[name], crosshair)
-                cut = _cut(shown, plane, slab, before, task)
-                cut = _mapped(cut, attribution, interpolation, task)
+                cut = _cut(voxels, plane, slab, before, task)
+                cut = _mapped(cut, shown, interpolation, task)
                 over = None if laid is None else laid_on(laid, slice, cut.plane, series)
                 cuts.append(replace(cut, outlines=outline.on_plane(regions, plane), graphics=over))
-            return shown, tuple(cuts)
+            return voxels, tuple(cuts)
 
         def done(found: tuple[Volume, tuple[Cut, ...]]) -> None:
             self._volume = found[0]
@@ -134,7 +133,7 @@ class Reformat:
             return tuple(
                 cut
                 if cut.slab == slab
-                else _mapped(_thick(shown, cut, slab, task), cut.attribution, interpolation, task)
+                else _mapped(_thick(shown, cut, slab, task), cut.of, interpolation, task)
                 for cut in cuts
             )
 
@@ -206,7 +205,7 @@ class Reformat:
             return
         at = cut.plane.point(row, column)
         place = affine.apply(affine.inverse(cut.series.geometry.matrix), at)
-        found = self._marked(cut.series, at, self._state.attribution)
+        found = self._marked(cut.series, at, self._state.shown)
         inside = all(affine.inside(i, n).all() for i, n in zip(place, cut.series.shape, strict=True))
         if not inside or found is None or self._volume is None:
             self._board.show(probed=None)
@@ -218,7 +217,7 @@ class Reformat:
     def _cut(self, name: str) -> Cut | None:
         return next((cut for cut in self._state.cuts if cut.plane.name == name), None)
 
-    def _marked(self, series: Series, point: Point, attribution: Attribution | None) -> Marked:
+    def _marked(self, series: Series, point: Point, map: Map | None) -> Marked:
         """The voxel at an LPS position, with the native values of image and map."""
         place = affine.apply(affine.inverse(series.geometry.matrix), point)
         s, r, c = (int(i) for i in np.clip(np.rint(place), 0, np.asarray(series.shape) - 1))
@@ -227,9 +226,7 @@ class Reformat:
         if shown is not None and shown.series is series:
             number = float(shown.voxels[s, r, c]) * shown.slope + shown.intercept
             value = f"{number:g} {series.display.unit}".strip()
-        seen = (
-            None if attribution is None or attribution.series is not series else _native(attribution, place)
-        )
+        seen = None if map is None or map.series is not series else overlay.native_value(map, place)
         return Marked((s, r, c), value, "" if seen is None else f"{seen:+.3g}")
 
 
@@ -248,15 +245,6 @@ def _on_slice(series: Series, crosshair: Point | None, slice: int) -> Point:
 def _slice_at(series: Series, point: Point) -> int:
     place = float(affine.apply(affine.inverse(series.geometry.matrix), point)[0])
     return min(max(round(place), 0), series.shape[0] - 1)
-
-
-def _native(map: Map, place: affine.Matrix) -> float | None:
-    """The value of the map's cell at a source voxel; None outside the field that it covers."""
-    at = affine.apply(affine.inverse(map.matrix), place)
-    if not all(affine.inside(i, n).all() for i, n in zip(at, map.values.shape, strict=True)):
-        return None
-    cell = np.clip(np.floor(at + 0.5), 0, np.asarray(map.values.shape) - 1).astype(int)
-    return float(map.values[tuple(cell)])
 
 
 def _cut(shown: Volume, plane: Plane, slab: Slab, before: Sequence[Cut], task: Task) -> Cut:
@@ -280,18 +268,18 @@ def _thick(shown: Volume, cut: Cut, slab: Slab, task: Task) -> Cut:
     """The same cut as a slab, without its map."""
     plane = replace(cut.plane, thickness=slab.thickness)
     values = resampled(shown, plane, slab.how, task)
-    return replace(cut, plane=plane, slab=slab, values=values, attribution=None, map=None, remark=None)
+    return replace(cut, plane=plane, slab=slab, values=values, of=None, map=None, remark=None)
 
 
-def _mapped(cut: Cut, attribution: Attribution | None, interpolation: Interpolation, task: Task) -> Cut:
+def _mapped(cut: Cut, shown: Map | None, interpolation: Interpolation, task: Task) -> Cut:
     """The same with a map, or with the reason why there is none of it."""
-    if cut.attribution is attribution and cut.interpolation == interpolation:
+    if cut.of is shown and cut.interpolation == interpolation:
         return cut
     map, remark = None, None
-    if attribution is not None:
-        remark = overlay.off_plane(attribution, cut.plane)
-        map = overlay.on_plane(attribution, cut.plane, interpolation, task) if remark is None else None
-    return replace(cut, attribution=attribution, interpolation=interpolation, map=map, remark=remark)
+    if shown is not None:
+        remark = overlay.off_plane(shown, cut.plane)
+        map = overlay.on_plane(shown, cut.plane, interpolation, task) if remark is None else None
+    return replace(cut, of=shown, interpolation=interpolation, map=map, remark=remark)
 
 
 def _same(plane: Plane, other: Plane) -> bool:

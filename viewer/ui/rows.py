@@ -1,6 +1,7 @@
 """The rows of the series list, and what was not opened, as text."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def row(series: Series, masked: bool) -> SeriesItem:
     if spacing is not None and spacing[0] is not None:
         apart = f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven"
     more = _joined(apart, "" if number is None else f"Se {number}")
-    return SeriesItem(name, (facts, more) if more else (facts,), series.warnings)
+    return SeriesItem(name, (facts, more) if more else (facts,), series.warnings, part=series.part)
 
 
 def _size(series: Series) -> str:
@@ -72,6 +73,28 @@ def _every(count: int, wanted: float) -> Array:
     return ((np.arange(several) + 0.5) * count / several).astype(int)
 
 
+Laid = tuple[tuple[str, ...], ...]
+"""For each series of a study, what lies on it."""
+
+
+def laid(study: Study) -> Laid:
+    """Which segmentations and maps of the study lie on each of its series, in words."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for what, every in (("segment", study.segmentations), ("map", study.parametric)):
+        for one in every:
+            for series in dicom.belongs(one, study.series):
+                names = (without_identity(name, series.identity) for name in one.titles)
+                found.setdefault(series.uid, {}).setdefault(what, []).extend(names)
+    return tuple(
+        tuple(_counted(what, names) for what, names in found.get(series.uid, {}).items())
+        for series in study.series
+    )
+
+
+def _counted(what: str, names: Sequence[str]) -> str:
+    return f"{what}: {names[0]}" if len(names) == 1 else f"{len(names)} {what}s: {', '.join(names)}"
+
+
 def growing_row(arrival: Arrival, masked: bool, shown: bool) -> SeriesItem:
     """The row of a series that is still being read; the place of the image that is shown is not known."""
     series = arrival.series
@@ -82,6 +105,6 @@ def growing_row(arrival: Arrival, masked: bool, shown: bool) -> SeriesItem:
 
 def not_opened(study: Study) -> Names:
     """Name and reason of every file that shows nothing."""
-    drawn = {one.path for one in study.segmentations}
+    drawn = {one.path for one in (*study.segmentations, *study.parametric)}
     listed = (*study.refused, *study.other)
     return tuple((i.path.name, i.reason) for i in listed if not drawn or i.path.absolute() not in drawn)

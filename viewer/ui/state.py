@@ -8,13 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from viewer.dicom import Graphics, Row
+from viewer.dicom import Graphics, Row, in_time
 from viewer.outline import Outline
 from viewer.overlay import Interpolation
 from viewer.planes import ANATOMICAL, Plane, Point, Views
 from viewer.settings import Preferences
 from viewer.slab import How
-from viewer.types import Array, Attribution, Display, Identity, Prediction, Region, Series, Style, Window
+from viewer.types import (
+    Array,
+    Attribution,
+    Display,
+    Identity,
+    LoadedMap,
+    Map,
+    Part,
+    Prediction,
+    Region,
+    Series,
+    Style,
+    Window,
+)
 
 Layout = Literal["1", "1|1", "3"]
 
@@ -27,6 +40,18 @@ class SeriesItem:
     facts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     thumbnail: Array | None = field(default=None, repr=False)
+    laid: tuple[str, ...] = ()
+    """Which segmentations and maps that came with the study lie on it."""
+    part: Part | None = None
+    """Which point of a fourth dimension it is; its points stand one after the other."""
+
+
+def one_stack(one: Series | None, other: Series | None) -> bool:
+    """Whether two series are points of one fourth dimension, whose slices lie in the same places."""
+    if one is None or other is None or one.part is None or other.part is None:
+        return one is other
+    there = [s.geometry.frame_of_reference for s in (one, other)]
+    return one.part.of == other.part.of and one.shape[1:] == other.shape[1:] and there[0] == there[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,15 +148,15 @@ class Slab:
 class Cut:
     """One of the three planes as it was cut: its place, and what lies there of one series and one map.
 
-    `values` are float32 modality values (rows, columns), NaN outside the volume; so is `map`, None where
-    `attribution` is, or where `remark` says why nothing of it lies on this plane.
+    `values` are float32 modality values (rows, columns), NaN outside the volume; so is `map`, a plane `of`
+    a map: None where that is, or where `remark` says why nothing of it lies on this plane.
     """
 
     plane: Plane
     series: Series
     slab: Slab
     values: Array = field(repr=False)
-    attribution: Attribution | None = None
+    of: Map | None = None
     interpolation: Interpolation = "bilinear"
     map: Array | None = field(default=None, repr=False)
     remark: str | None = None
@@ -166,7 +191,9 @@ class ViewState:
     """Modality values of the shown slice, float32 (rows, columns) or uint8 (rows, columns, 3); None
     while it is being read."""
     playing: bool = False
-    """Whether the slices are played."""
+    """Whether the slices, or the points, are played."""
+    along: Literal["slices", "points"] | None = None
+    """What the reader wants played where there are both; None: what suits the fourth dimension."""
     levels: tuple[float, float] = (0.0, 1.0)
     """Modality values shown as black and white; where a curve is shown, those of a line close to it."""
     window: Window | None = None
@@ -187,12 +214,18 @@ class ViewState:
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
     attribution: Attribution | None = None
+    came: tuple[LoadedMap, ...] = ()
+    """The maps of the shown series that came with the study."""
+    loaded: LoadedMap | None = None
+    """The one of them that is drawn, in place of an attribution."""
     map: Array | None = None
     """The shown slice of the map on the source grid, float32 (rows, columns), NaN where not seen."""
     outlines: tuple[Outline, ...] = ()
     """What a segmentation that came with the study marks on the shown slice."""
     regions: tuple[Region, ...] = ()
     """What segmentations mark in the series, trimmed."""
+    hidden: frozenset[str] = frozenset()
+    """The sources of the regions that are not outlined."""
     outlined: bool = True
     graphics: Graphics | None = None
     """What the file lays over the slice that `values` are of."""
@@ -264,6 +297,43 @@ class ViewState:
         return self.target if self.against is None else f"{self.target} − {self.against}"
 
     @property
+    def shown(self) -> Map | None:
+        """The map that is drawn: one that came with the study, else what a method made."""
+        return self.attribution if self.loaded is None else self.loaded
+
+    @property
+    def negative(self) -> bool:
+        """Whether the drawn map explains a label that the model does not call."""
+        return self.gate == "negative" and self.loaded is None
+
+    @property
     def map_shown(self) -> bool:
         """Whether a map is drawn at all."""
-        return self.map is not None and self.overlay and (self.gate == "open" or self.asked)
+        open_to_all = self.gate == "open" or self.asked or self.loaded is not None
+        return self.map is not None and self.overlay and open_to_all
+
+    @property
+    def drawn_outlines(self) -> tuple[Outline, ...]:
+        """The outlines of the slice, without what is hidden."""
+        if not self.outlined:
+            return ()
+        return tuple(one for one in self.outlines if one.region.source not in self.hidden)
+
+    @property
+    def points(self) -> range:
+        """The places in `items` of the fourth dimension that the shown series is a point of, or none."""
+        part = None if self.series is None else self.series.part
+        if part is None or self.chosen is None:
+            return range(0)
+        first = self.chosen - part.index
+        return range(first, first + part.count) if 0 <= first <= len(self.items) - part.count else range(0)
+
+    @property
+    def played(self) -> Literal["slices", "points"]:
+        """What is played: what there is; of both what is wished, else the points where they are times."""
+        if self.series is None or len(self.points) < 2:
+            return "slices"
+        if self.series.shape[0] < 2:
+            return "points"
+        part = self.series.part
+        return self.along or ("points" if part is not None and in_time(part) else "slices")

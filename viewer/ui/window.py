@@ -28,12 +28,14 @@ from viewer.ui.commands import assigned
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
+    BroughtPanel,
     CommandSearch,
     DisplayPanel,
     ExplainPanel,
     ExportDialog,
     HeaderDialog,
     MessageBar,
+    PointBar,
     PredictionPanel,
     PreferencesDialog,
     SeriesPanel,
@@ -75,7 +77,7 @@ class Window(QMainWindow):
             DisplayPanel(),
         )
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
-        self.planes = PlaneGrid()
+        self.planes, self.points, self.brought = PlaneGrid(), PointBar(), BroughtPanel()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
@@ -106,12 +108,13 @@ class Window(QMainWindow):
         middle.setContentsMargins(0, 0, 0, 0)
         middle.addWidget(self.message)
         middle.addLayout(views, 1)
+        middle.addWidget(self.points)
         inside = QWidget()
         dress_panel(inside)
         column = QVBoxLayout(inside)
         column.setSpacing(0)
         column.setContentsMargins(0, 0, 0, 0)
-        for panel in (self.prediction, self.explaining, self.display):
+        for panel in (self.prediction, self.explaining, self.brought, self.display):
             column.addWidget(panel)
         column.addStretch(1)
         self.right = QScrollArea()
@@ -187,6 +190,10 @@ class Window(QMainWindow):
         self.explaining.setting_changed.connect(e.set_setting)
         self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)
+        self.brought.map_chosen.connect(p.bringing.choose)
+        self.brought.hidden_changed.connect(p.bringing.hide)
+        self.points.point_requested.connect(p.slices.go_to_point)
+        self.points.along_chosen.connect(p.play_along)
         self.display.style_changed.connect(d.set_style)
         self.display.lock_toggled.connect(d.lock_range)
         self.display.overlay_toggled.connect(d.toggle_overlay)
@@ -204,6 +211,7 @@ class Window(QMainWindow):
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
             view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
+            view.point_wheel.connect(p.step_point)
             view.pointer_moved.connect(p.point)
             view.view_changed.connect(other.set_view)
             view.maximise_requested.connect(self._maximise)
@@ -224,10 +232,13 @@ class Window(QMainWindow):
             "ten-slices-back": partial(p.step, -10),
             "first-slice": partial(p.go_to, 0),
             "last-slice": partial(p.step, 10**6),
+            "next-point": partial(p.step_point, 1),
+            "previous-point": partial(p.step_point, -1),
             "play": p.slices.play,
+            "play-along": p.play_other,
             "next-evidence": p.next_evidence,
-            "next-series": partial(self._series, 1),
-            "previous-series": partial(self._series, -1),
+            "next-series": partial(p.step_series, 1),
+            "previous-series": partial(p.step_series, -1),
             "invert": d.invert,
             "explain": p.explaining.explain,
             "cancel": p.cancel,
@@ -274,9 +285,6 @@ class Window(QMainWindow):
         self.settings.raise_()
         self.settings.activateWindow()
 
-    def _series(self, by: int) -> None:
-        self.presenter.choose_series((self._state.current or 0) + by)
-
     def _full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()
 
@@ -313,7 +321,7 @@ class Window(QMainWindow):
             self.presenter.explaining.load_model(Path(folder))
 
     def ask_export(self) -> None:
-        if self._state.attribution is None:
+        if self._state.shown is None:
             self.presenter.export(Path(), (), False)  # says that there is nothing yet
             return
         dialog = ExportDialog(self)
@@ -347,7 +355,7 @@ class Window(QMainWindow):
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
-            self.search, self.settings, self.header, self.planes,
+            self.search, self.settings, self.header, self.planes, self.points, self.brought,
         ):  # fmt: skip
             widget.show(state)
         if began:

@@ -6,15 +6,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from viewer.export.drawing import clean
+from viewer.export import without_identity
+from viewer.export.drawing import clean, number
 from viewer.export.panel import explained_score, figures, kind_of
 from viewer.export.picture import spacing_text, window_text
-from viewer.export.provenance import SAME_FOR_ALL
+from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
-from viewer.types import Attribution, Display, Window
+from viewer.types import Attribution, Display, LoadedMap, Map, Part, Window
 from viewer.ui.state import ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
+NOT_COMPUTED = "Came with the study, not computed here."
 EMPTY = "Drop a folder of DICOM files here"
 
 Line = tuple[str, str]
@@ -87,11 +89,13 @@ def plain(state: ViewState) -> Corners:
 
 def outlined(state: ViewState) -> tuple[Line, ...]:
     """What the outlines on the image are; they come with the study, the model never sees them."""
-    if not state.outlines or not state.outlined:
+    drawn = state.drawn_outlines
+    if not drawn:
         return ()
-    names = list(dict.fromkeys(clean(one.name) for one in state.outlines))
+    names = list(dict.fromkeys(clean(one.name) for one in drawn))
+    tone = "good" if all(one.region.colour is None for one in drawn) else "text"
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return ((f"outlined: {text}", "good"),)
+    return ((f"outlined: {text}", tone),)
 
 
 def laid_over(state: ViewState) -> tuple[Line, ...]:
@@ -119,6 +123,8 @@ def explained(state: ViewState, drawn: bool) -> Corners:
     """The corners of the image with the map; `drawn` is whether any of it reached the threshold."""
     if state.series is None:
         return Corners()
+    if state.loaded is not None:
+        return _came_along(state, state.loaded, drawn)
     shown = state.attribution
     if state.gate == "outside":
         outside = f"No map: {state.outside or 'outside what the model accepts'}"
@@ -137,6 +143,40 @@ def explained(state: ViewState, drawn: bool) -> Corners:
             (INFLUENCE, "text"),
         ),
     )
+
+
+def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
+    """The corners of the image with a map that came with the study."""
+    remark: tuple[Line, ...] = ()
+    if state.map_shown and not drawn and state.map is not None:
+        seen = bool(np.isfinite(state.map).any())
+        said = (
+            "Nothing reaches the threshold on this slice." if seen else "The map has no value on this slice."
+        )
+        remark = ((said, "warning"), ("", "text"), ("", "text"))
+    return Corners(
+        top_left=((title_of(shown, state.masked), "text"), (values_of(shown), "text")),
+        top_right=((_what(state), "text"),),
+        bottom_left=remark,
+        bottom_right=(
+            (f"{native_facts(shown)} · {state.style.interpolation}", "text"),
+            (NOT_COMPUTED, "text"),
+        ),
+    )
+
+
+def title_of(map: LoadedMap, masked: bool) -> str:
+    """What the file calls a map, without the patient's names where those are masked."""
+    return without_identity(map.name, map.series.identity) if masked else clean(map.name)
+
+
+@lru_cache(maxsize=8)
+def values_of(map: Map) -> str:
+    """The smallest and the largest value of a map with its unit, of all its cells."""
+    low, high = extremes(map)
+    if low is None or high is None:
+        return "no value"
+    return f"{number(low)} … {number(high)} {map.unit}".strip()
 
 
 def _what(state: ViewState) -> str:
@@ -178,3 +218,31 @@ def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ..
     if state.gate == "negative":
         return ((f"Explains a negative: {label} is below its threshold.", "warning"),)
     return ()
+
+
+_SEVERAL = {
+    "echo": "echoes", "temporal position": "points in time", "trigger time": "phases",
+    "acquisition time": "points in time",
+    "gradient direction": "directions",
+}  # fmt: skip
+
+
+def point_words(part: Part) -> str:
+    """Which point of the fourth dimension one is at: "time 3 / 20 · 240 ms", "b 1000 s/mm² · 2 / 3"."""
+    words = point_name(part)
+    counted = f"{part.index + 1} / {part.count}"
+    return words if counted in words else f"{words} · {counted}"
+
+
+def point_name(part: Part) -> str:
+    """What a point of the fourth dimension is called, among others of it."""
+    if part.by == "b-value" and part.value[0] is not None:
+        return f"{part.words} s/mm²"
+    return part.words.replace(f" {part.index + 1} of {part.count}", f" {part.index + 1} / {part.count}")
+
+
+def several_points(part: Part) -> str:
+    """What there is of a fourth dimension: "3 b-values", "20 phases"."""
+    if "," in part.by:
+        return f"{part.count} points: {part.by.replace(',', ' and', 1)}"
+    return f"{part.count} {_SEVERAL.get(part.by, f'{part.by}s')}"

@@ -164,11 +164,9 @@ class TopBar(QWidget):
         self.facts.say(" · ".join(fact for fact in facts if fact))
         self.layouts.put("1|1" if state.layout == "3" and not state.three else state.layout)
         self.layouts.grey("3", state.flat if series is not None else "There is no image yet.")
-        self.export.setEnabled(state.attribution is not None)
+        self.export.setEnabled(state.shown is not None)
         self.export.setToolTip(
-            "Write the explained picture"
-            if state.attribution is not None
-            else "There is no map to export yet."
+            "Write the picture with its map" if state.shown is not None else "There is no map to export yet."
         )
         self.open.show(state)
         self.model.show(state)

@@ -137,15 +137,16 @@ class DisplayPanel(QWidget):
         self.sign.choose(style.sign)
         self.interpolation.choose(style.interpolation)
         self.overlay.setChecked(state.overlay)
-        shown = state.attribution
-        for control in (self.threshold, self.threshold_number, self.lock):
+        shown = state.shown
+        for control in (self.threshold, self.threshold_number):
             control.setEnabled(shown is not None)
+        self.lock.setEnabled(state.attribution is not None and state.loaded is None)
         if shown is None:
             self.range.say("no map yet")
         else:
             low, high = shown_range(style)
             words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
-            self.range.say(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit}")
+            self.range.say(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
         if state.locked:
             self.lock.wear(
                 "locked", "One range for all slices and labels of this method: they compare", LOCKED

@@ -9,7 +9,7 @@ from viewer.types import Series
 from viewer.ui.controls import Combo
 from viewer.ui.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
 from viewer.ui.state import Slab, ViewState
-from viewer.ui.words import INFLUENCE
+from viewer.ui.words import INFLUENCE, NOT_COMPUTED, title_of
 
 THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
 ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
@@ -93,21 +93,31 @@ class PlanesPanel(QWidget):
             return
         self._along = _alignment(state.views, state.series)
         self.along.choose(self._along)
-        found, shown = state.marked, state.attribution
+        found, shown = state.marked, state.shown
         self.where.say("" if state.crosshair is None else lps_words(state.crosshair))
         if found is not None:
             slice, row, column = found.voxel
             self.voxel.say(f"Im {slice + 1} / {state.series.shape[0]} · row {row} · column {column}")
         self.value.say("" if found is None else found.value)
         seen = "" if shown is None or found is None or not found.map else f"{found.map} {shown.unit}"
-        self.map.say("no map yet" if shown is None else seen or "not seen by the model")
+        unseen = "not seen by the model" if state.loaded is None else "no value here"
+        self.map.say("no map yet" if shown is None else seen or unseen)
         self.volume.say(_volume(state.series))
-        title = "" if shown is None else " · ".join(p for p in (shown.title, shown.layer) if p)
-        label = "" if shown is None or shown.target is None else shown.target.words
-        self.explained.say(" · ".join(p for p in (label, title) if p) or "nothing yet")
+        self.explained.say(_what(state) or "nothing yet")
         self.cells.say("" if shown is None else native_facts(shown).removeprefix("map "))
+        said = INFLUENCE if state.loaded is None else NOT_COMPUTED
         doubts = [w for w in state.series.warnings if any(word in w for word in _PLACE)]
-        self.remark.setText(" ".join([*doubts, INFLUENCE] if shown is not None else doubts))
+        self.remark.setText(" ".join(doubts if shown is None else [*doubts, said]))
+
+
+def _what(state: ViewState) -> str:
+    """What the map is: label, method and layer, or what the file calls it."""
+    if state.loaded is not None:
+        return title_of(state.loaded, state.masked)
+    shown = state.attribution
+    label = shown.target.words if shown is not None and shown.target is not None else ""
+    parts = () if shown is None else (label, shown.title, shown.layer)
+    return " · ".join(part for part in parts if part)
 
 
 def _alignment(views: Views, series: Series) -> str:

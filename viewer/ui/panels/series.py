@@ -37,8 +37,10 @@ from viewer.export.drawing import clean
 from viewer.ui.controls import IconButton, Rows
 from viewer.ui.icons import draw_icon
 from viewer.ui.panels.notopened import NotOpened
+from viewer.ui.panels.stacks import Entry, entries, row_of
 from viewer.ui.parts import Sentence, colours, dress_panel, heading, image, wrapped
 from viewer.ui.state import SeriesItem, ViewState
+from viewer.ui.words import point_name
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""
@@ -55,6 +57,9 @@ Paragraphs = list[tuple[list[str], str, bool]]
 """Lines, the role of their colour, and whether they are bold."""
 Index = QModelIndex | QPersistentModelIndex
 _ITEM = Qt.ItemDataRole.UserRole
+_ENTRY = Qt.ItemDataRole.UserRole + 1
+POINT = 24
+"""Height of the row of a point."""
 
 
 def gist(warning: str) -> str:
@@ -67,39 +72,45 @@ class SeriesModel(QAbstractListModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.items: tuple[SeriesItem, ...] = ()
+        self.entries: tuple[Entry, ...] = ()
 
-    def put(self, items: tuple[SeriesItem, ...]) -> None:
+    def put(self, items: tuple[SeriesItem, ...], narrow: bool = False) -> None:
         """Other items: only those that differ are redrawn, and a list that grows stays scrolled as it was."""
-        old = self.items
-        if len(old) > len(items):
+        old, new = self.entries, entries(items, narrow)
+        rows = [(e.kind, e.numbers) for e in new]
+        if [(e.kind, e.numbers) for e in old] != rows[: len(old)]:
             self.beginResetModel()
-            self.items = items
+            self.entries = new
             self.endResetModel()
             return
-        if len(old) < len(items):
-            self.beginInsertRows(QModelIndex(), len(old), len(items) - 1)
-            self.items = items
+        if len(old) < len(new):
+            self.beginInsertRows(QModelIndex(), len(old), len(new) - 1)
+            self.entries = new
             self.endInsertRows()
-        self.items = items
-        for place, (before, after) in enumerate(zip(old, items, strict=False)):
+        self.entries = new
+        for place, (one, other) in enumerate(zip(old, new, strict=False)):
+            before, after = one.item, other.item
             if before is not after:
-                worded = (before.title, before.facts, before.warnings)
-                picture = worded == (after.title, after.facts, after.warnings)
+                worded = (before.title, before.facts, before.laid, before.warnings)
+                picture = worded == (after.title, after.facts, after.laid, after.warnings)
                 roles = [Qt.ItemDataRole.DecorationRole] if picture else []
                 self.dataChanged.emit(self.index(place), self.index(place), roles)
 
     def rowCount(self, parent: Index | None = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.items)
+        return 0 if parent is not None and parent.isValid() else len(self.entries)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        item = self.items[index.row()]
+        entry = self.entries[index.row()]
+        item = entry.item
         if role == _ITEM:
             return item
+        if role == _ENTRY:
+            return entry
         if role == Qt.ItemDataRole.DisplayRole:
             return clean(item.title)
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return "\n".join([clean(item.title), *item.facts, *(f"⚠ {w}" for w in item.warnings)])
+            facts = (clean(fact) for fact in (*item.facts, *item.laid))
+            return "\n".join([clean(item.title), *facts, *(f"⚠ {w}" for w in item.warnings)])
         return None
 
 
@@ -115,6 +126,8 @@ class SeriesDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         if self._view.narrow:
             return QSize(SMALL_PICTURE + 8, SMALL_PICTURE + 8)
+        if index.data(_ENTRY).kind == "point":
+            return QSize(60, POINT)
         item: SeriesItem = index.data(_ITEM)
         room = self._view.viewport().width() - TEXT_LEFT - TEXT_RIGHT
         lines = sum(len(lines) for lines, _, _ in self._paragraphs(item, room))
@@ -122,7 +135,7 @@ class SeriesDelegate(QStyledItemDelegate):
 
     def _paragraphs(self, item: SeriesItem, room: int) -> Paragraphs:
         """Title, facts and warnings in lines of `room` pixels; Qt asks for all with every thumbnail."""
-        key = (item.title, item.facts, item.warnings, room, self._view.font().key())
+        key = (item.title, item.facts, item.laid, item.warnings, room, self._view.font().key())
         if key not in self._broken:
             if len(self._broken) > _MOST_KEPT:
                 self._broken.clear()
@@ -136,7 +149,7 @@ class SeriesDelegate(QStyledItemDelegate):
         title = wrapped(item.title or "untitled", QFontMetrics(bold), room, 2)
         return [
             (title, "text", True),
-            *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in item.facts),
+            *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in (*item.facts, *item.laid)),
             *((lines, "warning", False) for lines in self._warnings(item, metrics, room - INDENT)),
         ]
 
@@ -182,6 +195,10 @@ class SeriesDelegate(QStyledItemDelegate):
             painter.setBrush(QColor(look.chosen))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawRoundedRect(box, 6, 6)
+        if index.data(_ENTRY).kind == "point":
+            self._draw_point(painter, item, box, chosen)
+            painter.restore()
+            return
         size = SMALL_PICTURE if view.narrow else PICTURE
         frame = QRectF(
             box.left() + (box.width() - size) / 2 if view.narrow else box.left() + 7, 0, size, size
@@ -218,6 +235,21 @@ class SeriesDelegate(QStyledItemDelegate):
         painter.drawPixmap(at.topLeft(), picture)
         painter.restore()
 
+    def _draw_point(self, painter: QPainter, item: SeriesItem, box: QRectF, chosen: bool) -> None:
+        """One line with the name of a point, and a sign where it is not complete."""
+        look, part = colours(), item.part
+        assert part is not None
+        room = box.adjusted(TEXT_LEFT, 0, -TEXT_RIGHT, 0)
+        if not part.complete:
+            sign = QRectF(room.right() - 13, box.center().y() - 6.5, 13, 13)
+            draw_icon(painter, "warning", sign, QColor(look.warning))
+            room.setRight(sign.left() - 4)
+        words = painter.fontMetrics().elidedText(
+            clean(point_name(part)), Qt.TextElideMode.ElideMiddle, int(room.width())
+        )
+        painter.setPen(QColor(look.accent if chosen else look.text))
+        painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, words)
+
     def _draw_text(self, painter: QPainter, item: SeriesItem, box: QRectF, chosen: bool) -> None:
         look = colours()
         plain, bold = self._view.font(), QFont(self._view.font())
@@ -244,12 +276,19 @@ class SeriesList(Rows):
     def __init__(self) -> None:
         super().__init__()
         self.narrow = False
+        self.shown: int | None = None
+        """The number of the series that is shown; a click moves Qt's current row before it is told."""
         self.rows = SeriesModel()
         self.setModel(self.rows)
         self.setItemDelegate(SeriesDelegate(self))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setAccessibleName("Series")
-        self.clicked.connect(lambda index: self.picked.emit(index.row()))
+        self.clicked.connect(lambda index: self._pick(index.row()))
+
+    def _pick(self, row: int) -> None:
+        """Tell the series of a row; of a heading the first, unless one of them is shown."""
+        numbers = self.rows.entries[row].numbers
+        self.picked.emit(numbers[0] if self.shown is None or self.shown not in numbers else self.shown)
 
     def dataChanged(self, first: Index, last: Index, roles: Sequence[int] = ()) -> None:
         """Draw a row anew; for a thumbnail alone, Qt would ask all rows for their size."""
@@ -262,9 +301,18 @@ class SeriesList(Rows):
         before = self.currentIndex().row()
         super().keyPressEvent(event)
         after = self.currentIndex().row()
+        rows, way = self.rows.entries, 1 if after > before else -1
+        if after != before and self._headed(after):  # a heading is passed over: its first point is chosen
+            after += way if 0 <= after + way < len(rows) else 1
+            self.setCurrentIndex(self.rows.index(after))
         pressed = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
         if after >= 0 and (after != before or pressed):
-            self.picked.emit(after)
+            self._pick(after)
+
+    def _headed(self, row: int) -> bool:
+        """Whether a row is a heading with points below it."""
+        rows = self.rows.entries
+        return rows[row].kind == "stack" and row + 1 < len(rows) and rows[row + 1].kind == "point"
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -324,19 +372,26 @@ class SeriesPanel(QWidget):
             return
         old, self._shown = self._shown, state
         if old is None or old.items is not state.items:
-            self.list.rows.put(state.items)
-        row = -1 if state.current is None else state.current
-        if row != self.list.currentIndex().row():
-            index = self.list.rows.index(row) if 0 <= row < len(state.items) else QModelIndex()
-            self.list.setCurrentIndex(index)
-            self.list.viewport().update()
+            self.list.rows.put(state.items, self.list.narrow)
+        self._choose(state.current)
         if old is None or old.not_opened is not state.not_opened:
             self.not_opened.put(state.not_opened)
         self._fold()
 
+    def _choose(self, number: int | None) -> None:
+        """Mark the row of a series."""
+        self.list.shown = number
+        row = row_of(self.list.rows.entries, number)
+        if row != self.list.currentIndex().row():
+            self.list.setCurrentIndex(self.list.rows.index(row) if row >= 0 else QModelIndex())
+            self.list.viewport().update()
+
     def set_narrow(self, narrow: bool) -> None:
         """Show thumbnails only, or all."""
         self.list.narrow = narrow
+        shown = self._shown or ViewState()
+        self.list.rows.put(shown.items, narrow)
+        self._choose(shown.current)
         policy = Qt.ScrollBarPolicy
         self.list.setVerticalScrollBarPolicy(
             policy.ScrollBarAlwaysOff if narrow else policy.ScrollBarAsNeeded
