@@ -52,6 +52,14 @@ def test_what_names_a_person_is_marked(make: Make) -> None:
     assert not marked["120.0"]
 
 
+def test_what_stands_inside_of_what_names_a_person_is_marked_too(make: Make) -> None:
+    code = Dataset()
+    code.CodeMeaning = "of the ward in the north"
+    path = make("a.dcm", PatientSpeciesCodeSequence=Sequence([code]), ProcedureCodeSequence=Sequence([code]))
+    marked = [r.personal for r in header(path, Limits()) if r.value == "of the ward in the north"]
+    assert marked == [False, True]
+
+
 def test_long_values_end(make: Make) -> None:
     path = make("a.dcm", ImageComments="x" * 5000)
     (row,) = [r for r in header(path, Limits()) if r.name == "Image Comments"]
