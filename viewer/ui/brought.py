@@ -21,6 +21,7 @@ from viewer.ui.explaining import Explaining
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import DrawnMaps, Kept
 from viewer.ui.state import Notice, ViewState
+from viewer.ui.words import span_words
 
 _ROOM = 512 * 2**20
 """Bytes of maps and regions that are kept for going from series to series."""
@@ -30,10 +31,15 @@ _JOB = "brought"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Brought:
-    """What lies on one series; `outlines` by slice, `faults` what is wrong with what could not be read."""
+    """What lies on one series; `outlines` by slice, `faults` what is wrong with what could not be read.
+
+    Of each map its `spans` in words and its first style: a volume is looked through once, by the worker.
+    """
 
     series: Series
     maps: tuple[LoadedMap, ...] = ()
+    spans: tuple[str, ...] = ()
+    styles: tuple[Style, ...] = ()
     regions: tuple[Region, ...] = ()
     outlines: Mapping[int, tuple[Outline, ...]] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
@@ -119,14 +125,15 @@ class Bringing:
             self._ask(state)
             if not (state.came or state.regions or state.outlines or state.loaded):
                 return {}
-            return {"came": (), "regions": (), "outlines": (), **self._without(state)}
+            return {"came": (), "spans": (), "regions": (), "outlines": (), **self._without(state)}
         changes: dict[str, Any] = {
-            "came": here.maps, "regions": here.regions, "outlines": here.outlines.get(state.slice, ()),
+            "came": here.maps, "spans": here.spans, "regions": here.regions,
+            "outlines": here.outlines.get(state.slice, ()),
         }  # fmt: skip
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
         if loaded is None:
             return changes | self._without(state)
-        style = self._styles.setdefault(quantity(loaded), quantity_style(loaded))
+        style = self._styles.setdefault(quantity(loaded), here.styles[here.maps.index(loaded)])
         map = self._drawn.on_slice(loaded, state.slice, style)
         # What it asks belongs to the map that is not drawn now; it is asked again with that.
         asks = state.notice is not None and state.notice.wish == "show"
@@ -195,4 +202,9 @@ def read(
     for slice in sorted({i for region in regions for i in slices_of(region)}):
         task.check()
         found[slice] = outlines(tuple(regions), slice)
-    return Brought(series, tuple(maps), tuple(regions), found, tuple(faults))
+    spans, styles = [], []
+    for map in maps:
+        task.check()
+        spans.append(span_words(map))
+        styles.append(quantity_style(map))
+    return Brought(series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, tuple(faults))

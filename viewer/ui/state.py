@@ -216,6 +216,8 @@ class ViewState:
     attribution: Attribution | None = None
     came: tuple[LoadedMap, ...] = ()
     """The maps of the shown series that came with the study."""
+    spans: tuple[str, ...] = ()
+    """Of each of them the smallest and the largest value, in words."""
     loaded: LoadedMap | None = None
     """The one of them that is drawn, in place of an attribution."""
     map: Array | None = None

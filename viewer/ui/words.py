@@ -155,7 +155,7 @@ def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
         )
         remark = ((said, "warning"), ("", "text"), ("", "text"))
     return Corners(
-        top_left=((title_of(shown, state.masked), "text"), (values_of(shown), "text")),
+        top_left=((title_of(shown, state.masked), "text"), (span_of(state, shown), "text")),
         top_right=((_what(state), "text"),),
         bottom_left=remark,
         bottom_right=(
@@ -170,9 +170,13 @@ def title_of(map: LoadedMap, masked: bool) -> str:
     return without_identity(map.name, map.series.identity) if masked else clean(map.name)
 
 
-@lru_cache(maxsize=8)
-def values_of(map: Map) -> str:
-    """The smallest and the largest value of a map with its unit, of all its cells."""
+def span_of(state: ViewState, map: LoadedMap) -> str:
+    """The smallest and the largest value of a map that came along."""
+    return next((words for one, words in zip(state.came, state.spans, strict=True) if one is map), "")
+
+
+def span_words(map: Map) -> str:
+    """The smallest and the largest value of a map with its unit, of all its cells: not for every frame."""
     low, high = extremes(map)
     if low is None or high is None:
         return "no value"

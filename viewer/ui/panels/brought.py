@@ -14,7 +14,7 @@ from viewer.ui.controls import Link, Rows
 from viewer.ui.marks import region_colour
 from viewer.ui.parts import MARGIN, colours, dress_panel, heading
 from viewer.ui.state import ViewState
-from viewer.ui.words import title_of, values_of
+from viewer.ui.words import span_of, title_of
 
 LOW, TALL = 26, 40
 """Height of a segment and of a map."""
@@ -44,10 +44,10 @@ class Row:
 
 def map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
     """A map that can be drawn."""
-    title = title_of(map, state.masked)
+    title, span = title_of(map, state.masked), span_of(state, map)
     hint = "A click draws it, another ends that."
-    tip = "\n".join((title, values_of(map), native_facts(map), map.provenance, hint))
-    return Row(number, title, values_of(map), tip, map is state.loaded)
+    tip = "\n".join((title, span, native_facts(map), map.provenance, hint))
+    return Row(number, title, span, tip, map is state.loaded)
 
 
 def region_row(number: int, region: Region, state: ViewState) -> Row:
