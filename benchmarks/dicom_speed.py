@@ -192,11 +192,12 @@ def with_simpleitk(folder: Path) -> Callable[[], dict[str, float]]:
 
 
 def read_once(reader: str, folder: Path) -> dict[str, float]:
-    """One reader's times, and its peak above the process that has only imported it."""
+    """One reader's times, a processor's without its children, and its peak above the bare import."""
     prepared = {"whyscope": with_whyscope, "pydicom": with_pydicom, "SimpleITK": with_simpleitk}
     run = prepared[reader](folder)
-    idle = peak()
-    return {**run(), "peak": peak() - idle}
+    idle, used = peak(), time.process_time()
+    found = run()
+    return {**found, "processor": time.process_time() - used, "peak": peak() - idle}
 
 
 # --- table --------------------------------------------------------------------------------------------
@@ -248,7 +249,8 @@ def told(document: dict[str, Any]) -> str:
         lines.append(series)
         for reader, some in found["readers"].items():
             times = "  ".join(f"{k} {some[k]:6.3f} s" for k in ("first", "scan", "all") if k in some)
-            lines.append(f"  {reader:<10} {times}  peak {some['peak'] / 2**20:5.0f} MiB")
+            used = f"processor {some['processor']:6.3f} s  " if "processor" in some else ""
+            lines.append(f"  {reader:<10} {times}  {used}peak {some['peak'] / 2**20:5.0f} MiB")
         for name, aim in AIMS.items():
             value = found["ratios"][name]
             missed = "" if value <= aim else "  missed"

@@ -114,7 +114,7 @@ def shown(folder: Path) -> dict[str, float]:
         parts["opened"] = time.perf_counter() - begun
     parts["longest wait, reading"] = found["longest"]
     with pulse.watched() as found:
-        window.series._toggle_reasons()
+        window.series.not_opened.unfold(True)
         rest(window)
         parts["rested"] = time.perf_counter() - begun
     parts |= {"longest wait, after": found["longest"], "rows": len(state().items)}

@@ -11,7 +11,7 @@ from viewer.dicom.series import series_of
 from viewer.settings import Limits
 from viewer.types import Series
 
-UNKNOWN_PLACE = "Still being read: where this image lies among the others is not known yet."
+UNKNOWN_PLACE = "Still being read; where this image lies among the others is not known yet."
 EVERY = 0.25
 """Seconds from one telling to the next, so that the list can be read while it grows."""
 _PART = 0.05

@@ -100,7 +100,9 @@ def growing_row(arrival: Arrival, masked: bool, shown: bool) -> SeriesItem:
     series = arrival.series
     so_far = "1 image so far" if arrival.images == 1 else f"{arrival.images} images so far"
     warnings = (UNKNOWN_PLACE,) if shown else ()
-    return SeriesItem(title(series, masked, alone=False), (f"{series.modality} · {so_far}",), warnings)
+    name = title(series, masked, alone=False)
+    facts = _joined("" if name == series.modality else series.modality, so_far)
+    return SeriesItem(name, (facts,), warnings)
 
 
 def not_opened(study: Study) -> Names:
