@@ -115,17 +115,18 @@ def _one(series: Series, written: list[Array], index: int) -> str:
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """What the system shares by name, and what this process holds open, is as before."""
-    before = _named()
+    """What Python shares by name, and the pixel memory that is open here, are no more than before."""
+    before = _held()
     yield
-    if left := _named() - before:
-        raise AssertionError(f"left behind: {sorted(left)}")
+    if left := _held() - before:  # a counter keeps what there is more of
+        raise AssertionError(f"left behind: {sorted(left.elements())}")
 
 
-def _named() -> set[str]:
-    held = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    shared = {str(path) for path in Path("/dev/shm").iterdir()}
-    return shared | {f"{name} × {held.count(name)}" for name in held if "memfd:pixels" in name}
+def _held() -> Counter[str]:
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return Counter([str(link) for link in links if "memfd:pixels" in str(link)]) + Counter(
+        str(path) for path in Path("/dev/shm").glob("psm_*")
+    )
 
 
 def main() -> None:
