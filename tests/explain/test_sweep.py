@@ -1,9 +1,9 @@
 """Changed images before a network: all targets share a forward, memory is bounded, regions are kept."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +12,10 @@ from explain_nets import inputs_of, make, near, one
 from torch import Tensor
 
 from plugins.occlusion import Occlusion
-from viewer.explain import INPUT, Cost, Explainer, Probe, Values, explain
+from viewer.errors import ModelError
+from viewer.explain import INPUT, Cost, Explainer, Probe, Values, chunks, explain
 from viewer.models import Model
-from viewer.task import Task
+from viewer.task import Progress, Task
 from viewer.types import Attribution, Region, Target
 
 EVERY = tuple(Target(label, i) for i, label in enumerate(("effusion", "mass", "nodule")))
@@ -77,6 +78,71 @@ def test_a_chunk_is_halved_where_memory_runs_out() -> None:
     assert torch.allclose(found, wanted, atol=1e-5)
     assert max(sizes) == 3
     assert sum(sizes) == 22
+
+
+def sweeping(model: Model, count: int, seconds: Callable[[int], float], monkeypatch: Any) -> list[int]:
+    """The chunks of a sweep on a network that takes so many seconds for a chunk of a size."""
+    clock = [0.0]
+    sizes: list[int] = []
+    monkeypatch.setattr(chunks.time, "perf_counter", lambda: clock[0])
+
+    def tick(_module: object, arguments: tuple[Tensor, ...]) -> None:
+        sizes.append(len(arguments[0]))
+        clock[0] += seconds(len(arguments[0]))
+
+    handle = model._module.register_forward_pre_hook(tick)
+    reports: list[Progress] = []
+    with model.guarded(Task(reports.append)) as forward:
+        probe = Probe(model, forward, inputs_of(model), EVERY, Task(reports.append))
+        assert probe.output is not None  # the shared forward is not part of it
+        del sizes[:], reports[:]
+        found = probe.scores(count, fading(probe, count), "fading")
+        assert found.shape == (3, 1, count)
+    handle.remove()
+    assert sum(sizes) == count
+    assert [r.done for r in reports] == list(range(len(sizes)))
+    assert reports[-1].total == len(sizes)  # the number announced is the number made
+    return sizes
+
+
+def test_a_long_sweep_takes_the_chunk_that_is_fastest_image_by_image_and_remembers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = make("plain CNN")
+    best = sweeping(model, 600, lambda size: 0.01 + 0.001 * size + 0.0001 * size**2, monkeypatch)
+    assert best[:9] == [4, 4, 4, 8, 8, 8, 16, 16, 16]  # 10 is the cheapest; 16 is no better than 8
+    assert set(best[9:-1]) == {8}
+    assert sweeping(model, 50, lambda size: 1.0, monkeypatch) == [8] * 6 + [2]
+    assert sweeping(make("plain CNN"), 60, lambda size: 0.0, monkeypatch)[0] == 8  # too short to measure
+    assert set(sweeping(make("plain CNN"), 200, lambda _: 0.3, monkeypatch)) == {4}  # nobody waits so long
+    assert max(sweeping(make("plain CNN"), 3000, lambda size: 0.01, monkeypatch)) == 256
+
+
+def test_the_chunk_makes_no_difference_to_the_scores() -> None:
+    model = make("residual")
+    with probing(model) as probe:
+        wanted = probe.scores(300, fading(probe, 300), "fading", 1)
+        assert torch.allclose(probe.scores(300, fading(probe, 300), "fading"), wanted, atol=1e-5)
+        assert torch.allclose(probe.scores(300, fading(probe, 300), "fading", 512), wanted, atol=1e-5)
+
+
+def test_a_cpu_that_has_no_memory_left_is_understood() -> None:
+    model = make("plain CNN")
+    limit = [4]
+
+    def allocate(_module: object, arguments: tuple[Tensor, ...]) -> None:
+        if len(arguments[0]) > limit[0]:
+            torch.empty(1 << 60)  # what torch itself says of it
+
+    with pytest.raises(RuntimeError) as told:
+        torch.empty(1 << 60)
+    assert not isinstance(told.value, torch.OutOfMemoryError)
+    model._module.register_forward_pre_hook(allocate)
+    with probing(model) as probe:
+        assert probe.scores(20, fading(probe, 20), "fading").shape == (3, 2, 20)
+    limit[0] = 0
+    with pytest.raises(ModelError, match="too little memory"):
+        explain(model, inputs_of(model), [Occlusion(window=8)])
 
 
 def test_a_single_image_that_does_not_fit_is_told() -> None:

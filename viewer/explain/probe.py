@@ -15,6 +15,7 @@ from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import Heads
+from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
@@ -52,11 +53,6 @@ class Part:
     first: int
     scores: Tensor
     gradients: Tensor | None
-
-
-def default_chunk(x: Tensor) -> int:
-    """How many images like those of `x` go through a network at once."""
-    return 64 if x.device.type == "cuda" else 8
 
 
 class Probe:
@@ -155,24 +151,23 @@ class Probe:
         """Run `count` changed images of every input, some at a time; all targets share each forward.
 
         `make(n, first, last)` gives those of input `n`, (last − first, channels, …spatial). `chunk` is how
-        many run at once, 0 what suits the device; it is halved where memory runs out. Nothing is kept, so
-        that memory does not grow with `count`.
+        many run at once, 0 what is fastest here (see `Chunks`); it is halved where memory runs out. Nothing
+        is kept, so that memory does not grow with `count`.
         """
-        size = min(chunk or default_chunk(self.x), count)
-        left = -(-count // size) * len(self.inputs)
-        self.expect(left, doing)
+        chunks = Chunks(self.model, self.x, gradients, count, chunk)
+        self.expect(chunks.calls(count) * len(self.inputs), doing)
         for n in range(len(self.inputs)):
             first = 0
             while first < count:
-                last = min(first + size, count)
+                last = min(first + chunks.size, count)
+                later = len(self.inputs) - n - 1
+                self._forward.remaining(chunks.calls(count - first) + chunks.calls(count) * later)
                 try:
-                    part = self._part(n, first, make(n, first, last), gradients)
-                except torch.OutOfMemoryError:
-                    if size == 1:
+                    with chunks.timed(last - first):
+                        part = self._part(n, first, make(n, first, last), gradients)
+                except RuntimeError as error:
+                    if not chunks.halve(error):
                         raise
-                    size = -(-size // 2)
-                    left = -(-(count - first) // size) + -(-count // size) * (len(self.inputs) - n - 1)
-                    self.expect(left, doing)
                     continue
                 yield part
                 first = last

@@ -1,7 +1,8 @@
 """Trained models: card, loading behind a trust decision, preparation, prediction."""
 
 from viewer.models.card import Card
+from viewer.models.guard import starved
 from viewer.models.load import load
 from viewer.models.model import Model
 
-__all__ = ["Card", "Model", "load"]
+__all__ = ["Card", "Model", "load", "starved"]

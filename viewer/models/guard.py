@@ -37,6 +37,10 @@ class Forward:
         """Announce how many forwards the next step needs."""
         self._total, self._done, self._doing = calls, 0, doing
 
+    def remaining(self, calls: int) -> None:
+        """Correct how many forwards of the step that was announced are left."""
+        self._total = self._done + calls
+
     def _count(self, _module: nn.Module, _args: Any) -> None:
         self._task.progress(self._done, max(self._total, self._done), self._doing)
         self.calls += 1
@@ -44,6 +48,13 @@ class Forward:
 
     def __call__(self, x: Tensor) -> Tensor:
         return self._select(self.module(x))
+
+
+def starved(error: BaseException) -> bool:
+    """Whether memory ran out; torch has an error of its own for devices, and words alone for the CPU."""
+    words = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
+    told = isinstance(error, RuntimeError) and any(some in str(error) for some in words)
+    return told or isinstance(error, torch.OutOfMemoryError)
 
 
 _CONTAINERS = frozenset({dict, OrderedDict, set})
@@ -122,7 +133,9 @@ def guarded(
             if grad is not None:
                 tensor.grad = None  # a stranger's backward would add to what is there
         yield Forward(module, select, task)
-    except (torch.cuda.OutOfMemoryError, torch.OutOfMemoryError) as error:
+    except RuntimeError as error:
+        if not starved(error):
+            raise
         raise ModelError(
             "The device has too little memory for this; choose a smaller batch or the CPU."
         ) from error

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
-from viewer.models.guard import Forward, Rest, guarded
+from viewer.models.guard import Forward, Rest, guarded, starved
 from viewer.models.prepare import prepare
 from viewer.models.structure import Structure, structure
 from viewer.task import Task
@@ -123,7 +123,7 @@ class Model:
         try:
             return forward(x)
         except FAULTS as error:
-            if isinstance(error, torch.OutOfMemoryError):
+            if starved(error):
                 raise
             reason = str(error).strip().split("\n")[0][:200]
             raise ModelError(
