@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from viewer.errors import ModelError
 
 CARD = "model.yaml"
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl")
 _MAX_CARD_BYTES = 1024**2
 _MAX_NUMBERS = 2**29  # of one input: 2 GiB as float32
 
@@ -200,13 +201,21 @@ class Card(_Part):
 def find_card(path: Path) -> Path:
     """The card, or the Hugging Face `config.json`, that `path` (a folder or the file) means."""
     if path.is_file():
+        if path.suffix.lower() in _WEIGHTS:
+            raise ModelError(
+                f"{path.name} is weights alone; a model is a folder with a {CARD} beside them, which "
+                "`whyscope card` drafts."
+            )
         return path
     if not path.exists():
         raise ModelError(f"There is no model at {path}; give a model folder or its {CARD}.")
     for name in (CARD, "model.yml", "config.json"):
         if (path / name).is_file():
             return path / name
-    raise ModelError(f"The folder {path.name} holds no {CARD} (nor a config.json with model.safetensors).")
+    raise ModelError(
+        f"The folder {path.name} holds no {CARD} (nor a config.json with model.safetensors); "
+        "`whyscope card` drafts one from the weights."
+    )
 
 
 class _Loader(yaml.SafeLoader):
@@ -302,6 +311,9 @@ def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _parts(inner)
 
 
+_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+
+
 def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
     """A card's fields from the `config.json` that timm writes for the Hugging Face hub."""
     facts = config.get("pretrained_cfg", config)
@@ -320,7 +332,7 @@ def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
         "name": path.parent.name or name,
         "architecture": f"timm:{name}",
         "arguments": {"num_classes": count, "in_chans": size[0], **arguments},
-        "weights": "model.safetensors",
+        "weights": next((n for n in _HUB_WEIGHTS if (path.parent / n).is_file()), _HUB_WEIGHTS[0]),
         "input": {
             "channels": size[0],
             "size": size[1:],

@@ -2,9 +2,10 @@
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -55,6 +56,7 @@ def load(
         module = _run_code(code, card.arguments)
     else:
         raise UntrustedError(code.path, code.sha256, digest)
+    _check_inputs(module)
     fit(module, state, weights.name)
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256)
     shape = model.structure.output
@@ -79,6 +81,28 @@ def device(settings: Settings) -> torch.device:
     if not there[settings.device]:
         raise ModelError(f"This machine has no {settings.device} device; leave the choice to the program.")
     return torch.device(settings.device)
+
+
+def _check_inputs(module: nn.Module) -> None:
+    """Refuse a network that wants more than an image: a map over one input says nothing of the others."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):  # not a Python function
+        return
+    wanted = [
+        p.name
+        for p in parameters
+        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if len(wanted) > 1:
+        raise _several(wanted)
+
+
+def _several(names: Sequence[str]) -> ModelError:
+    return ModelError(
+        f"The network wants {len(names)} inputs ({', '.join(names)}), and a study gives it one image; write "
+        "a network.py whose forward takes the image alone and fills in the rest."
+    )
 
 
 @dataclass(frozen=True)

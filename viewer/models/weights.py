@@ -5,7 +5,8 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,22 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from viewer.errors import ModelError
 
-_MAX_HEADER = 100 * 1024**2
+_MAX_HEADER = 16 * 1024**2  # a hundred thousand tensors; a real file has some thousands
 _MAX_WRAPPERS = 4
-_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "weights")
+# In this order: the network as it was trained before its running average.
+_WRAPPERS = (
+    "state_dict", "model_state_dict", "model_state", "model", "net", "network", "params", "weights", "module",
+    "ema", "model_ema", "ema_state_dict", "state_dict_ema",
+)  # fmt: skip
+_AROUND = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+# No logit depends on torchxrayvision's operating points, nor on the counter of an average.
+_BESIDE = ("op_threshs", "n_averaged")
 _OBJECTS = re.compile("Unsupported global|unsupported GLOBAL|Unsupported class|Trying to|Can only")
+_NAMED = re.compile(r"GLOBAL ([\w.]+)")
 _PROGRAM = "it is a program (TorchScript or an exported program), and programs are not opened as weights"
 
 
@@ -32,12 +42,38 @@ def sha256(path: Path) -> str:
         raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A state dict in a file, what in it no logit depends on, where it lay, and where others lie."""
+
+    state: dict[str, Tensor]
+    beside: dict[str, Tensor]
+    path: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
 def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
     """The state dict in a file, told by its content and not by its name, on the CPU.
 
-    `key` names the entry that holds it; without one the usual wrappers are tried. A leading
-    "module." (from DataParallel) is dropped. Never unpickles anything but tensors and plain values.
+    `key` names the entry that holds it; without one the usual wrappers are tried. What DataParallel and
+    torch.compile put before all names is dropped. Never unpickles anything but tensors and plain values.
     """
+    found = find_weights(path, key)
+    return found.state | found.beside
+
+
+def find_weights(path: Path, key: str | None = None) -> Found:
+    """What `read_weights` reads, and where in the file it was found."""
+    head, size = first_bytes(path)
+    if is_program(path):
+        raise ModelError(f"The weights {path.name} are not opened: {_PROGRAM}.")
+    # A safetensors file is the length of its JSON header, 8 bytes, and the header.
+    content: Any = _safetensors(path, size) if head[8:9] == b"{" else _torch(path, head, size)
+    return _state(content, path, key)
+
+
+def first_bytes(path: Path) -> tuple[bytes, int]:
+    """The first 16 bytes of a file, and its size; raises `ModelError` where there are none."""
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -46,9 +82,12 @@ def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
         raise ModelError(f"The weights {path.name} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise ModelError(f"The weights {path.name} are empty (0 bytes); copy the file again.")
-    # A safetensors file is the length of its JSON header, 8 bytes, and the header.
-    content: Any = _safetensors(path, size) if head[8:9] == b"{" else _torch(path, head, size)
-    return _state(content, path, key)
+    if head.lstrip()[:1] == b"{":
+        raise ModelError(
+            f"The file {path.name} is JSON and holds no tensors; weights that are parted into several files "
+            "are not joined here, so save them as one safetensors file."
+        )
+    return head, size
 
 
 def _safetensors(path: Path, size: int) -> dict[str, Tensor]:
@@ -67,15 +106,17 @@ def _safetensors(path: Path, size: int) -> dict[str, Tensor]:
 
 def _torch(path: Path, head: bytes, size: int) -> Any:
     if head[:2] == b"PK":
-        _check_zip(path, size)
+        check_zip(path, size)
     try:
         # An open file, because of a path torch looks at the name; its warnings are for programmers.
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+        with path.open("rb") as file, warnings.catch_warnings(action="ignore"), safe_globals(_ASIDE):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything on a hostile file
         if _OBJECTS.search(str(error)):
+            what = _NAMED.search(str(error))
             raise ModelError(
-                f"The weights {path.name} hold Python objects beside tensors (a pickled module?) and are "
+                f"The weights {path.name} hold Python objects beside tensors "
+                f"({what[1][:80] if what else 'a pickled module?'}) and are "
                 "never opened, trusted or not; save the state dict alone, best as safetensors."
             ) from error
         raise ModelError(
@@ -83,46 +124,95 @@ def _torch(path: Path, head: bytes, size: int) -> Any:
         ) from error
 
 
-def _check_zip(path: Path, size: int) -> None:
-    """Refuse programs, and archives that would unpack to far more than they are."""
+class _Aside:
+    """Stands for a plain value beside the weights that nothing here reads, and does nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
+
+
+# What checkpoints hold of settings and figures besides, by the names in their pickles. None of these
+# classes is made: what stands for them takes anything and does nothing.
+_ASIDE: list[Any] = [
+    *((_Aside, f"pathlib.{kind}Path") for kind in ("Posix", "Windows", "PurePosix", "PureWindows")),
+    *((_Aside, f"pathlib._local.{kind}Path") for kind in ("Posix", "Windows")),
+    *((_Aside, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    (_Aside, "numpy.dtype"),
+    (_Aside, "argparse.Namespace"),
+    *((dict, f"{home}.AttributeDict") for home in (
+        "lightning_fabric.utilities.data", "lightning.fabric.utilities.data",
+        "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing",
+    )),
+]  # fmt: skip
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file is a program and not weights alone: TorchScript, or one that torch.export wrote."""
+    head, _ = first_bytes(path)
+    # TorchScript keeps its code under code/ and constants.pkl; .pt2 keeps its graph under models/.
+    return head[:2] == b"PK" and any(
+        "/code/" in n
+        or n.endswith(("constants.pkl", "archive_format", "serialized_exported_program.json"))
+        or "/models/" in n
+        for n in (e.filename for e in _entries(path))
+    )
+
+
+def _entries(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+            return archive.infolist()
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(f"The weights {path.name} are damaged or cut short; copy the file again.") from error
-    names = [e.filename for e in entries]
-    # TorchScript keeps its code under code/ and constants.pkl; .pt2 keeps its graph under models/.
-    if any(
-        "/code/" in n or n.endswith(("constants.pkl", "archive_format")) or "/models/" in n for n in names
-    ):
-        raise ModelError(f"The weights {path.name} are not opened: {_PROGRAM}.")
-    if sum(e.file_size for e in entries) > 2 * size + 2**20:
+
+
+def check_zip(path: Path, size: int) -> None:
+    """Refuse archives that would unpack to far more than they are."""
+    if sum(e.file_size for e in _entries(path)) > 2 * size + 2**20:
         raise ModelError(f"The weights {path.name} would unpack to far more than their size; not opened.")
 
 
-def _state(content: Any, path: Path, key: str | None) -> dict[str, Tensor]:
+def _state(content: Any, path: Path, key: str | None) -> Found:
     if key is not None:
         if not isinstance(content, Mapping) or not isinstance(content.get(key), Mapping):
             there = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else "no entries"
             raise ModelError(f"The weights {path.name} have no entry {key!r}; there is: {there}.")
         content = content[key]
-    for _ in range(_MAX_WRAPPERS):
-        if isinstance(content, Mapping) and not _tensors(content):
-            content = next((content[k] for k in _WRAPPERS if isinstance(content.get(k), Mapping)), content)
-    if not isinstance(content, Mapping) or not _tensors(content):
+    ways = list(_ways(content, _MAX_WRAPPERS))
+    if not ways:
         raise ModelError(
             f"The weights {path.name} hold no state dict; name the entry that does in weights_key."
         )
-    state = {str(k): v for k, v in content.items()}
-    if all(k.startswith("module.") for k in state):
-        state = {k.removeprefix("module."): v for k, v in state.items()}
-    odd = [k for k, v in state.items() if not _plain(v)]
+    way, found = ways[0]
+    state, beside = _parted({str(k): v for k, v in found.items()})
+    while state and (around := next((a for a in _AROUND if all(k.startswith(a) for k in state)), None)):
+        state, beside = ({k.removeprefix(around): v for k, v in d.items()} for d in (state, beside))
+    odd = [k for k, v in (state | beside).items() if not _plain(v)]
     if odd:
         raise ModelError(f"The weights {path.name} hold a tensor that is not plain numbers, {odd[0]!r}.")
     bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v.float()).all())]
     if bad:
         raise ModelError(f"The weights {path.name} hold NaN or infinity, first in {bad[0]!r}.")
-    return state
+    return Found(state, beside, way, tuple(".".join(other) for other, _ in ways[1:]))
+
+
+def _parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of a network, and those that no logit depends on."""
+    beside = {k: v for k, v in state.items() if k.rpartition(".")[2] in _BESIDE}
+    return {k: v for k, v in state.items() if k not in beside}, beside
+
+
+def _ways(content: Any, depth: int) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any]]]:
+    """Every state dict within the usual wrappers, and the entries that lead to it."""
+    if not isinstance(content, Mapping):
+        return
+    if _tensors(content):
+        yield (), content
+        return
+    for key in _WRAPPERS if depth else ():
+        for way, found in _ways(content.get(key), depth - 1):
+            yield (key, *way), found
 
 
 def _tensors(content: Mapping[Any, Any]) -> bool:
@@ -137,10 +227,16 @@ def _plain(tensor: Tensor) -> bool:
 
 
 def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
-    """Load a state dict that must match key by key; the error lists what does not."""
+    """Load a state dict that must match key by key; the error lists what does not.
+
+    Where all names begin alike ("model.", "net."), and only without that do they match, it is dropped.
+    """
     own = module.state_dict()
     # Counters that older files lack and that no prediction depends on.
-    state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
+    counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
+    state, beside = _parted(state)
+    state = max(unwrapped(state), key=lambda found: len(found.keys() & own.keys()))
+    state = counters | state | {k: v for k, v in beside.items() if k in own}
     missing = [k for k in own if k not in state]
     unexpected = [k for k in state if k not in own]
     shapes = [
@@ -154,6 +250,16 @@ def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
     parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     told = "; ".join(f"{what}: {_some(keys)}" for what, keys in parts if keys)
     raise ModelError(f"The weights {name} do not fit the architecture. {told[0].upper()}{told[1:]}.")
+
+
+def unwrapped(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """A state dict as it is, then without the first part of all names, as long as that is the same."""
+    yield state
+    firsts = {k.partition(".")[0] for k in state}
+    while len(firsts) == 1 and all("." in k for k in state):
+        state = {k.partition(".")[2]: v for k, v in state.items()}
+        yield state
+        firsts = {k.partition(".")[0] for k in state}
 
 
 def _some(keys: list[str], limit: int = 12) -> str:
