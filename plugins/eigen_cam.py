@@ -20,6 +20,11 @@ class EigenCAM(Explainer):
     family = "CAM"
     paper = "Muhammad & Yeasin, Eigen-CAM, IJCNN 2020"
     shows = "Where the layer's strongest pattern lies, the same for every label; not why a label was chosen."
+    caution = (
+        "It is the same map for every label, and would be if the classifier were exchanged: it cannot say "
+        "why a label was chosen. The sign of a principal component is not defined; it is turned to agree "
+        "with the mean activation. Places are good to half a cell."
+    )
     cost = Cost("1, shared with the prediction")
     target_dependent: ClassVar[bool] = False
     unit: ClassVar[str] = "activation"

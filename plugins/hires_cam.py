@@ -18,6 +18,11 @@ class HiResCAM(CAM):
         "What each cell adds to the score; exactly so where only pooling or flattening and one linear layer "
         "follow the chosen layer."
     )
+    caution = (
+        "Behind any other tail, and at earlier layers, it is gradient × activation: no longer exact, and "
+        "noisy (Draelos & Carin 2020). Directly in front of a layer norm it vanishes, since a norm undoes "
+        "any scale. Places are good to half a cell, and a cell sees more of the image than it covers."
+    )
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return (gradients * activations).sum(2)

@@ -17,6 +17,11 @@ class LayerCAM(CAM):
     shows = (
         "Cells where more activation would raise the score; sharp at early layers, silent on what lowers it."
     )
+    caution = (
+        "What lowers the score is left out, and gradients of early layers are noisy: a sharp map is not "
+        "thereby a true one (Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018). Places are "
+        "good to half a cell."
+    )
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return (gradients.clamp(min=0) * activations).sum(2)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import timm
 import torch
 import torchvision
-from explain_nets import TorchTransformer, inputs_of, make, model_of, near, one, torchvision_vit, vit
+from explain_nets import TorchTransformer, inputs_of, make, model_of, near, one, swin, torchvision_vit, vit
 from torch import Tensor, nn
 
 from plugins.eigen_cam import EigenCAM
@@ -158,10 +157,7 @@ def test_several_layers_in_one_run_give_the_maps_of_one_by_one() -> None:
 
 def test_swins_channels_are_last() -> None:
     torch.manual_seed(6)
-    net = timm.create_model(
-        "swin_tiny_patch4_window7_224", img_size=32, window_size=4, embed_dim=12, depths=(1, 1),
-        num_heads=(2, 2), num_classes=3,
-    )  # fmt: skip
+    net = swin()
     model = model_of(net)
     name = suggest(model)[0]
     layer = model.structure.layer(name)

@@ -5,7 +5,7 @@ from annotated_types import Interval
 from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention, over_patches
 from viewer.explain.baseline import Baseline, baseline
-from viewer.explain.cam import CAM, no_layer, refuse_blank
+from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
@@ -38,6 +38,7 @@ __all__ = [
     "discover",
     "explain",
     "explainer",
+    "linear_tail",
     "model_layer",
     "no_attention",
     "no_layer",
@@ -46,4 +47,5 @@ __all__ = [
     "refuse_blank",
     "setting_types",
     "suggest",
+    "weighted",
 ]

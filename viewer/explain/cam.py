@@ -3,13 +3,19 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
+from weakref import WeakKeyDictionary
 
+import torch
 from torch import Tensor
 
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
 from viewer.explain.probe import Probe, Values
+from viewer.explain.shared import Shared
 from viewer.models import Model
+from viewer.task import Task
+
+_linear: WeakKeyDictionary[Model, dict[str, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,12 @@ class CAM(Explainer):
         """(n, channels, …grid) and (targets, n, channels, …grid) → (targets, n, …grid), signed."""
 
 
+def weighted(activations: Tensor, weights: Tensor) -> Tensor:
+    """Σ over channels of weight × activation, (targets, n, …grid); `weights` are (targets, n, channels)."""
+    summed = weights.movedim(1, 0) @ activations.flatten(2)  # (n, targets, cells)
+    return summed.movedim(1, 0).reshape(*weights.shape[:2], *activations.shape[2:])
+
+
 def no_layer(model: Model) -> str | None:
     """Why a method on layers does not suit a model, or None."""
     structure = model.structure
@@ -51,3 +63,32 @@ def refuse_blank(gradients: Tensor, layer: str) -> None:
             f"No gradient reaches the map of the layer {layer!r}: behind it only the class token (or a dead "
             "activation) feeds the output, so the map would be blank; choose an earlier layer."
         )
+
+
+def linear_tail(model: Model, layer: str) -> bool:
+    """Whether averaging over the cells and one linear map follow a layer: found out once, by numbers.
+
+    Then the gradient there is the same at every cell and for every image. Tried on three images of noise,
+    a dark and a bright one among them, for a weighted sum of all labels.
+    """
+    known = _linear.setdefault(model, {})
+    if layer not in known:
+        known[layer] = len(model.structure.output or ()) == 1 and _constant(_on_noise(model, layer))
+    return known[layer]
+
+
+def _on_noise(model: Model, layer: str) -> Tensor:
+    """The gradient at a layer for three images, (3, channels, …grid)."""
+    noise = torch.randn(1, *model.input_shape, generator=torch.Generator().manual_seed(0)).to(model.device)
+    x = torch.cat([noise, noise + 3, -3 - 2 * noise])
+    with model.guarded(Task()) as forward, torch.enable_grad():
+        shared = Shared(model, forward, x, Task(), (layer,), attention=False, kept=None)
+        output = shared.graph.sum(0)
+        weights = torch.linspace(1, 2, len(output), device=x.device, dtype=output.dtype)
+        return shared.gradients((output @ weights)[None], layer)[0]
+
+
+def _constant(gradients: Tensor) -> bool:
+    cells = gradients.movedim(1, 0).flatten(1).float()  # (channels, images and cells)
+    spread = cells.amax(1) - cells.amin(1)
+    return bool(cells.any()) and bool(spread.max() <= 1e-4 * cells.abs().max())
