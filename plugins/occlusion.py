@@ -1,24 +1,35 @@
 """Occlusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Model, Probe, baseline
+from viewer.explain import Baseline, Cost, Explainer, Interval, Model, Probe, Values, baseline
 
 
 @dataclass(frozen=True)
 class Occlusion(Explainer):
-    """How far the score falls when a window is covered, averaged over the windows at each pixel."""
+    """How far the score falls when a window is covered, averaged over the windows at each pixel.
+
+    Coarse to fine, windows lie side by side: large ones first, of which the best are halved along each
+    side. A pixel then shows the fall of the smallest window around it, shared out evenly among the finest
+    windows that would fit into that one, so that large and small ones compare.
+    """
 
     window: Annotated[int, Interval(ge=0)] = 0
     """Pixels of the input along each side; 0 is an eighth of that side."""
     stride: Annotated[int, Interval(ge=0)] = 0
-    """Pixels between windows; 0 is half a window."""
+    """Pixels between windows; 0 is half a window. Coarse to fine it is the window."""
     baseline: Baseline = "minimum"
-    batch: Annotated[int, Interval(ge=1, le=512)] = 16
+    coarse_to_fine: bool = False
+    budget: Annotated[int, Interval(ge=0)] = 0
+    """How many windows coarse to fine may cover; 0 is a quarter of all that have the finest size."""
+    batch: Annotated[int, Interval(ge=0, le=512)] = 0
+    """Covered images at once; 0 is what turns out to be fastest."""
 
     name = "occlusion"
     title = "Occlusion"
@@ -30,48 +41,160 @@ class Occlusion(Explainer):
     cost = Cost("1 per window, for all labels")
     caution = (
         "The size and the filling of the window decide what is found, and a filled window is an image that "
-        "the network never saw (Hooker et al., NeurIPS 2019)."
+        "the network never saw (Hooker et al., NeurIPS 2019). Coarse to fine misses a small cause where "
+        "covering all around it as well leaves the score as it was."
     )
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def fitted(self, model: Model) -> Self:
         automatic = {max(1, side // 8) for side in model.card.input.size}
         window = self.window or (automatic.pop() if len(automatic) == 1 else 0)
-        return replace(self, window=window, stride=self.stride or window // 2 or min(window, 1))
+        stride = window if self.coarse_to_fine else self.stride or window // 2 or min(window, 1)
+        return replace(self, window=window, stride=stride)
 
-    def compute(self, probe: Probe) -> Tensor:
+    def compute(self, probe: Probe) -> Values | Tensor:
         sides = probe.x.shape[2:]
-        window = tuple(min(self.window or max(1, side // 8), side) for side in sides)
-        stride = tuple(min(self.stride or max(1, w // 2), w) for w in window)
-        starts = [
-            [i * s for i in range(-(-(side - w) // s) + 1)]  # the last may reach over the edge
-            for side, w, s in zip(sides, window, stride, strict=True)
-        ]
-        places = [
-            tuple(slice(a, a + w) for a, w in zip(corner, window, strict=True)) for corner in product(*starts)
-        ]
-        chosen = [self._within(probe, n, places) for n in range(len(probe.inputs))]
-        count = max(map(len, chosen))
+        window = [min(self.window or max(1, side // 8), side) for side in sides]
+        if self.coarse_to_fine:
+            return self._refined(probe, window)
+        stride = [min(self.stride or max(1, w // 2), w) for w in window]
+        grid = _Grid(sides, window, stride, probe.x.device)
+        places = _alike([grid.touching(probe.within(n)) for n in range(len(probe.inputs))])
+        falls = self._falls(probe, grid, places, "covering window by window")
+        often = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype)))
+        return probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1))
+
+    def _falls(self, probe: Probe, grid: "_Grid", places: Tensor, doing: str) -> Tensor:
+        """How far every target's score falls, (targets, n, m), as windows are covered: `places` is (n, m)."""
         covers = baseline(probe.x, self.baseline)
 
         def covered(n: int, first: int, last: int) -> Tensor:
-            x = probe.x[n : n + 1].repeat(last - first, *[1] * (probe.x.ndim - 1))
-            for one, place in zip(x, chosen[n][first:last], strict=False):
-                one[:, *place] = covers[n][:, *place]
-            return x
+            mask, within = grid.masks(places[n, first:last]), probe.within(n)
+            mask = mask if within is None else mask & within
+            return torch.where(mask[:, None], covers[n], probe.x[n])
 
-        scores = probe.scores(count, covered, "covering window by window", self.batch)
-        falls = probe.before[..., None] - scores
-        total = probe.x.new_zeros(*scores.shape[:2], *sides)
-        often = probe.x.new_zeros(len(probe.inputs), *sides)
-        for n, some in enumerate(chosen):
-            for number, place in enumerate(some):
-                total[:, n][:, *place] += falls[:, n, number].reshape(-1, *[1] * len(sides))
-                often[n][place] += 1
-        return total / often.clamp(min=1)
+        return probe.before[..., None] - probe.scores(places.shape[1], covered, doing, self.batch)
 
-    @staticmethod
-    def _within(probe: Probe, n: int, places: list[tuple[slice, ...]]) -> list[tuple[slice, ...]]:
-        """The windows that touch the region in which the image may be changed."""
-        mask = probe.within(n)
-        return places if mask is None else [place for place in places if bool(mask[place].any())]
+    def _refined(self, probe: Probe, finest: list[int]) -> Values:
+        sides, children = probe.x.shape[2:], 2 ** len(finest)
+        whole = _Grid(sides, finest, finest, probe.x.device)
+        level = max(0, (max(whole.counts) // 4).bit_length() - 1)  # at first about four windows a side
+        left = self.budget or whole.count // 4
+        values = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
+        parents: list[Tensor] | None = None
+        while True:
+            window = [w << level for w in finest]
+            grid = _Grid(sides, window, window, probe.x.device)
+            offered = [grid.touching(probe.within(n)) for n in range(len(probe.inputs))]
+            if parents is not None:
+                offered = [o[torch.isin(o, grid.below(p))] for o, p in zip(offered, parents, strict=True)]
+            places = _alike(offered)
+            falls = self._falls(probe, grid, places, f"covering windows of {max(window)} pixels")
+            share = falls / grid.held(whole.counts, 1 << level)[places]
+            known = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype))) > 0
+            values = torch.where(known, grid.summed(grid.put(places, share)), values)
+            left -= places.shape[1]
+            chosen = min(left // max(level, 1) // children, places.shape[1])
+            if level == 0 or chosen <= 0:
+                return Values(probe.limited(values))
+            probe.preview(self, Values(probe.limited(values)))
+            size = share.abs()
+            best = (size / size.amax(2, keepdim=True).clamp(min=1e-30)).amax(0).topk(chosen).indices
+            parents = [grid.corners[p[b]] for p, b in zip(places, best, strict=True)]
+            level -= 1
+
+
+def _alike(places: list[Tensor]) -> Tensor:
+    """Numbers of windows per input as (n, m); inputs of fewer windows cover their last one again."""
+    count = torch.arange(max(len(some) for some in places), device=places[0].device)
+    return torch.stack([some[count.clamp(max=len(some) - 1)] for some in places])
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Windows of one size at even distances over an image; the last along a side may reach over the edge."""
+
+    sides: Sequence[int]
+    window: Sequence[int]
+    stride: Sequence[int]
+    device: torch.device
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Windows along each side."""
+        each = zip(self.sides, self.window, self.stride, strict=True)
+        return tuple(-(-max(side - w, 0) // s) + 1 for side, w, s in each)
+
+    @cached_property
+    def count(self) -> int:
+        return len(self.corners)
+
+    @cached_property
+    def corners(self) -> Tensor:
+        """The place in the grid of every window, (count, axes)."""
+        return torch.cartesian_prod(*(torch.arange(c, device=self.device) for c in self.counts)).reshape(
+            -1, len(self.counts)
+        )
+
+    @cached_property
+    def _spread(self) -> list[Tensor]:
+        """For each side which pixels a window reaches, (windows along it, side), 0 or 1."""
+        found = []
+        for count, w, s, side in zip(self.counts, self.window, self.stride, self.sides, strict=True):
+            start = torch.arange(count, device=self.device)[:, None] * s
+            pixel = torch.arange(side, device=self.device)
+            found.append((pixel >= start) & (pixel < start + w))
+        return found
+
+    def masks(self, places: Tensor) -> Tensor:
+        """What the windows of these numbers cover, (m, …sides)."""
+        result = torch.ones(len(places), *[1] * len(self.sides), dtype=torch.bool, device=self.device)
+        for axis, reached in enumerate(self._spread):
+            shape = [1] * len(self.sides)
+            shape[axis] = self.sides[axis]
+            result = result & reached[self.corners[places, axis]].reshape(-1, *shape)
+        return result
+
+    def touching(self, within: Tensor | None) -> Tensor:
+        """The numbers of the windows that touch a region."""
+        if within is None:
+            return torch.arange(self.count, device=self.device)
+        touched = _contracted(within[None].float(), [reached.float().T for reached in self._spread])
+        return (touched.flatten() > 0).nonzero()[:, 0]
+
+    def put(self, places: Tensor, values: Tensor) -> Tensor:
+        """Values (…, n, m) of the windows `places` (n, m) as (…, n, count), the others 0."""
+        result = values.new_zeros(*values.shape[:-1], self.count)
+        return result.scatter_(-1, places.expand(values.shape), values)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """At every pixel the sum of the values (…, count) of the windows over it, (…, …sides).
+
+        Windows lie on a grid, so that this is a product with one matrix a side.
+        """
+        spread = [reached.to(values.dtype) for reached in self._spread]
+        found = _contracted(values.reshape(-1, *self.counts), spread)
+        return found.reshape(*values.shape[:-1], *self.sides)
+
+    def below(self, corners: Tensor) -> Tensor:
+        """The numbers of the windows into which those of the next coarser grid, at `corners`, fall apart."""
+        axes = len(self.counts)
+        halves = torch.cartesian_prod(*[torch.arange(2, device=self.device)] * axes).reshape(-1, axes)
+        cells = (2 * corners[:, None] + halves).reshape(-1, axes)
+        cells = cells[(cells < torch.tensor(self.counts, device=self.device)).all(1)]
+        number = torch.zeros(len(cells), dtype=torch.long, device=self.device)
+        for axis, count in enumerate(self.counts):
+            number = number * count + cells[:, axis]
+        return number
+
+    def held(self, finest: Sequence[int], times: int) -> Tensor:
+        """How many windows of a grid `times` as fine, with `finest` windows a side, lie in each, (count,)."""
+        ends = torch.tensor(finest, device=self.device)
+        return (ends - self.corners * times).clamp(max=times).prod(1)
+
+
+def _contracted(values: Tensor, matrices: list[Tensor]) -> Tensor:
+    """(k, …counts) times one matrix (count, side) for each of its axes: (k, …sides)."""
+    for matrix in matrices:
+        values = torch.tensordot(values, matrix, dims=([1], [0]))
+    return values

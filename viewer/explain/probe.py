@@ -81,6 +81,7 @@ class Probe:
         self.x = model.batch(inputs) if x is None else x
         self.task = task
         self._within = within
+        self._masks: dict[int, Tensor] = {}
         self._preview = preview
         self._forward = forward
         self._wishes = tuple(wishes)
@@ -131,11 +132,21 @@ class Probe:
         """
         if self._within is None:
             return None
+        if n in self._masks:
+            return self._masks[n]
         source = self.inputs[n]
         mask = self._within.on(source.matrix, source.shape).reshape(self.x.shape[2:])
         if not mask.any():
             raise ExplainerError(f"The region {self._within.name} lies outside what the model was shown.")
-        return torch.as_tensor(mask, device=self.x.device)
+        self._masks[n] = torch.as_tensor(mask, device=self.x.device)
+        return self._masks[n]
+
+    def limited(self, values: Tensor) -> Tensor:
+        """Values (targets, n, …spatial) with zero where the image may not be changed."""
+        if self._within is None:
+            return values
+        masks = [mask for n in range(len(self.inputs)) if (mask := self.within(n)) is not None]
+        return values * torch.stack(masks)
 
     def preview(self, explainer: Placing, values: Values) -> None:
         """Hand on what a method has so far, in the form that `compute` returns, if anybody looks."""
