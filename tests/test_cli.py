@@ -376,6 +376,21 @@ def test_targets_layers_and_settings_reach_the_method(
     assert is_sentence(region.err)
 
 
+@pytest.mark.parametrize("layer", ["blocks.0,blocks.1", "stages"])
+def test_several_layers_are_several_maps(
+    stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope, layer: str
+) -> None:
+    words = ("explain", stack, "--model", small_model, "--out", tmp_path, "--json", "--format", "npz")
+    done = whyscope(*words, "--method", "grad-cam,saliency", "--target", "mass", "--layer", layer)
+    assert (done.status, done.err) == (0, "")
+    entries = done.document["attributions"]
+    assert [e["method"] for e in entries] == ["grad-cam", "grad-cam", "saliency"]
+    assert len({e["layer"] for e in entries}) == 3
+    named = [e["files"]["npz"] for e in entries]
+    assert all(e["layer"].replace(".", "-") in e["files"]["npz"] for e in entries[:2])
+    assert named[2] == "saliency_mass_s2.npz"
+
+
 def picture_of(folder: Path) -> np.ndarray:
     (path,) = folder.glob("*.png")
     return np.asarray(Image.open(path))
@@ -920,7 +935,7 @@ def test_the_sentence_names_what_to_choose_from(
     assert "0 bytes" in told("0-byte weights")
     assert "--series: 0 (CT, 4 slices), 1 (CT, 4 slices)" in told("several series")
     assert "slices 0 to 3" in told("an unknown slice")
-    assert "grad-cam, hires-cam" in told("an unknown method")
+    assert "grad-cam, grad-cam-plus-plus" in told("an unknown method")
     assert "effusion, mass, nodule" in told("an unknown target")
     assert "blocks" in told("an unknown layer")
     assert "png, npz, json" in told("an unknown format")

@@ -208,7 +208,10 @@ def explain(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
     method: Annotated[list[str], typer.Option("--method", help="Repeat, or separate by commas.")],
     target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@BOX.")] = "top",
-    layer: Annotated[str | None, typer.Option("--layer", help="A layer; see `methods --model`.")] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages."),
+    ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. steps=100.")] = None,
     series: SeriesOption = None,
     slice: SliceOption = None,

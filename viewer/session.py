@@ -9,7 +9,7 @@ from viewer import export as exporting
 from viewer import models
 from viewer.dicom import Study
 from viewer.errors import ModelError, SeriesError
-from viewer.explain import Explained, Explainer, Kept, explainer, read_targets
+from viewer.explain import Explained, Explainer, Kept, at_layers, explainer, read_targets
 from viewer.models import Model
 from viewer.settings import Settings, Trusted
 from viewer.task import Task
@@ -17,6 +17,9 @@ from viewer.types import Attribution, ModelInput, Prediction, Region, Series, St
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
+
+STAGES = "stages"
+"""As a layer: one layer of each stage of the network."""
 
 
 def load_model(
@@ -83,12 +86,24 @@ def predict(
 
 
 def configured(
-    methods: Sequence[str | Explainer], layer: str | None = None, settings: Mapping[str, str] | None = None
+    methods: Sequence[str | Explainer],
+    layer: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    model: Model | None = None,
 ) -> list[Explainer]:
     """Methods by name with their settings; raises `ExplainerError` for one that none of them has.
 
-    A setting goes to every method that has it; `METHOD.SETTING` to that one alone.
+    A setting goes to every method that has it; `METHOD.SETTING` to that one alone. `layer` may name several,
+    with commas between them, or be "stages" for one of each stage of `model`: a method for each layer.
     """
+    layers = _layers(layer, model)
+    if len(layers) > 1:
+        plain = configured(methods, None, settings, model)
+        if not any("layer" in method.settings() for method in plain):
+            return configured(methods, layers[0], settings)  # says which settings there are
+        given = [method for method in methods if isinstance(method, Explainer)]
+        return [one for m in plain for one in ((m,) if m in given else at_layers(m, layers))]
+    layer = layers[0] if layers else None
     wishes = dict(settings or {}) | ({} if layer is None else {"layer": layer})
     named = {m if isinstance(m, str) else m.name: m for m in methods}
     result: list[Explainer] = []
@@ -113,6 +128,13 @@ def configured(
     return result
 
 
+def _layers(text: str | None, model: Model | None) -> tuple[str, ...]:
+    """The layers that a text names, each once."""
+    if text == STAGES and model is not None:
+        return explaining.stages(model)
+    return tuple(dict.fromkeys(name.strip() for name in (text or "").split(",") if name.strip()))
+
+
 def explain(
     series: Series,
     model: Model,
@@ -131,7 +153,7 @@ def explain(
 ) -> Explained:
     """Predict and explain in one pass; see `viewer.explain.explain`."""
     override = gate(series, model, outside_intended_use)
-    chosen = configured(methods, layer, settings)
+    chosen = configured(methods, layer, settings, model)
     where = slice if isinstance(slice, int) else None
     wishes = read_targets(target, model, series, where)
     batch = (preferences or Settings()).batch

@@ -8,9 +8,9 @@ from viewer.explain.baseline import Baseline, baseline
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
-from viewer.explain.explainer import Cost, Explainer, Family, model_layer
+from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_layer
 from viewer.explain.kept import Kept
-from viewer.explain.layers import suggest
+from viewer.explain.layers import stages, suggest
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
@@ -33,6 +33,7 @@ __all__ = [
     "Probe",
     "Values",
     "Wish",
+    "at_layers",
     "baseline",
     "describe",
     "discover",
@@ -46,6 +47,7 @@ __all__ = [
     "read_targets",
     "refuse_blank",
     "setting_types",
+    "stages",
     "suggest",
     "weighted",
 ]

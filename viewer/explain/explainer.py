@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self, final, get_type_hints
@@ -172,6 +173,16 @@ class Explainer(ABC):
 def model_layer(explainer: Explainer, model: Model) -> str:
     """The layer an explainer is set to, or the suggested one; raises `ExplainerError`."""
     return resolve(model, getattr(explainer, "layer", None))
+
+
+def at_layers(explainer: Explainer, layers: Sequence[str]) -> tuple[Explainer, ...]:
+    """The same method at each of these layers, or itself if it has no layer.
+
+    `explain` runs one forward for all; with `stages(model)` it gives the strip from the input to the output.
+    """
+    if "layer" not in explainer.settings():
+        return (explainer,)
+    return tuple(dataclasses.replace(explainer, **{"layer": name}) for name in layers)
 
 
 def _number(value: Tensor) -> float | None:

@@ -10,7 +10,7 @@ from viewer.errors import ExplainerError
 from viewer.models import Model
 from viewer.task import Task
 
-_suggested: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
+_structural: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def suggest(model: Model) -> tuple[str, ...]:
@@ -19,9 +19,24 @@ def suggest(model: Model) -> tuple[str, ...]:
     For a network whose classifier reads the class token only, layers from whose patches no gradient
     flows (everything behind the last block's keys and values) are left out: their map is blank.
     """
-    if model not in _suggested:
-        _suggested[model] = model.card.explain.layers or _by_structure(model)
-    return _suggested[model]
+    return model.card.explain.layers or _by_structure(model)
+
+
+def stages(model: Model) -> tuple[str, ...]:
+    """One layer of each stage from the input to the output: the last at each resolution, or of each block.
+
+    Of a transformer it is each block's first norm, as far as its patches still reach the output.
+    """
+    if model.structure.tokens is None:
+        return tuple(layer.name for layer in model.structure.stages)
+    norms = _by_structure(model)[::-1]
+    blocks = next(
+        (i for i, name in enumerate(norms) if "." in name), 0
+    )  # one before the blocks mixes nothing
+    first: dict[str, str] = {}
+    for name in norms[blocks:]:
+        first.setdefault(name.rpartition(".")[0], name)
+    return tuple(first.values())
 
 
 def resolve(model: Model, name: str | None) -> str:
@@ -43,6 +58,12 @@ def resolve(model: Model, name: str | None) -> str:
 
 
 def _by_structure(model: Model) -> tuple[str, ...]:
+    if model not in _structural:
+        _structural[model] = _found(model)
+    return _structural[model]
+
+
+def _found(model: Model) -> tuple[str, ...]:
     structure = model.structure
     if structure.tokens is None:
         return tuple(layer.name for layer in reversed(structure.stages))

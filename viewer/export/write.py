@@ -4,7 +4,7 @@ import io
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -166,8 +166,13 @@ def slug(text: str, otherwise: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", ascii_text)[:48].strip("-") or otherwise
 
 
-def _names(maps: Iterable[Map]) -> list[str]:
-    """`<method>_<label>_s<slice>` for each, or `<quantity>_loaded_volume`; no two alike."""
+def _names(maps: Sequence[Map]) -> list[str]:
+    """`<method>_<label>_s<slice>` for each, or `<quantity>_loaded_volume`; no two alike.
+
+    Of a method at several layers they are `<method>_<layer>_<label>_s<slice>`.
+    """
+    ours = [map for map in maps if isinstance(map, Attribution)]
+    layers = Counter(name for name, _ in {(map.explainer.name, map.layer) for map in ours})
     names: list[str] = []
     used: Counter[str] = Counter()
     for map in maps:
@@ -177,7 +182,10 @@ def _names(maps: Iterable[Map]) -> list[str]:
             if map.target is not None:
                 label = slug(map.target.words.replace("−", " minus "), f"label-{map.target.index}")
             where = "volume" if map.slice is None else f"s{map.slice}"
-            name = f"{slug(map.explainer.name, 'method')}_{label}_{where}"
+            method = slug(map.explainer.name, "method")
+            if layers[map.explainer.name] > 1:
+                method += f"_{slug(map.layer or '', 'input')}"
+            name = f"{method}_{label}_{where}"
         used[name] += 1
         names.append(name if used[name] == 1 else f"{name}-{used[name]}")
     return names

@@ -113,7 +113,11 @@ def structure(
     shape = tuple(int(n) for n in output.shape[1:])
     candidates, aliases = _candidates(seen, output)
     tokens = _tokens(module, candidates, facts, input_shape) if attention else None
-    layers = [_layer(name, t, len(input_shape) - 1, tokens, "windowed" in traits) for name, t in candidates]
+    swin = "windowed" in traits
+    layers = [
+        _layer(name, t, len(input_shape) - 1, tokens, swin and not _convolves(module.get_submodule(name)))
+        for name, t in candidates
+    ]
     kept = tuple(layer for layer in layers if layer is not None)
     return Structure(kept, tuple(attention), tokens, shape, modules, traits, aliases)
 
@@ -170,6 +174,11 @@ def _candidates(seen: list[Seen], output: Tensor) -> tuple[list[tuple[str, Tenso
     outermost = {key: min(reversed(names), key=lambda n: n.count(".")) for key, names in named.items()}
     aliases = {n: outermost[key] for key, names in named.items() for n in names if n != outermost[key]}
     return [(name, tensors[key]) for key, name in outermost.items()], aliases
+
+
+def _convolves(module: nn.Module) -> bool:
+    """Whether it is a convolution, whose channels come first also where all others' are last."""
+    return isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
 
 
 def _layer(name: str, tensor: Tensor, dimensions: int, tokens: Tokens | None, swin: bool) -> Layer | None:
