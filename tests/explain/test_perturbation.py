@@ -1,16 +1,22 @@
 """Methods that cover, mask and remove: against captum, against the papers, coarse to fine, in a region."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from captum import attr
-from explain_nets import inputs_of, make, maps, model_of, near
+from explain_nets import inputs_of, make, maps, model_of, near, one
+from skimage.transform import resize
 from torch import Tensor, nn
 
+from plugins import rise
 from plugins.occlusion import Occlusion
+from plugins.rise import RISE
 from viewer.explain import baseline, explain
 from viewer.models import Model
-from viewer.types import Attribution, Region, Target
+from viewer.types import Attribution, ModelInput, Region, Target
 
 TARGETS = [Target("effusion", 0), Target("mass", 1), Target("nodule", 2)]
 KINDS = ("residual", "timm ViT", "3D CNN")
@@ -136,3 +142,104 @@ def test_occlusion_covers_nothing_outside_of_a_region() -> None:
             assert (x == source.tensor)[:, :, ~inside].all()
         assert not found.values[0][~inside.numpy()].any()
         assert found.values[0][inside.numpy()].all()
+
+
+# --- RISE -----------------------------------------------------------------------------------------
+
+
+def rise_of_the_paper(
+    model: Model, x: Tensor, cover: Tensor, method: RISE, target: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Section 3 of the paper, mask by mask: skimage enlarges; also the mean of the masks."""
+    sides = x.shape[2:]
+    generator = torch.Generator().manual_seed(method.seed)
+    size = [-(-side // method.cells) for side in sides]
+    cells = (
+        torch.rand(method.masks, *[method.cells] * len(sides), generator=generator) < method.seen
+    ).numpy()
+    shifts = torch.stack([torch.randint(0, s, (method.masks,), generator=generator) for s in size], 1)
+    total, mean = np.zeros(sides), np.zeros(sides)
+    scores = []
+    for seen, shift in zip(cells, shifts.tolist(), strict=True):
+        shape = [(method.cells + 1) * s for s in size]
+        large = resize(seen.astype(float), shape, order=1, mode="edge", anti_aliasing=False)
+        mask = large[tuple(slice(a, a + side) for a, side in zip(shift, sides, strict=True))]
+        soft = torch.as_tensor(mask, dtype=torch.float32)
+        with torch.no_grad():
+            score = float(model._module(x * soft + cover * (1 - soft))[0, target])
+        scores.append(score)
+        total += score * mask
+        mean += mask
+    values = total / (method.seen * method.masks)
+    return values, values - np.mean(scores) * mean / (method.seen * method.masks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rise_is_the_papers(kind: str) -> None:
+    model = make(kind)
+    (source,) = inputs_of(model)
+    method = RISE(
+        masks=30, cells=3 if kind == "3D CNN" else 5, seen=0.4, centred=False, baseline="zero", seed=7
+    )
+    found = maps(explain(model, [source], [method], TARGETS))
+    centred = maps(explain(model, [source], [replace(method, centred=True)], TARGETS))
+    for target in TARGETS:
+        wanted = rise_of_the_paper(model, source.tensor, torch.zeros(1), method, target.index)
+        ours = (found[target.index], centred[target.index])
+        assert all(near(a, b.reshape(a.shape), 1e-4) for a, b in zip(ours, wanted, strict=True))
+
+
+def test_masks_do_not_depend_on_the_chunk_and_do_on_the_seed() -> None:
+    model = make("residual")
+    one_, other, seeded = (
+        one(model, RISE(masks=50, batch=batch, seed=seed), TARGETS[0]).values
+        for batch, seed in ((50, 0), (7, 0), (50, 1))
+    )
+    assert near(one_, other)
+    assert not near(one_, seeded, 0.1)
+
+
+def test_rise_never_holds_more_masks_than_its_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    call = rise._Masks.__call__
+
+    def counted(self: Any, first: int, last: int) -> Tensor:
+        made.append(last - first)
+        return call(self, first, last)
+
+    monkeypatch.setattr(rise._Masks, "__call__", counted)
+    one(make("plain CNN"), RISE(masks=500, batch=8), TARGETS[0])
+    assert max(made) == 8
+    assert sum(made) == 500
+
+
+def test_rise_finds_a_spot_and_says_nothing_elsewhere() -> None:
+    where = (slice(20, 28), slice(4, 12))
+    model = spot((32, 32), where)
+    seen: list[Attribution] = []
+    method = RISE(masks=2000, baseline="zero", cells=4)
+    source = inputs_of(model)[0]
+    bright = ModelInput(source.series, 0, torch.ones(1, 1, 32, 32), source.matrix)
+    first, second, flat = explain(model, [bright], [method], TARGETS, preview=seen.append).attributions
+    peak = np.unravel_index(first.values[0].argmax(), (32, 32))
+    assert all(a.start <= p < a.stop for a, p in zip(where, peak, strict=True))
+    assert first.values[0, 22:26, 6:10].min() > 4 * np.abs(first.values[0, :12, 20:]).max()
+    assert np.allclose(second.values, -2 * first.values, atol=1e-3)
+    assert np.abs(flat.values).max() < 1e-4  # the paper's would be 1 wherever a mask has let light through
+    assert len(seen) % 3 == 0
+    assert 3 <= len(seen) // 3 <= 6  # at each doubling, for three labels
+    assert np.corrcoef(seen[-3].values.flatten(), first.values.flatten())[0, 1] > 0.9
+
+
+def test_rise_hides_nothing_outside_of_a_region() -> None:
+    model = spot((32, 32), (slice(0, 16), slice(0, 32)))
+    (source,) = inputs_of(model)
+    region = Region.box(source.series, 0, (20, 4, 27, 11), "box")
+    (found,) = explain(model, [source], [RISE(masks=40, cells=4)], TARGETS[:1], within=region).attributions
+    assert np.abs(found.values).max() < 1e-3  # the spot is never hidden
+    region = Region.box(source.series, 0, (8, 4, 15, 11), "box")
+    (found,) = explain(model, [source], [RISE(masks=40, cells=8)], TARGETS[:1], within=region).attributions
+    inside = np.zeros((32, 32), bool)
+    inside[8:16, 4:12] = True
+    assert np.abs(found.values[0][inside]).max() > 1e-2
+    assert not found.values[0][~inside].any()
