@@ -8,16 +8,20 @@ import torch
 from explain_nets import DenseLike, inputs_of, make, maps, model_of, near, one, series_of, vit
 from torch import Tensor, nn
 
+from plugins.ablation_cam import AblationCAM
 from plugins.attention import Attention
 from plugins.attention_relevance import AttentionRelevance
+from plugins.cam import ClassActivationMap
 from plugins.eigen_cam import EigenCAM
 from plugins.grad_cam import GradCAM
+from plugins.grad_cam_plus_plus import GradCAMPlusPlus
 from plugins.hires_cam import HiResCAM
 from plugins.integrated_gradients import IntegratedGradients
 from plugins.layer_cam import LayerCAM
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from plugins.score_cam import ScoreCAM
+from plugins.xgrad_cam import XGradCAM
 from viewer.errors import ModelError
 from viewer.explain import Baseline, baseline, explain, shared
 from viewer.task import Cancelled, Task
@@ -60,14 +64,18 @@ def test_no_map_of_a_batch_is_forgotten() -> None:
     """Fewer targets than images gave zeros; here one wish is meant for every image."""
     model = make("timm ViT")
     inputs = inputs_of(model, 5)
-    for method in (GradCAM(), Saliency(), ScoreCAM(), IntegratedGradients(steps=4)):
+    cams = (GradCAM(), GradCAMPlusPlus(), XGradCAM(), AblationCAM(), ScoreCAM())
+    for method in (*cams, Saliency(), IntegratedGradients(steps=4)):
         found = explain(model, inputs, [method], [MASS], batch=3).attributions
         assert [a.slice for a in found] == [0, 1, 2, 3, 4]
         assert all(a.values.any() for a in found)
         assert all(a.predictions[0].input is i for a, i in zip(found, inputs, strict=True))
 
 
-@pytest.mark.parametrize("method", [GradCAM(), HiResCAM(), LayerCAM(), Saliency(), Occlusion(window=8)])
+LINEAR = [GradCAM(), HiResCAM(), LayerCAM(), XGradCAM(), ClassActivationMap(), AblationCAM()]
+
+
+@pytest.mark.parametrize("method", [*LINEAR, Saliency(), Occlusion(window=8)])
 def test_a_weak_map_stays_weak(method: GradCAM) -> None:
     """A head of a millionth of the weight gives a map of a millionth of the size, not one scaled to 0 … 1."""
     strong = one(make("residual"), method, MASS).values
@@ -81,13 +89,16 @@ def test_a_weak_map_stays_weak(method: GradCAM) -> None:
 
 def test_what_lowers_the_score_stays_negative() -> None:
     model = make("residual")
-    for method in (GradCAM(), HiResCAM(), Occlusion(window=8), IntegratedGradients(steps=8)):
+    cams = (GradCAM(), HiResCAM(), XGradCAM(), ClassActivationMap(), AblationCAM())
+    for method in (*cams, Occlusion(window=8), IntegratedGradients(steps=8)):
         for_it = one(model, method, Target("mass", 1, "nodule", 2)).values
         against = one(model, method, Target("nodule", 2, "mass", 1)).values
         assert near(for_it, -against, 1e-3)
 
 
-@pytest.mark.parametrize("method", [GradCAM, HiResCAM, LayerCAM, EigenCAM, ScoreCAM])
+@pytest.mark.parametrize(
+    "method", [GradCAM, GradCAMPlusPlus, XGradCAM, HiResCAM, LayerCAM, AblationCAM, EigenCAM, ScoreCAM]
+)
 def test_an_in_place_relu_behind_the_layer_changes_no_map(method: type[GradCAM]) -> None:
     found = []
     for inplace in (False, True):

@@ -19,6 +19,7 @@ from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
+from viewer.explain.tail import Replaced, splits
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer, Tokens
@@ -27,6 +28,10 @@ from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Ta
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
+
+
+_BEHIND = (32, 256)
+"""How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +195,30 @@ class Probe:
             result[:, part.n, part.first : part.first + part.scores.shape[1]] = part.scores
         return result
 
+    def resumed(
+        self, layer: str, count: int, change: Callable[[Tensor, int, int], Tensor], doing: str, chunk: int = 0
+    ) -> Tensor:
+        """Every target's score, (targets, n, count), with `count` changes of what a layer gave.
+
+        `change(own, first, last)` gets it for one input, (1, …) as the network lays it out, and gives
+        (last − first, …). What lies below the layer runs once for each chunk where the network allows it.
+        """
+        module = self._forward.module.get_submodule(layer)
+        self.expect(2, "trying the layer")
+        once = splits(self.model, layer, module, self.x[:1], self.forward)
+        first, last = 0, 0
+
+        def make(n: int, *part: int) -> Tensor:
+            nonlocal first, last
+            first, last = part
+            own = self.x[n : n + 1]
+            return own if once else own.expand(last - first, *own.shape[1:])
+
+        # What the whole network takes at once says little of what lies behind a layer.
+        size = chunk or (_BEHIND[self.x.device.type == "cuda"] if once else 0)
+        with Replaced(module, lambda own: change(own, first, last)):
+            return self.scores(count, make, doing, size)
+
     def _part(self, n: int, first: int, x: Tensor, gradients: bool) -> Part:
         rows = [row[n] for row in self.targets]
         with torch.set_grad_enabled(gradients):
@@ -245,6 +274,10 @@ class Probe:
     def layer(self, name: str) -> Layer:
         """The facts of a layer."""
         return self._shared.layer(name)
+
+    def as_map(self, own: Tensor, layer: str) -> Tensor:
+        """What a layer gave, (m, …) as the network lays it out, as (m, channels, …grid); not a copy."""
+        return self._shared.as_map(own, layer)
 
     def activations(self, layer: str) -> Tensor:
         """A layer's output as (n, channels, …grid), detached."""
