@@ -1,54 +1,105 @@
-"""Integrated gradients, by captum."""
+"""Integrated gradients."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, Values, baseline
+from viewer.explain import (
+    Baseline,
+    Cost,
+    Gradient,
+    Interval,
+    Probe,
+    Values,
+    baselines,
+    completeness_error,
+)
+
+LEVELS = (16, 48, 128, 320)
+"""Steps that are tried one after the other until the map is complete enough."""
 
 
 @dataclass(frozen=True)
-class IntegratedGradients(Explainer):
+class IntegratedGradients(Gradient):
     """(input − baseline) × the mean gradient on the straight way between them, summed over channels."""
 
-    steps: Annotated[int, Interval(ge=2, le=1000)] = 50
+    steps: Annotated[int, Interval(ge=0, le=1000)] = 0
+    """Of the Gauss–Legendre rule; 0 is as many as the bound on the error needs."""
+    error: Annotated[float, Interval(gt=0, le=100)] = 1.0
+    """The completeness error in per cent under which no more steps are taken."""
     baseline: Baseline = "minimum"
-    chunk: Annotated[int, Interval(ge=1, le=512)] = 8
+    chunk: Annotated[int, Interval(ge=0, le=512)] = 0
+    """Images at once; 0 is what suits the device."""
 
     name = "integrated-gradients"
     title = "Integrated gradients"
     family = "gradient"
     paper = "Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017"
     shows = "How much each pixel adds to the score over the baseline; the pixels add up to the difference."
-    cost = Cost("steps + 2 per label", "steps per label")
+    cost = Cost("steps + 1, for all labels", "steps for all labels")
+    caution = (
+        "It depends on the baseline: maps of two baselines may correlate by no more than 0.35. Pixels "
+        "that equal the baseline get nothing (Sturmfels et al., Distill 2020), and the images between are "
+        "ones that the network never saw."
+    )
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
-    def compute(self, probe: Probe) -> Values:
-        from captum.attr import IntegratedGradients as Peer
+    def per_channel(self, probe: Probe) -> Values:
+        starts = baselines(probe, self.baseline)
+        walks = [self._walk(probe, start, starts if len(starts) == 1 else None) for start in starts]
+        totals, gaps, steps = (torch.stack(some) for some in zip(*walks, strict=True))
+        return _values(totals.mean(0), gaps.mean(0), steps.sum(0), starts)
 
-        calls = -(-self.steps // self.chunk) + 2
-        probe.expect(calls * len(probe.targets) * len(probe.inputs), "integrating gradients")
-        maps, errors = [], []
-        for row in probe.targets:
-            for n, target in enumerate(row):
-                x = probe.x[n : n + 1]
-                start = baseline(x, self.baseline)
+    def _walk(self, probe: Probe, start: Tensor, shown: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The integral, (targets, n, channels, …), from one baseline (n, channels, …) to the inputs; the
+        change of the score, and the steps taken, (targets, n).
 
-                def score(some: Tensor, target=target, n=n) -> Tensor:  # type: ignore[no-untyped-def]
-                    return probe.score(probe.forward(some), target, n)
-
-                values = Peer(score).attribute(
-                    x, start, n_steps=self.steps, method="gausslegendre", internal_batch_size=self.chunk
-                )
-                with torch.no_grad():
-                    gap = float(score(x) - score(start))
-                total = float(values.double().sum())
-                maps.append(values.detach().sum(1)[0])
-                # Where the score does not change there is no share to speak of.
-                errors.append(100 * abs(total - gap) / abs(gap) if abs(gap) > 1e-6 else torch.nan)
-        shape = (len(probe.targets), len(probe.inputs))
-        return Values(
-            torch.stack(maps).reshape(*shape, *probe.x.shape[2:]), torch.tensor(errors).reshape(shape)
+        Every target of every input stops when it is complete, so that its map does not depend on what else
+        was asked for; those that go on share each forward. With `shown` there are previews.
+        """
+        gaps = (
+            probe.before - probe.scores(1, lambda n, *_: start[n : n + 1], "looking at the baseline")[..., 0]
         )
+        totals = probe.x.new_zeros(*gaps.shape, *probe.x.shape[1:])
+        taken = gaps.new_zeros(gaps.shape, dtype=torch.long)
+        open_ = torch.ones_like(gaps, dtype=torch.bool)
+        for steps in (self.steps,) if self.steps else LEVELS:
+            for n in open_.any(0).nonzero().flatten().tolist():
+                rows = open_[:, n].nonzero().flatten()
+                totals[rows, n] = self._integral(probe.part(n, rows.tolist()), start[n], steps)
+                taken[rows, n] += steps
+            error = completeness_error(totals.flatten(2).sum(2), gaps)
+            # Of a score that stays as it is there is no share, and more steps would not help.
+            open_ = error > self.error
+            if self.steps or not open_.any():
+                break
+            if shown is not None and steps != LEVELS[-1]:
+                so_far = _values(totals, gaps, taken, shown)
+                probe.preview(self, replace(so_far, values=self.condense(so_far.values)))
+        return totals, gaps, taken
+
+    def _integral(self, probe: Probe, start: Tensor, steps: int) -> Tensor:
+        """(targets, channels, …) of the one input of a probe, by the rule of so many steps."""
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        shares = torch.as_tensor((nodes + 1) / 2, dtype=probe.x.dtype, device=probe.x.device)
+        weight = torch.as_tensor(weights / 2, dtype=probe.x.dtype, device=probe.x.device)
+        way = probe.x[0] - start
+        total = torch.zeros_like(way).expand(len(probe.targets), *way.shape).clone()
+
+        def make(_n: int, first: int, last: int) -> Tensor:
+            return start + shares[first:last].reshape(-1, *[1] * way.ndim) * way
+
+        doing = f"integrating gradients in {steps} steps"
+        for part in probe.sweep(steps, make, doing, self.chunk, gradients=True):
+            assert part.gradients is not None
+            some = weight[part.first : part.first + part.gradients.shape[1]]
+            total += torch.tensordot(part.gradients.float(), some, ([1], [0]))
+        return total * way
+
+
+def _values(totals: Tensor, gaps: Tensor, steps: Tensor, starts: Tensor) -> Values:
+    error = completeness_error(totals.flatten(2).sum(2), gaps)
+    return Values(totals, error, starts, {"steps": steps})

@@ -8,7 +8,17 @@ from typing import Annotated, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Model, Probe, Values, baseline
+from viewer.explain import (
+    Baseline,
+    Cost,
+    Explainer,
+    Interval,
+    Model,
+    Probe,
+    Values,
+    baselines,
+    over_baselines,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ class Occlusion(Explainer):
         stride = window if self.coarse_to_fine else self.stride or window // 2 or min(window, 1)
         return replace(self, window=window, stride=stride)
 
-    def compute(self, probe: Probe) -> Values | Tensor:
+    def compute(self, probe: Probe) -> Values:
         sides = probe.x.shape[2:]
         window = [min(self.window or max(1, side // 8), side) for side in sides]
         if self.coarse_to_fine:
@@ -60,20 +70,23 @@ class Occlusion(Explainer):
         stride = [min(self.stride or max(1, w // 2), w) for w in window]
         grid = _Grid(sides, window, stride, probe.x.device)
         places = _alike([grid.touching(probe.within(n)) for n in range(len(probe.inputs))])
-        falls = self._falls(probe, grid, places, "covering window by window")
+        covers = baselines(probe, self.baseline)
+        falls = self._falls(probe, covers, grid, places, "covering window by window")
         often = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype)))
-        return probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1))
+        return Values(
+            probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1)), baselines=covers
+        )
 
-    def _falls(self, probe: Probe, grid: "_Grid", places: Tensor, doing: str) -> Tensor:
+    def _falls(self, probe: Probe, covers: Tensor, grid: "_Grid", places: Tensor, doing: str) -> Tensor:
         """How far every target's score falls, (targets, n, m), as windows are covered: `places` is (n, m)."""
-        covers = baseline(probe.x, self.baseline)
 
-        def covered(n: int, first: int, last: int) -> Tensor:
-            mask, within = grid.masks(places[n, first:last]), probe.within(n)
-            mask = mask if within is None else mask & within
-            return torch.where(mask[:, None], covers[n], probe.x[n])
+        def scores(cover: Tensor, which: str) -> Tensor:
+            def covered(n: int, first: int, last: int) -> Tensor:
+                return torch.where(grid.masks(places[n, first:last])[:, None], cover[n], probe.x[n])
 
-        return probe.before[..., None] - probe.scores(places.shape[1], covered, doing, self.batch)
+            return probe.scores(places.shape[1], covered, doing + which, self.batch)
+
+        return probe.before[..., None] - over_baselines(covers, scores)
 
     def _refined(self, probe: Probe, finest: list[int]) -> Values:
         sides, children = probe.x.shape[2:], 2 ** len(finest)
@@ -81,6 +94,7 @@ class Occlusion(Explainer):
         level = max(0, (max(whole.counts) // 4).bit_length() - 1)  # at first about four windows a side
         left = self.budget or whole.count // 4
         values = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
+        covers = baselines(probe, self.baseline)
         parents: list[Tensor] | None = None
         while True:
             window = [w << level for w in finest]
@@ -89,14 +103,14 @@ class Occlusion(Explainer):
             if parents is not None:
                 offered = [o[torch.isin(o, grid.below(p))] for o, p in zip(offered, parents, strict=True)]
             places = _alike(offered)
-            falls = self._falls(probe, grid, places, f"covering windows of {max(window)} pixels")
+            falls = self._falls(probe, covers, grid, places, f"covering windows of {max(window)} pixels")
             share = falls / grid.held(whole.counts, 1 << level)[places]
             known = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype))) > 0
             values = torch.where(known, grid.summed(grid.put(places, share)), values)
             left -= places.shape[1]
             chosen = min(left // max(level, 1) // children, places.shape[1])
             if level == 0 or chosen <= 0:
-                return Values(probe.limited(values))
+                return Values(probe.limited(values), baselines=covers)
             probe.preview(self, Values(probe.limited(values)))
             size = share.abs()
             best = (size / size.amax(2, keepdim=True).clamp(min=1e-30)).amax(0).topk(chosen).indices

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, Values, baseline
+from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, Values, baselines
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class RISE(Explainer):
     )
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
-    def compute(self, probe: Probe) -> Tensor:
+    def compute(self, probe: Probe) -> Values:
         masks = _Masks(self, probe.x)
-        covers = baseline(probe.x, self.baseline)
+        covers = baselines(probe, self.baseline)
         drawn: list[Tensor] = []
 
         def masked(n: int, first: int, last: int) -> Tensor:
-            within = probe.within(n)
             mask = masks(first, last)
             drawn[:] = [mask]
-            shown = mask if within is None else torch.where(within, mask, 1.0)
-            return torch.lerp(covers[n], probe.x[n], shown[:, None])
+            # Of several baselines the masks take turns.
+            turn = torch.arange(first, last, device=covers.device) % len(covers)
+            return torch.lerp(covers[turn, n], probe.x[n], mask[:, None])
 
         sums = _Sums(probe)
         for part in probe.sweep(self.masks, masked, "hiding cells at random", self.batch):
@@ -60,7 +60,7 @@ class RISE(Explainer):
             done = part.first + part.scores.shape[1]
             if len(probe.inputs) == 1 and done >= 64 and done.bit_length() > part.first.bit_length():
                 probe.preview(self, Values(self._values(probe, sums, done)))
-        return self._values(probe, sums, self.masks)
+        return Values(self._values(probe, sums, self.masks), baselines=covers)
 
     def _values(self, probe: Probe, sums: "_Sums", count: int) -> Tensor:
         offset = -sums.scores / count if self.centred else probe.before

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from viewer.explain import INPUT, Cost, Explainer, Model, Probe
+from viewer.explain import INPUT, Cost, Gradient, Model, Probe, Values
 
 
 @dataclass(frozen=True)
-class Saliency(Explainer):
+class Saliency(Gradient):
     """The largest size of the gradient over the channels, pixel by pixel."""
 
     name = "saliency"
@@ -18,11 +18,19 @@ class Saliency(Explainer):
     paper = "Simonyan et al., Deep inside convolutional networks, arXiv:1312.6034, 2013"
     shows = "Pixels where a small change would move the score most, up or down; noisy."
     cost = Cost("1, shared with the prediction", "1 for all labels")
+    caution = (
+        "It says how the score would change, not what made it, and misses evidence that is saturated "
+        "(Shrikumar et al., ICML 2017). It is noisy, and failed tests of trust on chest radiographs (Arun "
+        "et al., Radiology: AI 2021)."
+    )
     signed: ClassVar[bool] = False
     unit: ClassVar[str] = "logit per input unit"
 
     def layers(self, model: Model) -> tuple[str, ...]:
         return (INPUT,)
 
-    def compute(self, probe: Probe) -> Tensor:
-        return probe.gradients(INPUT).abs().amax(2)
+    def per_channel(self, probe: Probe) -> Values:
+        return Values(probe.gradients(INPUT))
+
+    def condense(self, values: Tensor) -> Tensor:
+        return values.abs().amax(2)

@@ -17,7 +17,7 @@ from plugins.integrated_gradients import IntegratedGradients
 from plugins.layer_cam import LayerCAM
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
-from viewer.explain import Baseline, baseline, explain
+from viewer.explain import Made, baseline, explain
 from viewer.models import Model
 from viewer.types import ModelInput, Target
 
@@ -97,7 +97,7 @@ def test_the_cams_are_their_formulas(kind: str, method: str) -> None:
 
 @pytest.mark.parametrize("kind", ["dense", "timm ViT", "3D CNN"])
 @pytest.mark.parametrize("start", ["minimum", "zero", "mean", "blur"])
-def test_integrated_gradients_are_captums(kind: str, start: Baseline) -> None:
+def test_integrated_gradients_are_captums(kind: str, start: Made) -> None:
     model = make(kind)
     (source,) = inputs_of(model)
     net = model._module

@@ -34,11 +34,15 @@ def test_none_is_a_value_where_it_may_be() -> None:
     ("method", "wishes", "told"),
     [
         (IntegratedGradients, {"steps": "many"}, "Integrated gradients: the setting 'steps' is wrong: "),
-        (IntegratedGradients, {"steps": "1"}, "greater than or equal to 2"),
+        (IntegratedGradients, {"steps": "-1"}, "greater than or equal to 0"),
         (IntegratedGradients, {"steps": "1001"}, "less than or equal to 1000"),
         (IntegratedGradients, {"steps": "2.5"}, "'steps' is wrong"),
-        (IntegratedGradients, {"baseline": "black"}, "'minimum', 'zero', 'mean' or 'blur'"),
-        (IntegratedGradients, {"step": "9"}, "has no setting 'step'; it has: steps, baseline, chunk."),
+        (
+            IntegratedGradients,
+            {"baseline": "black"},
+            "wants minimum, zero, mean, blur, data set, several",
+        ),
+        (IntegratedGradients, {"step": "9"}, "has no setting 'step'; it has: steps, error, baseline, chunk."),
         (Saliency, {"anything": "9"}, "Saliency has no setting 'anything'; it has: none."),
         (Occlusion, {"window": "-1"}, "'window' is wrong"),
     ],
@@ -55,7 +59,7 @@ def test_a_wrong_setting_is_told_in_a_sentence(
 
 def test_a_wrong_setting_is_told_to_a_script_too() -> None:
     with pytest.raises(ExplainerError, match="'steps' is wrong"):
-        IntegratedGradients(steps=0)
+        IntegratedGradients(steps=-1)
     with pytest.raises(ExplainerError, match="'baseline' is wrong"):
         IntegratedGradients(baseline="black")  # type: ignore[arg-type]
     method = IntegratedGradients(steps="20")  # type: ignore[arg-type]
@@ -93,7 +97,10 @@ def test_every_method_tells_what_it_is(name: str) -> None:
 
 def test_the_settings_are_in_the_maps_provenance() -> None:
     found = one(make("plain CNN"), IntegratedGradients(steps=7, chunk=3), Target("mass", 1))
-    assert found.explainer.settings() == {"steps": 7, "baseline": "minimum", "chunk": 3}
+    assert found.explainer.settings() == {"steps": 7, "error": 1.0, "baseline": "minimum", "chunk": 3}
+    assert found.found == {"steps": 7}
+    assert found.baselines is not None
+    assert found.baselines.shape == (1, 3, 32, 32)
     assert found.seconds > 0
 
 

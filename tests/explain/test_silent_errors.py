@@ -23,7 +23,7 @@ from plugins.saliency import Saliency
 from plugins.score_cam import ScoreCAM
 from plugins.xgrad_cam import XGradCAM
 from viewer.errors import ModelError
-from viewer.explain import Baseline, baseline, explain, shared
+from viewer.explain import Made, baseline, explain, shared
 from viewer.task import Cancelled, Task
 from viewer.types import ModelInput, Target
 
@@ -136,7 +136,7 @@ def test_register_tokens_move_no_map() -> None:
 
 
 @pytest.mark.parametrize("kind", ["minimum", "zero", "mean", "blur"])
-def test_each_baseline_is_what_it_says(kind: Baseline) -> None:
+def test_each_baseline_is_what_it_says(kind: Made) -> None:
     x = torch.randn(2, 3, 20, 30) * torch.tensor([1.0, 5.0])[:, None, None, None]
     start = baseline(x, kind)
     assert start.shape == x.shape

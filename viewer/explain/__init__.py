@@ -4,11 +4,12 @@ from annotated_types import Interval
 
 from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention, over_patches
-from viewer.explain.baseline import Baseline, baseline
+from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_layer
+from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import stages, suggest
 from viewer.explain.probe import Part, Probe, Values, Wish
@@ -26,8 +27,10 @@ __all__ = [
     "Explainer",
     "ExplainerError",
     "Family",
+    "Gradient",
     "Interval",
     "Kept",
+    "Made",
     "Model",
     "Part",
     "Probe",
@@ -35,6 +38,8 @@ __all__ = [
     "Wish",
     "at_layers",
     "baseline",
+    "baselines",
+    "completeness_error",
     "describe",
     "discover",
     "explain",
@@ -43,6 +48,7 @@ __all__ = [
     "model_layer",
     "no_attention",
     "no_layer",
+    "over_baselines",
     "over_patches",
     "read_targets",
     "refuse_blank",

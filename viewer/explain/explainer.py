@@ -3,12 +3,13 @@
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, Self, final, get_type_hints
 
 import torch
+import torch.nn.functional as F
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -21,6 +22,8 @@ from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 
 Family = Literal["CAM", "gradient", "perturbation", "attention"]
+_THUMBNAIL = 64
+"""Cells along each side of the picture of a baseline that a map keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Explainer(ABC):
         grid = self._check(values.values, len(rows), probe)
         maps = values.values.detach().float().cpu().numpy()
         errors = values.completeness_error
+        small = None if values.baselines is None else _thumbnails(values.baselines).cpu().numpy()
         layer = ", ".join(name for name in self.layers(probe.model) if name != INPUT) or None
         return [
             Attribution(
@@ -151,6 +155,8 @@ class Explainer(ABC):
                 target=None if row is None else row[n],
                 layer=layer,
                 completeness_error=None if errors is None else _number(errors[t, n]),
+                found={name: int(some[t, n]) for name, some in values.found.items()},
+                baselines=None if small is None else small[:, n],
                 seconds=seconds,
             )
             for t, row in enumerate(rows)
@@ -183,6 +189,13 @@ def at_layers(explainer: Explainer, layers: Sequence[str]) -> tuple[Explainer, .
     if "layer" not in explainer.settings():
         return (explainer,)
     return tuple(dataclasses.replace(explainer, **{"layer": name}) for name in layers)
+
+
+def _thumbnails(images: Tensor) -> Tensor:
+    """Images (baselines, n, channels, …spatial) with sides of at most `_THUMBNAIL`, cells averaged."""
+    shape, sides = images.shape[:3], tuple(min(side, _THUMBNAIL) for side in images.shape[3:])
+    shrink: Callable[..., Tensor] = F.adaptive_avg_pool2d if len(sides) == 2 else F.adaptive_avg_pool3d
+    return shrink(images.detach().float().flatten(0, 1), sides).reshape(*shape, *sides)
 
 
 def _number(value: Tensor) -> float | None:

@@ -3,8 +3,8 @@
 The prediction that is shown comes from the same forward that feeds the explanations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -41,6 +41,10 @@ class Values:
 
     values: Tensor
     completeness_error: Tensor | None = None
+    baselines: Tensor | None = None
+    """What the image was compared with, (baselines, n, channels, …spatial)."""
+    found: Mapping[str, Tensor] = field(default_factory=dict)
+    """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
 
 
 class Placing(Protocol):
@@ -84,6 +88,8 @@ class Probe:
         self.model = model
         self.inputs = tuple(inputs)
         self.x = model.batch(inputs) if x is None else x
+        self.original = self.x
+        """The pixels of the inputs themselves, also where this probe was `moved`."""
         self.task = task
         self._within = within
         self._masks: dict[int, Tensor] = {}
@@ -127,7 +133,18 @@ class Probe:
         other = Probe(
             self.model, self._forward, self.inputs, self._wishes, self.task, layers, within=self._within, x=x
         )
+        other.original = self.original
         other.__dict__["targets"] = self.targets  # the noise must not change what is explained
+        return other
+
+    def part(self, n: int, rows: Sequence[int]) -> "Probe":
+        """A probe of input `n` alone and of these of its targets, for what is not needed of the others."""
+        other = Probe(
+            self.model, self._forward, self.inputs[n : n + 1], [self._wishes[row] for row in rows], self.task,
+            within=self._within, x=self.x[n : n + 1],
+        )  # fmt: skip
+        other.original = self.original[n : n + 1]
+        other.__dict__["targets"] = tuple((self.targets[row][n],) for row in rows)
         return other
 
     def within(self, n: int) -> Tensor | None:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from viewer.export.provenance import RESEARCH_USE, extremes, meaning, model_facts, plain, versions
+from viewer.export.provenance import (
+    RESEARCH_USE,
+    extremes,
+    meaning,
+    model_facts,
+    plain,
+    settings_facts,
+    versions,
+)
 from viewer.types import Attribution, Map, Prediction, Series, Snapshot, Style, Window
 
 Document = dict[str, Any]
@@ -52,7 +60,9 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
     target = attribution.target
     facts = {
         "method": attribution.explainer.name,
-        "settings": attribution.explainer.settings(),
+        "settings": settings_facts(attribution),
+        "found": attribution.found,
+        "baselines": 0 if attribution.baselines is None else len(attribution.baselines),
         "layer": attribution.layer,
         "label": None if target is None else target.words,
         "slice": attribution.slice,

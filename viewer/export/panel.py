@@ -26,7 +26,7 @@ from viewer.export.drawing import (
     wrap,
     write,
 )
-from viewer.export.provenance import SAME_FOR_ALL, meaning, versions
+from viewer.export.provenance import SAME_FOR_ALL, meaning, settings_facts, versions
 from viewer.overlay import clipped_share, native_facts, shown_range
 from viewer.types import Attribution, Identity, Map, Prediction, Score, Snapshot
 
@@ -226,9 +226,11 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         result.fact("Target", target, TEXT if shown.target is None else WARNING)
         if shown.layer is not None:
             result.fact("Layer", shown.layer)
-        settings = {k: v for k, v in shown.explainer.settings().items() if k != "layer" and v is not None}
+        settings = {k: v for k, v in settings_facts(shown).items() if k != "layer" and v is not None}
         if settings:
             result.fact("Settings", [f"{k} {_setting(v)}" for k, v in settings.items()])
+        if shown.found:
+            result.fact("Found", [f"{k} {v}" for k, v in shown.found.items()])
     result.fact("Unit", shown.unit or "none")
     finite = shown.values[np.isfinite(shown.values)]
     if finite.size:

@@ -61,6 +61,15 @@ def extremes(map: Map) -> tuple[float | None, float | None]:
     return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
 
 
+def settings_facts(attribution: Attribution) -> dict[str, Any]:
+    """The settings of a map's method; of a path the name alone, as folders may name people."""
+
+    def shown(value: Any) -> Any:
+        return value.replace("\\", "/").rpartition("/")[2] if isinstance(value, str) else value
+
+    return {name: shown(value) for name, value in attribution.explainer.settings().items()}
+
+
 def sop_uid(series: Series, slice: int | None) -> str | None:
     """SOP instance UID of a slice, where there is one."""
     return series.sop_uids[slice] if slice is not None and slice < len(series.sop_uids) else None
@@ -110,7 +119,8 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "model": model_facts(prediction),
         "method": explainer.name,
         "title": explainer.title,
-        "settings": explainer.settings(),
+        "settings": settings_facts(attribution),
+        "found": attribution.found,
         "layer": attribution.layer,
         "target": None if attribution.target is None else attribution.target.words,
         "target_kind": None if attribution.target is None else attribution.target.kind,

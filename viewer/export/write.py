@@ -246,8 +246,15 @@ def save_npz(map: Map, path: Path) -> None:
             map=_source_map(map),
             native=np.asarray(map.values, dtype=np.float32),
             matrix=map.matrix,
+            **_baselines(map),  # type: ignore[arg-type]
             provenance=np.asarray(as_json(provenance(map))),
         )
+
+
+def _baselines(map: Map) -> dict[str, Array]:
+    """What the image was compared with, (baselines, channels, …spatial), as the model reads it."""
+    found = map.baselines if isinstance(map, Attribution) else None
+    return {} if found is None else {"baselines": found}
 
 
 def _source_map(map: Map) -> Array:

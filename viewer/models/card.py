@@ -5,11 +5,20 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from viewer.errors import ModelError
 
@@ -165,6 +174,16 @@ class Explain(_Part):
 
     layers: tuple[str, ...] = ()
     attention: AttentionFacts | None = None
+    baseline: str | None = None
+    """A file beside the weights, the mean of the data set or some images of it: prepared pixels as .npy,
+    ([images,] channels, …), or an image that is prepared like the input."""
+
+    @field_validator("baseline")
+    @classmethod
+    def _beside(cls, name: str | None) -> str | None:
+        if name is not None and (PurePath(name).is_absolute() or ".." in PurePath(name).parts):
+            raise ValueError("wants a file in the folder of the model")
+        return name
 
 
 class Accepts(_Part):

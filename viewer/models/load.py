@@ -58,7 +58,7 @@ def load(
         raise UntrustedError(code.path, code.sha256, digest)
     _check_inputs(module)
     fit(module, state, weights.name)
-    model = Model(card, module, digest, device(settings), None if code is None else code.sha256)
+    model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
     shape = model.structure.output
     if shape is not None and shape[:1] != (len(card.output.labels),):
         given = shape[0] if shape else 1

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,12 +24,20 @@ class Model:
     """A model ready to run. Its network is reached through `guarded` only."""
 
     def __init__(
-        self, card: Card, module: nn.Module, sha256: str, device: torch.device, code: str | None = None
+        self,
+        card: Card,
+        module: nn.Module,
+        sha256: str,
+        device: torch.device,
+        code: str | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.card = card
         self.sha256 = sha256
         self.code = code
         """SHA-256 of the program beside the weights that made the network, if one did."""
+        self.folder = folder
+        """Where files that the card names lie; None for a model that was not opened from a folder."""
         self.device = device
         self._module = module.eval().to(device)
         tensors = [*module.named_parameters(), *module.named_buffers()]

@@ -1,6 +1,7 @@
 """Maps on a series, and what a picture shows of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -64,6 +65,10 @@ class Attribution(Map):
     completeness_error: float | None = None
     """|Σ map − (score − score of the baseline)| ÷ |score − score of the baseline|, in per cent."""
     seconds: float = 0.0
+    found: Mapping[str, int] = field(default_factory=dict)
+    """Numbers that the method found as it ran, by name: e.g. the steps it took."""
+    baselines: Array | None = field(default=None, repr=False)
+    """What the image was compared with, as the model reads it and small: (baselines, channels, …spatial)."""
 
     def __post_init__(self) -> None:
         Map.__post_init__(self)
