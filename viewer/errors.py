@@ -21,11 +21,16 @@ class UntrustedError(ModelError):
     def __init__(self, path: Path, code: str, weights: str) -> None:
         super().__init__(
             f"This model brings a program of its own, {path}, SHA-256 {code}, which would run with "
-            "your rights; read it, and repeat with --trust if you trust it."
+            f"your rights; {self.advice(path)}, and repeat with --trust if you trust it."
         )
         self.path = path
         self.code = code
         self.weights = weights
+
+    @staticmethod
+    def advice(path: Path) -> str:
+        """What to do before trusting: a Python file can be read, a program's archive cannot."""
+        return "read it" if path.suffix == ".py" else "make sure that it comes from whom you think"
 
 
 class ExplainerError(WhyscopeError):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from viewer.errors import ExplainerError
+from viewer.explain.layers import CLOSED
 from viewer.models import Model
 from viewer.models.structure import Tokens, attention_modules
 
@@ -217,6 +218,8 @@ def over_patches(matrix: Tensor, tokens: Tokens) -> Tensor:
 
 def no_attention(model: Model) -> str | None:
     """Why a method on attention does not suit a model, or None."""
+    if model.closed:
+        return CLOSED
     if not model.structure.attention:
         return "This network has no attention layers."
     if "windowed" in model.structure.traits:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
+from viewer.explain.layers import CLOSED
 from viewer.explain.probe import Probe, Values
 from viewer.explain.shared import Shared
 from viewer.models import Model
@@ -51,6 +52,8 @@ def weighted(activations: Tensor, weights: Tensor) -> Tensor:
 def no_layer(model: Model) -> str | None:
     """Why a method on layers does not suit a model, or None."""
     structure = model.structure
+    if model.closed:
+        return CLOSED
     if structure.output is None:
         return "The network could not be run on an empty image, so its layers are not known."
     return None if structure.layers else "This network has no layer with a map over the image."

@@ -10,6 +10,11 @@ from viewer.errors import ExplainerError
 from viewer.models import Model
 from viewer.task import Task
 
+CLOSED = (
+    "This model is a program, whose layers are closed; use a method that asks at the image, such as "
+    "integrated gradients or occlusion."
+)
+
 _structural: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
 
 
@@ -41,6 +46,8 @@ def stages(model: Model) -> tuple[str, ...]:
 
 def resolve(model: Model, name: str | None) -> str:
     """A layer's full name from the wish, None meaning the suggested one; raises `ExplainerError`."""
+    if model.closed:
+        raise ExplainerError(CLOSED)
     layers = {layer.name for layer in model.structure.layers}
     if name is None:
         suggested = suggest(model)

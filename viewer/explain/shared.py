@@ -230,4 +230,8 @@ def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
 
 
 def _without_influence(layer: str) -> ExplainerError:
+    if layer == INPUT:
+        return ExplainerError(
+            "No gradient reaches the image in this network; use a method that changes the image."
+        )
     return ExplainerError(f"The layer {layer!r} does not influence the output; choose another.")

@@ -37,7 +37,7 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
     if source not in makers or not name:
         raise ModelError(
             f"The architecture {architecture!r} is unknown; write torchvision:NAME, timm:NAME, "
-            "builtin:NAME or network.py:Net."
+            "builtin:NAME, network.py:Net, or program."
         )
     if not re.fullmatch(r"[\w.\-]+", name):
         raise ModelError(f"The architecture name {name!r} is not a plain name.")

@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -19,6 +19,7 @@ from viewer.errors import ModelError, UntrustedError
 from viewer.models.architectures import build
 from viewer.models.card import Card, find_card, read_card
 from viewer.models.model import Model
+from viewer.models.program import PROGRAM, check_program, open_program
 from viewer.models.weights import fit, read_weights, sha256
 from viewer.settings import Settings, Trusted
 
@@ -30,8 +31,9 @@ def load(
 ) -> Model:
     """Open a model folder or card.
 
-    `trust` allows the Python file beside the weights that the card may name, `trusted` allows it where
-    it and the weights are, byte for byte, among these; neither ever allows weights that hold objects.
+    `trust` allows the Python file beside the weights that the card may name, or the program that the weights
+    are; `trusted` allows it where it and the weights are, byte for byte, among these. Neither ever allows
+    weights that hold objects.
     Raises `UntrustedError` for code that is not allowed, and `ModelError` for all else, in one sentence.
     """
     settings = settings or Settings()
@@ -42,31 +44,61 @@ def load(
     if not weights.is_file():
         raise ModelError(f"The weights {card.weights} that {card_path.name} names are not there.")
     digest = sha256(weights)
+
+    def allowed(code: str, weights: str) -> bool:
+        return trust or Trusted(code, weights) in trusted
+
     if card.sha256 is not None and card.sha256.lower() != digest:
         raise ModelError(
             f"The weights {weights.name} are not those of the card: SHA-256 is {digest[:12]}…, "
             f"the card says {card.sha256[:12]}…."
         )
+    if card.architecture == PROGRAM:
+        return _checked(_program(card, folder, digest, allowed, settings), card_path)
     # The weights are read first: what is refused there is refused before any code could run.
     state = read_weights(weights, card.weights_key)
     code = _code(card, folder)
     if code is None:
         module = build(card.architecture, card.arguments)
-    elif trust or Trusted(code.sha256, digest) in trusted:
+    elif allowed(code.sha256, digest):
         module = _run_code(code, card.arguments)
     else:
         raise UntrustedError(code.path, code.sha256, digest)
-    _check_inputs(module)
+    _check_inputs(_wanted(module))
     fit(module, state, weights.name)
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
+    return _checked(model, card_path)
+
+
+def _checked(model: Model, card_path: Path) -> Model:
+    """The model, if it gives as many numbers as its card has labels."""
+    labels = model.card.output.labels
     shape = model.structure.output
-    if shape is not None and shape[:1] != (len(card.output.labels),):
+    if shape is not None and shape[:1] != (len(labels),):
         given = shape[0] if shape else 1
         raise ModelError(
-            f"{card_path.name}: output.labels names {len(card.output.labels)} labels and the network "
-            f"gives {given} outputs."
+            f"{card_path.name}: output.labels names {len(labels)} labels and the network gives {given} "
+            "outputs."
         )
     return model
+
+
+def _program(
+    card: Card, folder: Path, digest: str, allowed: Callable[[str, str], bool], settings: Settings
+) -> Model:
+    """A model whose weights are a program: code and weights are one file, and one hash."""
+    if card.arguments or card.weights_key is not None:
+        raise ModelError("A program takes no arguments and no weights_key; remove them from the card.")
+    path = folder / card.weights
+    check_program(path, path.stat().st_size)
+    if not allowed(digest, digest):
+        raise UntrustedError(path, digest, digest)
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelError(f"The program {path.name} changed while it was read; open it again.")
+    program = open_program(path, content)
+    _check_inputs(program.names)
+    return Model(card, program, digest, device(settings), digest, folder)
 
 
 def device(settings: Settings) -> torch.device:
@@ -83,26 +115,23 @@ def device(settings: Settings) -> torch.device:
     return torch.device(settings.device)
 
 
-def _check_inputs(module: nn.Module) -> None:
-    """Refuse a network that wants more than an image: a map over one input says nothing of the others."""
+def _wanted(module: nn.Module) -> list[str]:
+    """The names of the inputs that a network must be given."""
     try:
         parameters = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):  # not a Python function
-        return
-    wanted = [
-        p.name
-        for p in parameters
-        if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    if len(wanted) > 1:
-        raise _several(wanted)
+        return []
+    many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in many]
 
 
-def _several(names: Sequence[str]) -> ModelError:
-    return ModelError(
-        f"The network wants {len(names)} inputs ({', '.join(names)}), and a study gives it one image; write "
-        "a network.py whose forward takes the image alone and fills in the rest."
-    )
+def _check_inputs(names: Sequence[str]) -> None:
+    """Refuse a network that wants more than an image: a map over one input says nothing of the others."""
+    if len(names) > 1:
+        raise ModelError(
+            f"The network wants {len(names)} inputs ({', '.join(names)}), and a study gives it one image; "
+            "write a network.py whose forward takes the image alone and fills in the rest."
+        )
 
 
 @dataclass(frozen=True)

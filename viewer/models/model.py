@@ -15,6 +15,7 @@ from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
 from viewer.models.guard import Forward, Rest, guarded, starved
 from viewer.models.prepare import prepare
+from viewer.models.program import PROGRAM
 from viewer.models.structure import Structure, structure
 from viewer.task import Task
 from viewer.types import ModelInput, Prediction, Score, Series
@@ -52,6 +53,11 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.card.output.labels
+
+    @property
+    def closed(self) -> bool:
+        """Whether the network is a program (TorchScript, `.pt2`), whose layers cannot be listened to."""
+        return self.card.architecture == PROGRAM
 
     @property
     def device_name(self) -> str:

@@ -30,7 +30,10 @@ _AROUND = ("module.", "_orig_mod.")  # DataParallel, torch.compile
 _BESIDE = ("op_threshs", "n_averaged")
 _OBJECTS = re.compile("Unsupported global|unsupported GLOBAL|Unsupported class|Trying to|Can only")
 _NAMED = re.compile(r"GLOBAL ([\w.]+)")
-_PROGRAM = "it is a program (TorchScript or an exported program), and programs are not opened as weights"
+_PROGRAM = (
+    "it is a program (TorchScript or an exported program), and programs are not opened as weights; write "
+    "architecture: program in the card to run it, if you trust it"
+)
 
 
 def sha256(path: Path) -> str:
@@ -112,16 +115,25 @@ def _torch(path: Path, head: bytes, size: int) -> Any:
         with path.open("rb") as file, warnings.catch_warnings(action="ignore"), safe_globals(_ASIDE):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything on a hostile file
-        if _OBJECTS.search(str(error)):
-            what = _NAMED.search(str(error))
-            raise ModelError(
-                f"The weights {path.name} hold Python objects beside tensors "
-                f"({what[1][:80] if what else 'a pickled module?'}) and are "
-                "never opened, trusted or not; save the state dict alone, best as safetensors."
-            ) from error
+        if (objects := objects_in(path, str(error))) is not None:
+            raise objects from error
         raise ModelError(
             f"The weights {path.name} are neither safetensors nor a whole torch file; copy the file again."
         ) from error
+
+
+def objects_in(path: Path, reason: str) -> ModelError | None:
+    """The refusal of a file that holds Python objects, if that is what torch's loader said of it."""
+    what = _NAMED.search(reason)
+    return holding(path, *([what[1][:80]] if what else [])) if _OBJECTS.search(reason) else None
+
+
+def holding(path: Path, what: str = "a pickled module?") -> ModelError:
+    """The refusal of a file that holds Python objects."""
+    return ModelError(
+        f"The weights {path.name} hold Python objects beside tensors ({what}) and are "
+        "never opened, trusted or not; save the state dict alone, best as safetensors."
+    )
 
 
 class _Aside:

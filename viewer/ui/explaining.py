@@ -86,7 +86,7 @@ class Explaining:
         self._asked = (path, Trusted(question.code, question.weights))
         text = (
             f"This model brings a program of its own, {question.path}, SHA-256 {question.code}, which would "
-            "run with your rights; read it first."
+            f"run with your rights; {question.advice(question.path)} first."
         )
         self._board.show(busy=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
 
