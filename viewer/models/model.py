@@ -40,7 +40,9 @@ class Model:
         self.folder = folder
         """Where files that the card names lie; None for a model that was not opened from a folder."""
         self.device = device
-        self._module = module.eval().to(device)
+        # Convolutions read channels side by side faster, on the CPU a tenth to a third of their time.
+        self._format = torch.channels_last_3d if card.input.dimensions == 3 else torch.channels_last
+        self._module = module.eval().to(device).to(memory_format=self._format)
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._pristine = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
         self._rest = Rest(self._module)
@@ -115,7 +117,7 @@ class Model:
 
     def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
         """The tensors of inputs as one batch on the model's device."""
-        return torch.cat([i.tensor for i in inputs]).to(self.device)
+        return torch.cat([i.tensor for i in inputs]).to(self.device, memory_format=self._format)
 
     def predict(
         self,
