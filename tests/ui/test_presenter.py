@@ -84,7 +84,7 @@ def test_another_method_of_the_family_runs_no_network(desk: Desk, study: Path, m
     desk.explained(study, model)
     desk.at_rest()
     calls = []
-    desk.presenter.explaining._model._module.register_forward_hook(lambda *_: calls.append(1))
+    desk.presenter.explaining._maps.model._module.register_forward_hook(lambda *_: calls.append(1))
     for method in ("hires-cam", "layer-cam", "eigen-cam"):
         desk.presenter.explaining.choose_method(method)
         state = desk.wait(lambda s, m=method: s.attribution is not None and s.attribution.explainer.name == m)

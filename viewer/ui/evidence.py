@@ -4,9 +4,74 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viewer.types import Attribution
+from viewer.task import Task
+from viewer.types import Attribution, Prediction
+from viewer.ui.board import Board
+from viewer.ui.jobs import Jobs
+from viewer.ui.maps import Maps
 
+_CHUNK = 8
+"""Slices that are scored in one piece: a click waits for no more."""
 _EDGE = 1e-6  # what a product of matrices leaves where there should be nothing
+
+
+class Evidence:
+    """The target's score slice by slice, or what a volume's map has in each, and the way to the peaks."""
+
+    def __init__(self, board: Board, jobs: Jobs, maps: Maps) -> None:
+        self._board = board
+        self._jobs = jobs
+        self._maps = maps
+        self._visited: list[int] = []
+
+    def rest(self) -> None:
+        """Something more urgent comes."""
+        self._jobs.cancel("profile")
+
+    def leave(self) -> None:
+        """Another series."""
+        self.rest()
+        self._visited.clear()
+
+    def follow(self) -> None:
+        """Another target: its scores, of what has been run."""
+        if self._board.state.model is not None and not self._board.state.model.volume:
+            self._board.note(profile=self._scores())
+
+    def score_slices(self) -> None:
+        """Fill in the target's score slice by slice, in small chunks that a click can overtake."""
+        state, model, series = self._board.state, self._maps.model, self._board.state.series
+        single = state.model is not None and not state.model.volume
+        if model is None or series is None or not single or series.shape[0] < 2:
+            return
+        number = state.chosen or 0
+        self._board.show(profile=self._scores())
+        near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.slice))
+        missing = [i for i in near if (number, i) not in self._maps.predictions][:_CHUNK]
+        if not missing:
+            return
+
+        def work(task: Task) -> list[Prediction]:
+            return list(model.predict([model.prepare(series, i) for i in missing], task))
+
+        def done(found: list[Prediction]) -> None:
+            self._maps.predictions |= {(number, i): p for i, p in zip(missing, found, strict=True)}
+            self.score_slices()
+
+        self._jobs.run("model", "profile", work, done, lambda _sentence: None)
+
+    def _scores(self) -> tuple[float | None, ...]:
+        """The target's score of every slice of the series, None where it has not been run."""
+        state, target = self._board.state, self._board.state.target
+        count = state.series.shape[0] if state.series is not None else 0
+        found = (self._maps.predictions.get((state.chosen or 0, i)) for i in range(count))
+        return tuple(
+            next((s.probability for s in p.scores if s.label == target), None) if p else None for p in found
+        )
+
+    def next_peak(self) -> int | None:
+        """The slice with the strongest evidence not visited since the last round."""
+        return next_peak(self._board.state.profile, self._visited)
 
 
 def volume_profile(attribution: Attribution) -> tuple[float, ...]:

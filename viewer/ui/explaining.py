@@ -5,44 +5,36 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewer import overlay
 from viewer.errors import UntrustedError
 from viewer.settings import Device, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Style
 from viewer.ui.board import Board
 from viewer.ui.choices import Choices
-from viewer.ui.evidence import next_peak, volume_profile
+from viewer.ui.evidence import Evidence, volume_profile
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import DrawnMaps
 from viewer.ui.loading import loaded
+from viewer.ui.maps import Maps, Place, Wish, place_of
+from viewer.ui.running import run, target_of
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
-    from viewer.explain import Kept
     from viewer.models import Model
-
-_PROFILE_CHUNK = 8
-MapKey = tuple[int, int | None, str, str, str | None]
 
 
 class Explaining:
     """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
 
-    def __init__(self, board: Board, jobs: Jobs, settings: Settings, choices: Choices) -> None:
+    def __init__(self, board: Board, jobs: Jobs, settings: Settings, choices: Choices, maps: Maps) -> None:
         self._board = board
         self._jobs = jobs
         self._settings = settings
         self._choices = choices
+        self._maps = maps
+        self._evidence = Evidence(board, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
-        self._model: Model | None = None
-        self._maps: dict[MapKey, dict[str | None, Attribution]] = {}
-        self._predictions: dict[tuple[int, int | None], Prediction] = {}
         self._overridden: set[int] = set()
-        self._styles: dict[tuple[str, str | None], Style] = {}
-        self._visited: list[int] = []
-        self._drawn = DrawnMaps()
-        self._felt: Kept | None = None  # made on the model's worker, for it comes with the engine
+        board.completions.append(lambda state: {"preview": maps.is_preview(state.attribution)})
 
     @property
     def _state(self) -> ViewState:
@@ -63,9 +55,9 @@ class Explaining:
         settings = self._settings
         lasting = self._board.lasting  # what it says of another model does not
         warned = lasting if lasting is not None and lasting.kind == "warning" else None
+        self._stop()
+        self._evidence.rest()
         self._board.show(busy=Busy("starting engine"), notice=warned)
-        self._jobs.cancel("explain")
-        self._jobs.cancel("profile")
 
         def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
             return loaded(path, trust, settings, known if decided is None else (*known, decided))
@@ -91,18 +83,14 @@ class Explaining:
         self._board.show(busy=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
 
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
-        self._model = model
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
         text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
-        self._maps.clear()
-        self._drawn.clear()
-        self._predictions.clear()
-        self._styles.clear()
+        self._maps.open(model)
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._board.show(
-            model=item, busy=None, method=method, settings={}, layer=None, target=None, against=None,
-            attribution=None, map=None, prediction=None, profile=(),
+            model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
+            against=None, attribution=None, map=None, prediction=None, profile=(),
             notice=Notice(text, stays=True) if remembered else self._board.lasting,
         )  # fmt: skip
         self.study_changed()
@@ -112,20 +100,17 @@ class Explaining:
     def forget(self) -> None:
         """Another study: nothing that was computed for the old one can be asked for again."""
         self.leave()
-        self._maps.clear()
-        self._drawn.clear()
-        self._predictions.clear()
+        self._maps.forget()
         self._overridden.clear()
 
     def leave(self) -> None:
         """Another series: what runs for the old one stops."""
-        self._jobs.cancel("explain")
-        self._jobs.cancel("profile")
-        self._visited.clear()
+        self._stop()
+        self._evidence.leave()
 
     def study_changed(self) -> None:
         """A new pair of series and model: ask the gate, then predict and explain."""
-        if self._model is None or self._state.series is None or self._state.chosen is None:
+        if self._maps.model is None or self._state.series is None or self._state.chosen is None:
             return
         if self._refused():
             self._refuse()
@@ -137,8 +122,8 @@ class Explaining:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
         self.leave()
         self._board.note(busy=None)
-        if self._model is None or not self._refused():
-            self._wish(run, prediction=self._predictions.get(self._place()), asked=False)
+        if self._maps.model is None or not self._refused():
+            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
         elif run:
             self._refuse()
         else:
@@ -146,7 +131,7 @@ class Explaining:
 
     def _refused(self) -> bool:
         """Ask the gate of the shown series."""
-        model, series, number = self._model, self._state.series, self._state.chosen
+        model, series, number = self._maps.model, self._state.series, self._state.chosen
         outside = None if model is None or series is None else model.accepts(series)
         refused = outside is not None and number not in self._overridden
         self._board.note(outside=outside, gate="outside" if refused else "open")
@@ -159,7 +144,7 @@ class Explaining:
 
     def rest(self) -> None:
         """Slices are about to be played: what runs for the one that is left stops."""
-        if self._jobs.cancel("explain"):
+        if self._stop():
             self._board.note(busy=None)
 
     def slice_changed(self, run: bool = True) -> None:
@@ -173,7 +158,7 @@ class Explaining:
         elif model.volume:
             self._board.show() if attribution is None else self._draw_map()
         else:
-            self._wish(run, prediction=self._predictions.get(self._place()), asked=False)
+            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
 
     def answer(self, wish: str) -> None:
         """The button of the message bar."""
@@ -213,42 +198,18 @@ class Explaining:
         The old map goes in the same state in which the wish comes: the two are never seen together.
         """
         self._board.note(attribution=None, map=None, **changes)
-        if self._state.profile and not self._volume:
-            self._board.note(profile=self._scores())
+        if self._state.profile:
+            self._evidence.follow()
         self._board.show(**self._kept_map())
-        if self._state.attribution is None and run and self._quick():
-            self.explain()
-
-    def _quick(self) -> bool:
-        """Whether a method costs so little that it runs unasked."""
         item = self._state.chosen_method
-        return item is not None and "shared with the prediction" in item.cost and item.unsuitable is None
-
-    @property
-    def _volume(self) -> bool:
-        return self._state.model is not None and self._state.model.volume
-
-    def _place(self) -> tuple[int, int | None]:
-        return (self._state.chosen or 0, None if self._volume else self._state.slice)
-
-    def _key(self) -> MapKey:
-        settings = repr(sorted(self._state.settings.items(), key=lambda item: item[0]))
-        return (*self._place(), self._state.method, settings, self._state.layer)
-
-    def _target(self) -> str:
-        """The target as the command line writes it; labels that cost nothing more come along."""
-        state = self._state
-        if state.target is not None and state.against is not None:
-            return f"{state.target}-{state.against}"
-        item = state.chosen_method
-        free = self._quick() and item is not None and item.family != "attention"
-        return "all" if free else state.target or "top"
+        if self._state.attribution is None and run and item is not None and item.quick:
+            self.explain()
 
     # --- running ----------------------------------------------------------------------------------
 
     def explain(self) -> None:
         """Run the chosen method on the shown slice or volume, for all labels where that is free."""
-        model, series, item = self._model, self._state.series, self._state.chosen_method
+        model, series, item = self._maps.model, self._state.series, self._state.chosen_method
         if model is None or series is None or item is None or self._state.chosen is None:
             return  # a series that is shown and not chosen is a provisional one
         if self._state.gate == "outside":
@@ -257,57 +218,62 @@ class Explaining:
         if item.unsuitable is not None:
             self._board.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
             return
-        self._jobs.cancel("profile")
-        key, place, state = self._key(), self._place(), self._state
-        target = self._target()
-        settings = {name: str(value) for name, value in state.settings.items()}
-        layer = state.layer if "layer" in item.settings else None
+        self._stop()
+        self._evidence.rest()
+        place, wish = place_of(self._state), Wish.of(self._state)
+        target = target_of(self._state)
 
         def work(task: Task) -> Any:
-            from viewer import explain, session
+            def preview(so_far: Attribution) -> None:
+                self._jobs.tell(task, lambda a: self._preview(place, wish, a), so_far)
 
-            self._felt = self._felt or explain.Kept()
-            return session.explain(
-                series, model, [state.method], target, place[1], layer=layer, settings=settings,
-                outside_intended_use=True, preferences=self._settings, task=task, kept=self._felt,
-            )  # fmt: skip
+            return run(self._maps, series, place, wish, target, self._settings, task, preview)
+
+        def failed(sentence: str) -> None:
+            self._stop()
+            self._board.failed(sentence)
 
         self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
-        self._jobs.run(
-            "model",
-            "explain",
-            work,
-            lambda e: self._explained(key, place, e),
-            self._board.failed,
-            self._board.progress,
-        )
+        done = lambda explained: self._explained(place, wish, explained)  # noqa: E731
+        self._jobs.run("model", "explain", work, done, failed, self._board.progress)
 
-    def _explained(self, key: MapKey, place: tuple[int, int | None], explained: Any) -> None:
-        self._predictions[place] = explained.predictions[0]
-        found = {None if a.target is None else a.target.words: a for a in explained.attributions}
-        if found:
-            self._maps.setdefault(key, {}).update(found)
+    def _preview(self, place: Place, wish: Wish, so_far: Attribution) -> None:
+        """Show what a method has so far, where the reader still looks at the same and asks for the same."""
+        self._maps.put_preview(place, wish, so_far)
+        if (place, wish) == (place_of(self._state), Wish.of(self._state)):
+            self._board.show(**self._kept_map())
+
+    def _stop(self) -> bool:
+        """End what is under way, if anything is: what it had so far is no map and goes with it."""
+        stopped = self._jobs.cancel("explain")
+        if self._maps.is_preview(self._state.attribution):
+            self._board.note(attribution=None, map=None)
+        self._maps.drop_previews()
+        return stopped
+
+    def cancel(self) -> bool:
+        """The reader stops what is under way; whether anything was."""
+        self._evidence.rest()
+        return self._stop()
+
+    def _explained(self, place: Place, wish: Wish, explained: Any) -> None:
+        self._stop()
+        self._maps.predictions[place] = explained.predictions[0]
+        self._maps.put(place, wish, explained.attributions)
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
         target = self._state.target or explained.predictions[0].top.label
-        shown = self._predictions.get(self._place())  # the reader may have gone on to another slice
+        shown = self._maps.predictions.get(place_of(self._state))  # the reader may have gone on
         self._board.note(busy=None, notice=notice, prediction=shown, target=target)
         self._board.show(**self._kept_map())
-        self._score_slices()
+        self._evidence.score_slices()
 
     def _kept_map(self) -> dict[str, Any]:
         """What changes in the state where a map for the present wishes is kept; else nothing."""
-        state = self._state
-        found = self._maps.get(self._key(), {})
-        attribution = found.get(None) or found.get(state.target_words)
+        attribution = self._maps.shown(self._state)
         if attribution is None:
             return {}
-        group = (state.method, attribution.layer)
-        if group not in self._styles or not state.locked:
-            self._styles[group] = overlay.automatic_style(list(found.values()))
-        style = self._styles[group]
-        changes = {"attribution": attribution, "prediction": attribution.predictions[0], "style": style}
-        changes["map"] = self._drawn.on_slice(attribution, state.slice, style)
+        changes = self._maps.shows(self._state, attribution)
         if attribution.slice is None:
             changes["profile"] = volume_profile(attribution)
         return changes | self._judged(attribution.predictions[0])
@@ -324,48 +290,15 @@ class Explaining:
         text = f"{score.label} is below its threshold; the map would explain a negative."
         return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
 
+    def next_peak(self) -> int | None:
+        """The slice with the strongest evidence not visited since the last round."""
+        return self._evidence.next_peak()
+
     def _draw_map(self) -> None:
         """The shown slice of the map again, after another slice of a volume or another interpolation."""
         state = self._state
         if state.attribution is not None:
-            self._board.show(map=self._drawn.on_slice(state.attribution, state.slice, state.style))
-
-    # --- evidence ---------------------------------------------------------------------------------
-
-    def _score_slices(self) -> None:
-        """Fill in the target's score slice by slice, in small chunks that a click can overtake."""
-        state, model, series = self._state, self._model, self._state.series
-        if model is None or series is None or self._volume or series.shape[0] < 2:
-            return
-        number = state.chosen or 0
-        self._board.show(profile=self._scores())
-        near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.slice))
-        missing = [i for i in near if (number, i) not in self._predictions][:_PROFILE_CHUNK]
-        if not missing:
-            return
-
-        def work(task: Task) -> list[Prediction]:
-            found = model.predict([model.prepare(series, i) for i in missing], task)
-            return list(found)
-
-        def done(found: list[Prediction]) -> None:
-            self._predictions |= {(number, i): p for i, p in zip(missing, found, strict=True)}
-            self._score_slices()
-
-        self._jobs.run("model", "profile", work, done, lambda _sentence: None)
-
-    def _scores(self) -> tuple[float | None, ...]:
-        """The target's score of every slice of the series, None where it has not been run."""
-        state, target = self._state, self._state.target
-        count = state.series.shape[0] if state.series is not None else 0
-        found = (self._predictions.get((state.chosen or 0, i)) for i in range(count))
-        return tuple(
-            next((s.probability for s in p.scores if s.label == target), None) if p else None for p in found
-        )
-
-    def next_peak(self) -> int | None:
-        """The slice with the strongest evidence not visited since the last round."""
-        return next_peak(self._state.profile, self._visited)
+            self._board.show(map=self._maps.drawn.on_slice(state.attribution, state.slice, state.style))
 
     # --- display ----------------------------------------------------------------------------------
 
@@ -374,7 +307,7 @@ class Explaining:
         again = style.interpolation != self._state.style.interpolation
         attribution = self._state.attribution
         if attribution is not None:
-            self._styles[(self._state.method, attribution.layer)] = style
+            self._maps.restyle(attribution, style)
         self._board.show(style=style)
         if again:
             self._draw_map()

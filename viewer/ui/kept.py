@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from viewer import overlay
+from viewer import affine, overlay
 from viewer.types import Array, Map, Style
 
 Value = TypeVar("Value")
@@ -69,6 +69,20 @@ class DrawnMaps:
         kept = self._kept.get(key)  # holds the map that its number tells, which no other can then have
         if kept is None:
             kept = map, overlay.on_source(map, slice, style.interpolation)
+            self._kept.put(key, kept, kept[1].nbytes)
+        return kept[1]
+
+    def small(self, map: Map, slice: int, style: Style, side: int) -> Array:
+        """The same on a grid of about `side` cells along its longer side, or of as many as the map has."""
+        shape = map.series.shape[1:]
+        side = min(max(side, *map.values.shape[1:]), max(shape))
+        key = (id(map), slice, style.interpolation, side)
+        kept = self._kept.get(key)
+        if kept is None:
+            rows, columns = (max(1, round(n * side / max(shape))) for n in shape)
+            down, across = shape[0] / rows, shape[1] / columns
+            here = affine.scale_offset((1, down, across), (slice, (down - 1) / 2, (across - 1) / 2))
+            kept = map, overlay.on_grid(map, here, (rows, columns), style.interpolation)
             self._kept.put(key, kept, kept[1].nbytes)
         return kept[1]
 

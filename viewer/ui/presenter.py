@@ -21,6 +21,7 @@ from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
+from viewer.ui.maps import Maps
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
 from viewer.ui.rows import Laid, Names, laid, not_opened, row, thumbnail
@@ -49,7 +50,8 @@ class Presenter:
     ) -> None:
         self._board = Board(view)
         self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
-        self.explaining = Explaining(self._board, jobs, settings, self.choices)
+        maps = Maps()
+        self.explaining = Explaining(self._board, jobs, settings, self.choices, maps)
         self.bringing = Bringing(self._board, jobs, self.explaining, settings.limits)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._board, jobs, settings.limits)
@@ -321,8 +323,8 @@ class Presenter:
         if self.state.playing:
             self.slices.play()
             return
-        stopped = [kind for kind in ("explain", "load", "scan") if self._jobs.cancel(kind)]
-        self._jobs.cancel("profile")
+        stopped = [kind for kind in ("load", "scan") if self._jobs.cancel(kind)]
+        stopped += ["explain"] if self.explaining.cancel() else []
         if "scan" in stopped:
             self._forget_arriving()
         self._board.show(busy=None, notice=Notice("Cancelled.") if stopped else None)

@@ -68,6 +68,20 @@ class MethodItem:
     hints: Mapping[str, Any] = field(default_factory=dict)
     """The types of the settings, from which the form is made."""
     target_dependent: bool = True
+    caution: str = ""
+    paper: str = ""
+    unit: str = ""
+    signed: bool = True
+
+    @property
+    def quick(self) -> bool:
+        """Whether it costs so little that it runs unasked."""
+        return "shared with the prediction" in self.cost and self.unsuitable is None
+
+    @property
+    def layered(self) -> bool:
+        """Whether it explains at a layer."""
+        return "layer" in self.settings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +96,8 @@ class ModelItem:
     methods: tuple[MethodItem, ...]
     volume: bool
     """Whether it reads volumes (one map for all slices) or single slices."""
+    stages: tuple[str, ...] = ()
+    """A layer of each stage, from the input to the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,15 @@ class Cut:
     """What the file lays over the slice that this plane lies on; None where it lies on none."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """A map drawn small over the shown slice: `drawn` is float32 (rows, columns), NaN where not seen."""
+
+    map: Attribution
+    drawn: Array = field(repr=False)
+    style: Style
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """The voxel at the crosshair, each index from 0, and the native values of image and map there."""
@@ -213,7 +238,13 @@ class ViewState:
     method: str = "grad-cam"
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
+    within: str | None = None
+    """The source of the region outside of which the method changes nothing."""
     attribution: Attribution | None = None
+    preview: bool = False
+    """Whether that is only what a method has so far."""
+    strip: tuple[Tile | None, ...] = ()
+    """The map at each stage of the model, None where it is not known; none for a method without layers."""
     came: tuple[LoadedMap, ...] = ()
     """The maps of the shown series that came with the study."""
     spans: tuple[str, ...] = ()

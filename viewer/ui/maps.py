@@ -1,0 +1,146 @@
+"""What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from viewer import overlay
+from viewer.types import Attribution, Prediction, Style
+from viewer.ui.kept import DrawnMaps, Kept
+from viewer.ui.state import Tile, ViewState
+
+if TYPE_CHECKING:
+    from viewer.explain import Kept as Felt
+    from viewer.models import Model
+
+_ROOM = 512 * 2**20
+Place = tuple[int, int | None]
+"""The number of a series, and its slice; no slice where the model reads the whole volume."""
+Found = Mapping[str | None, Attribution]
+"""Maps by what they explain, in words; None for a method that is the same for every label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A method as it is set: what tells its maps of one place and target from other maps."""
+
+    method: str
+    settings: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+    within: str | None = None
+    """The source of the region outside of which nothing is changed."""
+
+    @classmethod
+    def of(cls, state: ViewState) -> "Wish":
+        """What a state asks for; the suggested layer by its name, so that it is one with the same by wish."""
+        item = state.chosen_method
+        layers = () if item is None or state.model is None else state.model.layers
+        has_layer = item is None or "layer" in item.settings
+        settings = tuple(sorted((name, str(value)) for name, value in state.settings.items()))
+        layer = state.layer or (layers[0] if layers else None)
+        return cls(state.method, settings, layer if has_layer else None, state.within)
+
+
+def place_of(state: ViewState) -> Place:
+    """The place that a state shows."""
+    return (state.chosen or 0, None if state.model is not None and state.model.volume else state.slice)
+
+
+class Maps:
+    """The model, what it said, and the maps that were made of it; no longer than the model or the study."""
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.felt: Felt | None = None
+        """Made on the model's worker, for it comes with the engine."""
+        self.predictions: dict[Place, Prediction] = {}
+        self.drawn = DrawnMaps()
+        self._found: Kept[dict[str | None, Attribution]] = Kept(_ROOM)
+        self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
+        self._styles: dict[tuple[str, str | None], Style] = {}
+
+    def forget(self) -> None:
+        """Another study: what was computed for the old one can not be asked for again."""
+        self.predictions.clear()
+        self.drawn.clear()
+        self._found.clear()
+        self._previews.clear()
+
+    def open(self, model: "Model") -> None:
+        """Another model."""
+        self.forget()
+        self._styles.clear()
+        self.model = model
+
+    def remember(self) -> "Felt":
+        """What the network felt at its layers; only the model's worker asks."""
+        from viewer import explain
+
+        self.felt = self.felt or explain.Kept()
+        return self.felt
+
+    # --- maps -------------------------------------------------------------------------------------
+
+    def all(self, place: Place, wish: Wish) -> Found:
+        """All that is kept of a place for a wish, whatever it explains; previews last of all."""
+        return self._found.get((place, wish)) or self._previews.get((place, wish), {})
+
+    def find(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
+        """The map for a wish and a target in words, or the one for every label."""
+        found = self.all(place, wish)
+        return found.get(None) or found.get(target)
+
+    def shown(self, state: ViewState) -> Attribution | None:
+        """The map for what a state asks for."""
+        return self.find(place_of(state), Wish.of(state), state.target_words)
+
+    def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution]) -> None:
+        """Keep maps; what was only a preview of them goes."""
+        self._previews.pop((place, wish), None)
+        found = {**(self._found.get((place, wish)) or {}), **{_words(a): a for a in attributions}}
+        if found:
+            self._found.put((place, wish), found, sum(a.values.nbytes for a in found.values()))
+
+    def put_preview(self, place: Place, wish: Wish, attribution: Attribution) -> None:
+        """Keep what a method has so far, until it has all."""
+        self._previews.setdefault((place, wish), {})[_words(attribution)] = attribution
+
+    def drop_previews(self) -> None:
+        """What was under way has ended, or never will."""
+        self._previews.clear()
+
+    def is_preview(self, attribution: Attribution | None) -> bool:
+        """Whether a map is not finished."""
+        return any(attribution is one for found in self._previews.values() for one in found.values())
+
+    # --- drawing ----------------------------------------------------------------------------------
+
+    def style(self, attribution: Attribution, among: Found, locked: bool) -> Style:
+        """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`."""
+        kind = (attribution.explainer.name, attribution.layer)
+        if kind not in self._styles or not locked:
+            self._styles[kind] = overlay.automatic_style(list(among.values()) or [attribution])
+        return self._styles[kind]
+
+    def restyle(self, attribution: Attribution, style: Style) -> None:
+        """Draw maps of this kind so from now on."""
+        self._styles[(attribution.explainer.name, attribution.layer)] = style
+
+    def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
+        """A map over a slice, drawn small."""
+        return Tile(map, self.drawn.small(map, slice, style, side), style)
+
+    def shows(self, state: ViewState, attribution: Attribution) -> dict[str, Any]:
+        """What of a state changes with the map that it asks for."""
+        style = self.style(attribution, self.all(place_of(state), Wish.of(state)), state.locked)
+        drawn = self.drawn.on_slice(attribution, state.slice, style)
+        return {
+            "attribution": attribution,
+            "prediction": attribution.predictions[0],
+            "style": style,
+            "map": drawn,
+        }
+
+
+def _words(attribution: Attribution) -> str | None:
+    return None if attribution.target is None else attribution.target.words

@@ -1,0 +1,45 @@
+"""Asking the model, on its worker."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from viewer.settings import Settings
+from viewer.task import Task
+from viewer.types import Attribution, Region, Series
+from viewer.ui.maps import Maps, Place, Wish
+from viewer.ui.state import ViewState
+
+if TYPE_CHECKING:
+    from viewer.explain import Explained
+
+
+def target_of(state: ViewState) -> str:
+    """The target as the command line writes it; labels that cost nothing more come along."""
+    if state.target is not None and state.against is not None:
+        return f"{state.target}-{state.against}"
+    item = state.chosen_method
+    free = item is not None and item.quick and item.family != "attention"
+    return "all" if free else state.target or "top"
+
+
+def run(
+    maps: Maps,
+    series: Series,
+    place: Place,
+    wish: Wish,
+    target: str,
+    settings: Settings,
+    task: Task,
+    preview: Callable[[Attribution], None] | None = None,
+    within: Region | None = None,
+    layer: str | None = None,
+) -> "Explained":
+    """Explain one place as wished; `layer` stands over that of the wish and may name several."""
+    from viewer import session
+
+    model: Any = maps.model
+    return session.explain(
+        series, model, [wish.method], target, place[1], layer=layer or wish.layer,
+        settings=dict(wish.settings), outside_intended_use=True, preferences=settings, task=task,
+        within=within, preview=preview, kept=maps.remember(),
+    )  # fmt: skip
