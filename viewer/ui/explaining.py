@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewer.errors import UntrustedError
-from viewer.settings import Device, Settings, Trusted
+from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Style
 from viewer.ui.board import Board
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 class Explaining:
     """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
 
-    def __init__(self, board: Board, jobs: Jobs, settings: Settings, choices: Choices, maps: Maps) -> None:
+    def __init__(self, board: Board, jobs: Jobs, choices: Choices, maps: Maps) -> None:
         self._board = board
         self._jobs = jobs
-        self._settings = settings
         self._choices = choices
         self._maps = maps
         self._evidence = Evidence(board, jobs, maps)
@@ -44,7 +43,7 @@ class Explaining:
 
     def compute_with(self, device: Device, batch: int) -> None:
         """Use these from the next model on."""
-        self._settings = replace(self._settings, device=device, batch=batch)
+        self._maps.settings = replace(self._maps.settings, device=device, batch=batch)
 
     def load_model(self, path: Path, trust: bool = False, decided: Trusted | None = None) -> None:
         """Open a model in the background; the first time this starts the engine.
@@ -52,7 +51,7 @@ class Explaining:
         `trust` runs whatever program comes with it, `decided` only the one that the reader was shown.
         """
         known = self._choices.now.trusted
-        settings = self._settings
+        settings = self._maps.settings
         lasting = self._board.lasting  # what it says of another model does not
         warned = lasting if lasting is not None and lasting.kind == "warning" else None
         self._stop()
@@ -227,7 +226,7 @@ class Explaining:
             def preview(so_far: Attribution) -> None:
                 self._jobs.tell(task, lambda a: self._preview(place, wish, a), so_far)
 
-            return run(self._maps, series, place, wish, target, self._settings, task, preview)
+            return run(self._maps, series, place, wish, target, task, preview)
 
         def failed(sentence: str) -> None:
             self._stop()

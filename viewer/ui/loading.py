@@ -12,6 +12,9 @@ from viewer.ui.state import MethodItem, ModelItem
 if TYPE_CHECKING:
     from viewer.models import Model
 
+_FACTS = ("target_dependent", "caution", "paper", "unit", "signed")
+"""Of a method, those that a broken one does not tell."""
+
 
 def loaded(
     path: Path, trust: bool, settings: Settings, trusted: Collection[Trusted]
@@ -25,24 +28,28 @@ def loaded(
     except UntrustedError as question:
         return question
     hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
-    return model, _model_item(model, explain.describe(model), explain.suggest(model), hints)
+    return model, _model_item(
+        model, explain.describe(model), explain.suggest(model), explain.stages(model), hints
+    )
 
 
 def _model_item(
     model: Any,
     described: Sequence[Mapping[str, Any]],
     layers: Sequence[str],
+    stages: Sequence[str],
     hints: Mapping[str, Mapping[str, Any]],
 ) -> ModelItem:
     methods = tuple(
         MethodItem(
             d["name"], d["title"], d["family"], d["shows"],
             "; ".join(filter(None, (d.get("cost") or {}).values())), d["settings"], d["unsuitable"],
-            hints.get(d["name"], {}), d.get("target_dependent", True),
+            hints.get(d["name"], {}),
+            **{fact: d[fact] for fact in _FACTS if fact in d},
         )
         for d in described
     )  # fmt: skip
     return ModelItem(
         model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
-        model.card.input.dimensions == 3,
+        model.card.input.dimensions == 3, tuple(stages),
     )  # fmt: skip

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from viewer import overlay
+from viewer.settings import Settings
 from viewer.types import Attribution, Prediction, Style
 from viewer.ui.kept import DrawnMaps, Kept
 from viewer.ui.state import Tile, ViewState
@@ -49,7 +50,9 @@ def place_of(state: ViewState) -> Place:
 class Maps:
     """The model, what it said, and the maps that were made of it; no longer than the model or the study."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        """With which the model is opened and asked."""
         self.model: Model | None = None
         self.felt: Felt | None = None
         """Made on the model's worker, for it comes with the engine."""

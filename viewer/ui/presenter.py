@@ -27,6 +27,7 @@ from viewer.ui.reformat import Reformat
 from viewer.ui.rows import Laid, Names, laid, not_opened, row, thumbnail
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
+from viewer.ui.strip import Strip
 from viewer.ui.words import nothing_opened
 
 
@@ -50,8 +51,9 @@ class Presenter:
     ) -> None:
         self._board = Board(view)
         self.choices = Choices(self._board, jobs, preferences or Preferences(), file)
-        maps = Maps()
-        self.explaining = Explaining(self._board, jobs, settings, self.choices, maps)
+        maps = Maps(settings)
+        self.explaining = Explaining(self._board, jobs, self.choices, maps)
+        self.strip = Strip(self._board, jobs, maps)
         self.bringing = Bringing(self._board, jobs, self.explaining, settings.limits)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._board, jobs, settings.limits)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from viewer.settings import Settings
 from viewer.task import Task
 from viewer.types import Attribution, Region, Series
 from viewer.ui.maps import Maps, Place, Wish
@@ -28,7 +27,6 @@ def run(
     place: Place,
     wish: Wish,
     target: str,
-    settings: Settings,
     task: Task,
     preview: Callable[[Attribution], None] | None = None,
     within: Region | None = None,
@@ -40,6 +38,6 @@ def run(
     model: Any = maps.model
     return session.explain(
         series, model, [wish.method], target, place[1], layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=True, preferences=settings, task=task,
+        settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
         within=within, preview=preview, kept=maps.remember(),
     )  # fmt: skip

@@ -187,6 +187,7 @@ class Window(QMainWindow):
         self.explaining.target_chosen.connect(e.choose_target)
         self.explaining.against_chosen.connect(e.choose_against)
         self.explaining.layer_chosen.connect(e.choose_layer)
+        self.explaining.strip_requested.connect(p.strip.wish)
         self.explaining.setting_changed.connect(e.set_setting)
         self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from viewer.export.drawing import clean
 from viewer.ui.controls import Combo
 from viewer.ui.form import SettingsForm
+from viewer.ui.panels.strip import LayerStrip
 from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, rows
 from viewer.ui.state import Busy, MethodItem, ViewState
 
@@ -130,6 +131,8 @@ class ExplainPanel(QWidget):
     against_chosen = Signal(object)
     """The label to compare the target with, or None."""
     layer_chosen = Signal(object)
+    strip_requested = Signal()
+    """The map at every layer, where that takes long."""
     setting_changed = Signal(str, object)
     explain_requested = Signal()
     cancel_requested = Signal()
@@ -141,6 +144,7 @@ class ExplainPanel(QWidget):
         self.method, self.target, self.against, self.layer = Combo(), Combo(), Combo(), LayerCombo()
         self.form = SettingsForm()
         self.run_bar = RunBar()
+        self.strip = LayerStrip()
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 4)
         column.setSpacing(6)
@@ -154,6 +158,7 @@ class ExplainPanel(QWidget):
         ):
             add_row(grid, text, control)
         column.addLayout(grid)
+        column.addWidget(self.strip)
         column.addWidget(self.form)
         column.addSpacing(2)
         column.addWidget(self.run_bar)
@@ -161,6 +166,8 @@ class ExplainPanel(QWidget):
         self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
         self.against.activated.connect(lambda place: self.against_chosen.emit(self.against.itemData(place)))
         self.layer.chosen.connect(self.layer_chosen)
+        self.strip.layer_chosen.connect(self.layer_chosen)
+        self.strip.wished.connect(self.strip_requested)
         self.form.changed.connect(self.setting_changed)
         self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
         self.run_bar.cancel.clicked.connect(lambda: self.cancel_requested.emit())
@@ -190,6 +197,7 @@ class ExplainPanel(QWidget):
         self.layer.setEnabled(has_layer)
         if item is not None and not has_layer:
             self.layer.setToolTip(f"{item.title} reads no single layer.")
+        self.strip.show(state)
         settings = {} if item is None else item.settings
         self.form.show_fields(settings, state.settings, {} if item is None else item.hints)
         self.run_bar.put(state.busy, self._obstacle(state, item))

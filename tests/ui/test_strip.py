@@ -1,0 +1,117 @@
+"""The layer strip: every stage's map of what is shown, from one forward, and never of anything else."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from desk import Desk
+from program import LABELS, write_model
+
+from viewer import explain
+from viewer.ui.panels.strip import shortened, some_of
+from viewer.ui.state import ViewState
+
+
+def _belongs(state: ViewState) -> bool:
+    """Whether all small maps are of the shown place, method and target, each of its own stage."""
+    for stage, tile in zip(state.model.stages if state.strip else (), state.strip, strict=True):
+        if tile is None:
+            continue
+        assert tile.map.series is state.series
+        assert tile.map.slice in (None, state.slice)
+        assert tile.map.explainer.name == state.method
+        assert tile.map.layer == stage
+        assert tile.map.target is None or tile.map.target.words == state.target_words
+    return True
+
+
+def test_every_stage_comes_unasked_and_is_the_map_at_that_layer(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    state = desk.wait(lambda s: s.strip and all(s.strip))
+    assert state.model.stages == explain.stages(desk.presenter.explaining._maps.model)
+    assert len(state.strip) == len(state.model.stages) > 1
+    desk.at_rest()
+    calls = []
+    desk.presenter.explaining._maps.model._module.register_forward_hook(lambda *_: calls.append(1))
+    for stage, tile in zip(state.model.stages, state.strip, strict=True):
+        desk.presenter.explaining.choose_layer(stage)
+        assert desk.state.attribution is tile.map
+        assert desk.state.attribution.layer == stage
+    for label in LABELS:
+        desk.presenter.explaining.choose_target(label)
+        assert all(desk.state.strip)
+        assert _belongs(desk.state)
+    desk.at_rest()
+    assert calls == []
+
+
+def test_a_small_map_says_what_the_large_one_says(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    state = desk.wait(lambda s: s.strip and all(s.strip))
+    for tile in state.strip:
+        assert tile.drawn.shape == state.values.shape  # so small an image has no smaller one
+        full = desk.presenter.explaining._maps.drawn.on_slice(tile.map, state.slice, tile.style)
+        np.testing.assert_array_equal(tile.drawn, full)
+
+
+def test_a_volume_and_a_long_method_wait_to_be_asked(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.at_rest()
+    assert desk.state.strip
+    assert sum(tile is None for tile in desk.state.strip) == len(desk.state.strip) - 1
+    desk.presenter.strip.wish()
+    assert desk.state.busy is not None
+    state = desk.wait(lambda s: all(s.strip) and s.busy is None)
+    assert _belongs(state)
+
+
+def test_methods_without_layers_have_no_strip(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.wait(lambda s: s.strip and all(s.strip))
+    desk.presenter.explaining.choose_method("saliency")
+    assert desk.state.strip == ()
+
+
+def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    chance = random.Random(7)
+    for _ in range(80):
+        wish = chance.choice(("series", "slice", "label", "against", "method", "layer", "wait"))
+        explaining = desk.presenter.explaining
+        if wish == "series":
+            desk.presenter.choose_series(chance.randrange(2))
+        elif wish == "slice":
+            desk.presenter.go_to(chance.randrange(5))
+        elif wish == "label":
+            explaining.choose_target(chance.choice(LABELS))
+        elif wish == "against":
+            explaining.choose_against(chance.choice((None, *LABELS)))
+        elif wish == "method":
+            explaining.choose_method(chance.choice(("grad-cam", "saliency", "layer-cam")))
+        elif wish == "layer":
+            explaining.choose_layer(chance.choice((None, *desk.state.model.stages)))
+        else:
+            desk.qtbot.wait(chance.randrange(30))
+    desk.presenter.explaining.choose_method("grad-cam")
+    desk.wait(lambda s: s.strip and all(s.strip))
+    assert all(_belongs(state) for state in desk.shown)
+    assert sum(any(s.strip) for s in desk.shown) > 5
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (("blocks.0.2", "blocks.1.2", "blocks"), ["blocks.0.2", "blocks.1.2", "blocks"]),
+        (("features.denseblock1", "features.denseblock2"), ["denseblock1", "denseblock2"]),
+        (("blocks.0.norm1", "blocks.11.norm1"), ["blocks.0", "blocks.11"]),
+        (("conv",), ["conv"]),
+    ],
+)
+def test_names_lose_what_all_have(names: tuple[str, ...], short: list[str]) -> None:
+    assert shortened(names) == short
+
+
+def test_of_many_stages_some_are_shown_with_both_ends() -> None:
+    assert some_of(3) == (0, 1, 2)
+    assert some_of(12) == (0, 2, 4, 7, 9, 11)
