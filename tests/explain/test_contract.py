@@ -26,6 +26,9 @@ from viewer.types import Target
 # Where the default settings are too dear for a test; a method that is not named has its defaults. A long
 # sweep measures its chunk, which moves the last bits: where maps are compared bit by bit it is given.
 QUICK = {
+    "smooth-grad": {"samples": "3"},
+    "var-grad": {"samples": "3"},
+    "expected-gradients": {"samples": "6"},
     "integrated-gradients": {"steps": "16"},
     "occlusion": {"window": "4", "batch": "16"},
     "rise": {"masks": "40", "cells": "4"},

@@ -12,6 +12,7 @@ from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_l
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import stages, suggest
+from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
@@ -32,6 +33,7 @@ __all__ = [
     "Kept",
     "Made",
     "Model",
+    "Noisy",
     "Part",
     "Probe",
     "Values",
@@ -55,5 +57,6 @@ __all__ = [
     "setting_types",
     "stages",
     "suggest",
+    "variance",
     "weighted",
 ]

@@ -4,6 +4,7 @@ The prediction that is shown comes from the same forward that feeds the explanat
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -14,7 +15,7 @@ from torch import Tensor
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
-from viewer.explain.attention import Heads
+from viewer.explain.attention import Heads, listening
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
 from viewer.explain.shared import INPUT, Shared
@@ -248,6 +249,14 @@ class Probe:
     def forward(self, x: Tensor) -> Tensor:
         """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
         return self.model.run(self._forward, x.clone())
+
+    def summed_up(self, calls: int, doing: str) -> AbstractContextManager[None]:
+        """Within it, forwards of `moved` probes count as steps of this method and announce nothing."""
+        return self._forward.summed_up(calls, doing)
+
+    def unfused(self) -> AbstractContextManager[object]:
+        """Within it, attention is done step by step: as products and a softmax that a mode can see."""
+        return listening(self._forward.module, 1)
 
     def expect(self, calls: int, doing: str) -> None:
         """Announce how many further forwards are coming, for the progress bar."""

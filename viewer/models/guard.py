@@ -31,15 +31,28 @@ class Forward:
         self._total = 0
         self._done = 0
         self._doing = "running the model"
+        self._summed_up = False
         module.register_forward_pre_hook(self._count)
 
     def expect(self, calls: int, doing: str) -> None:
         """Announce how many forwards the next step needs."""
-        self._total, self._done, self._doing = calls, 0, doing
+        if not self._summed_up:
+            self._total, self._done, self._doing = calls, 0, doing
 
     def remaining(self, calls: int) -> None:
         """Correct how many forwards of the step that was announced are left."""
-        self._total = self._done + calls
+        if not self._summed_up:
+            self._total = self._done + calls
+
+    @contextmanager
+    def summed_up(self, calls: int, doing: str) -> Iterator[None]:
+        """Announce forwards that others make in here; what they announce themselves is not heard."""
+        self.expect(calls, doing)
+        before, self._summed_up = self._summed_up, True
+        try:
+            yield
+        finally:
+            self._summed_up = before
 
     def _count(self, _module: nn.Module, _args: Any) -> None:
         self._task.progress(self._done, max(self._total, self._done), self._doing)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from viewer.errors import ModelError
 from viewer.models.card import AttentionFacts
@@ -53,7 +54,8 @@ class Structure:
     """(labels[, …spatial]) of one sample, or None where no dry run was possible."""
     modules: frozenset[str]
     traits: frozenset[str]
-    """"windowed" for attention within windows (Swin), "keys of its own" for attention with added keys."""
+    """"windowed" for attention within windows (Swin), "keys of its own" for attention with added keys,
+    "rectified" where a ReLU runs, however it is called."""
     aliases: dict[str, str]
     """Inner modules whose output is that of a layer around them, e.g. layer4.1 → layer4."""
 
@@ -103,11 +105,15 @@ def structure(
         for name, m in module.named_modules()
         if name and not name.startswith(inner)
     ]
+    rectified = _Rectified()
     try:
-        output = _dry_run(module, input_shape, select, seen)
+        with rectified:
+            output = _dry_run(module, input_shape, select, seen)
     finally:
         for handle in handles:
             handle.remove()
+    if rectified.found:
+        traits |= {"rectified"}
     if output is None:
         return Structure((), tuple(attention), None, None, modules, traits, {})
     shape = tuple(int(n) for n in output.shape[1:])
@@ -126,6 +132,16 @@ def _traits(module: nn.Module, attention: dict[str, nn.Module]) -> frozenset[str
     own = any(isinstance(m, nn.MultiheadAttention) and _adds_keys(m) for m in attention.values())
     swin = "swin" in type(module).__module__.lower()
     return frozenset({"keys of its own"} if own else set()) | frozenset({"windowed"} if swin else set())
+
+
+class _Rectified(TorchFunctionMode):
+    """Whether a ReLU is called while this is entered: a module, a function or a method, in place or not."""
+
+    found = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found = self.found or getattr(func, "__name__", "") in ("relu", "relu_")
+        return func(*args, **(kwargs or {}))
 
 
 def _adds_keys(module: nn.MultiheadAttention) -> bool:

@@ -1,0 +1,63 @@
+"""Guided Grad-CAM."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from viewer.explain import Cost, Explainer, ExplainerError, Model, Probe, explainer, model_layer, no_layer
+
+
+class _Guided(TorchFunctionMode):
+    """Lets no negative gradient through a ReLU: a module, a function or a method, in place or not."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in ("relu", "relu_") and result.requires_grad:
+            result.register_hook(lambda gradient: gradient.clamp(min=0))
+        return result
+
+
+@dataclass(frozen=True)
+class GuidedGradCAM(Explainer):
+    """Guided backpropagation times the positive part of Grad-CAM, enlarged linearly."""
+
+    layer: str | None = None
+
+    name = "guided-grad-cam"
+    title = "Guided Grad-CAM (research)"
+    family = "gradient"
+    paper = "Selvaraju et al., Grad-CAM, ICCV 2017; Springenberg et al., arXiv:1412.6806, 2014"
+    shows = "Edges of the image within the region of Grad-CAM; for research on methods only."
+    cost = Cost("1 + 1, shared with the prediction", "2 for all labels")
+    caution = (
+        "Does not depend on the weights: guided backpropagation looks the same with the upper layers drawn "
+        "at random (Adebayo et al., NeurIPS 2018). It redraws edges, whatever the network learnt."
+    )
+    display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
+
+    def unsuitable(self, model: Model) -> str | None:
+        if "rectified" not in model.structure.traits:
+            return "This network has no ReLU, which guided backpropagation would guide."
+        return no_layer(model)
+
+    def compute(self, probe: Probe) -> Tensor:
+        layer = model_layer(self, probe.model)
+        cam = explainer("grad-cam")(layer).compute(probe)  # type: ignore[call-arg]
+        assert isinstance(cam, Tensor)  # a CAM gives nothing else
+        cam = cam.clamp(min=0)
+        if not bool(cam.any()):
+            raise ExplainerError(f"Grad-CAM at {layer} is nowhere positive, so there is nothing to guide.")
+        modes = {2: "bilinear", 3: "trilinear"}
+        sides = probe.x.shape[2:]
+        large = F.interpolate(cam.float(), sides, mode=modes[len(sides)], align_corners=False)
+        result = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
+        with _Guided():
+            for part in probe.sweep(
+                1, lambda n, *_: probe.x[n : n + 1], "guided backpropagation", gradients=True
+            ):
+                assert part.gradients is not None
+                result[:, part.n] = part.gradients[:, 0].sum(1) * large[:, part.n]
+        return result

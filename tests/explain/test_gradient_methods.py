@@ -1,0 +1,346 @@
+"""The gradient family against captum and closed forms, and the silent errors of others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from captum import attr
+from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless
+from torch import Tensor, nn
+
+from plugins.expected_gradients import ExpectedGradients
+from plugins.guided_grad_cam import GuidedGradCAM
+from plugins.input_x_gradient import InputXGradient
+from plugins.integrated_gradients import LEVELS, IntegratedGradients
+from plugins.saliency import Saliency
+from plugins.smooth_grad import SmoothGrad
+from plugins.var_grad import VarGrad
+from viewer.explain import baseline, explain
+from viewer.models import Model
+from viewer.types import Attribution, ModelInput, Target
+
+MASS = Target("mass", 1)
+EVERY = [Target("effusion", 0), MASS, Target("nodule", 2)]
+
+
+def frozen(model: Model) -> nn.Module:
+    return model._module.requires_grad_(False)
+
+
+def linear() -> Model:
+    torch.manual_seed(3)
+    return model_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 3)))
+
+
+# --- input × gradient, noise ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_input_x_gradient_is_captums(kind: str) -> None:
+    model = make(kind)
+    (source,) = inputs_of(model)
+    theirs = attr.InputXGradient(frozen(model)).attribute(source.tensor.clone().requires_grad_(), 1)
+    found = one(model, InputXGradient(), MASS).values
+    assert near(found, theirs.detach()[0].sum(0).reshape(found.shape).numpy())
+
+
+@pytest.fixture
+def same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have captum draw the noise that ours draws, sample by sample."""
+
+    def normal(mean: Any, deviation: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.stack([torch.randn(d.shape, generator=generator) * d for d in deviation])
+
+    monkeypatch.setattr(torch, "normal", normal)
+
+
+@pytest.mark.usefixtures("same_noise")
+@pytest.mark.parametrize("kind", ["residual", "timm ViT", "3D CNN"])
+@pytest.mark.parametrize(("plugin", "type_"), [(SmoothGrad, "smoothgrad"), (VarGrad, "vargrad")])
+@pytest.mark.parametrize("of", ["saliency", "input-x-gradient"])
+def test_noise_is_captums_noise_tunnel(kind: str, plugin: Any, type_: str, of: Any) -> None:
+    model = make(kind)
+    (source,) = inputs_of(model)
+    x = source.tensor
+    net = frozen(model)
+    peer = attr.Saliency(net) if of == "saliency" else attr.InputXGradient(net)
+    more = {"abs": False} if of == "saliency" else {}
+    theirs = attr.NoiseTunnel(peer).attribute(
+        x, nt_type=type_, nt_samples=6, stdevs=0.1 * float(x.max() - x.min()), target=1, **more
+    )[0].detach()  # fmt: skip
+    wanted = theirs.abs().amax(0) if of == "saliency" else theirs.sum(0)
+    method = plugin(of=of, samples=6, noise=0.1)
+    found = one(model, method, MASS)
+    assert near(found.values, wanted.reshape(found.values.shape).numpy(), 1e-4)
+    assert found.unit == (method._method.unit if plugin is SmoothGrad else f"({method._method.unit})²")
+
+
+def test_noise_is_a_share_of_the_range_whatever_the_units() -> None:
+    """NoiseTunnel's default of 1.0 drowns an image of 0 … 1 and does nothing to one in HU."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 1024, 3))
+    torch.manual_seed(0)
+    restless(net)
+    scaled = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), *net[1:])
+    scaled[0].load_state_dict({"weight": net[0].weight / 1000, "bias": net[0].bias})
+    (source,) = inputs_of(model_of(net))
+    large = ModelInput(source.series, 0, source.tensor * 1000, source.matrix)
+    (small,) = explain(model_of(net), [source], [SmoothGrad(of="input-x-gradient")], [MASS]).attributions
+    (great,) = explain(model_of(scaled), [large], [SmoothGrad(of="input-x-gradient")], [MASS]).attributions
+    assert near(small.values, great.values, 1e-4)
+
+
+def test_of_a_linear_network_noise_changes_no_gradient() -> None:
+    model = linear()
+    assert near(one(model, SmoothGrad(), MASS).values, one(model, Saliency(), MASS).values)
+    assert np.abs(one(model, VarGrad(), MASS).values).max() < 1e-12
+
+
+def test_noise_over_integrated_gradients_keeps_the_baseline_of_the_image() -> None:
+    """Of a linear network: w × (x + mean noise − lowest value of the image without noise)."""
+    model = linear()
+    (source,) = inputs_of(model)
+    found = one(model, SmoothGrad(of="integrated-gradients", samples=4, noise=0.2), MASS).values
+    generator = torch.Generator().manual_seed(0)
+    x = source.tensor[0]
+    noise = torch.stack([torch.randn(x.shape, generator=generator) for _ in range(4)]).mean(0)
+    weight = model._module[1].weight[1].detach().reshape(3, 32, 32)
+    start = x.amin((1, 2), keepdim=True)
+    assert near(found[0], (weight * (x + 0.2 * (x.max() - x.min()) * noise - start)).sum(0).numpy())
+
+
+# --- integrated gradients -------------------------------------------------------------------------
+
+
+def test_steps_are_taken_until_the_map_is_complete_enough() -> None:
+    model = make("residual")
+    for bound in (20.0, 1.0, 0.05):
+        method = IntegratedGradients(error=bound)
+        for found in explain(model, inputs_of(model, 2), [method], EVERY).attributions:
+            levels = np.cumsum(LEVELS).tolist()
+            assert found.found["steps"] in levels
+            assert found.completeness_error is not None
+            assert found.completeness_error <= bound or found.found["steps"] == levels[-1]
+            # The rule before was not good enough.
+            number = levels.index(found.found["steps"])
+            if number:
+                before = one_of(model, found, IntegratedGradients(steps=LEVELS[number - 1]))
+                assert before.completeness_error > bound
+            assert near(found.values, one_of(model, found, IntegratedGradients(steps=LEVELS[number])).values)
+
+
+def one_of(model: Model, found: Attribution, method: IntegratedGradients) -> Attribution:
+    """The map of the same target and input by another method."""
+    return explain(model, [found.predictions[0].input], [method], [found.target]).attributions[0]
+
+
+def test_a_label_stops_on_its_own_so_that_its_map_is_the_same_with_others() -> None:
+    model = make("dense")
+    method = IntegratedGradients(error=0.3)
+    together = explain(model, inputs_of(model, 3), [method], EVERY).attributions
+    assert len({a.found["steps"] for a in together}) > 1
+    for found in together:
+        alone = one_of(model, found, method)
+        assert alone.found == found.found
+        assert near(found.values, alone.values)
+
+
+def test_all_labels_share_each_forward() -> None:
+    model = make("residual")
+    calls: list[int] = []
+    model._module.register_forward_pre_hook(lambda _m, args: calls.append(len(args[0])))
+    explain(model, inputs_of(model), [IntegratedGradients(steps=16, chunk=8)], EVERY)
+    assert calls == [1, 1, 8, 8]  # the prediction, the baseline, the steps
+
+
+def test_a_preview_comes_after_the_first_rule() -> None:
+    model = make("residual")
+    seen: list[Attribution] = []
+    method = IntegratedGradients(error=1e-3)
+    explain(model, inputs_of(model), [method], [MASS], preview=seen.append)
+    assert [a.found["steps"] for a in seen][:2] == [LEVELS[0], LEVELS[0] + LEVELS[1]]
+    assert near(seen[0].values, one(model, IntegratedGradients(steps=LEVELS[0]), MASS).values)
+
+
+def test_several_baselines_are_averaged_and_kept() -> None:
+    model = make("residual")
+    each = [one(model, IntegratedGradients(steps=8, baseline=b), MASS) for b in ("minimum", "blur", "mean")]
+    found = one(model, IntegratedGradients(steps=8, baseline="several"), MASS)
+    assert near(found.values, np.mean([a.values for a in each], 0))
+    assert found.found == {"steps": 24}
+    assert found.baselines is not None
+    assert found.baselines.shape == (3, 3, 32, 32)
+    (source,) = inputs_of(model)
+    assert np.allclose(found.baselines[1], baseline(source.tensor, "blur")[0].numpy())
+
+
+# --- expected gradients ---------------------------------------------------------------------------
+
+
+def test_expected_gradients_of_a_linear_network_are_weight_times_mean_difference() -> None:
+    model = linear()
+    (source,) = inputs_of(model)
+    found = one(model, ExpectedGradients(samples=7), MASS)
+    x = source.tensor
+    starts = torch.stack([baseline(x, kind)[0] for kind in ("minimum", "blur", "mean")])  # type: ignore[arg-type]
+    weight = model._module[1].weight[1].detach().reshape(3, 32, 32)
+    assert near(found.values[0], (weight * (x[0] - starts.mean(0))).sum(0).numpy())
+    assert found.completeness_error == pytest.approx(0, abs=1e-3)
+    assert found.found == {"samples": 9}
+
+
+def test_expected_gradients_are_gradient_shap_on_average() -> None:
+    model = make("residual")
+    (source,) = inputs_of(model)
+    x = source.tensor
+    starts = torch.cat([baseline(x, kind) for kind in ("minimum", "blur", "mean")])  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    np.random.seed(0)
+    theirs = attr.GradientShap(frozen(model)).attribute(x, starts, n_samples=3000, stdevs=0.0, target=1)
+    wanted = theirs.detach()[0].sum(0).numpy()
+    ours = [one(model, ExpectedGradients(samples=1500, seed=seed), MASS).values[0] for seed in (0, 1)]
+    # What is left is captum's scatter: ours of two seeds lie nearer to each other than to it.
+    size = np.linalg.norm(wanted)
+    assert np.linalg.norm(ours[0] - wanted) < 0.1 * size
+    assert np.linalg.norm(ours[0] - ours[1]) < np.linalg.norm(ours[0] - wanted)
+
+
+def test_gradient_shaps_noise_leaves_the_expectation_of_a_linear_network() -> None:
+    model = linear()
+    calm = one(model, ExpectedGradients(baseline="zero"), MASS).values
+    noisy = one(model, ExpectedGradients(baseline="zero", noise=0.05, samples=600), MASS).values
+    assert not near(calm, noisy, 1e-4)
+    assert np.linalg.norm(calm - noisy) < 0.05 * np.linalg.norm(calm)
+    again = one(model, ExpectedGradients(baseline="zero", noise=0.05, samples=600, chunk=7), MASS).values
+    assert near(noisy, again)
+
+
+# --- guided Grad-CAM ------------------------------------------------------------------------------
+
+
+class Rectifying(nn.Module):
+    """The same network with its ReLUs called in one way."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way = way
+        self.first, self.second, self.third = (
+            nn.Conv2d(3, 6, 3, 1, 1),
+            nn.Conv2d(6, 8, 3, 2, 1),
+            nn.Conv2d(8, 8, 3),
+        )
+        self.relus = nn.ModuleList(nn.ReLU(inplace=way == "in place") for _ in range(3))
+        self.head = nn.Linear(8, 3)
+
+    def relu(self, x: Tensor, number: int) -> Tensor:
+        if self.way == "reused":
+            return self.relus[0](x)
+        ways = {
+            "F.relu": F.relu, "F.relu in place": lambda x: F.relu(x, inplace=True), "torch.relu": torch.relu,
+            "relu_": lambda x: x.relu_(), "torch.relu_": torch.relu_,
+        }  # fmt: skip
+        return ways.get(self.way, self.relus[number])(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, layer in enumerate((self.first, self.second, self.third)):
+            x = self.relu(layer(x), number)
+        return self.head(x.mean((2, 3)))
+
+
+def rectifying(way: str) -> Model:
+    torch.manual_seed(4)
+    return model_of(Rectifying(way))
+
+
+def guided_by_captum(model: Model, layer: str) -> np.ndarray:
+    (source,) = inputs_of(model)
+    net = model._module
+    peer = attr.GuidedGradCam(net, net.get_submodule(layer))
+    found = peer.attribute(source.tensor.clone().requires_grad_(), 1, interpolate_mode="bilinear")
+    return found.detach()[0].sum(0).numpy()
+
+
+WAYS = ["modules", "in place", "reused", "F.relu", "F.relu in place", "torch.relu", "relu_", "torch.relu_"]
+
+
+@pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
+@pytest.mark.parametrize("way", WAYS)
+def test_guided_grad_cam_catches_every_relu(way: str) -> None:
+    found = one(rectifying(way), GuidedGradCAM("second"), MASS).values[0]
+    wanted = guided_by_captum(rectifying("modules"), "second")
+    assert near(found, wanted)
+    if way.startswith("F."):  # captum looks at modules alone
+        assert not near(guided_by_captum(rectifying(way), "second"), wanted, 0.05)
+
+
+def test_guided_grad_cam_needs_a_relu() -> None:
+    assert "no ReLU" in str(GuidedGradCAM().unsuitable(make("timm ViT")))
+    assert all(GuidedGradCAM().unsuitable(rectifying(way)) is None for way in WAYS)
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_a_baseline(tmp_path: Path) -> None:
+    model = make("residual")
+    path = tmp_path / "two.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(2, 3, 32, 32)))
+    each = []
+    for n, some in enumerate(np.load(path)):
+        np.save(tmp_path / f"{n}.npy", some)
+        each.append(
+            one(model, IntegratedGradients(steps=5, baseline=str(tmp_path / f"{n}.npy")), MASS).values
+        )
+    found = one(model, IntegratedGradients(steps=5, baseline=str(path)), MASS)
+    assert near(found.values, np.mean(each, 0))
+    assert np.allclose(found.baselines, np.load(path), atol=1e-6)
+
+
+class Payload:
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("ran"),))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "There is no baseline at"),
+        (np.zeros((3, 31, 32)), "is 3 × 31 × 32; the model's input is 3 × 32 × 32"),
+        (np.zeros((65, 3, 32, 32)), "holds 65 images; at most 64"),
+        (np.full((3, 32, 32), np.nan), "holds NaN"),
+        (np.array([Payload()], dtype=object), "no .npy file of numbers"),
+        (b"nothing", "no .npy file of numbers"),
+        (b"", "no .npy file of numbers"),
+    ],
+)
+def test_a_bad_file_is_told_in_a_sentence(
+    content: Any, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "b.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        np.save(path, content, allow_pickle=True)
+    model = make("residual")
+    explained = explain(model, inputs_of(model), [IntegratedGradients(baseline=str(path))], [MASS])
+    assert not explained.attributions
+    assert told in explained.refused[0][1]
+    assert explained.refused[0][1].endswith(".")
+    assert not Path("ran").exists()
+
+
+def test_without_a_mean_in_the_card_there_is_no_mean_of_the_data_set() -> None:
+    model = make("residual")
+    explained = explain(model, inputs_of(model), [IntegratedGradients(baseline="data set")], [MASS])
+    assert "neither explain.baseline nor input.mean" in explained.refused[0][1]
+    card = model.card.model_copy(update={"input": model.card.input.model_copy(update={"mean": (0.5,)})})
+    known = Model(card, model._module, model.sha256, model.device)
+    found = maps(
+        explain(known, inputs_of(model), [IntegratedGradients(steps=4, baseline="data set")], [MASS])
+    )
+    zero = maps(explain(model, inputs_of(model), [IntegratedGradients(steps=4, baseline="zero")], [MASS]))
+    assert near(found[0], zero[0])
