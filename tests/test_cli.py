@@ -1091,3 +1091,61 @@ def test_a_cancelled_task_leaves_nothing_behind(
     )  # fmt: skip
     assert (done.status, done.out, done.err) == (1, "", "Cancelled.\n")
     assert names(tmp_path) == set()
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+def test_a_patch_is_swept_over_a_slice_all_slices_and_a_box(
+    stack: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    model = write_model(
+        tmp_path / "model", input={"size": [8, 8], "fit": "patch", "values": {"window": [0, 2000]}}
+    )
+    words = ("predict", stack, "--model", model, "--json")
+    every = whyscope(*words, "--at", "sweep").document["results"]
+    assert len(every) == 4 * 6  # rows 0, 4, 8, 12 and six columns up to 20
+    assert {tuple(r["at"]) for r in every} >= {(2, 3.5, 3.5), (2, 15.5, 23.5)}
+    assert len(whyscope(*words, "--at", "sweep", "--overlap", "0").document["results"]) == 3 * 4
+    boxed = whyscope(*words, "--at", "2,3..9,10").document["results"]
+    assert [r["at"] for r in boxed] == [[2, 5.5, 6.5]]
+    out = tmp_path / "out"
+    done = whyscope(
+        "explain", stack, "--model", model, "--method", "grad-cam,saliency", "--slice", "all",
+        "--at", "sweep", "--target", "mass", "--out", out, "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert len(done.document["predictions"]) == 4 * 24
+    assert [e["slice"] for e in done.document["attributions"]] == [0, 1, 2, 3] * 2
+    for entry in done.document["attributions"]:
+        found = arrays_of(out / entry["files"]["npz"])
+        assert np.isfinite(found["map"]).all()
+        assert found["map"].shape == (ROWS, COLUMNS)
+    for at, overlap, status in (
+        ("sweep", "1", 2),
+        ("1,2..3", "0", 2),
+        ("1..2", "0", 2),
+        ("2,3..99,4", "0", 1),
+    ):
+        done = whyscope(*words, "--at", at, "--overlap", overlap)
+        assert (done.status, "Traceback" in done.err) == (status, False)
+    done = whyscope("predict", stack, "--model", write_model(tmp_path / "whole"), "--at", "sweep")
+    assert (done.status, is_sentence(done.err)) == (1, True)
+
+
+def test_a_volume_is_swept(stack: Path, tmp_path: Path, whyscope: Whyscope) -> None:
+    model = write_model(
+        tmp_path / "model",
+        dimensions=3,
+        input={"dimensions": 3, "size": [2, 8, 8], "fit": "patch", "values": {"window": [0, 2000]}},
+    )
+    out = tmp_path / "out"
+    done = whyscope(
+        "explain", stack, "--model", model, "--method", "grad-cam", "--at", "sweep", "--out", out, "--json"
+    )
+    assert done.status == 0, done.err
+    (entry,) = done.document["attributions"]
+    assert len(done.document["predictions"]) == 3 * 4 * 6
+    found = arrays_of(out / entry["files"]["npz"])["map"]
+    assert np.isfinite(found).all()
+    assert found.shape == (4, ROWS, COLUMNS)

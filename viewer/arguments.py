@@ -8,7 +8,7 @@ from typing import Literal
 import typer
 
 from viewer.settings import RANGES
-from viewer.types import Window
+from viewer.types import Sweep, Window
 
 
 def read_words(values: Sequence[str] | None) -> list[str]:
@@ -28,14 +28,20 @@ def read_slice(text: str | None) -> int | Literal["all"] | None:
         raise typer.BadParameter(f"--slice wants a number or all, not {text!r}.") from None
 
 
-def read_place(text: str | None) -> tuple[float, ...] | None:
-    """The middle of a patch as (row, column) or (slice, row, column)."""
+def read_place(text: str | None, overlap: float = Sweep().overlap) -> tuple[float, ...] | Sweep | None:
+    """The middle of a patch as (row, column) or (slice, row, column), or a sweep over all or a box."""
+    if not 0 <= overlap < 1:
+        raise typer.BadParameter(f"--overlap wants a share from 0 up to, not including, 1, not {overlap:g}.")
     if text is None:
         return None
-    place = _numbers(text.split(","))
-    if len(place) not in (2, 3):
-        raise typer.BadParameter(f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, not {text!r}.")
-    return place
+    if text.strip().lower() == "sweep":
+        return Sweep(overlap=overlap)
+    places = [_numbers(part.split(",")) for part in text.split("..")]
+    if len(places) > 2 or {len(place) for place in places} not in ({2}, {3}):
+        raise typer.BadParameter(
+            f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, two of them with .. between, or sweep, not {text!r}."
+        )
+    return places[0] if len(places) == 1 else Sweep((places[0], places[1]), overlap)
 
 
 def read_window(text: str | None) -> Window | None:

@@ -48,7 +48,14 @@ SeriesOption = Annotated[
 ]
 SliceOption = Annotated[str | None, typer.Option("--slice", help="A slice, from 0, or all.")]
 AtOption = Annotated[
-    str | None, typer.Option("--at", help="ROW,COLUMN or SLICE,ROW,COLUMN: the middle of a patch.")
+    str | None,
+    typer.Option(
+        "--at",
+        help="The middle of a patch, ROW,COLUMN or SLICE,ROW,COLUMN; A..B: over a box; sweep: over all.",
+    ),
+]
+OverlapOption = Annotated[
+    float, typer.Option("--overlap", help="What patches of a sweep share, from 0 to 1.")
 ]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
 OutsideOption = Annotated[
@@ -170,6 +177,7 @@ def predict(
     series: SeriesOption = None,
     slice: SliceOption = None,
     at: AtOption = None,
+    overlap: OverlapOption = 0.5,
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     device: DeviceOption = "auto",
@@ -178,7 +186,7 @@ def predict(
 ) -> None:
     """Say what the model says: a logit and a score for every label."""
     # What is wrong with the words themselves is told before anything is loaded.
-    which, place, settings = read_slice(slice), read_place(at), _settings(limit, device)
+    which, place, settings = read_slice(slice), read_place(at, overlap), _settings(limit, device)
     from viewer import session
 
     with _progress(as_json) as task:
@@ -216,6 +224,7 @@ def explain(
     series: SeriesOption = None,
     slice: SliceOption = None,
     at: AtOption = None,
+    overlap: OverlapOption = 0.5,
     formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
     window: Annotated[str | None, typer.Option("--window", help="CENTRE,WIDTH of the picture.")] = None,
     style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
@@ -229,7 +238,7 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what the model says, as annotated pictures, arrays and a JSON document."""
-    which, place, drawn = read_slice(slice), read_place(at), read_window(window)
+    which, place, drawn = read_slice(slice), read_place(at, overlap), read_window(window)
     wishes, fields, names = read_settings(setting), read_pairs("--style", style), read_words(method)
     if not names:
         raise typer.BadParameter("--method wants a name; see `whyscope methods`.")

@@ -1,6 +1,6 @@
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +11,15 @@ from viewer.dicom import Study
 from viewer.errors import ModelError, SeriesError
 from viewer.explain import Explained, Explainer, Kept, at_layers, explainer, read_targets
 from viewer.models import Model
+from viewer.models.tiling import Tiling
 from viewer.settings import Settings, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Window
+from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Window
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
+Where = Sequence[float] | Sweep | None
+"""The middle of a patch as (row, column) or (slice, row, column), patches all over, or the middle."""
 
 STAGES = "stages"
 """As a layer: one layer of each stage of the network."""
@@ -57,24 +60,37 @@ def gate(series: Series, model: Model, outside_intended_use: bool = False) -> st
     return reason
 
 
-def inputs(
-    series: Series, model: Model, slice: Which = None, at: Sequence[float] | None = None
-) -> list[ModelInput]:
-    """The inputs for one slice, for all of them, or for the volume of a 3D network."""
+def inputs(series: Series, model: Model, slice: Which = None, at: Where = None) -> list[ModelInput]:
+    """The inputs for one slice, for all of them, or for the volume of a 3D network, or all of a sweep."""
+    if isinstance(at, Sweep):
+        return [patch for one in tilings(series, model, slice, at) for patch in one.patches()]
     if model.card.input.dimensions == 3:
-        if slice is not None and slice != "all":
-            raise ModelError("This network reads the whole volume; leave the slice out, or give a place.")
+        _refuse_slice(slice)
         return [model.prepare(series, at=at)]
     if slice == "all":
         return [model.prepare(series, i, at) for i in range(series.shape[0])]
     return [model.prepare(series, slice, at)]
 
 
+def tilings(series: Series, model: Model, slice: Which, sweep: Sweep) -> Iterator[Tiling]:
+    """The patches of a sweep, slice by slice, or of the volume; each is prepared when its turn comes."""
+    if model.card.input.dimensions == 3:
+        _refuse_slice(slice)
+        slice = None
+    for one in range(series.shape[0]) if slice == "all" else (slice,):
+        yield model.tiling(series, sweep, one)
+
+
+def _refuse_slice(slice: Which) -> None:
+    if slice is not None and slice != "all":
+        raise ModelError("This network reads the whole volume; leave the slice out, or give a place.")
+
+
 def predict(
     series: Series,
     model: Model,
     slice: Which = None,
-    at: Sequence[float] | None = None,
+    at: Where = None,
     outside_intended_use: bool = False,
     settings: Settings | None = None,
     task: Task | None = None,
@@ -141,7 +157,7 @@ def explain(
     methods: Sequence[str | Explainer] = ("grad-cam",),
     target: str = "top",
     slice: Which = None,
-    at: Sequence[float] | None = None,
+    at: Where = None,
     layer: str | None = None,
     settings: Mapping[str, str] | None = None,
     outside_intended_use: bool = False,
@@ -157,6 +173,9 @@ def explain(
     where = slice if isinstance(slice, int) else None
     wishes = read_targets(target, model, series, where)
     batch = (preferences or Settings()).batch
+    if isinstance(at, Sweep):
+        placed = tilings(series, model, slice, at)
+        return explaining.sweep(model, placed, chosen, wishes, task, batch, override, within)
     given = inputs(series, model, slice, at)
     return explaining.explain(
         model, given, chosen, wishes, task, batch, override, within=within, preview=preview, kept=kept

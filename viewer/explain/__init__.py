@@ -16,6 +16,7 @@ from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
+from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
 from viewer.models import Model
 
@@ -57,6 +58,7 @@ __all__ = [
     "setting_types",
     "stages",
     "suggest",
+    "sweep",
     "variance",
     "weighted",
 ]

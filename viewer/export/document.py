@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from viewer import affine
 from viewer.export.provenance import (
     RESEARCH_USE,
     extremes,
@@ -105,10 +106,12 @@ def document(
 
 
 def prediction_facts(prediction: Prediction) -> Document:
-    """One prediction as `result.json` and `predict --json` list it."""
+    """One prediction as `result.json` and `predict --json` list it; "at" is the middle of what was read."""
     names = ("label", "logit", "probability", "calibrated", "threshold")
     labels = [{name: plain(getattr(score, name)) for name in names} for score in prediction.scores]
-    return {"slice": prediction.input.slice, "labels": labels}
+    middle = [(n - 1) / 2 for n in prediction.input.shape]
+    at = [round(float(i), 3) for i in affine.apply(prediction.input.matrix, middle)]
+    return {"slice": prediction.input.slice, "at": at, "labels": labels}
 
 
 def _series(series: Series, show_identity: bool) -> Document:

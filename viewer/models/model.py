@@ -17,8 +17,9 @@ from viewer.models.guard import Forward, Rest, guarded, starved
 from viewer.models.prepare import prepare
 from viewer.models.program import PROGRAM
 from viewer.models.structure import Structure, structure
+from viewer.models.tiling import Tiling, tiling
 from viewer.task import Task
-from viewer.types import ModelInput, Prediction, Score, Series
+from viewer.types import ModelInput, Prediction, Score, Series, Sweep
 
 
 class Model:
@@ -114,6 +115,10 @@ class Model:
     ) -> ModelInput:
         """The input made from a series; see `viewer.models.prepare`."""
         return prepare(series, self.card.input, slice, at)
+
+    def tiling(self, series: Series, sweep: Sweep, slice: int | None = None) -> Tiling:
+        """The patches that cover a slice or a volume; see `viewer.models.tiling`."""
+        return tiling(series, self.card.input, sweep, slice)
 
     def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
         """The tensors of inputs as one batch on the model's device."""

@@ -7,7 +7,7 @@ that makes the pixels come from the same three numbers, so they cannot disagree.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -71,18 +71,18 @@ def prepare(
     slice = series.shape[0] // 2 if slice is None else slice
     if not 0 <= slice < series.shape[0]:
         raise ModelError(f"There is no slice {slice}; the series has slices 0 to {series.shape[0] - 1}.")
-    axes = _plane_axes(series, card, at)
+    sides = _plane_axes(series, card, at)
     last = series.shape[0] - 1
     if card.neighbours and last and not series.geometry.volume:
         raise ModelError(f"This network reads neighbouring slices together, and {_NO_VOLUME}.")
     near = range(slice - card.neighbours, slice + card.neighbours + 1)
     planes = [_values(_raw(series, min(max(i, 0), last), card), series, card) for i in near]
     source = np.concatenate(planes)
-    pixels = _resample(source, axes, _fill(source, card))
+    pixels = _resample(source, sides, _fill(source, card))
     matrix = np.zeros((4, 4))
     matrix[0, 3], matrix[3, 3] = slice, 1
     matrix[0, 0] = 1
-    for k, axis in enumerate(axes, start=1):
+    for k, axis in enumerate(sides, start=1):
         matrix[axis.source + 1, k], matrix[axis.source + 1, 3] = axis.step, axis.start
     return ModelInput(series, slice, _tensor(pixels, card), matrix)
 
@@ -94,9 +94,9 @@ def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> 
         raise ModelError(f"This network reads volumes, and {_NO_VOLUME}.")
     if at is not None and len(at) != 3:
         raise ModelError("A place in a volume is SLICE,ROW,COLUMN.")
-    axes = _volume_axes(series, card, at)
+    sides = _volume_axes(series, card, at)
     # Only the slices that the input touches are decoded: a patch does not read the whole volume.
-    depth = next(a for a in axes if a.source == 0)
+    depth = next(a for a in sides if a.source == 0)
     reach = max(1.0, abs(depth.step))
     ends = sorted((depth.start, depth.start + depth.step * (depth.size - 1)))
     first = min(max(int(np.floor(ends[0] - reach)), 0), series.shape[0] - 1)
@@ -105,16 +105,23 @@ def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> 
         first, last = 0, series.shape[0] - 1
     raw = np.stack([_raw(series, i, card) for i in range(first, last + 1)])
     source = _values(raw, series, card)
-    local = [Axis(a.source, a.size, a.start - first if a.source == 0 else a.start, a.step) for a in axes]
+    local = [Axis(a.source, a.size, a.start - first if a.source == 0 else a.start, a.step) for a in sides]
     pixels = _resample(source, local, _fill(source, card))
     matrix = np.zeros((4, 4))
     matrix[3, 3] = 1
-    for k, axis in enumerate(axes):
+    for k, axis in enumerate(sides):
         matrix[axis.source, k], matrix[axis.source, 3] = axis.step, axis.start
     return ModelInput(series, None, _tensor(pixels, card), matrix)
 
 
 # --- geometry -------------------------------------------------------------------------------------
+
+
+def axes(series: Series, card: Input) -> list[Axis]:
+    """The axes of an input from the middle of a series, on source axes (slice, row, column)."""
+    if card.dimensions == 3:
+        return _volume_axes(series, card, None)
+    return [replace(axis, source=axis.source + 1) for axis in _plane_axes(series, card, None)]
 
 
 def _plane_axes(series: Series, card: Input, at: Sequence[float] | None) -> list[Axis]:

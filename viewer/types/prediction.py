@@ -40,6 +40,18 @@ class ModelInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Sweep:
+    """A wish to see a network that reads patches all over a slice or a volume, or over a box of it.
+
+    `box` is the first and the last voxel, both (row, column) or (slice, row, column). Patches that lie
+    beside each other share at least `overlap` of their side.
+    """
+
+    box: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    overlap: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One label's output. Without a calibration `probability` is a score, not a probability."""
 

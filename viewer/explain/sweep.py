@@ -1,0 +1,214 @@
+"""Explaining a network that reads patches all over an image: raw maps of patches, blended into one.
+
+Where patches overlap, a place has the mean of what their maps say of it, weighted by a Gaussian about the
+middle of each patch (as predictions of patches are put together in Isensee et al., nnU-Net, Nature Methods
+2021): near its border a patch sees least of what lies around. Values are blended as the method gave
+them, signed and unscaled, in the unit of one patch's score.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer import affine
+from viewer.errors import ExplainerError
+from viewer.explain.explainer import Explainer
+from viewer.explain.probe import Wish
+from viewer.explain.run import Explained, explain
+from viewer.models import Model
+from viewer.models.tiling import Tiling
+from viewer.task import Task
+from viewer.types import Array, Attribution, Prediction, Region, Shape3, Target
+
+_WIDTH = 1 / 8
+"""Standard deviation of the weights ÷ side of a patch."""
+_MOST_BYTES = 2**31
+"""What the maps of one sweep may take together."""
+
+
+def sweep(
+    model: Model,
+    tilings: Iterable[Tiling],
+    methods: Sequence[Explainer],
+    wishes: Sequence[Wish] = ("top",),
+    task: Task | None = None,
+    batch: int = 16,
+    override: str | None = None,
+    within: Region | None = None,
+) -> Explained:
+    """Predict and explain every patch; one attribution for each tiling, method and target.
+
+    "top" is the label with the highest score in any patch of a tiling. Where a method cannot explain a
+    patch, such as one that no gradient passes, its map counts as zero there, and `refused` says of how many.
+    """
+    task = task or Task()
+    predictions: list[Prediction] = []
+    maps: list[Attribution] = []
+    refused: dict[str, str] = {}
+    for tiling in tilings:
+        chosen = _chosen(model, tiling, wishes, task, batch)
+        found = _Swept(model, tiling, chosen, task, batch, override, within).explained(methods)
+        predictions += found.predictions
+        maps += found.attributions
+        refused = dict(found.refused) | refused
+    order = [method.name for method in methods]
+    maps.sort(key=lambda a: order.index(a.explainer.name))  # by method, then slice by slice
+    return Explained(tuple(predictions), tuple(maps), tuple(refused.items()))
+
+
+def _chosen(
+    model: Model, tiling: Tiling, wishes: Sequence[Wish], task: Task, batch: int
+) -> tuple[Target, ...]:
+    """The wishes as targets, the same for every patch."""
+    targets = [wish for wish in wishes if wish != "top"]
+    if len(targets) == len(wishes):
+        return tuple(targets)
+    every = model.predict(list(tiling.patches()), task, batch)
+    top = max((p.top for p in every), key=lambda score: score.probability).label
+    named = Target(top, model.labels.index(top), plain=model.card.output.activation == "none")
+    return tuple(named if wish == "top" else wish for wish in wishes)
+
+
+def _told(reason: str, missing: int, count: int) -> str:
+    return reason if missing == count else f"The maps of {missing} of {count} patches count as zero. {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Swept:
+    model: Model
+    tiling: Tiling
+    targets: tuple[Target, ...]
+    task: Task
+    batch: int
+    override: str | None
+    within: Region | None
+
+    def explained(self, methods: Sequence[Explainer]) -> Explained:
+        """Maps of the whole tiling, some patches at a time: no map of a patch is kept."""
+        patches, offsets = list(self.tiling.patches()), self.tiling.offsets
+        predictions: list[Prediction] = []
+        reasons: dict[str, str] = {}
+        missing: Counter[str] = Counter()
+        blends: list[_Blend] = []
+        for first in range(0, len(patches), self.batch):
+            some = patches[first : first + self.batch]
+            share = _Share(self.task, first, len(some), len(patches))
+            found = explain(
+                self.model, some, methods, self.targets, share, self.batch, self.override, self.within
+            )
+            predictions += found.predictions
+            for name, reason in found.refused:
+                reasons.setdefault(name, reason)
+                missing[name] += len(some)
+            for i, attribution in enumerate(found.attributions):
+                self._blend(blends, attribution).add(offsets[first + i % len(some)], attribution)
+        every = tuple(predictions)
+        told = {name: _told(reason, missing[name], len(patches)) for name, reason in reasons.items()}
+        return Explained(every, tuple(blend.attribution(every) for blend in blends), tuple(told.items()))
+
+    def _blend(self, blends: list["_Blend"], attribution: Attribution) -> "_Blend":
+        """The one that the map of a patch belongs to; begun with its first patch."""
+        for blend in blends:
+            if blend.first.explainer == attribution.explainer and blend.first.target is attribution.target:
+                return blend
+        new = _Blend(self.tiling, attribution)
+        if sum(4 * math.prod(blend.shape) for blend in (*blends, new)) > _MOST_BYTES:
+            raise ExplainerError(
+                "The maps of this sweep need too much memory; choose fewer labels, or a box of the image."
+            )
+        blends.append(new)
+        return new
+
+
+class _Blend:
+    """The weighted mean of the maps of patches, on cells as large as all of them have in common."""
+
+    def __init__(self, tiling: Tiling, first: Attribution) -> None:
+        self.first = first
+        """The map of the first patch that has one."""
+        self._tiling = tiling
+        facts = zip(tiling.size, first.values.shape, tiling.starts, strict=True)
+        self._pixels = tuple(_common(size, cells, starts) for size, cells, starts in facts)
+        whole = tiling.whole.shape
+        self.shape: Shape3 = tuple(n // p for n, p in zip(whole, self._pixels, strict=True))  # type: ignore[assignment]
+        self._sides = [_weights(n // p) for n, p in zip(tiling.size, self._pixels, strict=True)]
+        self._index = np.ix_(
+            *(
+                _cell(size // pixels, cells)
+                for size, pixels, cells in zip(tiling.size, self._pixels, first.values.shape, strict=True)
+            )
+        )
+        self._weight = _outer(self._sides)
+        self._sum = np.zeros(self.shape, np.float32)
+        self._errors: list[float] = []
+        self._seconds = 0.0
+
+    def add(self, offset: Shape3, attribution: Attribution) -> None:
+        """Put the map of the patch at an offset where it belongs."""
+        start = [o // p for o, p in zip(offset, self._pixels, strict=True)]
+        place = tuple(slice(s, s + n) for s, n in zip(start, self._weight.shape, strict=True))
+        self._sum[place] += self._weight * attribution.values[self._index]
+        self._seconds += attribution.seconds
+        if attribution.completeness_error is not None:
+            self._errors.append(attribution.completeness_error)
+
+    def attribution(self, predictions: tuple[Prediction, ...]) -> Attribution:
+        """The blended map; its completeness error is the largest of a patch."""
+        for axis, (side, starts) in enumerate(zip(self._sides, self._tiling.starts, strict=True)):
+            total = np.zeros(self.shape[axis], np.float32)
+            for start in starts:
+                first = start // self._pixels[axis]
+                total[first : first + len(side)] += side
+            self._sum /= total.reshape([-1 if i == axis else 1 for i in range(3)])
+        whole = self._tiling.whole
+        return replace(
+            self.first,
+            values=self._sum,
+            matrix=whole.matrix @ affine.cells(self.shape, whole.shape),
+            predictions=predictions,
+            completeness_error=max(self._errors, default=None),
+            seconds=self._seconds,
+        )
+
+
+def _common(size: int, cells: int, starts: Sequence[int]) -> int:
+    """The largest side of a cell, in pixels, on whose borders those of all maps fall; else one pixel."""
+    return math.gcd(size // cells, *starts) if size % cells == 0 else 1
+
+
+def _cell(pieces: int, cells: int) -> NDArray[np.intp]:
+    """Which of the cells of a map holds the middle of each of the equal pieces of its side."""
+    return np.asarray((np.arange(pieces) + 0.5) * (cells / pieces)).astype(np.intp)
+
+
+def _weights(pieces: int) -> NDArray[np.float32]:
+    place = (np.arange(pieces) + 0.5) / pieces - 0.5
+    return np.exp(-0.5 * (place / _WIDTH) ** 2).astype(np.float32)
+
+
+def _outer(sides: Sequence[Array]) -> NDArray[np.float32]:
+    first, second, third = sides
+    return np.asarray(first[:, None, None] * second[:, None] * third, np.float32)
+
+
+class _Share(Task):
+    """The part of a task that some of its patches are."""
+
+    def __init__(self, whole: Task, first: int, count: int, total: int) -> None:
+        super().__init__()
+        self._whole, self._first, self._count, self._total = whole, first, count, total
+
+    @property
+    def cancelled(self) -> bool:
+        return self._whole.cancelled
+
+    def check(self) -> None:
+        self._whole.check()
+
+    def progress(self, done: int, total: int, doing: str) -> None:
+        part = self._count * done // max(total, 1)
+        self._whole.progress(self._first + part, self._total, "sweeping patches")
