@@ -201,6 +201,7 @@ class _Share(Task):
     def __init__(self, whole: Task, first: int, count: int, total: int) -> None:
         super().__init__()
         self._whole, self._first, self._count, self._total = whole, first, count, total
+        self._done = 0
 
     @property
     def cancelled(self) -> bool:
@@ -210,5 +211,6 @@ class _Share(Task):
         self._whole.check()
 
     def progress(self, done: int, total: int, doing: str) -> None:
-        part = self._count * done // max(total, 1)
-        self._whole.progress(self._first + part, self._total, "sweeping patches")
+        # One method after another begins at nothing.
+        self._done = max(self._done, self._count * done // max(total, 1))
+        self._whole.progress(self._first + self._done, self._total, "sweeping patches")
