@@ -32,6 +32,8 @@ QUICK = {
     "integrated-gradients": {"steps": "16"},
     "occlusion": {"window": "4", "batch": "16"},
     "rise": {"masks": "40", "cells": "4"},
+    "feature-ablation": {"features": "12"},
+    "kernel-shap": {"features": "12", "samples": "50"},
 }
 METHODS = [found.name for found in discover()]
 

@@ -1,5 +1,8 @@
 """Methods that cover, mask and remove: against captum, against the papers, coarse to fine, in a region."""
 
+import itertools
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +15,11 @@ from skimage.transform import resize
 from torch import Tensor, nn
 
 from plugins import rise
+from plugins.feature_ablation import FeatureAblation
+from plugins.kernel_shap import KernelSHAP, coalitions
 from plugins.occlusion import Occlusion
 from plugins.rise import RISE
-from viewer.explain import baseline, explain
+from viewer.explain import Explainer, Features, baseline, explain, features
 from viewer.models import Model
 from viewer.types import Attribution, ModelInput, Region, Target
 
@@ -243,3 +248,216 @@ def test_rise_hides_nothing_outside_of_a_region() -> None:
     inside[8:16, 4:12] = True
     assert np.abs(found.values[0][inside]).max() > 1e-2
     assert not found.values[0][~inside].any()
+
+
+# --- features -------------------------------------------------------------------------------------
+
+
+def halves(model: Model) -> ModelInput:
+    """An input whose parts SLIC must find: bright discs on a slope."""
+    (source,) = inputs_of(model)
+    sides = source.tensor.shape[2:]
+    place = torch.stack(torch.meshgrid(*[torch.linspace(-1, 1, s) for s in sides], indexing="ij"))
+    disc = ((place**2).sum(0) < 0.3).float() * 3 + place[0]
+    return ModelInput(source.series, source.slice, source.tensor * 0.02 + disc, source.matrix)
+
+
+@pytest.mark.parametrize("over", ["superpixels", "grid"])
+@pytest.mark.parametrize("size", [(40, 56), (8, 24, 20)])
+def test_features_are_numbered_without_a_gap_and_as_many_as_asked(
+    over: Features, size: tuple[int, ...]
+) -> None:
+    x = halves(spot(size, (slice(0, 1),) * len(size))).tensor[0]
+    within = torch.zeros(size, dtype=torch.bool)
+    within[tuple(slice(s // 4, s // 2) for s in size)] = True
+    within[tuple(slice(s // 2, s // 2 + 2) for s in size)] = True
+    for mask in (None, within):
+        numbers = features(x, over, 30, mask)
+        assert numbers.shape == size
+        inside = torch.ones(size, dtype=torch.bool) if mask is None else mask
+        assert (numbers[~inside] == -1).all()
+        assert torch.equal(numbers[inside].unique(), torch.arange(int(numbers.max()) + 1))
+        assert 8 <= int(numbers.max()) + 1 <= 45
+    assert torch.equal(numbers, features(x, over, 30, within))
+
+
+def test_superpixels_follow_the_image_that_the_network_is_shown() -> None:
+    x = halves(spot((40, 56), (slice(0, 1),) * 2)).tensor[0]
+    disc = (x[0] - torch.linspace(-1, 1, 40)[:, None]) > 1.5
+
+    def mixed(over: Features) -> float:
+        numbers = features(x, over, 40)
+        share = torch.zeros(int(numbers.max()) + 1).index_add_(0, numbers.flatten(), disc.flatten().float())
+        share = share / numbers.flatten().bincount()
+        return float((share * (1 - share) * numbers.flatten().bincount()).sum())
+
+    assert mixed("superpixels") < 0.1 * mixed("grid")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("over", ["superpixels", "grid"])
+def test_feature_ablation_is_captums_with_the_same_mask(kind: str, over: Features) -> None:
+    model = make(kind)
+    source = halves(model)
+    method = FeatureAblation(features=10, over=over, baseline="blur")
+    found = maps(explain(model, [source], [method], TARGETS))
+    mask = features(source.tensor[0], over, 10)
+    cover = baseline(source.tensor, "blur")
+    for target, ours in zip(TARGETS, found, strict=True):
+        with torch.no_grad():
+            theirs = attr.FeatureAblation(model._module).attribute(
+                source.tensor, cover, target.index, feature_mask=mask[None, None]
+            )
+        assert near(ours, theirs[0, 0].reshape(ours.shape).numpy(), 1e-4)
+
+
+# --- KernelSHAP -----------------------------------------------------------------------------------
+
+
+def exact(model: Model, x: Tensor, cover: Tensor, mask: Tensor, target: int) -> list[float]:
+    """Shapley values by their definition, over all orders' weights."""
+    count = int(mask.max()) + 1
+    score = {}
+    for some in itertools.chain.from_iterable(
+        itertools.combinations(range(count), k) for k in range(count + 1)
+    ):
+        seen = torch.isin(mask, torch.tensor(some, dtype=torch.long))
+        with torch.no_grad():
+            score[frozenset(some)] = float(model._module(torch.where(seen, x, cover))[0, target])
+    return [
+        sum(
+            math.factorial(len(s)) * math.factorial(count - len(s) - 1) / math.factorial(count)
+            * (score[s | {i}] - score[s])
+            for s in score
+            if i not in s
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kernel_shap_of_few_features_is_exact(kind: str) -> None:
+    model = make(kind)
+    source = halves(model)
+    cover = baseline(source.tensor, "mean")
+    mask = features(source.tensor[0], "grid", 7)
+    assert 4 <= int(mask.max()) + 1 <= 9
+    found = maps(explain(model, [source], [KernelSHAP(7, "grid", baseline="mean")], TARGETS))
+    for target, ours in zip(TARGETS, found, strict=True):
+        wanted = torch.tensor(exact(model, source.tensor, cover, mask, target.index))[mask]
+        assert near(ours, wanted.reshape(ours.shape).numpy(), 1e-4)
+
+
+@pytest.mark.parametrize("samples", [40, 400])
+def test_kernel_shap_is_captums_on_the_same_coalitions(samples: int) -> None:
+    model = make("residual")
+    source = halves(model)
+    mask = features(source.tensor[0], "grid", 16)
+    sets, weights = coalitions(16, samples, seed=3)
+    drawn = sets[1:].repeat_interleave(weights[1:].long(), 0)
+    assert abs(len(drawn) - samples) <= 1
+
+    class Same(attr.KernelShap):
+        def kernel_shap_perturb_generator(self, _original: Any, **_facts: Any) -> Iterator[Tensor]:
+            yield torch.ones(1, 16)
+            yield torch.zeros(1, 16)
+            yield from drawn[:, None].long()
+
+    found = maps(explain(model, [source], [KernelSHAP(16, "grid", samples, seed=3)], TARGETS))
+    for target, ours in zip(TARGETS, found, strict=True):
+        with torch.no_grad():
+            theirs = Same(model._module).attribute(
+                source.tensor,
+                baseline(source.tensor, "minimum"),
+                target.index,
+                feature_mask=mask[None, None],
+                n_samples=len(drawn) + 2,
+            )
+        assert near(ours[0], theirs[0, 0].numpy(), 2e-3)
+
+
+def gap(model: Model, source: ModelInput, target: int, within: Tensor | None = None) -> float:
+    cover = baseline(source.tensor, "minimum")
+    cover = cover if within is None else torch.where(within, cover, source.tensor)
+    with torch.no_grad():
+        return float((model._module(source.tensor) - model._module(cover))[0, target])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("samples", [12, 100])  # 12 do not decide the values of 20 features
+@pytest.mark.parametrize("coarse", [False, True])
+def test_shapley_values_add_up_to_the_difference(kind: str, samples: int, coarse: bool) -> None:
+    model = make(kind)
+    source = halves(model)
+    method = KernelSHAP(20, "superpixels", samples, coarse)
+    mask = features(source.tensor[0], "superpixels", 20)
+    for target, found in zip(TARGETS, explain(model, [source], [method], TARGETS).attributions, strict=True):
+        each = torch.zeros(int(mask.max()) + 1)
+        each[mask.flatten()] = torch.as_tensor(found.values.copy()).flatten()
+        assert float(each.sum()) == pytest.approx(gap(model, source, target.index), rel=1e-4, abs=1e-5)
+
+
+def test_shapley_values_do_not_depend_on_the_chunk_and_do_on_the_seed() -> None:
+    model = make("residual")
+    source = halves(model)
+    first, again, other = (
+        maps(explain(model, [source], [KernelSHAP(20, samples=60, batch=b, seed=s)], TARGETS[:1]))[0]
+        for b, s in ((64, 0), (5, 0), (64, 1))
+    )
+    assert near(first, again, 1e-4)
+    assert not near(first, other, 0.02)
+
+
+def test_coalitions_have_the_sizes_that_the_kernel_asks_for() -> None:
+    sets, weights = coalitions(6, 62, 0)
+    assert len(sets.unique(dim=0)) == 63  # all but the full one
+    sizes = sets.sum(1)
+    for size in range(1, 6):
+        total = float(weights[sizes == size].sum())
+        assert total == pytest.approx(5 / (size * (6 - size)))
+    sets, weights = coalitions(20, 20_000, 0)
+    sizes = sets.sum(1)
+    kernel = torch.tensor([19 / (s * (20 - s)) for s in range(1, 20)])
+    found = torch.tensor([float(weights[sizes == s].sum()) for s in range(1, 20)])
+    assert torch.allclose(found / found.sum(), kernel / kernel.sum(), atol=0.01)
+    assert torch.equal(sets[0], torch.zeros(20, dtype=torch.bool))
+
+
+def test_games_coarse_to_fine_end_at_the_features_that_matter() -> None:
+    where = (slice(32, 40), slice(16, 24))
+    model = spot((64, 64), where)
+    sizes = counting(model)
+    seen: list[Attribution] = []
+    method = KernelSHAP(64, "grid", 254, coarse_to_fine=True, baseline="zero")
+    sizes.clear()
+    (found,) = explain(model, inputs_of(model), [method], TARGETS[:1], preview=seen.append).attributions
+    expected = np.zeros((64, 64), bool)
+    expected[where] = True
+    wanted = inputs_of(model)[0].tensor[0, 0].numpy()[expected].sum()
+    assert np.allclose(found.values[0][expected], wanted, atol=1e-3)
+    assert np.abs(found.values[0][~expected]).max() < 1e-3
+    assert sum(sizes) <= 1 + 3 * 255
+    assert [len(np.unique(a.values.round(3))) for a in seen] == [2] * len(seen)
+    assert np.allclose(seen[0].values[0][expected], wanted / 8, atol=1e-3)  # eight groups of eight features
+
+
+@pytest.mark.parametrize(
+    "method", [FeatureAblation(12), KernelSHAP(12, samples=40), KernelSHAP(12, "grid", 40, True)]
+)
+def test_features_of_a_region_alone_are_removed(method: Explainer) -> None:
+    model = make("residual")
+    source = halves(model)
+    region = Region.box(source.series, 0, (5, 9, 20, 28), "box")
+    inside = torch.zeros(32, 32, dtype=torch.bool)
+    inside[5:21, 9:29] = True
+    seen: list[Tensor] = []
+    model._module.register_forward_pre_hook(lambda _m, arguments: seen.append(arguments[0].clone()))
+    (found,) = explain(model, [source], [method], TARGETS[:1], within=region).attributions
+    assert all((x == source.tensor)[:, :, ~inside].all() for x in seen)
+    assert not found.values[0][~inside.numpy()].any()
+    assert found.values[0][inside.numpy()].all()
+    if isinstance(method, KernelSHAP):
+        mask = features(source.tensor[0], method.over, 12, inside)
+        each = torch.zeros(int(mask.max()) + 1)
+        each[mask[inside]] = torch.as_tensor(found.values[0][inside.numpy()])
+        assert float(each.sum()) == pytest.approx(gap(model, source, 0, inside), rel=1e-4)

@@ -9,6 +9,7 @@ from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighte
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_layer
+from viewer.explain.features import Features, features
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import stages, suggest
@@ -29,6 +30,7 @@ __all__ = [
     "Explainer",
     "ExplainerError",
     "Family",
+    "Features",
     "Gradient",
     "Interval",
     "Kept",
@@ -47,6 +49,7 @@ __all__ = [
     "discover",
     "explain",
     "explainer",
+    "features",
     "linear_tail",
     "model_layer",
     "no_attention",

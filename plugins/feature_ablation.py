@@ -1,0 +1,49 @@
+"""Feature ablation."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from viewer.explain import Baseline, Cost, Explainer, Features, Interval, Probe, baseline, features
+
+
+@dataclass(frozen=True)
+class FeatureAblation(Explainer):
+    """How far the score falls when one feature is removed; every pixel of a feature shows its fall."""
+
+    features: Annotated[int, Interval(ge=2, le=5000)] = 60
+    """About how many features the image, or the region, is cut into."""
+    over: Features = "superpixels"
+    baseline: Baseline = "minimum"
+    batch: Annotated[int, Interval(ge=0, le=512)] = 0
+    """Changed images at once; 0 is what turns out to be fastest."""
+
+    name = "feature-ablation"
+    title = "Feature ablation"
+    family = "perturbation"
+    paper = "Zeiler & Fergus, ECCV 2014, over the superpixels of Achanta et al., SLIC superpixels, TPAMI 2012"
+    shows = "How much the score falls when a part of like intensity is removed, one part at a time."
+    cost = Cost("1 per feature, for all labels")
+    caution = (
+        "Where two parts say the same, removing either changes nothing and both look unimportant "
+        "(Shrikumar et al., ICML 2017, call it saturation). The outline of a part is the image's, "
+        "not the network's."
+    )
+    display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
+
+    def compute(self, probe: Probe) -> Tensor:
+        numbers = torch.stack(
+            [features(x, self.over, self.features, probe.within(n)) for n, x in enumerate(probe.x)]
+        )
+        covers = baseline(probe.x, self.baseline)
+
+        def removed(n: int, first: int, last: int) -> Tensor:
+            which = torch.arange(first, last, device=probe.x.device).reshape(-1, *[1] * numbers[n].ndim)
+            return torch.where((numbers[n] == which)[:, None], covers[n], probe.x[n])
+
+        scores = probe.scores(int(numbers.max()) + 1, removed, "removing feature by feature", self.batch)
+        falls = probe.before[..., None] - scores
+        values = torch.stack([falls[:, n][:, some.clamp(min=0)] for n, some in enumerate(numbers)], 1)
+        return probe.limited(values)

@@ -1,0 +1,185 @@
+"""KernelSHAP."""
+
+from dataclasses import dataclass
+from math import comb
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from viewer.explain import Baseline, Cost, Explainer, Features, Interval, Probe, Values, baseline, features
+
+_FIRST = 8
+"""Players of the first game, coarse to fine."""
+_PARTS = 4
+"""Into how many a group is split for the next."""
+
+
+@dataclass(frozen=True)
+class KernelSHAP(Explainer):
+    """The Shapley value of every feature, by the weighted regression whose solution it is.
+
+    The values add up to score − score of the baseline by constraint. Where all coalitions of the features
+    are no more than `samples`, each runs once and the values are exact. Coarse to fine, groups of
+    neighbouring features are the players of a first game; the best quarter of them is split for the next,
+    until the best is a single feature. A group's value is shared out evenly among its features.
+    """
+
+    features: Annotated[int, Interval(ge=2, le=1000)] = 50
+    """About how many features the image, or the region, is cut into."""
+    over: Features = "superpixels"
+    samples: Annotated[int, Interval(ge=2, le=100_000)] = 1000
+    """Coalitions of a game; each is drawn with its complement."""
+    coarse_to_fine: bool = False
+    baseline: Baseline = "minimum"
+    seed: Annotated[int, Interval(ge=0, le=2**31)] = 0
+    batch: Annotated[int, Interval(ge=0, le=512)] = 0
+    """Changed images at once; 0 is what turns out to be fastest."""
+
+    name = "kernel-shap"
+    title = "KernelSHAP"
+    family = "perturbation"
+    paper = "Lundberg & Lee, A unified approach to interpreting model predictions, NeurIPS 2017"
+    shows = "What each part of like intensity adds to the score on average over all sets of the others."
+    cost = Cost("samples, for all labels; coarse to fine so many for each game")
+    caution = (
+        "With few samples the values hold chance: another seed shows how much (Covert & Lee, AISTATS 2021). "
+        "Most coalitions are images that the network never saw, and it can be made to answer them with "
+        "whatever one likes (Slack et al., AIES 2020)."
+    )
+    display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
+
+    def compute(self, probe: Probe) -> Tensor:
+        numbers = [features(x, self.over, self.features, probe.within(n)) for n, x in enumerate(probe.x)]
+        alone = [torch.arange(int(some.max()) + 1) for some in numbers]
+        if not self.coarse_to_fine:
+            return _shown(probe, numbers, alone, self._game(probe, numbers, alone, "playing coalitions"))
+        places = [_places(some) for some in numbers]
+        groups = [_split(torch.zeros_like(a), at, {0}, _FIRST) for a, at in zip(alone, places, strict=True)]
+        while True:
+            most = max(int(group.max()) + 1 for group in groups)
+            values = self._game(probe, numbers, groups, f"playing coalitions of {most} groups")
+            found = _shown(probe, numbers, groups, values)
+            done = all(_settled(own, group) for own, group in zip(values, groups, strict=True))
+            if done or 2 * most > self.samples:
+                return found
+            probe.preview(self, Values(found))
+            groups = [
+                _split(group, at, _best(own, group), _PARTS)
+                for group, at, own in zip(groups, places, values, strict=True)
+            ]
+
+    def _game(self, probe: Probe, numbers: list[Tensor], groups: list[Tensor], doing: str) -> list[Tensor]:
+        """For every input the Shapley values (targets, players) of a game whose players are groups."""
+        drawn = [coalitions(int(group.max()) + 1, self.samples, self.seed) for group in groups]
+        count = max(len(sets) for sets, _ in drawn)
+        device = probe.x.device
+        moved = [sets.to(device) for sets, _ in drawn]
+        players = [g.to(device)[some.clamp(min=0)] for g, some in zip(groups, numbers, strict=True)]
+        covers = baseline(probe.x, self.baseline)
+
+        def played(n: int, first: int, last: int) -> Tensor:
+            # An input of fewer coalitions than another plays its last one again.
+            sets = moved[n][torch.arange(first, last, device=device).clamp(max=len(moved[n]) - 1)]
+            seen = sets[:, players[n]] | (numbers[n] < 0)
+            return torch.where(seen[:, None], probe.x[n], covers[n])
+
+        scores = probe.scores(count, played, doing, self.batch)
+        return [
+            shapley(sets, weights, scores[:, n, : len(sets)], probe.before[:, n])
+            for n, (sets, weights) in enumerate(drawn)
+        ]
+
+
+def coalitions(players: int, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Coalitions (m, players), the first of them empty, and their weights (m,) in the regression.
+
+    All of them with Shapley's kernel as weight where they are few enough; else sets drawn with the
+    probability that the kernel gives their size, and their complements, each once with how often it came.
+    """
+    size = torch.arange(1, players, dtype=torch.float64)
+    kernel = (players - 1) / (size * (players - size))
+    if players <= 30 and 2**players - 2 <= samples:
+        every = torch.arange(1, 2**players - 1)
+        sets = (every[:, None] >> torch.arange(players)) % 2 == 1
+        each = kernel / torch.tensor([comb(players, s) for s in range(1, players)], dtype=torch.float64)
+        weights = each[sets.sum(1) - 1]
+    else:
+        generator = torch.Generator().manual_seed(seed)
+        half = -(-samples // 2)
+        sizes = 1 + torch.multinomial(kernel, half, replacement=True, generator=generator)
+        ranks = torch.rand(half, players, generator=generator).argsort(1).argsort(1)
+        sets = ranks < sizes[:, None]
+        sets, often = torch.unique(torch.cat([sets, ~sets]), dim=0, return_counts=True)
+        weights = often.double()
+    none = torch.zeros(1, players, dtype=torch.bool)
+    return torch.cat([none, sets]), torch.cat([weights.new_zeros(1), weights])
+
+
+def shapley(sets: Tensor, weights: Tensor, scores: Tensor, before: Tensor) -> Tensor:
+    """Values (targets, players) that fit the scores (targets, m) of coalitions best and add up exactly.
+
+    The first coalition is the empty one, `before` (targets,) the score of all. Values are written as an
+    even share and a rest that adds up to 0, the smallest where the coalitions do not decide it.
+    """
+    device, scores, before = scores.device, scores.double().cpu(), before.double().cpu()
+    gap, members = before - scores[:, 0], sets.double()
+    share = members.mean(1)
+    root = weights.sqrt()[:, None]
+    rest = scores - scores[:, :1] - gap[:, None] * share
+    design = root * (members - share[:, None])
+    found: Tensor = torch.linalg.lstsq(design, root * rest.T, driver="gelsd").solution.T
+    return (found + gap[:, None] / sets.shape[1]).to(device, torch.float32)
+
+
+def _shown(probe: Probe, numbers: list[Tensor], groups: list[Tensor], values: list[Tensor]) -> Tensor:
+    """The values of groups at every pixel of their features, shared out evenly among these."""
+    shown = []
+    for some, group, own in zip(numbers, groups, values, strict=True):
+        each = (own / group.bincount().to(own))[:, group.to(own.device)]
+        shown.append(each[:, some.clamp(min=0)])
+    return probe.limited(torch.stack(shown, 1))
+
+
+def _places(numbers: Tensor) -> Tensor:
+    """The mean place of every feature as a share of each side, (features, axes), on the CPU."""
+    numbers = numbers.cpu()
+    place = (numbers >= 0).nonzero()
+    own = numbers[numbers >= 0]
+    total = torch.zeros(int(own.max()) + 1, place.shape[1]).index_add_(0, own, place.float())
+    return total / own.bincount()[:, None] / torch.tensor(numbers.shape)
+
+
+def _settled(values: Tensor, groups: Tensor) -> bool:
+    """Whether for every target the group with the largest value is a single feature, or all are."""
+    size = groups.bincount()
+    return bool((size == 1).all() or (size[values.abs().argmax(1).cpu()] == 1).all())
+
+
+def _best(values: Tensor, groups: Tensor) -> set[int]:
+    """The quarter of the groups of several features whose values are largest, for any of the targets."""
+    size = values.abs() / values.abs().amax(1, keepdim=True).clamp(min=1e-30)
+    several = groups.bincount() > 1
+    rank = size.amax(0).cpu().masked_fill(~several, -1).argsort(descending=True, stable=True)
+    return set(rank[: -(-int(several.sum()) // 4)].tolist())
+
+
+def _split(groups: Tensor, places: Tensor, chosen: set[int], parts: int) -> Tensor:
+    """The groups with the chosen ones cut into `parts` (a power of two), each time across the longest way."""
+
+    def cut(members: Tensor, parts: int) -> list[Tensor]:
+        if parts == 1 or len(members) == 1:
+            return [members]
+        at = places[members]
+        order = members[at[:, (at.amax(0) - at.amin(0)).argmax()].argsort(stable=True)]
+        half = len(order) // 2
+        return cut(order[:half], parts // 2) + cut(order[half:], parts // 2)
+
+    result = torch.empty_like(groups)
+    number = 0
+    for group in range(int(groups.max()) + 1):
+        members = (groups == group).nonzero()[:, 0]
+        for part in cut(members, parts if group in chosen else 1):
+            result[part] = number
+            number += 1
+    return result
