@@ -6,7 +6,18 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Features, Interval, Probe, baseline, features
+from viewer.explain import (
+    Baseline,
+    Cost,
+    Explainer,
+    Features,
+    Interval,
+    Probe,
+    Values,
+    baselines,
+    features,
+    over_baselines,
+)
 
 
 @dataclass(frozen=True)
@@ -33,17 +44,23 @@ class FeatureAblation(Explainer):
     )
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
-    def compute(self, probe: Probe) -> Tensor:
+    def compute(self, probe: Probe) -> Values:
         numbers = torch.stack(
             [features(x, self.over, self.features, probe.within(n)) for n, x in enumerate(probe.x)]
         )
-        covers = baseline(probe.x, self.baseline)
+        covers = baselines(probe, self.baseline)
 
-        def removed(n: int, first: int, last: int) -> Tensor:
-            which = torch.arange(first, last, device=probe.x.device).reshape(-1, *[1] * numbers[n].ndim)
-            return torch.where((numbers[n] == which)[:, None], covers[n], probe.x[n])
+        def scores(cover: Tensor, which: str) -> Tensor:
+            def removed(n: int, first: int, last: int) -> Tensor:
+                feature = torch.arange(first, last, device=probe.x.device).reshape(-1, *[1] * numbers[n].ndim)
+                return torch.where((numbers[n] == feature)[:, None], cover[n], probe.x[n])
 
-        scores = probe.scores(int(numbers.max()) + 1, removed, "removing feature by feature", self.batch)
-        falls = probe.before[..., None] - scores
+            count = int(numbers.max()) + 1
+            return probe.scores(count, removed, "removing feature by feature" + which, self.batch)
+
+        falls = probe.before[..., None] - over_baselines(covers, scores)
         values = torch.stack([falls[:, n][:, some.clamp(min=0)] for n, some in enumerate(numbers)], 1)
-        return probe.limited(values)
+        counts = numbers.flatten(1).amax(1) + 1
+        return Values(
+            probe.limited(values), baselines=covers, found={"features": counts.expand(len(values), -1)}
+        )

@@ -7,7 +7,18 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Features, Interval, Probe, Values, baseline, features
+from viewer.explain import (
+    Baseline,
+    Cost,
+    Explainer,
+    Features,
+    Interval,
+    Probe,
+    Values,
+    baselines,
+    features,
+    over_baselines,
+)
 
 _FIRST = 8
 """Players of the first game, coarse to fine."""
@@ -49,44 +60,48 @@ class KernelSHAP(Explainer):
     )
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
-    def compute(self, probe: Probe) -> Tensor:
+    def compute(self, probe: Probe) -> Values:
         numbers = [features(x, self.over, self.features, probe.within(n)) for n, x in enumerate(probe.x)]
         alone = [torch.arange(int(some.max()) + 1) for some in numbers]
+        covers = baselines(probe, self.baseline)
         if not self.coarse_to_fine:
-            return _shown(probe, numbers, alone, self._game(probe, numbers, alone, "playing coalitions"))
+            values = self._game(probe, covers, numbers, alone, "playing coalitions")
+            return _shown(probe, covers, numbers, alone, values)
         places = [_places(some) for some in numbers]
         groups = [_split(torch.zeros_like(a), at, {0}, _FIRST) for a, at in zip(alone, places, strict=True)]
         while True:
             most = max(int(group.max()) + 1 for group in groups)
-            values = self._game(probe, numbers, groups, f"playing coalitions of {most} groups")
-            found = _shown(probe, numbers, groups, values)
+            values = self._game(probe, covers, numbers, groups, f"playing coalitions of {most} groups")
+            found = _shown(probe, covers, numbers, groups, values)
             done = all(_settled(own, group) for own, group in zip(values, groups, strict=True))
             if done or 2 * most > self.samples:
                 return found
-            probe.preview(self, Values(found))
+            probe.preview(self, found)
             groups = [
                 _split(group, at, _best(own, group), _PARTS)
                 for group, at, own in zip(groups, places, values, strict=True)
             ]
 
-    def _game(self, probe: Probe, numbers: list[Tensor], groups: list[Tensor], doing: str) -> list[Tensor]:
+    def _game(
+        self, probe: Probe, covers: Tensor, numbers: list[Tensor], groups: list[Tensor], doing: str
+    ) -> list[Tensor]:
         """For every input the Shapley values (targets, players) of a game whose players are groups."""
         drawn = [coalitions(int(group.max()) + 1, self.samples, self.seed) for group in groups]
-        count = max(len(sets) for sets, _ in drawn)
         device = probe.x.device
         moved = [sets.to(device) for sets, _ in drawn]
         players = [g.to(device)[some.clamp(min=0)] for g, some in zip(groups, numbers, strict=True)]
-        covers = baseline(probe.x, self.baseline)
 
-        def played(n: int, first: int, last: int) -> Tensor:
-            # An input of fewer coalitions than another plays its last one again.
-            sets = moved[n][torch.arange(first, last, device=device).clamp(max=len(moved[n]) - 1)]
-            seen = sets[:, players[n]] | (numbers[n] < 0)
-            return torch.where(seen[:, None], probe.x[n], covers[n])
+        def scores(cover: Tensor, which: str) -> Tensor:
+            def played(n: int, first: int, last: int) -> Tensor:
+                # An input of fewer coalitions than another plays its last one again.
+                sets = moved[n][torch.arange(first, last, device=device).clamp(max=len(moved[n]) - 1)]
+                return torch.where(sets[:, players[n]][:, None], probe.x[n], cover[n])
 
-        scores = probe.scores(count, played, doing, self.batch)
+            return probe.scores(max(map(len, moved)), played, doing + which, self.batch)
+
+        every = over_baselines(covers, scores)
         return [
-            shapley(sets, weights, scores[:, n, : len(sets)], probe.before[:, n])
+            shapley(sets, weights, every[:, n, : len(sets)], probe.before[:, n])
             for n, (sets, weights) in enumerate(drawn)
         ]
 
@@ -132,13 +147,16 @@ def shapley(sets: Tensor, weights: Tensor, scores: Tensor, before: Tensor) -> Te
     return (found + gap[:, None] / sets.shape[1]).to(device, torch.float32)
 
 
-def _shown(probe: Probe, numbers: list[Tensor], groups: list[Tensor], values: list[Tensor]) -> Tensor:
+def _shown(
+    probe: Probe, covers: Tensor, numbers: list[Tensor], groups: list[Tensor], values: list[Tensor]
+) -> Values:
     """The values of groups at every pixel of their features, shared out evenly among these."""
     shown = []
     for some, group, own in zip(numbers, groups, values, strict=True):
         each = (own / group.bincount().to(own))[:, group.to(own.device)]
         shown.append(each[:, some.clamp(min=0)])
-    return probe.limited(torch.stack(shown, 1))
+    counts = torch.tensor([[int(group.max()) + 1 for group in groups]] * len(probe.targets))
+    return Values(probe.limited(torch.stack(shown, 1)), baselines=covers, found={"players": counts})
 
 
 def _places(numbers: Tensor) -> Tensor:
