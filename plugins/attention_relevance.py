@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, Model, Probe, no_attention, over_patches
+from viewer.explain import Cost, Explainer, Model, Probe, no_attention, over_patches, reading, walk
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,12 @@ class AttentionRelevance(Explainer):
     family = "attention"
     paper = "Chefer, Gur & Wolf, Generic attention-model explainability, ICCV 2021"
     shows = "Patches whose attention raises this label's score, followed through all blocks."
-    cost = Cost("1, shared with the prediction", "1 per label")
+    cost = Cost("1, shared with the prediction", "1 for all labels")
+    caution: ClassVar[str] = (
+        "It follows attention alone, as if values and MLPs passed every token on unchanged, and what lowers "
+        "the score is left out. Of a network with windows the same rule is used, and merged patches share "
+        "alike, which the paper did not test."
+    )
     signed: ClassVar[bool] = False
     attention: ClassVar[bool] = True
     unit: ClassVar[str] = "relevance"
@@ -27,16 +32,20 @@ class AttentionRelevance(Explainer):
         return no_attention(model)
 
     def compute(self, probe: Probe) -> Tensor:
-        blocks = probe.attention()
+        blocks = probe.attention
+        read = reading(blocks[-1].tokens, probe.x.device)
+        # The identity is each token's relevance to itself, which says nothing of the image.
+        own = walk(blocks, read, lambda _, row: row, probe.task)
         rows = []
-        for target in range(len(probe.targets)):
-            gradients = probe.attention_gradients(target)
-            count = blocks[0][1].shape[-1]
-            relevance = torch.eye(count, device=probe.x.device).expand(len(probe.inputs), count, count)
-            for (_, weights), gradient in zip(blocks, gradients, strict=True):
-                mean = (gradient * weights).clamp(min=0).mean(1)
-                relevance = relevance + mean @ relevance
-            # The identity is each token's relevance to itself, which says nothing of the image.
-            own = torch.eye(count, device=probe.x.device)
-            rows.append(over_patches(relevance - own, probe.tokens))
-        return torch.stack(rows)
+        for gradients in probe.attention_gradients():
+            means = [
+                (gradient * block.weights).clamp(min=0).mean(3)
+                for block, gradient in zip(blocks, gradients, strict=True)
+            ]
+
+            def step(i: int, row: Tensor, means: list[Tensor] = means) -> Tensor:
+                return row + blocks[i].apply(row, means[i])
+
+            start = read.expand(*gradients[0].shape[:2], -1)
+            rows.append(walk(blocks, start, step, probe.task) - own)
+        return over_patches(torch.cat(rows), blocks[0].tokens)

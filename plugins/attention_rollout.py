@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, Model, Probe, no_attention, over_patches
+from viewer.explain import Cost, Explainer, Model, Probe, no_attention, over_patches, reading, walk
 
 
 @dataclass(frozen=True)
 class AttentionRollout(Explainer):
-    """The product over blocks of (½ mean attention + ½ identity), rows adding up to one."""
+    """The product over blocks of (½ mean attention + ½ identity); rows add up to one, where no window is
+    padded."""
 
     name = "attention-rollout"
     title = "Attention rollout"
@@ -19,6 +19,11 @@ class AttentionRollout(Explainer):
     paper = "Abnar & Zuidema, Quantifying attention flow in transformers, ACL 2020"
     shows = "How much of each patch can have reached the classifier through all blocks, whatever the label."
     cost = Cost("1, shared with the prediction")
+    caution: ClassVar[str] = (
+        "It weighs every head and every shortcut alike and leaves the values out, so it also shows what the "
+        "network looked at and ignored (Chefer, Gur & Wolf 2021). High-norm background patches of "
+        "large networks without registers light up (Darcet et al. 2024)."
+    )
     target_dependent: ClassVar[bool] = False
     signed: ClassVar[bool] = False
     attention: ClassVar[bool] = True
@@ -28,11 +33,10 @@ class AttentionRollout(Explainer):
         return no_attention(model)
 
     def compute(self, probe: Probe) -> Tensor:
-        flow: Tensor | None = None
-        for _, weights in probe.attention():
-            mean = weights.mean(1)
-            step = (mean + torch.eye(mean.shape[-1], device=mean.device, dtype=mean.dtype)) / 2
-            step = step / step.sum(-1, keepdim=True)
-            flow = step if flow is None else step @ flow
-        assert flow is not None  # `probe.attention` gives at least one block
-        return over_patches(flow, probe.tokens)[None]
+        blocks = probe.attention
+        read = reading(blocks[-1].tokens, probe.x.device).expand(len(probe.inputs), -1)
+
+        def step(i: int, row: Tensor) -> Tensor:
+            return (row + blocks[i].apply(row, blocks[i].weights.mean(2))) / 2
+
+        return over_patches(walk(blocks, read, step, probe.task), blocks[0].tokens)[None]

@@ -3,8 +3,9 @@
 from annotated_types import Interval
 
 from viewer.errors import ExplainerError
-from viewer.explain.attention import no_attention, over_patches
+from viewer.explain.attention import no_attention
 from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
+from viewer.explain.blocks import Block, over_patches, reading, walk
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
@@ -25,6 +26,7 @@ __all__ = [
     "CAM",
     "INPUT",
     "Baseline",
+    "Block",
     "Cost",
     "Explained",
     "Explainer",
@@ -57,11 +59,13 @@ __all__ = [
     "over_baselines",
     "over_patches",
     "read_targets",
+    "reading",
     "refuse_blank",
     "setting_types",
     "stages",
     "suggest",
     "sweep",
     "variance",
+    "walk",
     "weighted",
 ]

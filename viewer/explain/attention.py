@@ -7,7 +7,7 @@ the plain way for the length of one forward, and its weights stay in the graph.
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,22 +19,27 @@ from torch.overrides import TorchFunctionMode
 
 from viewer.errors import ExplainerError
 from viewer.explain.layers import CLOSED
+from viewer.explain.windows import Windows, windows_of
 from viewer.models import Model
-from viewer.models.structure import Tokens, attention_modules
+from viewer.models.structure import attention_modules
+from viewer.models.watch import SOFTMAX, over_last_axis
 
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The attention of one module: `tensor` is in the graph, (n, heads, queries, keys) or, from
-    `nn.MultiheadAttention`, (n × heads, queries, keys)."""
+    """The attention of one module: `tensor` is in the graph, (n, heads, queries, keys) or
+    (n × heads, queries, keys); within windows (n × windows, heads, queries, keys)."""
 
     name: str
     tensor: Tensor
     n: int
+    windows: Windows | None = None
 
     def split(self, tensor: Tensor) -> Tensor:
-        """A tensor like `tensor` of this class as (n, heads, queries, keys)."""
-        return tensor.reshape(self.n, -1, *tensor.shape[-2:])
+        """A tensor like `tensor` of this class, or some stacked, as (…, n, windows, heads, queries, keys)."""
+        lead = tensor.shape[: tensor.ndim - self.tensor.ndim]
+        count = 1 if self.windows is None else len(self.windows.slots)
+        return tensor.reshape(*lead, self.n, count, -1, *tensor.shape[-2:])
 
 
 class _Listener(TorchFunctionMode):
@@ -44,6 +49,7 @@ class _Listener(TorchFunctionMode):
         super().__init__()
         self.n = n
         self.within: list[str] = []
+        self.windows: Windows | None = None
         self.heard: list[Heads] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -54,19 +60,20 @@ class _Listener(TorchFunctionMode):
             if func is F.multi_head_attention_forward:
                 # It would run with this mode switched off, so it is done here in the plain way.
                 return self._multi_head(*args, **kwargs)
-            if func in (F.softmax, torch.softmax, Tensor.softmax):
+            if func in SOFTMAX:
                 result = func(*args, **kwargs)
-                return self._keep(result) if result.ndim >= 3 else result
+                return self._keep(result) if over_last_axis(result, args, kwargs) else result
         return func(*args, **kwargs)
 
     def leave(self, *_: Any) -> None:
         """A forward hook; it returns nothing, for what a hook returns replaces the output."""
         self.within.pop()
+        self.windows = None
 
     def _keep(self, weights: Tensor) -> Tensor:
         if not weights.requires_grad:
             weights = weights.detach().requires_grad_()
-        self.heard.append(Heads(self.within[-1], weights, self.n))
+        self.heard.append(Heads(self.within[-1], weights, self.n, self.windows))
         return weights
 
     def _multi_head(
@@ -194,11 +201,21 @@ _SLOW = _SlowPath()
 
 
 @contextmanager
-def listening(module: nn.Module, n: int) -> Iterator[list[Heads]]:
-    """While entered, a forward of `n` samples fills the list, one entry per attention module run."""
+def listening(module: nn.Module, n: int, names: Sequence[str] = ()) -> Iterator[list[Heads]]:
+    """While entered, a forward of `n` samples fills the list, one entry per attention module run.
+
+    `names` are modules that attend and are none of the known attention modules.
+    """
     listener = _Listener(n)
+    parts = attention_modules(module)
+    parts |= {name: module.get_submodule(name) for name in names if name not in parts}
     with ExitStack() as stack:
-        for name, part in attention_modules(module).items():
+        for name, part in parts.items():
+            around = module.get_submodule(name.rpartition(".")[0])
+            if hasattr(around, "shift_size") or hasattr(part, "shift_size"):
+                placed = part if hasattr(part, "shift_size") else around
+                place = placed.register_forward_pre_hook(_placing(listener, part, around))
+                stack.callback(place.remove)
             enter = part.register_forward_pre_hook(lambda _m, _a, name=name: listener.within.append(name))
             stack.callback(enter.remove)
             stack.callback(part.register_forward_hook(listener.leave, always_call=True).remove)
@@ -207,25 +224,26 @@ def listening(module: nn.Module, n: int) -> Iterator[list[Heads]]:
         yield listener.heard
 
 
-def over_patches(matrix: Tensor, tokens: Tokens) -> Tensor:
-    """A token-by-token matrix (n, tokens, tokens) → what the classifier reads, over the patches (n, …grid).
+def _placing(listener: _Listener, part: nn.Module, around: nn.Module) -> Callable[..., None]:
+    """A pre-hook that tells the listener in which windows the attention that comes will be."""
 
-    The classifier reads the first token, or the mean of the patches; prefix tokens are left out.
-    """
-    row = matrix[:, 0] if tokens.pool == "class" else matrix[:, tokens.prefix :].mean(1)
-    return row[:, tokens.prefix :].reshape(len(row), *tokens.grid)
+    def place(_module: nn.Module, given: tuple[Any, ...]) -> None:
+        listener.windows = windows_of(part, around, given)
+
+    return place
 
 
 def no_attention(model: Model) -> str | None:
     """Why a method on attention does not suit a model, or None."""
     if model.closed:
         return CLOSED
-    if not model.structure.attention:
+    structure = model.structure
+    if not structure.attention:
         return "This network has no attention layers."
-    if "windowed" in model.structure.traits:
-        return "This network attends within windows, which this method does not follow from block to block."
-    if "keys of its own" in model.structure.traits:
+    if "unknown windows" in structure.traits:
+        return "This network attends within windows whose places on the image are not known."
+    if "keys of its own" in structure.traits:
         return "This network's attention adds keys of its own, which no map can place."
-    if model.structure.tokens is None:
+    if structure.tokens is None and "windowed" not in structure.traits:
         return "The grid of this network's tokens is not known; give explain.attention in the card."
     return None

@@ -15,15 +15,16 @@ from torch import Tensor
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
-from viewer.explain.attention import Heads, listening
+from viewer.explain.attention import listening
+from viewer.explain.blocks import Block, blocks_of
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
-from viewer.explain.shared import INPUT, Shared
+from viewer.explain.shared import INPUT, Shared, gradients_of_many
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
 from viewer.models import Model
 from viewer.models.guard import Forward
-from viewer.models.structure import Layer, Tokens
+from viewer.models.structure import Layer
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target
 
@@ -335,33 +336,22 @@ class Probe:
 
     # --- attention --------------------------------------------------------------------------------
 
-    @property
-    def tokens(self) -> Tokens:
-        """Where the tokens of a transformer lie."""
-        tokens = self.model.structure.tokens
-        if tokens is None:
-            raise ExplainerError(
-                "The grid of this network's tokens is not known; give explain.attention in the card."
-            )
-        return tokens
+    @cached_property
+    def attention(self) -> tuple[Block, ...]:
+        """The attention of every block in order, its weights detached; `ExplainerError` where no map of it
+        can be made."""
+        return blocks_of(self._shared.heads, self.model.structure)
 
-    def attention(self) -> list[tuple[str, Tensor]]:
-        """(module, weights (n, heads, tokens, tokens)) in the order of the blocks, detached."""
-        return [(h.name, h.split(h.tensor.detach())) for h in self._square()]
-
-    def attention_gradients(self, target: int) -> list[Tensor]:
-        """The gradient of one target at each of these weights, in the same shapes and order."""
-        self.task.check()
-        heads = self._square()
-        tensors = [h.tensor for h in heads]
-        gradients = torch.autograd.grad(
-            self._totals[target], tensors, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return [h.split(g) for h, g in zip(heads, gradients, strict=True)]
-
-    def _square(self) -> list[Heads]:
-        count = self.tokens.count
-        heads = [h for h in self._shared.heads if h.tensor.shape[-2:] == (count, count)]
-        if not heads:
-            raise ExplainerError("The attention of this network is not over the tokens of the image.")
-        return heads
+    def attention_gradients(self) -> Iterator[list[Tensor]]:
+        """The gradients at every block's weights, (some targets, *weights.shape): all targets in order, as
+        many at a time as memory should hold."""
+        _ = self.attention
+        heads = self._shared.heads
+        for found in gradients_of_many(self._totals, [h.tensor for h in heads], self.task):
+            if all(g is None for g in found):
+                raise ExplainerError("No attention of this network influences the output.")
+            some = next(len(g) for g in found if g is not None)
+            yield [
+                h.split(h.tensor.new_zeros(some, *h.tensor.shape) if g is None else g).float()
+                for h, g in zip(heads, found, strict=True)
+            ]

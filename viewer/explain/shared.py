@@ -5,7 +5,7 @@ output is detached, made to require a gradient, and handed on as a clone. Below 
 no graph; above it, one batched backward gives the gradients of every target.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 
@@ -78,7 +78,8 @@ class Shared:
                 whole = class_token_only(self._forward.module, self._model.structure, self._layers)
                 stack.enter_context(whole)
             if self._attention:
-                self._heads = stack.enter_context(listening(self._forward.module, len(x)))
+                names = self._model.structure.attention
+                self._heads = stack.enter_context(listening(self._forward.module, len(x), names))
             stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
             self._forward.expect(1, "running the model")
             output = self._model.run(self._forward, x)
@@ -199,34 +200,45 @@ def _singly(tensor: Tensor, axis: int = 0) -> list[Tensor]:
 
 def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
     """∂ totals / ∂ tensor, (totals, *tensor.shape): one vectorised backward, in chunks if large."""
+    parts = []
+    for (part,) in gradients_of_many(totals, [tensor], task):
+        if part is None:
+            raise _without_influence(layer)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def gradients_of_many(
+    totals: Tensor, tensors: Sequence[Tensor], task: Task
+) -> Iterator[tuple[Tensor | None, ...]]:
+    """∂ totals / ∂ each tensor, (some totals, *tensor.shape), for as many at a time as memory should hold.
+
+    None where a tensor does not influence the totals.
+    """
     count = len(totals)
     if not totals.requires_grad:
-        raise _without_influence(layer)
+        yield (None,) * len(tensors)
+        return
     if count == 1:
-        (gradient,) = torch.autograd.grad(totals[0], tensor, retain_graph=True, allow_unused=True)
-        if gradient is None:
-            raise _without_influence(layer)
-        return gradient[None]
-    chunk = max(1, _BATCHED_BYTES // (4 * tensor.numel()))
-    parts = []
+        found = torch.autograd.grad(totals[0], tensors, retain_graph=True, allow_unused=True)
+        yield tuple(None if g is None else g[None] for g in found)
+        return
+    chunk = max(1, _BATCHED_BYTES // (4 * sum(t.numel() for t in tensors)))
     eye = torch.eye(count, device=totals.device, dtype=totals.dtype)
     for first in range(0, count, chunk):
         task.check()
         some = eye[first : first + chunk]
         try:
-            (part,) = torch.autograd.grad(
-                totals, tensor, some, retain_graph=True, allow_unused=True, is_grads_batched=True
+            parts: tuple[Tensor | None, ...] = torch.autograd.grad(
+                totals, tensors, some, retain_graph=True, allow_unused=True, is_grads_batched=True
             )
         except RuntimeError:
             # A layer without a rule for vmap: one backward per target.
             rows = [
-                torch.autograd.grad(totals, tensor, r, retain_graph=True, allow_unused=True)[0] for r in some
+                torch.autograd.grad(totals, tensors, r, retain_graph=True, allow_unused=True) for r in some
             ]
-            part = None if rows[0] is None else torch.stack(rows)
-        if part is None:
-            raise _without_influence(layer)
-        parts.append(part)
-    return torch.cat(parts)
+            parts = tuple(None if g[0] is None else torch.stack(g) for g in zip(*rows, strict=True))
+        yield parts
 
 
 def _without_influence(layer: str) -> ExplainerError:

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from viewer.errors import ModelError
 from viewer.models.card import AttentionFacts
+from viewer.models.watch import Watch, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Tokens:
     prefix: int
     grid: tuple[int, ...]
     pool: Literal["class", "mean"]
+    read: int = 1
+    """How many tokens, from the first, are classified where `pool` is "class"; their scores are averaged."""
 
     @property
     def count(self) -> int:
@@ -54,10 +56,13 @@ class Structure:
     """(labels[, …spatial]) of one sample, or None where no dry run was possible."""
     modules: frozenset[str]
     traits: frozenset[str]
-    """"windowed" for attention within windows (Swin), "keys of its own" for attention with added keys,
-    "rectified" where a ReLU runs, however it is called."""
+    """"windowed" for attention within windows (Swin), "unknown windows" where nobody knows their places,
+    "keys of its own" for attention with added keys, "channel gates" for squeeze-excite, "rectified" where a
+    ReLU runs, however it is called."""
     aliases: dict[str, str]
     """Inner modules whose output is that of a layer around them, e.g. layer4.1 → layer4."""
+    gates: tuple[str, ...] = ()
+    """The modules in which a map is multiplied by one number a cell, in order."""
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)
@@ -83,12 +88,25 @@ def _version(output: Any) -> int:
 
 
 def attention_modules(module: nn.Module) -> dict[str, nn.Module]:
-    """The self-attention modules by name: `nn.MultiheadAttention` and those of timm."""
+    """The attention modules by name: `nn.MultiheadAttention`, and those of timm and torchvision."""
     return {
         name: m
         for name, m in module.named_modules()
-        if isinstance(m, nn.MultiheadAttention) or (hasattr(m, "fused_attn") and hasattr(m, "num_heads"))
+        if isinstance(m, nn.MultiheadAttention)
+        or (hasattr(m, "num_heads") and (hasattr(m, "fused_attn") or _windowed(m)))
     }
+
+
+_WINDOWED = {
+    "timm.models.swin_transformer": {"WindowAttention"},
+    "timm.models.swin_transformer_v2": {"WindowAttention"},
+    "torchvision.models.swin_transformer": {"ShiftedWindowAttention", "ShiftedWindowAttentionV2"},
+}
+"""Attention within windows whose places are known, by module and class."""
+
+
+def _windowed(module: nn.Module) -> bool:
+    return type(module).__name__ in _WINDOWED.get(type(module).__module__, ())
 
 
 def structure(
@@ -105,50 +123,46 @@ def structure(
         for name, m in module.named_modules()
         if name and not name.startswith(inner)
     ]
-    rectified = _Rectified()
     try:
-        with rectified:
-            output = _dry_run(module, input_shape, select, seen)
+        with watching(module) as watch:
+            output = _dry_run(module, input_shape, select, seen, watch)
     finally:
         for handle in handles:
             handle.remove()
-    if rectified.found:
-        traits |= {"rectified"}
+    names = (*attention, *(n for n in watch.attending if n not in attention and not n.startswith(inner)))
+    traits |= {"channel gates"} if watch.channel_gates else set()
+    traits |= {"rectified"} if watch.rectified else set()
     if output is None:
-        return Structure((), tuple(attention), None, None, modules, traits, {})
+        return Structure((), names, None, None, modules, traits, {})
     shape = tuple(int(n) for n in output.shape[1:])
     candidates, aliases = _candidates(seen, output)
-    tokens = _tokens(module, candidates, facts, input_shape) if attention else None
+    known = names and "windowed" not in traits
+    tokens = _tokens(module, candidates, watch, facts, input_shape) if known else None
     swin = "windowed" in traits
     layers = [
         _layer(name, t, len(input_shape) - 1, tokens, swin and not _convolves(module.get_submodule(name)))
         for name, t in candidates
     ]
     kept = tuple(layer for layer in layers if layer is not None)
-    return Structure(kept, tuple(attention), tokens, shape, modules, traits, aliases)
+    gates = tuple(name for name, _ in watch.gates)
+    return Structure(kept, names, tokens, shape, modules, traits, aliases, gates)
 
 
 def _traits(module: nn.Module, attention: dict[str, nn.Module]) -> frozenset[str]:
     own = any(isinstance(m, nn.MultiheadAttention) and _adds_keys(m) for m in attention.values())
     swin = "swin" in type(module).__module__.lower()
-    return frozenset({"keys of its own"} if own else set()) | frozenset({"windowed"} if swin else set())
-
-
-class _Rectified(TorchFunctionMode):
-    """Whether a ReLU is called while this is entered: a module, a function or a method, in place or not."""
-
-    found = False
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.found = self.found or getattr(func, "__name__", "") in ("relu", "relu_")
-        return func(*args, **(kwargs or {}))
+    unknown = swin and not (attention and all(map(_windowed, attention.values())))
+    found = {"keys of its own": own, "windowed": swin, "unknown windows": unknown}
+    return frozenset(name for name, there in found.items() if there)
 
 
 def _adds_keys(module: nn.MultiheadAttention) -> bool:
     return module.bias_k is not None or bool(module.add_zero_attn)
 
 
-def _dry_run(module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[Seen]) -> Tensor | None:
+def _dry_run(
+    module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[Seen], watch: Watch
+) -> Tensor | None:
     tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     meta = {name: torch.empty_like(t, device="meta") for name, t in tensors.items()}
     device = next(iter(tensors.values())).device if tensors else torch.device("cpu")
@@ -163,6 +177,7 @@ def _dry_run(module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[
             # A network may need values, or sizes known to Python; then it gets zeros. What is still
             # wrong then will be told in words by the first prediction.
             seen.clear()
+            watch.clear()
         try:
             result = select(module(torch.zeros((1, *shape), device=device)))
             return result
@@ -212,11 +227,13 @@ def _layer(name: str, tensor: Tensor, dimensions: int, tokens: Tokens | None, sw
 def _tokens(
     module: nn.Module,
     candidates: list[tuple[str, Tensor]],
+    watch: Watch,
     facts: AttentionFacts | None,
     shape: tuple[int, ...],
 ) -> Tokens | None:
     """How many prefix tokens there are, and the grid of the patches, from the shapes that ran."""
-    counts = Counter(int(t.shape[1]) for _, t in candidates if t.ndim == 3)
+    # PyTorch's fast path attends unseen; then the tokens are those of most layers.
+    counts = watch.sizes or Counter(int(t.shape[1]) for _, t in candidates if t.ndim == 3)
     if not counts:
         return None
     count = counts.most_common(1)[0][0]
@@ -237,7 +254,9 @@ def _tokens(
         grid = grid or (_square(count - prefix, len(shape) - 1) if guess else None)
         if grid:
             pooled = getattr(module, "global_pool", "token" if prefix else "avg")
-            return Tokens(prefix, grid, "class" if prefix and pooled in ("token", "") else "mean")
+            # A distilled DeiT classifies its second token too, by a head of its own.
+            read = 2 if hasattr(module, "head_dist") else 1
+            return Tokens(prefix, grid, "class" if prefix and pooled in ("token", "") else "mean", read)
     return None
 
 

@@ -1,0 +1,98 @@
+"""The attention of a network block by block, and how what is read at its end flows back to the patches.
+
+A map of attention needs one row of a product of token-by-token matrices: that of what the classifier reads.
+So a row is led from the last block to the first, and no such product is ever formed. Within windows even the
+matrices are not: each window takes its part of the row, and gives it back at its place.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from viewer.errors import ExplainerError
+from viewer.explain.attention import Heads
+from viewer.explain.windows import Windows
+from viewer.models.structure import Structure, Tokens
+from viewer.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One attention of the forward: `weights` are (n, windows, heads, queries, keys), one window without any.
+
+    `tokens` says where its tokens lie: those of the image, or of a stage with larger patches.
+    """
+
+    name: str
+    weights: Tensor
+    tokens: Tokens
+    windows: Windows | None = None
+
+    def apply(self, row: Tensor, matrix: Tensor) -> Tensor:
+        """`row` (…, tokens) times a matrix (…, windows, queries, keys) of this block."""
+        if self.windows is not None:
+            return self.windows.apply(row, matrix)
+        return (row[..., None, :] @ matrix[..., 0, :, :])[..., 0, :]
+
+
+Step = Callable[[int, Tensor], Tensor]
+
+
+def blocks_of(heads: Sequence[Heads], structure: Structure) -> tuple[Block, ...]:
+    """The blocks that were heard, in order; `ExplainerError` where they are not over the image's tokens."""
+    blocks = []
+    for h in heads:
+        tokens = structure.tokens if h.windows is None else Tokens(0, h.windows.grid, "mean")
+        queries, keys = h.tensor.shape[-2:]
+        if queries != keys:
+            raise ExplainerError(
+                "This network also attends from other tokens than those of the image (class attention, or a "
+                "query that pools), which a map of attention does not follow."
+            )
+        if tokens is None or (h.windows is None and keys != tokens.count):
+            raise ExplainerError("The attention of this network is not over the tokens of the image.")
+        blocks.append(Block(h.name, h.split(h.tensor.detach()).float(), tokens, h.windows))
+    if not blocks:
+        raise ExplainerError("The attention of this network is not over the tokens of the image.")
+    return tuple(blocks)
+
+
+def reading(tokens: Tokens, device: torch.device) -> Tensor:
+    """What the classifier reads as shares of the tokens, (tokens,): the class token, or all patches alike."""
+    row = torch.zeros(tokens.count, device=device)
+    if tokens.pool == "class":
+        row[: tokens.read] = 1 / tokens.read
+    else:
+        row[tokens.prefix :] = 1 / (tokens.count - tokens.prefix)
+    return row
+
+
+def walk(blocks: Sequence[Block], row: Tensor, step: Step, task: Task) -> Tensor:
+    """Lead `row` (…, tokens) from behind the last block to before the first, one `step` a block.
+
+    A step is told the number of its block, and gives what it reads.
+    """
+    for i in reversed(range(len(blocks))):
+        task.check()
+        if i + 1 < len(blocks):
+            row = _unmerged(row, blocks[i + 1].tokens, blocks[i].tokens)
+        row = step(i, row)
+    return row
+
+
+def over_patches(row: Tensor, tokens: Tokens) -> Tensor:
+    """The patches of a row (…, tokens), (…, *grid); prefix tokens are left out."""
+    return row[..., tokens.prefix :].reshape(*row.shape[:-1], *tokens.grid)
+
+
+def _unmerged(row: Tensor, after: Tokens, before: Tokens) -> Tensor:
+    """What a stage of merged patches reads, shared alike among the (up to 2 × 2) patches each came from."""
+    if after.grid == before.grid:
+        return row
+    if after.grid != tuple(-(-n // 2) for n in before.grid):
+        raise ExplainerError("This network merges its patches in a way that a map of attention cannot undo.")
+    rows, columns = (torch.arange(n, device=row.device) // 2 for n in before.grid)
+    parent = (rows[:, None] * after.grid[1] + columns).flatten()
+    return (row / parent.bincount(minlength=row.shape[-1]))[..., parent]
