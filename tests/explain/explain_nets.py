@@ -138,7 +138,7 @@ def torchvision_vit() -> nn.Module:
 
 def swin(**arguments: Any) -> nn.Module:
     """timm's Swin: 32 × 32 pixels, 8 × 8 and 4 × 4 patches, windows of 4 × 4, the second one shifted."""
-    facts = {"img_size": 32, "patch_size": 4, "window_size": 4, "embed_dim": 8, "depths": (2, 1)}
+    facts = {"img_size": 32, "patch_size": 4, "window_size": 4, "embed_dim": 12, "depths": (2, 1)}
     facts |= {"num_heads": (2, 4), "num_classes": len(LABELS)}
     net = timm.models.SwinTransformer(**(facts | arguments))
     for parameter in net.parameters():
