@@ -123,6 +123,20 @@ def _tensors(modules: Sequence[nn.Module]) -> list[Tensor]:
 
 
 @contextmanager
+def _full_precision(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """On a GPU, let convolutions keep all bits of a float32: by default they round to ten (TF32)."""
+    before = torch.backends.cudnn.allow_tf32
+    if not any(t.is_cuda for t in tensors) or not before:
+        yield
+        return
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
 def guarded(
     module: nn.Module,
     rest: Rest,
@@ -145,7 +159,8 @@ def guarded(
                 tensor.requires_grad_(False)
             if grad is not None:
                 tensor.grad = None  # a stranger's backward would add to what is there
-        yield Forward(module, select, task)
+        with _full_precision(rest.tensors):
+            yield Forward(module, select, task)
     except RuntimeError as error:
         if not starved(error):
             raise
