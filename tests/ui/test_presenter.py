@@ -15,7 +15,7 @@ from desk import Desk
 from program import COLUMNS, LABELS, ROWS, write_model, write_stack
 from pydicom import dcmread
 
-from viewer import demo
+from viewer import demo, session
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decode import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
@@ -718,3 +718,61 @@ def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
     desk.presenter.go_to(6)
     desk.at_rest()
     assert "Slice 7 of 9" in desk.state.notice.text
+
+
+def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    asked, answer = threading.Event(), threading.Event()
+    real = session.explain
+
+    def slow(*arguments, preview, **more):
+        result = real(*arguments, preview=preview, **more)
+        for attribution in result.attributions:
+            preview(replace(attribution, values=attribution.values * 0.5))
+        asked.set()
+        assert answer.wait(10)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "explain", slow)
+        desk.presenter.explaining.choose_method("integrated-gradients")
+        desk.presenter.explaining.explain()
+        state = desk.wait(lambda s: s.preview)
+        half = state.attribution.values
+        assert state.busy is not None
+        assert words.explained(state, True).bottom_left[0][0].startswith("Preview")
+        desk.presenter.go_to(1)  # of this slice there is nothing yet
+        assert desk.state.attribution is None
+        assert not desk.state.preview
+        desk.presenter.go_to(2)
+        assert desk.state.preview
+        answer.set()
+        state = desk.wait(lambda s: s.attribution is not None and not s.preview)
+    np.testing.assert_allclose(state.attribution.values, 2 * half)
+
+
+def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    answer = threading.Event()
+    real = session.explain
+
+    def slow(*arguments, preview, task, **more):
+        result = real(*arguments, preview=preview, task=task, **more)
+        preview(result.attributions[0])
+        assert answer.wait(10)
+        task.check()
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "explain", slow)
+        desk.presenter.explaining.choose_method("integrated-gradients")
+        desk.presenter.explaining.explain()
+        desk.wait(lambda s: s.preview)
+        desk.presenter.cancel()
+        assert desk.state.attribution is None
+        assert not desk.state.preview
+        answer.set()
+        desk.at_rest()
+    assert desk.state.attribution is None

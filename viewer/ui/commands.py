@@ -51,6 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("invert", "Invert the grey values", "Image", ("I",)),
     Command("annotations", "Show or hide overlays and shutter", "Image", ("A",)),
     Command("explain", "Run the method", "Map", ("Ctrl+Return",)),
+    Command("method-card", "About the method", "Map", ("F1",)),
     Command("cancel", "Cancel what is under way", "Map", ("Esc",)),
     Command("overlay", "Show or hide the map", "Map", ("W",)),
     Command("hide-while-held", "Hide the map while held", "Map", ("H",), held=True),

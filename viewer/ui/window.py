@@ -35,6 +35,7 @@ from viewer.ui.panels import (
     ExportDialog,
     HeaderDialog,
     MessageBar,
+    MethodCard,
     PointBar,
     PredictionPanel,
     PreferencesDialog,
@@ -140,7 +141,7 @@ class Window(QMainWindow):
         self.setCentralWidget(whole)
         self.setMinimumSize(1024, 640)
         self.search, self.settings = CommandSearch(self), PreferencesDialog(self)
-        self.header = HeaderDialog(self)
+        self.header, self.card = HeaderDialog(self), MethodCard(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         narrow = event.size().width() < NARROW
@@ -188,6 +189,8 @@ class Window(QMainWindow):
         self.explaining.against_chosen.connect(e.choose_against)
         self.explaining.layer_chosen.connect(e.choose_layer)
         self.explaining.strip_requested.connect(p.strip.wish)
+        self.explaining.card_requested.connect(partial(self.run, "method-card"))
+        self.explaining.looked_at.connect(self._look_at)
         self.explaining.setting_changed.connect(e.set_setting)
         self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)
@@ -242,6 +245,7 @@ class Window(QMainWindow):
             "previous-series": partial(p.step_series, -1),
             "invert": d.invert,
             "explain": p.explaining.explain,
+            "method-card": self._card,
             "cancel": p.cancel,
             "overlay": d.toggle_overlay,
             "hide-while-held": d.peek,
@@ -280,6 +284,14 @@ class Window(QMainWindow):
         self.header.show()
         self.presenter.headers.look()
         self.header.search.setFocus()
+
+    def _card(self, name: str | None = None) -> None:
+        panel, chooser = self.explaining, self.explaining.method
+        top = QPoint(panel.mapTo(self, QPoint(0, 0)).x(), chooser.mapTo(self, QPoint(0, 0)).y())
+        self.card.open(QRect(top, chooser.size()), name)
+
+    def _look_at(self, name: str | None) -> None:
+        self.card.rest() if name is None else self._card(name)
 
     def _settings(self) -> None:
         self.settings.show()
@@ -356,7 +368,7 @@ class Window(QMainWindow):
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
-            self.search, self.settings, self.header, self.planes, self.points, self.brought,
+            self.search, self.settings, self.header, self.card, self.planes, self.points, self.brought,
         ):  # fmt: skip
             widget.show(state)
         if began:

@@ -212,6 +212,8 @@ def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ..
         return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
     if not state.map_shown or state.map is None:
         return ()
+    if state.preview:
+        return (("Preview: the method is still computing.", "warning"),)
     if _nothing_positive(shown) and state.style.sign == "positive":
         where = "image" if shown.values.shape[0] == 1 else "volume"
         return ((f"No positive evidence{f' for {label}' if label else ''} in this {where}.", "warning"),)

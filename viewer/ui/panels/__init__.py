@@ -6,6 +6,7 @@ from viewer.ui.panels.display import DisplayPanel
 from viewer.ui.panels.explain import ExplainPanel
 from viewer.ui.panels.export import ExportDialog, ExportWish
 from viewer.ui.panels.header import HeaderDialog
+from viewer.ui.panels.methodcard import MethodCard
 from viewer.ui.panels.opening import StartPanel
 from viewer.ui.panels.points import PointBar
 from viewer.ui.panels.prediction import PredictionPanel
@@ -22,6 +23,7 @@ __all__ = [
     "ExportWish",
     "HeaderDialog",
     "MessageBar",
+    "MethodCard",
     "PointBar",
     "PredictionPanel",
     "PreferencesDialog",

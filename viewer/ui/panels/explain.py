@@ -15,10 +15,11 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.export.drawing import clean
-from viewer.ui.controls import Combo
+from viewer.ui.controls import Combo, IconButton
 from viewer.ui.form import SettingsForm
+from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
-from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, rows
+from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, pair, rows
 from viewer.ui.state import Busy, MethodItem, ViewState
 
 SUGGESTED = "suggested"
@@ -133,6 +134,9 @@ class ExplainPanel(QWidget):
     layer_chosen = Signal(object)
     strip_requested = Signal()
     """The map at every layer, where that takes long."""
+    card_requested = Signal()
+    looked_at = Signal(object)
+    """The name of the method that the open chooser points at, or None."""
     setting_changed = Signal(str, object)
     explain_requested = Signal()
     cancel_requested = Signal()
@@ -141,7 +145,10 @@ class ExplainPanel(QWidget):
         super().__init__()
         dress_panel(self)
         self._shown: ViewState | None = None
-        self.method, self.target, self.against, self.layer = Combo(), Combo(), Combo(), LayerCombo()
+        self.method, self.target, self.against, self.layer = MethodCombo(), Combo(), Combo(), LayerCombo()
+        self.about = IconButton("info", "About this method: what it shows, its cost, when not to believe it")
+        self.about.setProperty("opens-card", True)
+        self.completeness = Text("", "quiet")
         self.form = SettingsForm()
         self.run_bar = RunBar()
         self.strip = LayerStrip()
@@ -151,7 +158,7 @@ class ExplainPanel(QWidget):
         column.addWidget(heading("Explain"))
         grid = rows()
         for text, control in (
-            ("Method", self.method),
+            ("Method", pair(self.method, self.about)),
             ("Target", self.target),
             ("Rather than", self.against),
             ("Layer", self.layer),
@@ -162,6 +169,10 @@ class ExplainPanel(QWidget):
         column.addWidget(self.form)
         column.addSpacing(2)
         column.addWidget(self.run_bar)
+        column.addWidget(self.completeness)
+        self.method.setAccessibleName("Method")
+        self.method.looked_at.connect(self.looked_at)
+        self.about.clicked.connect(lambda: self.card_requested.emit())
         self.method.activated.connect(lambda place: self._choose(self.method, place, self.method_chosen))
         self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
         self.against.activated.connect(lambda place: self.against_chosen.emit(self.against.itemData(place)))
@@ -201,6 +212,8 @@ class ExplainPanel(QWidget):
         settings = {} if item is None else item.settings
         self.form.show_fields(settings, state.settings, {} if item is None else item.hints)
         self.run_bar.put(state.busy, self._obstacle(state, item))
+        self.about.setEnabled(item is not None)
+        self.completeness.say(*completeness_words(state))
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
         """The target and what it is compared with, greyed where the method is the same for every label."""
@@ -259,6 +272,21 @@ class ExplainPanel(QWidget):
         combo.setModel(entries)
         combo.setCurrentIndex(-1)
         combo.blockSignals(False)
+
+
+def completeness_words(state: ViewState) -> tuple[str, str]:
+    """How far the map's sum is off the score that it explains, and what that means."""
+    shown = state.attribution
+    if shown is None:
+        return "", ""
+    if state.preview:
+        return "Preview, still computing", "What the method has so far; the finished map takes its place."
+    seconds = f" · {shown.seconds:.1f} s" if shown.seconds >= 0.1 else ""
+    if shown.completeness_error is None:
+        tip = "Its values need not add up to the score, or the score does not change from the baseline."
+        return f"Completeness not defined for this method{seconds}", tip
+    tip = "How far the sum of the map is off the change of the score from the baseline; below 1 % is usual."
+    return f"Completeness error {shown.completeness_error:.2g} %{seconds}", tip
 
 
 def _labels(labels: tuple[str, ...]) -> QStandardItemModel:
