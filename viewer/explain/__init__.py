@@ -5,7 +5,7 @@ from annotated_types import Interval
 from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention
 from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
-from viewer.explain.blocks import Block, over_patches, reading, walk
+from viewer.explain.blocks import Block, over_patches, reading, streams, walk
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
@@ -63,6 +63,7 @@ __all__ = [
     "refuse_blank",
     "setting_types",
     "stages",
+    "streams",
     "suggest",
     "sweep",
     "variance",

@@ -5,11 +5,12 @@ So a row is led from the last block to the first, and no such product is ever fo
 matrices are not: each window takes its part of the row, and gives it back at its place.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewer.errors import ExplainerError
 from viewer.explain.attention import Heads
@@ -96,3 +97,43 @@ def _unmerged(row: Tensor, after: Tokens, before: Tokens) -> Tensor:
     rows, columns = (torch.arange(n, device=row.device) // 2 for n in before.grid)
     parent = (rows[:, None] * after.grid[1] + columns).flatten()
     return (row / parent.bincount(minlength=row.shape[-1]))[..., parent]
+
+
+def streams(structure: Structure) -> tuple[str, ...] | None:
+    """The module around each attention that gives the image's tokens anew, shortcut and all; None if unknown.
+
+    It is the outermost that holds one attention. All give tokens of one width, so that one classifier fits.
+    """
+    found = []
+    for attention in structure.attention:
+        path = attention.split(".")
+        around = (".".join(path[:i]) for i in range(1, len(path)))
+        found.append(next((name for name in around if _gives_tokens(structure, name)), None))
+    layers = [structure.layer(structure.aliases.get(name, name)) for name in found if name is not None]
+    widths = {layer.channels for layer in layers if layer is not None}
+    names = tuple(name for name in found if name is not None)
+    return names if len(widths) == 1 and len(set(names)) == len(found) else None
+
+
+def _gives_tokens(structure: Structure, name: str) -> bool:
+    layer = structure.layer(structure.aliases.get(name, name))
+    holds = sum(attention.startswith(f"{name}.") for attention in structure.attention)
+    return layer is not None and layer.layout == "tokens" and holds == 1
+
+
+@contextmanager
+def all_at_the_end(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """While entered, what lies behind the last of these modules gets what all gave, one after another.
+
+    A forward of n samples then gives (modules × n, labels), the network's own answer last.
+    """
+    given: list[Tensor] = []
+
+    def keep(_module: nn.Module, _given: object, output: Tensor) -> Tensor | None:
+        given.append(output)
+        return torch.cat(given) if len(given) == len(names) else None
+
+    with ExitStack() as stack:
+        for name in names:
+            stack.callback(module.get_submodule(name).register_forward_hook(keep).remove)
+        yield

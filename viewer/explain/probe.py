@@ -16,7 +16,7 @@ from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import listening
-from viewer.explain.blocks import Block, blocks_of
+from viewer.explain.blocks import Block, all_at_the_end, blocks_of, streams
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
 from viewer.explain.shared import INPUT, Shared, gradients_of_many
@@ -286,7 +286,9 @@ class Probe:
     @cached_property
     def _totals(self) -> Tensor:
         """The sum over the batch of each target's number, (targets,): samples do not mix in eval mode."""
-        output = self._shared.graph
+        return self._totals_of(self._shared.graph)
+
+    def _totals_of(self, output: Tensor) -> Tensor:
         totals = []
         for row in self.targets:
             if all(target is row[0] for target in row) and row[0].region is None:
@@ -355,3 +357,21 @@ class Probe:
                 h.split(h.tensor.new_zeros(some, *h.tensor.shape) if g is None else g).float()
                 for h, g in zip(heads, found, strict=True)
             ]
+
+    def formed(self) -> Iterator[tuple[Block, Tensor]]:
+        """For each block the gradient, at its weights, of every target's score of the tokens that the block
+        gives, (targets, *weights.shape): what would be said if the network ended there.
+
+        One further forward, in which all blocks' tokens are classified together.
+        """
+        names = streams(self.model.structure)
+        if names is None:
+            raise ExplainerError("This network's blocks do not give tokens that its classifier could read.")
+        n, module = len(self.inputs), self._forward.module
+        self.expect(1, "classifying every block's tokens")
+        with listening(module, n, self.model.structure.attention) as heads, all_at_the_end(module, names):
+            output = self.forward(self.x)
+        for i, (block, own) in enumerate(zip(blocks_of(heads, self.model.structure), heads, strict=True)):
+            totals = self._totals_of(output[i * n : (i + 1) * n])
+            found = gradients_at(totals, own.tensor, own.name, self.task)
+            yield block, own.split(found).float()
