@@ -1,76 +1,67 @@
-"""Score-CAM, by the grad-cam package."""
+"""Score-CAM."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
-from torch import Tensor, nn
+import torch.nn.functional as F
+from torch import Tensor
 
-from viewer.explain import Cost, Explainer, Interval, Model, Probe, model_layer, no_layer
+from viewer.explain import Cost, Explainer, Interval, Model, Probe, model_layer, no_layer, weighted
 
 
 @dataclass(frozen=True)
 class ScoreCAM(Explainer):
-    """Σ over channels of (softmax of the score when only that channel's place is left × activation)."""
+    """Σ over channels of (softmax of the score when only that channel's place is left × activation).
+
+    The places are the channels, enlarged to the image with their corner cells on its corners and scaled to
+    0 … 1, as in the grad-cam package.
+    """
 
     layer: str | None = None
-    batch: Annotated[int, Interval(ge=1, le=256)] = 16
+    batch: Annotated[int, Interval(ge=0, le=4096)] = 0
+    """Channels at once; 0 is what is fastest on this device."""
 
     name = "score-cam"
     title = "Score-CAM"
     family = "CAM"
     paper = "Wang et al., Score-CAM, CVPR Workshops 2020"
     shows = "Places that alone keep the score up, found by masking and not by gradients; slow."
-    cost = Cost("1 per channel of the layer and label")
+    cost = Cost("1 per channel of the layer, for all labels")
+    caution = (
+        "The softmax over the channels all but evens out small differences of the score and picks one "
+        "channel where they are large, so the weights depend on the logits' scale. A masked image is one "
+        "that the network never saw (Hooker et al., NeurIPS 2019). All weights are positive: nothing speaks "
+        "against. Places are good to half a cell."
+    )
     unit = "activation × weight"
 
     def unsuitable(self, model: Model) -> str | None:
-        if model.card.input.dimensions == 3:
-            return "Score-CAM of the grad-cam package enlarges its masks in two dimensions only."
         return no_layer(model)
 
     def compute(self, probe: Probe) -> Tensor:
-        # Imported here: it brings OpenCV and takes seconds.
-        from pytorch_grad_cam import score_cam as package
+        activations = probe.activations(model_layer(self, probe.model))
+        size = probe.x.shape[2:]
+        mode = "bilinear" if len(size) == 2 else "trilinear"
+        order, place, count = _once_each(activations)
 
-        package.tqdm = _Quiet  # its own progress bar would go to standard error
+        def masked(n: int, first: int, last: int) -> Tensor:
+            channels = activations[n : n + 1, order[n, first:last]].to(probe.x.dtype)
+            masks = F.interpolate(channels, size, mode=mode, align_corners=True)[0]
+            cells = masks.flatten(1)
+            low, high = (m.reshape(-1, *[1] * len(size)) for m in (cells.amin(1), cells.amax(1)))
+            return probe.x[n] * ((masks - low) / (high - low + 1e-8))[:, None]
 
-        layer = model_layer(self, probe.model)
-        activations = probe.activations(layer)
-        peer = package.ScoreCAM(model=_Net(probe), target_layers=[])
-        peer.batch_size = self.batch
-        calls = -(-activations.shape[1] // self.batch) * len(probe.targets) * len(probe.inputs)
-        probe.expect(calls, "masking channel by channel")
-        rows = []
-        for row in probe.targets:
-            maps = []
-            for n, target in enumerate(row):
-                goal = [lambda output, target=target, n=n: probe.score(output[None], target, n)[0]]
-                one = activations[n : n + 1]
-                with torch.no_grad():
-                    weights = peer.get_cam_weights(probe.x[n : n + 1], None, goal, one.cpu().numpy(), None)
-                weights = torch.as_tensor(weights, dtype=one.dtype, device=one.device).reshape(-1)
-                maps.append(torch.tensordot(weights, one[0], dims=1))
-            rows.append(torch.stack(maps))
-        return torch.stack(rows)
+        scores = probe.scores(count, masked, "masking channel by channel", self.batch)
+        weights = scores.gather(2, place.expand(len(scores), -1, -1)).softmax(2)
+        return weighted(activations, weights.to(activations.dtype))
 
 
-class _Quiet:
-    """In the place of the module tqdm."""
-
-    @staticmethod
-    def tqdm(steps: Iterable[int]) -> Iterable[int]:
-        return steps
-
-
-class _Net(nn.Module):
-    """The guarded network as the module that the package wants to call."""
-
-    def __init__(self, probe: Probe) -> None:
-        super().__init__()
-        self._call = probe.forward
-        self._device = nn.Parameter(torch.empty(0, device=probe.x.device), requires_grad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._call(x)
+def _once_each(activations: Tensor) -> tuple[Tensor, Tensor, int]:
+    """The channels in the order in which to mask, (n, channels), where each is found among their scores,
+    (n, channels), and how many scores are needed: channels that are the same everywhere share one mask."""
+    cells = activations.flatten(2)
+    flat = cells.amax(2) == cells.amin(2)
+    order = flat.byte().argsort(dim=1, stable=True)  # the flat ones come last
+    varied = (~flat).sum(1, keepdim=True)
+    place = order.argsort(dim=1).minimum(varied)
+    return order, place, int(place.max()) + 1

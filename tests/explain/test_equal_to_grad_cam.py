@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from explain_nets import inputs_of, make, model_of, near, one, series_of
 from pytorch_grad_cam import EigenCAM as PeerEigenCAM
 from pytorch_grad_cam import HiResCAM as PeerHiResCAM
@@ -109,6 +110,60 @@ def test_score_cam_is_the_packages_own_run_up_to_its_scaling(kind: str, layer: s
     wanted = peer_raw(PeerScoreCAM, model, layer)
     for batch in (5, 16):
         assert near(one(model, ScoreCAM(layer, batch), TARGET).values[0], wanted, 1e-4)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_channels_that_are_the_same_everywhere_share_one_masked_image() -> None:
+    """Half of the channels are dead behind their ReLU; the map is the package's still."""
+    model = make("residual")
+    with torch.no_grad():
+        model._module.layer2.bn2.bias[::2] = -100.0
+    model = model_of(model._module)
+    wanted = peer_raw(PeerScoreCAM, model, "layer2")
+    assert model.structure.layers  # found out by a dry run, which is not to be counted
+    seen: list[int] = []
+    handle = model._module.register_forward_pre_hook(lambda _m, arguments: seen.append(len(arguments[0])))
+    found = one(model, ScoreCAM("layer2", 5), TARGET).values[0]
+    handle.remove()
+    assert near(found, wanted, 1e-4)
+    kept: list[Tensor] = []
+    handle = model._module.layer2.register_forward_hook(lambda _m, _a, output: kept.append(output[0]))
+    model.predict(inputs_of(model))
+    handle.remove()
+    living = sum(bool(channel.any()) for channel in kept[0])
+    assert 2 <= living <= 6
+    assert sum(seen) == 1 + living + 1  # the image, the living channels, one for all the dead
+    sources = inputs_of(model, 3)
+    sources[1].tensor.zero_()
+    together = explain(model, sources, [ScoreCAM("layer2")], [TARGET]).attributions
+    for source, found_one in zip(sources, together, strict=True):
+        alone = explain(model, [source], [ScoreCAM("layer2")], [TARGET]).attributions[0]
+        assert near(found_one.values, alone.values, 1e-4)
+
+
+@pytest.mark.parametrize(("kind", "layer"), [("3D CNN", "blocks"), ("Swin", "layers.0"), ("U-Net", "bottom")])
+def test_score_cam_is_its_definition_where_the_package_cannot_go(kind: str, layer: str) -> None:
+    """In 3D, with the channels last, and for an output per pixel: image by image, for all labels."""
+    model = make(kind)
+    (source,) = inputs_of(model)
+    net, x, kept = model._module, source.tensor, []
+    handle = net.get_submodule(layer).register_forward_hook(lambda _m, _a, out: kept.append(out.detach()))
+    with torch.no_grad():
+        net(x)
+        handle.remove()
+        active = kept[0].permute(0, 3, 1, 2) if kind == "Swin" else kept[0]
+        scores = []
+        for channel in active[0]:
+            mode = "trilinear" if x.ndim == 5 else "bilinear"
+            mask = F.interpolate(channel[None, None], x.shape[2:], mode=mode, align_corners=True)
+            output = net(x * (mask - mask.min()) / (mask.max() - mask.min()))
+            scores.append(output[0].flatten(1).mean(1) if output.ndim > 2 else output[0])
+        weights = torch.stack(scores).softmax(0)  # (channels, labels)
+    wishes = [Target(label, i) for i, label in enumerate(model.labels)]
+    found = explain(model, [source], [ScoreCAM(layer)], wishes).attributions
+    for i, map in enumerate(found):
+        wanted = torch.tensordot(weights[:, i], active[0], 1)
+        assert near(map.values.reshape(wanted.shape), wanted.numpy(), 1e-4)
 
 
 def test_score_cam_writes_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
