@@ -1,4 +1,4 @@
-"""The command line: `series`, `methods`, `predict`, `explain`, `demo`.
+"""The command line: `series`, `methods`, `predict`, `explain`, `card`, `demo`.
 
 Heavy imports stay inside the commands, so that `series` runs without torch and nothing here ever
 needs Qt. Standard output carries results, standard error progress and problems; exit status 0 is
@@ -273,6 +273,29 @@ def explain(
 
 
 @app.command()
+def card(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A weights file, or a folder with one.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Write it, e.g. to model.yaml.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draft the model card of a file of weights, which is read and never run.
+
+    What the weights do not tell is left marked TO FILL.
+    """
+    from viewer import session
+
+    made = session.draft_card(path, out)
+    if as_json:
+        _print_json(made.document())
+    elif out is None:
+        typer.echo(made.text(), nl=False)
+    else:
+        _remarks(made.remarks)
+        _remarks([f"Complete {', '.join(made.to_fill)}."] if made.to_fill else [])
+        typer.echo(out)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Where the pictures go.")] = Path("whyscope-demo"),
     screenshot: ScreenshotOption = None,
@@ -315,7 +338,7 @@ def window(
     _open_window(paths or [], model, screenshot, size, light, trust, device, read_limits(limit))
 
 
-COMMANDS = ("series", "methods", "predict", "explain", "demo")
+COMMANDS = ("series", "methods", "predict", "explain", "card", "demo")
 
 
 def _open_window(

@@ -35,6 +35,17 @@ def load_model(
     return models.load(Path(path), trust, settings, trusted)
 
 
+def draft_card(path: Path | str, out: Path | None = None) -> models.Draft:
+    """Draft the model card of a weights file, which is not run; `out` is where it is written, if anywhere."""
+    made = models.draft(Path(path), None if out is None else out.parent)
+    if out is not None:
+        if out.exists():
+            raise ModelError(f"{out.name} is there already and is left as it is; give another name.")
+        with exporting.whole(out) as part:
+            part.write_text(made.text(), encoding="utf-8")
+    return made
+
+
 def choose_series(study: Study, which: str | None = None) -> Series:
     """The series of this number (as listed, from 0) or UID; the only one where none is asked for."""
     found = study.series

@@ -59,7 +59,29 @@ def _torchvision(name: str, **arguments: Any) -> nn.Module:
     # Detection and segmentation nets would otherwise fetch a backbone.
     known = inspect.signature(models.get_model_builder(name)).parameters
     without = {key: None for key in ("weights", "weights_backbone") if key in known}
-    return _module(models.get_model(name, **without, **arguments))
+    channels = arguments.pop("channels", None)
+    net = _module(models.get_model(name, **without, **arguments))
+    return net if channels is None else _reading(net, channels)
+
+
+def _reading(net: nn.Module, channels: int) -> nn.Module:
+    """A network whose first convolution is made anew for this many channels, as people do for grey images."""
+    name, first = first_convolution(net)
+    if first.in_channels != channels:
+        kind: Any = type(first)
+        net.set_submodule(name, kind(
+            channels, first.out_channels, first.kernel_size, first.stride, first.padding, first.dilation,
+            first.groups, first.bias is not None, first.padding_mode,
+        ))  # fmt: skip
+    return net
+
+
+def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d | nn.Conv3d]:
+    """The convolution that reads the image, and its name; raises `ValueError` where there is none."""
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            return name, module
+    raise ValueError("it has no convolution to read the image")
 
 
 def _timm(name: str, **arguments: Any) -> nn.Module:

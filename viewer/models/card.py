@@ -23,7 +23,9 @@ from pydantic import (
 from viewer.errors import ModelError
 
 CARD = "model.yaml"
-_WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl")
+TO_FILL = "TO FILL"
+"""What a drafted card has in the place of a value that weights do not tell."""
+WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl")
 _MAX_CARD_BYTES = 1024**2
 _MAX_NUMBERS = 2**29  # of one input: 2 GiB as float32
 
@@ -220,7 +222,7 @@ class Card(_Part):
 def find_card(path: Path) -> Path:
     """The card, or the Hugging Face `config.json`, that `path` (a folder or the file) means."""
     if path.is_file():
-        if path.suffix.lower() in _WEIGHTS:
+        if path.suffix.lower() in WEIGHTS:
             raise ModelError(
                 f"{path.name} is weights alone; a model is a folder with a {CARD} beside them, which "
                 "`whyscope card` drafts."
@@ -282,10 +284,22 @@ def read_card(path: Path) -> Card:
         raise ModelError(f"{path.name} is not a model card; it holds no fields.")
     if path.suffix == ".json":
         data = _from_timm(data, path)
+    open_fields = list(_open(data))
+    if open_fields:
+        raise ModelError(f"{path.name} is a draft; complete its fields {', '.join(open_fields)}.")
     try:
         return Card.model_validate(data)
     except ValidationError as error:
         raise ModelError(f"{path.name}: {_sentence(error)}") from error
+
+
+def _open(data: Any, name: str = "") -> Iterator[str]:
+    """The fields of a draft that are still to be filled."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _open(value, f"{name}.{key}" if name else str(key))
+    elif data == TO_FILL or (isinstance(data, list) and TO_FILL in data):
+        yield name
 
 
 def _sentence(error: ValidationError) -> str:
