@@ -57,6 +57,13 @@ AtOption = Annotated[
 OverlapOption = Annotated[
     float, typer.Option("--overlap", help="What patches of a sweep share, from 0 to 1.")
 ]
+WithinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--within",
+        help="REGION where the image may be changed: ROW,COLUMN,ROW,COLUMN, a segment, a SEG file.",
+    ),
+]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
 OutsideOption = Annotated[
     bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")
@@ -190,7 +197,7 @@ def predict(
     from viewer import session
 
     with _progress(as_json) as task:
-        chosen, loaded = _open(path, model, series, trust, settings, task)
+        chosen, loaded, _ = _open(path, model, series, trust, settings, task)
         predictions = session.predict(chosen, loaded, which, place, outside_intended_use, task=task)
     results = [_labels(p) for p in predictions]
     facts = {"name": loaded.name, "sha256": loaded.sha256, "device": loaded.device_name}
@@ -215,7 +222,8 @@ def explain(
     model: ModelOption,
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
     method: Annotated[list[str], typer.Option("--method", help="Repeat, or separate by commas.")],
-    target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@BOX.")] = "top",
+    target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@REGION.")] = "top",
+    within: WithinOption = None,
     layer: Annotated[
         str | None,
         typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages."),
@@ -252,10 +260,11 @@ def explain(
     looks = export.read_style(fields)
     export.check_folder(out)
     with _progress(as_json) as task:
-        chosen, loaded = _open(path, model, series, trust, settings, task)
+        chosen, loaded, segmentations = _open(path, model, series, trust, settings, task)
         explained = session.explain(
-            chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, task=task
-        )
+            chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
+            task, within, segmentations=segmentations,
+        )  # fmt: skip
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
         document = session.export(
@@ -372,11 +381,13 @@ def _on_a_screen() -> bool:
 
 def _open(
     path: Path, model: Path, series: str | None, trust: bool, settings: Any, task: Task
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, Any]:
+    """The series, the model, and what is drawn on the study."""
     from viewer import dicom, session
 
-    chosen = session.choose_series(dicom.scan([path], settings, task), series)
-    return chosen, session.load_model(model, trust, settings)
+    study = dicom.scan([path], settings, task)
+    chosen = session.choose_series(study, series)
+    return chosen, session.load_model(model, trust, settings), study.segmentations
 
 
 def _settings(limit: Sequence[str] | None, device: str = "auto") -> Any:

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from viewer import explain as explaining
 from viewer import export as exporting
 from viewer import models
-from viewer.dicom import Study
+from viewer.dicom import Segmentation, Study
 from viewer.errors import ModelError, SeriesError
-from viewer.explain import Explained, Explainer, Kept, at_layers, explainer, read_targets
+from viewer.explain import Explained, Explainer, Kept, at_layers, explainer, read_region, read_targets
 from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.settings import Settings, Trusted
@@ -174,20 +174,35 @@ def explain(
     outside_intended_use: bool = False,
     preferences: Settings | None = None,
     task: Task | None = None,
-    within: Region | None = None,
+    within: Region | str | None = None,
     preview: Callable[[Attribution], None] | None = None,
     kept: Kept | None = None,
+    segmentations: Sequence[Segmentation] = (),
 ) -> Explained:
-    """Predict and explain in one pass; see `viewer.explain.explain`."""
+    """Predict and explain in one pass; see `viewer.explain.explain`.
+
+    `within`, and a target after its @, may name a region in words (see `read_region`), among them the
+    segments of `segmentations`. Of several slices only those are explained on which `within` lies.
+    """
     override = gate(series, model, outside_intended_use)
     chosen = configured(methods, layer, settings, model)
     where = slice if isinstance(slice, int) else None
-    wishes = read_targets(target, model, series, where)
+
+    def region(text: str) -> Region:
+        one = series.shape[0] // 2 if where is None else where
+        whole = slice == "all" or model.card.input.dimensions == 3
+        slices = range(series.shape[0]) if whole else range(one, one + 1)
+        return read_region(text, series, slices, segmentations, (preferences or Settings()).limits)
+
+    wishes = read_targets(target, model, series, where, region)
+    within = region(within) if isinstance(within, str) else within
     batch = (preferences or Settings()).batch
     if isinstance(at, Sweep):
         placed = tilings(series, model, slice, at)
         return explaining.sweep(model, placed, chosen, wishes, task, batch, override, within)
     given = inputs(series, model, slice, at)
+    if within is not None:
+        given = [one for one in given if within.on(one.matrix, one.shape).any()] or given
     return explaining.explain(
         model, given, chosen, wishes, task, batch, override, within=within, preview=preview, kept=kept
     )

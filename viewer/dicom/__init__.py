@@ -7,7 +7,7 @@ from viewer.dicom.display import default_window, displayed, graded, modality_val
 from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
 from viewer.dicom.placing import belongs
-from viewer.dicom.scan import Study, scan
+from viewer.dicom.scan import Study, scan, segmentation_in
 from viewer.dicom.segmentation import Segmentation, regions
 from viewer.dicom.tags import Row, header
 from viewer.dicom.walk import Listed
@@ -33,6 +33,7 @@ __all__ = [
     "presented",
     "regions",
     "scan",
+    "segmentation_in",
     "start_decoders",
     "stored",
 ]

@@ -189,6 +189,15 @@ def _inside(path: Path, limits: Limits, task: Task) -> Iterator[_Finding]:
         yield from held
 
 
+def segmentation_in(path: Path, limits: Limits) -> Segmentation:
+    """The SEG in one file; raises `SeriesError` where it holds none."""
+    found = _attempt(path.absolute(), limits)
+    if isinstance(found, Segmentation):
+        return found
+    reason = f" {found}" if isinstance(found, (NotAnImage, SeriesError)) else ""
+    raise SeriesError(f"The file {path.name} is no segmentation (DICOM SEG).{reason}")
+
+
 def _attempt(path: Path, limits: Limits) -> Finding:
     """Read one file's header, and turn whatever goes wrong into a sentence.
 

@@ -16,6 +16,7 @@ from viewer.explain.kept import Kept
 from viewer.explain.layers import stages, suggest
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
+from viewer.explain.regions import read_region
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
@@ -58,6 +59,7 @@ __all__ = [
     "no_layer",
     "over_baselines",
     "over_patches",
+    "read_region",
     "read_targets",
     "reading",
     "refuse_blank",

@@ -132,6 +132,7 @@ class Explainer(ABC):
         """The attributions of one batch, target by target: checks what `compute` gave and places it."""
         start = time.perf_counter()
         probe.task.check()
+        probe.unlimited()
         result = self.compute(probe)
         values = result if isinstance(result, Values) else Values(result)
         return self.placed(probe, values, time.perf_counter() - start)
@@ -156,6 +157,7 @@ class Explainer(ABC):
                 layer=layer,
                 completeness_error=None if errors is None else _number(errors[t, n]),
                 found={name: int(some[t, n]) for name, some in values.found.items()},
+                within=probe.limit,
                 baselines=None if small is None else small[:, n],
                 seconds=seconds,
             )

@@ -95,6 +95,7 @@ class Probe:
         self.task = task
         self._within = within
         self._masks: dict[int, Tensor] = {}
+        self._asked: set[int] = set()
         self._preview = preview
         self._forward = forward
         self._wishes = tuple(wishes)
@@ -136,6 +137,7 @@ class Probe:
             self.model, self._forward, self.inputs, self._wishes, self.task, layers, within=self._within, x=x
         )
         other.original = self.original
+        other._asked = self._asked
         other.__dict__["targets"] = self.targets  # the noise must not change what is explained
         return other
 
@@ -156,6 +158,7 @@ class Probe:
         """
         if self._within is None:
             return None
+        self._asked.add(n)
         if n in self._masks:
             return self._masks[n]
         source = self.inputs[n]
@@ -164,6 +167,15 @@ class Probe:
             raise ExplainerError(f"The region {self._within.name} lies outside what the model was shown.")
         self._masks[n] = torch.as_tensor(mask, device=self.x.device)
         return self._masks[n]
+
+    @property
+    def limit(self) -> Region | None:
+        """The region within which the method that runs changes the image; None where it has not asked."""
+        return self._within if self._asked else None
+
+    def unlimited(self) -> None:
+        """Begin another method, which has not asked for the region yet."""
+        self._asked.clear()
 
     def limited(self, values: Tensor) -> Tensor:
         """Values (targets, n, …spatial) with zero where the image may not be changed."""

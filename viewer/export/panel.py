@@ -229,6 +229,9 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         settings = {k: v for k, v in settings_facts(shown).items() if k != "layer" and v is not None}
         if settings:
             result.fact("Settings", [f"{k} {_setting(v)}" for k, v in settings.items()])
+        if shown.within is not None:
+            words = (shown.within.name, shown.within.remark)
+            result.fact("Only within", [some for some in words if some])
         if shown.found:
             result.fact("Found", [f"{k} {v}" for k, v in shown.found.items()])
     result.fact("Unit", shown.unit or "none")

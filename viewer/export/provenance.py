@@ -110,6 +110,14 @@ def provenance(map: Map) -> dict[str, Any]:
     return {key: plain(value) for key, value in facts.items()}
 
 
+def region_facts(attribution: Attribution) -> dict[str, Any] | None:
+    """Where the method was allowed to change the image, or None for everywhere."""
+    region = attribution.within
+    if region is None:
+        return None
+    return {"name": region.name, "origin": region.origin, "source": region.source, "remark": region.remark}
+
+
 def _how_made(attribution: Attribution) -> dict[str, Any]:
     """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
     prediction = attribution.predictions[0]
@@ -120,6 +128,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "method": explainer.name,
         "title": explainer.title,
         "settings": settings_facts(attribution),
+        "within": region_facts(attribution),
         "found": attribution.found,
         "layer": attribution.layer,
         "target": None if attribution.target is None else attribution.target.words,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array, freeze
-from viewer.types.prediction import Prediction, Target
+from viewer.types.prediction import Prediction, Region, Target
 from viewer.types.series import Series, Window
 
 
@@ -67,6 +67,8 @@ class Attribution(Map):
     seconds: float = 0.0
     found: Mapping[str, int] = field(default_factory=dict)
     """Numbers that the method found as it ran, by name: e.g. the steps it took."""
+    within: Region | None = None
+    """The region outside of which the method left the image as it was, and the map is zero."""
     baselines: Array | None = field(default=None, repr=False)
     """What the image was compared with, as the model reads it and small: (baselines, channels, …spatial)."""
 
