@@ -25,6 +25,7 @@ from viewer.explain.tail import Replaced, splits
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
+from viewer.models.watch import watching
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target
 
@@ -387,3 +388,10 @@ class Probe:
             totals = self._totals_of(output[i * n : (i + 1) * n])
             found = gradients_at(totals, own.tensor, own.name, self.task)
             yield block, own.split(found).float()
+
+    def gates(self) -> list[tuple[str, Tensor]]:
+        """(module, gate (n, 1, …grid)) where a map is multiplied by one number a cell: a further forward."""
+        self.expect(1, "reading the gates")
+        with torch.no_grad(), watching(self._forward.module) as watch:
+            self.forward(self.x)
+        return [(name, gate.float()) for name, gate in watch.gates]
