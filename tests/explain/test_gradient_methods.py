@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 from captum import attr
-from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless
+from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless, torchvision_vit, vit
 from torch import Tensor, nn
 
+from plugins.deep_lift import DeepLift
 from plugins.expected_gradients import ExpectedGradients
 from plugins.guided_grad_cam import GuidedGradCAM
 from plugins.input_x_gradient import InputXGradient
@@ -344,3 +347,155 @@ def test_without_a_mean_in_the_card_there_is_no_mean_of_the_data_set() -> None:
     )
     zero = maps(explain(model, inputs_of(model), [IntegratedGradients(steps=4, baseline="zero")], [MASS]))
     assert near(found[0], zero[0])
+
+
+# --- DeepLift -------------------------------------------------------------------------------------
+
+
+def lifted_by_captum(model: Model, start: Tensor) -> np.ndarray:
+    (source,) = inputs_of(model)
+    found = attr.DeepLift(model._module).attribute(source.tensor.clone().requires_grad_(), start, 1)
+    return found.detach()[0].sum(0).numpy()
+
+
+def lifted(model: Model, start: Any = "blur") -> Attribution:
+    return one(model, DeepLift(baseline=start), MASS)
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+@pytest.mark.parametrize("start", ["minimum", "blur"])
+@pytest.mark.parametrize(
+    "activation", [nn.ReLU, nn.ELU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.LeakyReLU], ids=lambda a: a.__name__
+)
+def test_deep_lift_is_captums_where_every_activation_is_a_module_of_its_own(
+    activation: type[nn.Module], start: Any
+) -> None:
+    model = activated(activation)
+    (source,) = inputs_of(model)
+    found = lifted(model, start)
+    assert found.completeness_error == pytest.approx(0, abs=0.1)
+    # A change of 1e-4 of an activation is the quotient of two small differences in either.
+    assert near(found.values[0], lifted_by_captum(model, baseline(source.tensor, start)), 5e-3)
+
+
+def activated(activation: type[nn.Module], *pool: nn.Module) -> Model:
+    torch.manual_seed(1)
+    net = nn.Sequential(
+        nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), activation(), *pool, nn.Conv2d(6, 8, 3),
+        activation(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 6), activation(), nn.Linear(6, 3),
+    )  # fmt: skip
+    return model_of(restless(net))
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+def test_deep_lift_adds_up_behind_a_maximum_where_captums_does_not() -> None:
+    model = activated(nn.ReLU, nn.MaxPool2d(2))
+    (source,) = inputs_of(model)
+    start = baseline(source.tensor, "blur")
+    with torch.no_grad():
+        gap = float((model._module(source.tensor) - model._module(start))[0, 1])
+    assert lifted(model).values.sum() == pytest.approx(gap, rel=1e-3)
+    assert abs(lifted_by_captum(model, start).sum() - gap) > 0.01 * abs(gap)
+
+
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks")
+@pytest.mark.parametrize("way", WAYS)
+def test_deep_lift_rescales_every_relu_however_it_is_called(way: str) -> None:
+    (source,) = inputs_of(rectifying(way))
+    start = baseline(source.tensor, "blur")
+    wanted = lifted_by_captum(rectifying("modules"), start)
+    found = lifted(rectifying(way))
+    assert near(found.values[0], wanted, 1e-4)
+    assert found.completeness_error == pytest.approx(0, abs=0.01)
+    if way.startswith("F."):  # captum looks at modules alone, and says nothing
+        theirs = lifted_by_captum(rectifying(way), start)
+        with torch.no_grad():
+            net = rectifying(way)._module
+            gap = float((net(source.tensor) - net(start))[0, 1])
+        assert abs(theirs.sum() - gap) > 0.05 * abs(gap)
+
+
+class Gated(nn.Module):
+    """Group and instance normalisation, overlapping pools, a gate, a quotient, a softmax and a square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.group, self.single = nn.GroupNorm(2, 8), nn.InstanceNorm2d(8, affine=True)
+        self.gate, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.group(self.first(x)), 3, stride=2, padding=1).relu_()
+        gate = torch.sigmoid(self.gate(x.mean((2, 3))))
+        x = x * gate[:, :, None, None]
+        x = F.gelu(self.single(self.second(x))) / (1 + x.square().mean(1, keepdim=True))
+        x *= F.softmax(x.mean(1, keepdim=True).flatten(2), -1).reshape(len(x), 1, *x.shape[2:])
+        return self.head(F.adaptive_max_pool2d(x, 4).sum((2, 3)))
+
+
+def unet() -> nn.Module:
+    class UNet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down, self.deep = nn.Conv2d(3, 6, 3, 1, 1), nn.Conv2d(6, 8, 3, 1, 1)
+            self.up, self.out = nn.ConvTranspose2d(8, 6, 2, 2), nn.Conv2d(12, 3, 3, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.down(x))
+            y = F.relu(self.deep(F.max_pool2d(x, 2)), inplace=True)
+            return self.out(torch.cat([x, self.up(y)], 1))
+
+    return UNet()
+
+
+def swin(package: str) -> nn.Module:
+    if package == "timm":
+        facts = {"img_size": 64, "patch_size": 4, "window_size": 4, "embed_dim": 12, "depths": (2, 2)}
+        return timm.create_model("swin_tiny_patch4_window7_224", num_heads=(2, 2), num_classes=3, **facts)
+    return torchvision.models.SwinTransformer([4, 4], 12, [2, 2], [2, 2], [4, 4], num_classes=3)
+
+
+OTHERS = {
+    "gated": (Gated, 32),
+    "U-Net": (unet, 32),
+    "registers": (lambda: vit(reg_tokens=4), 32),
+    "torchvision ViT": (torchvision_vit, 32),
+    "timm Swin": (lambda: swin("timm"), 64),
+    "torchvision Swin": (lambda: swin("torchvision"), 64),
+    "DenseNet": (lambda: torchvision.models.densenet121(num_classes=3), 64),
+    "ResNet": (lambda: torchvision.models.resnet18(num_classes=3), 64),
+    "gate of EfficientNet": (lambda: timm.create_model("efficientnet_b0", num_classes=3), 64),
+}
+
+
+@pytest.mark.parametrize("kind", [*NETS, *OTHERS])
+def test_deep_lift_adds_up_on_every_network(kind: str) -> None:
+    if kind in NETS:
+        model = make(kind)
+    else:
+        torch.manual_seed(2)
+        build, side = OTHERS[kind]
+        net = restless(build())
+        for parameter in net.parameters() if "Swin" in kind else ():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.2)
+        model = model_of(net, (side, side))
+    methods = [DeepLift(), DeepLift(baseline="blur")]
+    for found in explain(model, inputs_of(model), methods, EVERY).attributions:
+        assert found.completeness_error == pytest.approx(0, abs=0.2)
+        assert found.values.any()
+
+
+def test_deep_lift_of_a_linear_network_is_weight_times_difference() -> None:
+    assert near(lifted(linear(), "minimum").values, one(linear(), IntegratedGradients(steps=2), MASS).values)
+
+
+def test_deep_lift_refuses_a_network_that_runs_otherwise_on_the_baseline() -> None:
+    class Moody(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.mean((2, 3))
+            return x.relu() if float(x.detach().std()) > 1e-3 else x.tanh()
+
+    model = model_of(Moody())
+    explained = explain(model, inputs_of(model), [DeepLift(baseline="zero")], [MASS])
+    assert "runs otherwise on the baseline" in explained.refused[0][1]

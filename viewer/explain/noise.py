@@ -20,7 +20,7 @@ from viewer.models import Model
 class Noisy(Gradient):
     """A gradient method over copies of the image with Gaussian noise; `over` is all that differs."""
 
-    of: Literal["saliency", "input-x-gradient", "integrated-gradients"] = "saliency"
+    of: Literal["saliency", "input-x-gradient", "integrated-gradients", "deep-lift"] = "saliency"
     samples: Annotated[int, Interval(ge=2, le=1000)] = 25
     noise: Annotated[float, Interval(gt=0, le=1)] = 0.15
     """The standard deviation as a share of the image's range, from its lowest value to its highest."""
