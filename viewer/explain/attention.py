@@ -67,7 +67,7 @@ class _Listener(TorchFunctionMode):
 
     def leave(self, *_: Any) -> None:
         """A forward hook; it returns nothing, for what a hook returns replaces the output."""
-        self.within.pop()
+        del self.within[-1:]  # empty where a hook of somebody else failed first
         self.windows = None
 
     def _keep(self, weights: Tensor) -> Tensor:

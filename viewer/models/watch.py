@@ -94,12 +94,16 @@ def watching(module: nn.Module) -> Iterator[Watch]:
     def enter(name: str) -> Callable[..., None]:
         return lambda *_: watch.within.append(name)
 
-    def leave(*_: Any) -> None:
-        watch.within.pop()
+    def leave(name: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            if watch.within[-1:] == [name]:  # a hook of somebody else may have failed before `enter`
+                watch.within.pop()
+
+        return hook
 
     with ExitStack() as stack:
         for name, part in module.named_modules():
             stack.callback(part.register_forward_pre_hook(enter(name)).remove)
-            stack.callback(part.register_forward_hook(leave, always_call=True).remove)
+            stack.callback(part.register_forward_hook(leave(name), always_call=True).remove)
         stack.enter_context(watch)
         yield watch
