@@ -8,6 +8,9 @@ from torch import Tensor
 
 from viewer.explain import Cost, Explainer, Model, Probe, model_layer, no_layer
 
+_NOTHING = 1e-3
+"""Part of the activations' spread below which their mean over the channels counts as the same everywhere."""
+
 
 @dataclass(frozen=True)
 class EigenCAM(Explainer):
@@ -40,6 +43,17 @@ class EigenCAM(Explainer):
         # As in the grad-cam package, but without its (cells × cells) matrix, which a volume cannot afford.
         _, _, components = torch.linalg.svd(cells, full_matrices=False)
         maps = (cells @ components[:, 0, :, None])[..., 0]
-        # A principal component has no sign of its own: it is turned to agree with the mean activation.
-        agree = (maps * activations.flatten(2).mean(1)).sum(1, keepdim=True)
-        return torch.where(agree < 0, -maps, maps).reshape(1, n, *grid)
+        return _turned(maps, cells).reshape(1, n, *grid)
+
+
+def _turned(maps: Tensor, cells: Tensor) -> Tensor:
+    """Maps (n, cells) with a sign: a principal component has none of its own.
+
+    They are turned to agree with the mean of the centred activations, (n, cells, channels), or where that
+    is nothing (behind a LayerNorm it is the same in all cells) so that their few strong values are positive.
+    """
+    mean = cells.mean(2)
+    flat = mean.norm(dim=1) < _NOTHING * cells.norm(dim=(1, 2)) / cells.shape[2] ** 0.5
+    strongest = maps.abs().amax(1, keepdim=True).clamp(min=1e-12)
+    sign = torch.where(flat, (maps / strongest).pow(3).sum(1), (maps * mean).sum(1))
+    return torch.where(sign[:, None] < 0, -maps, maps)

@@ -80,7 +80,7 @@ def test_eigen_cam_is_the_packages_up_to_the_sign_that_nobody_defines(kind: str,
 
 
 def test_eigen_cam_is_positive_where_the_layer_is_active() -> None:
-    for kind in ("residual", "dense", "3D CNN", "timm ViT"):
+    for kind in ("residual", "dense", "3D CNN"):
         for seed in range(4):
             model = make(kind, seed)
             (source,) = inputs_of(model)
@@ -91,9 +91,14 @@ def test_eigen_cam_is_positive_where_the_layer_is_active() -> None:
             )
             model.predict([source])
             handle.remove()
-            active = patches(kept[0]) if kind == "timm ViT" else kept[0]
-            agreement = np.corrcoef(found.values.ravel(), active.mean(1).numpy().ravel())[0, 1]
+            agreement = np.corrcoef(found.values.ravel(), kept[0].mean(1).numpy().ravel())[0, 1]
             assert agreement >= 0
+
+
+def test_eigen_cam_behind_a_layer_norm_takes_its_sign_from_what_is_strong() -> None:
+    for seed in range(4):  # the mean over channels is rounding noise there, and differs between devices
+        values = one(make("timm ViT", seed), EigenCAM()).values
+        assert (values**3).sum() > 0
 
 
 def test_eigen_cam_of_a_large_layer_needs_no_matrix_of_cells_by_cells() -> None:
