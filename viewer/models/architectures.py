@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from viewer.errors import ModelError
@@ -49,6 +50,15 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
     except FAULTS as error:
         reason = str(error).split("\n")[0]
         raise ModelError(f"The architecture {architecture!r} cannot be built so: {reason}") from error
+
+
+def outline(architecture: str, arguments: dict[str, Any]) -> nn.Module | None:
+    """The network with shapes and no numbers, which takes no memory; None where it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            return build(architecture, arguments)
+    except (ModelError, *FAULTS):
+        return None
 
 
 def _torchvision(name: str, **arguments: Any) -> nn.Module:

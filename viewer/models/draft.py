@@ -119,8 +119,10 @@ def _architecture(guess: Guess | None) -> dict[str, Any]:
 
 def _only(path: Path) -> Path:
     """The weights file that a path means."""
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():
+        raise ModelError(f"There is no file {path.name} to draft a card from.")
     found = sorted(p for p in path.iterdir() if p.suffix.lower() in WEIGHTS and p.is_file())
     if len(found) != 1:
         named = ", ".join(p.name for p in found[:8]) or "none"

@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from viewer.errors import ModelError, UntrustedError
-from viewer.models.architectures import build
+from viewer.models.architectures import build, outline
 from viewer.models.card import Card, find_card, read_card
 from viewer.models.model import Model
 from viewer.models.program import PROGRAM, check_program, open_program
-from viewer.models.weights import fit, read_weights, sha256
+from viewer.models.weights import fit, matched, read_weights, sha256
 from viewer.settings import Settings, Trusted
 
 _CODE = re.compile(r"(?P<file>[\w\-]+\.py):(?P<name>\w+)")
@@ -59,6 +59,9 @@ def load(
     state = read_weights(weights, card.weights_key)
     code = _code(card, folder)
     if code is None:
+        shapes = outline(card.architecture, card.arguments)
+        if shapes is not None:  # before memory is taken for a network that a card makes as large as it likes
+            matched(shapes, state, weights.name)
         module = build(card.architecture, card.arguments)
     elif allowed(code.sha256, digest):
         module = _run_code(code, card.arguments)

@@ -10,11 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from viewer.errors import ModelError
-from viewer.models.architectures import FAULTS, build, first_convolution
+from viewer.models.architectures import first_convolution, outline
 from viewer.models.weights import unwrapped
 
 Shapes = dict[str, tuple[int, ...]]
@@ -127,21 +125,12 @@ def _compared(
     architecture: str, arguments: dict[str, Any], shapes: Shapes, remarks: tuple[str, ...] = ()
 ) -> Guess | None:
     """A candidate with its arguments beside the file; None where it cannot be built so."""
-    net = _outline(architecture, arguments)
+    net = outline(architecture, arguments)
     if net is None:
         return None
     own = shapes_of(net.state_dict())
     share = len(own.keys() & shapes.keys()) / len(own.keys() | shapes.keys())
     return Guess(architecture, arguments, own == shapes, remarks, share, _known(net, shapes, arguments))
-
-
-def _outline(architecture: str, arguments: dict[str, Any]) -> nn.Module | None:
-    """A network that has shapes and no numbers."""
-    try:
-        with torch.device("meta"):
-            return build(architecture, arguments)
-    except (ModelError, *FAULTS):
-        return None
 
 
 def _known(net: nn.Module, shapes: Shapes, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +164,7 @@ def _library(architecture: str, shapes: Shapes) -> Guess | None:
     """A member of a library as it comes, then with the channels, labels and size that the file has."""
     source, _, name = architecture.partition(":")
     extra = _extra(name, shapes)
-    plain = _outline(architecture, extra | {"num_classes": 2})
+    plain = outline(architecture, extra | {"num_classes": 2})
     if plain is None:
         return None
     own = shapes_of(plain.state_dict())

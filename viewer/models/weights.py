@@ -239,7 +239,12 @@ def _plain(tensor: Tensor) -> bool:
 
 
 def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
-    """Load a state dict that must match key by key; the error lists what does not.
+    """Load a state dict that must match key by key; the error lists what does not."""
+    module.load_state_dict(matched(module, state, name))
+
+
+def matched(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The part of a file that a network loads; raises `ModelError` with what does not match.
 
     Where all names begin alike ("model.", "net."), and only without that do they match, it is dropped.
     """
@@ -257,8 +262,7 @@ def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
         if k in state and state[k].shape != v.shape
     ]
     if not (missing or unexpected or shapes):
-        module.load_state_dict(state)
-        return
+        return state
     parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     told = "; ".join(f"{what}: {_some(keys)}" for what, keys in parts if keys)
     raise ModelError(f"The weights {name} do not fit the architecture. {told[0].upper()}{told[1:]}.")
