@@ -160,6 +160,7 @@ def test_the_demo_command_prints_where_the_pictures_are(
         ("cnn3d", "CT", "grad-cam"),
         ("cnn3d", "CT", "hires-cam"),
         ("vit", "DX", "attention-relevance"),
+        ("vit", "DX", "legrad"),
         ("vit", "DX", "occlusion"),
     ],
 )

@@ -90,14 +90,14 @@ def test_a_transformer_shows_its_attention_on_a_digit(
         out = tmp_path / f"out{n}"
         done = whyscope(
             "explain", digit(n), "--model", model, "--trust", "--out", out, "--json",
-            "--method", "attention,attention-rollout,attention-relevance,grad-cam",
+            "--method", "attention,attention-rollout,attention-relevance,legrad,grad-cam",
         )  # fmt: skip
         entries = explained(done, out)
         assert [e["method"] for e in entries] == [
-            "attention", "attention-rollout", "attention-relevance", "grad-cam",
+            "attention", "attention-rollout", "attention-relevance", "legrad", "grad-cam",
         ]  # fmt: skip
-        assert [e["label"] for e in entries] == [None, None, "0", "0"]
-        for entry in entries[:3]:
+        assert [e["label"] for e in entries] == [None, None, "0", "0", "0"]
+        for entry in entries[:4]:
             assert entry["native"].shape == (1, 4, 4)
             assert entry["native"].min() >= 0
             assert entry["native"].std() > 0

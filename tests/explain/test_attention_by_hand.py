@@ -13,6 +13,7 @@ from explain_nets import (
     distilled,
     inputs_of,
     make,
+    maps,
     model_of,
     near,
     one,
@@ -288,3 +289,56 @@ def test_a_cancel_is_heard_between_blocks(method: Explainer) -> None:
         with pytest.raises(Cancelled):
             explain(model, inputs_of(model), [method], [Target("mass", 1)], task)
     assert total >= 2
+
+
+def test_hooks_on_timms_attention_hear_nothing_where_it_is_fused() -> None:
+    """What other tools hook is never called, and they say nothing; here the weights are heard either way."""
+    model = make("ViT with registers")
+    calls: list[int] = []
+    block = model._module.blocks[0].attn
+    assert block.fused_attn
+    handle = block.attn_drop.register_forward_hook(lambda *_: calls.append(1))
+    model.predict(inputs_of(model))
+    assert calls == []
+    handle.remove()
+    assert one(model, AttentionRollout()).values.std() > 0
+
+
+def test_torchs_attention_throws_its_weights_away_and_they_are_heard() -> None:
+    """torchvision's ViT and nn.TransformerEncoder ask with `need_weights=False`: hooks are given None."""
+    torch.manual_seed(1)
+    given: list[object] = []
+    for net, name in ((torchvision_vit(), "self_attention"), (TorchTransformer(), "self_attn")):
+        given.clear()
+        for part_name, part in net.eval().requires_grad_(False).named_modules():
+            if part_name.endswith(name):
+                part.register_forward_hook(lambda _m, _a, out: given.append(out[1]))
+        net(torch.randn(1, 3, 32, 32))
+        assert given == [None, None]
+        assert one(model_of(net), AttentionRollout()).values.std() > 0
+
+
+def test_register_tokens_taken_for_patches_would_move_the_map() -> None:
+    """The usual recipe cuts off the first token and takes the next for patches."""
+    model = make("ViT with registers")
+    with kept_weights(model._module) as weights:
+        model._module(model.batch(inputs_of(model)))
+    row = weights[-1].detach()[0].mean(0)[0]
+    naive = row[1:17].reshape(1, 4, 4).numpy()
+    right = row[5:].reshape(1, 4, 4).numpy()
+    found = one(model, Attention()).values
+    assert near(found, right)
+    assert not near(found, naive, 1e-2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("method", ALL, ids=lambda m: m.name)
+@pytest.mark.parametrize("kind", ["ViT with registers", "DeiT, distilled", "Swin", "torch transformer"])
+def test_a_gpu_gives_the_maps_of_the_processor(kind: str, method: Explainer) -> None:
+    cpu = make(kind)
+    if method.unsuitable(cpu):
+        pytest.skip("the method does not suit the network")
+    gpu = Model(cpu.card, make(kind)._module, "0" * 64, torch.device("cuda"))
+    wishes = [Target(label, i) for i, label in enumerate(LABELS)]
+    both = [maps(explain(model, inputs_of(cpu, 2), [method], wishes)) for model in (cpu, gpu)]
+    assert all(near(a, b, 1e-3) for a, b in zip(*both, strict=True))
