@@ -16,6 +16,7 @@ from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import listening
+from viewer.explain.biases import Shares, weighed
 from viewer.explain.blocks import Block, all_at_the_end, blocks_of, streams
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
@@ -283,12 +284,32 @@ class Probe:
     @cached_property
     def before(self) -> Tensor:
         """Every target's score of the inputs themselves, (targets, n), from the shared forward."""
-        output = self.output
+        return self._each(self.output).float()
+
+    def _each(self, output: Tensor) -> Tensor:
+        """Every target's number of an output of the inputs, (targets, n)."""
         rows = [
             torch.cat([self.score(output[n : n + 1], target, n) for n, target in enumerate(row)])
             for row in self.targets
         ]
-        return torch.stack(rows).float()
+        return torch.stack(rows)
+
+    def shares(self) -> Shares:
+        """What input and biases add to each target's score, by a forward of its own."""
+        self.expect(1, "following every bias")
+        x = self.x.clone().requires_grad_()
+        with torch.enable_grad(), weighed(self._forward.module) as weights:
+            scores = self._each(self.forward(x))
+        found = []
+        for row in scores.sum(1):
+            self.task.check()
+            found.append(
+                torch.autograd.grad(
+                    row, [x, *weights], retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+            )
+        gradients, *biases = (torch.stack(parts) for parts in zip(*found, strict=True))
+        return Shares(scores.detach(), gradients, tuple(biases))
 
     def _placed(self, output: Tensor, n: int) -> Matrix:
         spatial = tuple(int(i) for i in output.shape[2:])
