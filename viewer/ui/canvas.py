@@ -203,7 +203,7 @@ class SliceView(QWidget):
         state = self._state
         sentence, shown, letters = self._content()
         bar = state.style if sentence is None and self._with_bar() and state.map_shown else None
-        unit = state.shown.unit if bar is not None and state.shown is not None else ""
+        unit = self._unit() if bar is not None else ""
         key = (
             sentence,
             shown,
@@ -249,6 +249,10 @@ class SliceView(QWidget):
     def _with_bar(self) -> bool:
         """Whether this view carries the colour bar of a map."""
         return not self.plain
+
+    def _unit(self) -> str:
+        """The unit of the values that the colour bar stands for."""
+        return "" if self._state.shown is None else self._state.shown.unit
 
     def _blank_pixmap(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

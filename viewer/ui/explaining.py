@@ -258,7 +258,7 @@ class Explaining:
     def _explained(self, place: Place, wish: Wish, explained: Any) -> None:
         self._stop()
         self._maps.predictions[place] = explained.predictions[0]
-        self._maps.put(place, wish, explained.attributions)
+        self._maps.put(place, wish, explained.attributions, anew=True)
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
         target = self._state.target or explained.predictions[0].top.label

@@ -97,10 +97,11 @@ class Maps:
         """The map for what a state asks for."""
         return self.find(place_of(state), Wish.of(state), state.target_words)
 
-    def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution]) -> None:
-        """Keep maps; what was only a preview of them goes."""
+    def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution], anew: bool = False) -> None:
+        """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
         self._previews.pop((place, wish), None)
-        found = {**(self._found.get((place, wish)) or {}), **{_words(a): a for a in attributions}}
+        before, new = self._found.get((place, wish)) or {}, {_words(a): a for a in attributions}
+        found = {**before, **new} if anew else {**new, **before}
         if found:
             self._found.put((place, wish), found, sum(a.values.nbytes for a in found.values()))
 

@@ -17,6 +17,7 @@ from viewer.ui.arriving import Arriving
 from viewer.ui.board import Board, View
 from viewer.ui.brought import Bringing
 from viewer.ui.choices import Choices
+from viewer.ui.comparing import Comparing
 from viewer.ui.displaying import Displaying
 from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
@@ -25,6 +26,7 @@ from viewer.ui.maps import Maps
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
 from viewer.ui.rows import Laid, Names, laid, not_opened, row, thumbnail
+from viewer.ui.sheet import Sheet
 from viewer.ui.slices import Slices
 from viewer.ui.state import Busy, Notice, Probed, ViewState
 from viewer.ui.strip import Strip
@@ -54,6 +56,8 @@ class Presenter:
         maps = Maps(settings)
         self.explaining = Explaining(self._board, jobs, self.choices, maps)
         self.strip = Strip(self._board, jobs, maps)
+        self.sheet = Sheet(self._board, jobs, maps)
+        self.comparing = Comparing(self._board, jobs, maps)
         self.bringing = Bringing(self._board, jobs, self.explaining, settings.limits)
         self.slices = Slices(self._board, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._board, jobs, settings.limits)

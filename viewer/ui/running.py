@@ -1,6 +1,6 @@
 """Asking the model, on its worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from viewer.task import Task
@@ -19,6 +19,18 @@ def target_of(state: ViewState) -> str:
     item = state.chosen_method
     free = item is not None and item.quick and item.family != "attention"
     return "all" if free else state.target or "top"
+
+
+MANY = 8
+"""With more labels than this, several maps are made for one label at a time: backward takes that long."""
+
+
+def targets_of(state: ViewState) -> str:
+    """The target of several maps at once; all labels where those are few."""
+    many = state.model is not None and len(state.model.labels) > MANY
+    if state.against is not None and state.target is not None:
+        return target_of(state)
+    return state.target or "top" if many else "all"
 
 
 def run(
@@ -40,4 +52,21 @@ def run(
         series, model, [wish.method], target, place[1], layer=layer or wish.layer,
         settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
         within=within, preview=preview, kept=maps.remember(),
+    )  # fmt: skip
+
+
+def run_all(
+    maps: Maps, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
+) -> "Explained":
+    """Explain one place by several methods, out of one forward."""
+    from viewer import explain, session
+
+    methods = []
+    for wish in wishes:
+        layer = {} if wish.layer is None else {"layer": wish.layer}
+        methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
+    model: Any = maps.model
+    return session.explain(
+        series, model, methods, target, place[1], outside_intended_use=True, preferences=maps.settings,
+        task=task, kept=maps.remember(),
     )  # fmt: skip

@@ -24,12 +24,13 @@ from viewer.types import (
     Part,
     Prediction,
     Region,
+    Score,
     Series,
     Style,
     Window,
 )
 
-Layout = Literal["1", "1|1", "3"]
+Layout = Literal["1", "1|1", "3", "sheet", "compare"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,6 +191,42 @@ class Tile:
     style: Style
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """A map in the contact sheet: `name` is the label or method that a click chooses."""
+
+    name: str
+    title: str
+    score: Score | None
+    tile: Tile | None
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One of the views that compare: a map, what is drawn of it, and what it is; or why there is none."""
+
+    title: str
+    target: str = ""
+    map: Map | None = None
+    drawn: Array | None = field(default=None, repr=False)
+    style: Style = field(default_factory=Style)
+    why: str = ""
+    negative: bool = False
+    """Whether it explains a label that the model does not call."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Two maps of the shown slice and the difference of their ranks; `apart` says why only ranks compare."""
+
+    one: Side
+    other: Side
+    difference: Side
+    ranks: bool
+    apart: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """The voxel at the crosshair, each index from 0, and the native values of image and map there."""
@@ -245,6 +282,11 @@ class ViewState:
     """Whether that is only what a method has so far."""
     strip: tuple[Tile | None, ...] = ()
     """The map at each stage of the model, None where it is not known; none for a method without layers."""
+    sheet: tuple[Cell, ...] = ()
+    """The contact sheet, while that is the layout."""
+    sheet_of: Literal["labels", "methods"] = "labels"
+    compared: Compared | None = None
+    """What is compared, while that is the layout."""
     came: tuple[LoadedMap, ...] = ()
     """The maps of the shown series that came with the study."""
     spans: tuple[str, ...] = ()

@@ -8,13 +8,11 @@ from viewer.task import Task
 from viewer.ui.board import Board
 from viewer.ui.jobs import Jobs
 from viewer.ui.maps import Maps, Wish, place_of
-from viewer.ui.running import run, target_of
+from viewer.ui.running import run, targets_of
 from viewer.ui.state import Busy, Tile, ViewState
 
 SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
-_MANY = 8
-"""With more labels than this, the layers are explained for one label at a time: backward takes that long."""
 _JOB = "strip"
 
 
@@ -56,7 +54,7 @@ class Strip:
     def _ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
         item = state.chosen_method
-        key = (state.model, place_of(state), Wish.of(state), self._target(state))
+        key = (state.model, place_of(state), Wish.of(state), targets_of(state))
         if key != self._asked or state.busy is not None:
             self._rest()
         ready = state.attribution is not None and not state.preview and state.busy is None
@@ -76,17 +74,11 @@ class Strip:
             self._board.show(busy=Busy("explaining at every layer"))
             self._run(state, "explain")
 
-    @staticmethod
-    def _target(state: ViewState) -> str:
-        many = state.model is not None and len(state.model.labels) > _MANY
-        target = target_of(state)
-        return state.target or "top" if target == "all" and many else target
-
     def _run(self, state: ViewState, kind: str) -> None:
         model, series = state.model, state.series
         if model is None or series is None:
             return
-        place, wish, target = place_of(state), Wish.of(state), self._target(state)
+        place, wish, target = place_of(state), Wish.of(state), targets_of(state)
         said = kind != _JOB
 
         def work(task: Task) -> Any:

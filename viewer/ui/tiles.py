@@ -15,26 +15,24 @@ _coarse: OfArrays[Array] = OfArrays(32 * 2**20)
 class TilePainter:
     """One slice with one map, in whatever box; keeps what it computed until its input changes."""
 
-    def __init__(self, fine: bool = False) -> None:
-        self._fine = fine
+    def __init__(self) -> None:
         self._image, self._map = ImageLayer(), MapLayer()
 
-    def draw(self, painter: QPainter, state: ViewState, tile: Tile | None, box: QRectF, ratio: float) -> None:
-        """Paint the state's slice, as large as fits, and the tile's map over it."""
+    def draw(
+        self, painter: QPainter, state: ViewState, tile: Tile | None, box: QRectF, ratio: float, hatch: bool
+    ) -> None:
+        """Paint the state's slice, as large as fits, and the tile's map over it, `hatch`ed for a negative."""
         painter.save()
         painter.setClipRect(box)
         painter.fillRect(box, QColor(DARK.images))
         values = state.values
         if values is not None:
             frame = fitted(values, state, box)
-            shown = (
-                values if self._fine else coarse(values, round(2 * ratio * max(box.width(), box.height())))
-            )
+            shown = coarse(values, round(2 * ratio * max(box.width(), box.height())))
             self._image.set(shown, state.levels, state.inverted, state.curve)
             self._image.draw(painter, frame, box, ratio)
-            drawn = tile is not None and state.overlay
-            if tile is not None:
-                self._map.set(tile.drawn if drawn else None, tile.style, state.negative)
+            if tile is not None and state.overlay:
+                self._map.set(tile.drawn, tile.style, hatch)
                 self._map.draw(painter, frame, box, ratio)
         painter.restore()
 

@@ -25,6 +25,7 @@ from viewer.settings import Preferences, Settings
 from viewer.ui import theme
 from viewer.ui.canvas import SliceBar, SliceView
 from viewer.ui.commands import assigned
+from viewer.ui.comparegrid import CompareGrid
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
@@ -48,6 +49,7 @@ from viewer.ui.parts import dress_panel
 from viewer.ui.planegrid import PlaneGrid
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.presenter import Presenter
+from viewer.ui.sheetgrid import SheetGrid
 from viewer.ui.state import ViewState
 
 NARROW = 1400
@@ -79,6 +81,7 @@ class Window(QMainWindow):
         )
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
         self.planes, self.points, self.brought = PlaneGrid(), PointBar(), BroughtPanel()
+        self.sheet, self.compare = SheetGrid(), CompareGrid()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
@@ -102,7 +105,8 @@ class Window(QMainWindow):
         views.addWidget(self.plain, 1)
         views.addWidget(self.divider)
         views.addWidget(self.mapped, 1)
-        views.addWidget(self.planes, 1)
+        for grid in (self.planes, self.sheet, self.compare):
+            views.addWidget(grid, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
         middle.setSpacing(0)
@@ -212,6 +216,23 @@ class Window(QMainWindow):
         self.planes.slab_changed.connect(p.reformat.set_slab)
         self.planes.turned.connect(p.reformat.turn)
         self.planes.alignment_chosen.connect(p.reformat.align)
+        self.sheet.of_chosen.connect(p.sheet.choose)
+        self.sheet.all_requested.connect(p.sheet.wish)
+        self.sheet.negatives_requested.connect(partial(e.answer, "show"))
+        self.sheet.cell_chosen.connect(
+            lambda kind, name: (e.choose_target if kind == "label" else e.choose_method)(name)
+        )
+        self.sheet.opened.connect(partial(d.choose_layout, "1|1"))
+        self.compare.keep_requested.connect(p.comparing.keep)
+        self.compare.ranks_chosen.connect(p.comparing.as_ranks)
+        self.compare.view_changed.connect(self.mapped.set_view)
+        self.mapped.view_changed.connect(self.compare.set_view)
+        self.plain.view_changed.connect(self.compare.set_view)
+        self.compare.window_dragged.connect(d.drag_window)
+        self.compare.slice_wheel.connect(p.step)
+        self.compare.point_wheel.connect(p.step_point)
+        self.compare.pointer_moved.connect(p.point)
+        self.compare.maximise_requested.connect(partial(d.choose_layout, "1|1"))
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
             view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
@@ -262,6 +283,9 @@ class Window(QMainWindow):
             "mask": p.toggle_mask,
             "one-view": partial(d.choose_layout, "1"),
             "two-views": partial(d.choose_layout, "1|1"),
+            "keep": p.comparing.keep,
+            "sheet": partial(d.choose_layout, "sheet"),
+            "compare": partial(d.choose_layout, "compare"),
             "three-planes": partial(d.choose_layout, "3"),
             "patient-planes": partial(p.reformat.align, "patient"),
             "acquired-planes": partial(p.reformat.align, "acquired"),
@@ -358,10 +382,13 @@ class Window(QMainWindow):
         before, self._state = self._state.preferences, state
         self._follow(before, state.preferences)
         empty = not state.items and state.series is None and state.busy is None
-        view = self.start if empty else self.planes if state.three else self.mapped
+        layout = "3" if state.three else "1|1" if state.layout == "3" else state.layout
+        grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.sheet, "compare": self.compare}
+        view = self.start if empty else grids.get(layout, self.mapped)
         began = view.isHidden()
-        two = not empty and not state.three and state.layout != "1"
-        self.mapped.setVisible(not empty and not state.three)
+        for widget in (*grids.values(), self.mapped):
+            widget.setVisible(widget is view)
+        two = not empty and layout == "1|1"
         self.plain.setVisible(two)
         self.divider.setVisible(two)
         self.start.setVisible(empty)
@@ -369,6 +396,7 @@ class Window(QMainWindow):
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.brought,
+            self.sheet, self.compare,
         ):  # fmt: skip
             widget.show(state)
         if began:

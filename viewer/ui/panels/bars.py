@@ -20,11 +20,13 @@ from viewer.ui.state import Memory, Notice, ViewState
 from viewer.ui.theme import DARK
 
 MASK = "●●●●●●"
-LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes"}
+LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
 LAYOUT_TIPS = {
     "1": "Image with map",
     "1|1": "Image beside image with map",
     "3": "Axial, coronal and sagittal",
+    "sheet": "All labels, or all quick methods, in a contact sheet",
+    "compare": "Two maps side by side, and the difference of their ranks",
 }
 TALL, LOW = 44, 28
 """Heights of the top bar and of the status bar."""

@@ -117,9 +117,8 @@ class _Row(QWidget):
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
             tile = self._state.strip[place] if place < len(self._state.strip) else None
             hidden = self._state.gate == "negative" and not self._state.asked
-            self._painters[i].draw(
-                painter, self._state, None if hidden else tile, box, self.devicePixelRatioF()
-            )
+            ratio, drawn = self.devicePixelRatioF(), None if hidden else tile
+            self._painters[i].draw(painter, self._state, drawn, box, ratio, self._state.negative)
             name = self._names[place]
             chosen = name == here
             edge = look.accent if chosen or (i == self._focus and self.hasFocus()) else look.line
