@@ -166,7 +166,7 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
 
         return run
 
-    fixed = {"steps": "50", "baseline": "zero", "progressive": "false"}
+    fixed = {"steps": "50", "baseline": "zero"}
     found: Contestants = {
         "50 steps": race.ours("integrated-gradients", **fixed),
         "50 steps, captum, 10 at once": captum(False, 10),

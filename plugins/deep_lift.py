@@ -35,8 +35,9 @@ _QUOTIENTS = frozenset(("div", "divide", "true_divide", "truediv", "itruediv"))
 _NORMS = frozenset(("layer_norm", "group_norm", "instance_norm"))
 _NONE = frozenset(("scaled_dot_product_attention", "multi_head_attention_forward", "einsum", "log_softmax"))
 """What has no rule where both factors depend on the image, or where it would run out of sight."""
-_NEAR = 1e-7
-"""Inputs that differ by less are the same; then the multiplier is the gradient."""
+_NEAR = 3e-4
+"""Where inputs differ by a smaller share of their size, a quotient would be of rounding errors; there the
+mean of the gradients at both is as exact."""
 
 
 class _Through(torch.autograd.Function):
@@ -123,8 +124,8 @@ def _linearly(value: Tensor, way: Tensor) -> Tensor:
     return value.detach() + (way - way.detach())
 
 
-def _ratio(above: Tensor, below: Tensor, otherwise: Tensor) -> Tensor:
-    near = below.abs() <= _NEAR
+def _ratio(above: Tensor, below: Tensor, otherwise: Tensor, near: Tensor | None = None) -> Tensor:
+    near = below == 0 if near is None else near
     return torch.where(near, otherwise, above / torch.where(near, torch.ones_like(below), below))
 
 
@@ -136,11 +137,13 @@ def _elementwise(kept: tuple[Tensor, ...], func: Any, name: str, args: Any, kwar
         return result
 
     with torch.enable_grad():
-        leaf = x.detach().clone().requires_grad_()
-        value = run(leaf)
-        (slope,) = torch.autograd.grad(value.sum(), leaf)
-    value = value.detach()
-    return _Through.apply(x, value, _ratio(value - run(x0), x.detach() - x0, slope))  # type: ignore[no-any-return]
+        leaf = torch.stack([x.detach(), x0]).requires_grad_()
+        both = torch.stack([run(leaf[0]), run(leaf[1])])
+        (slopes,) = torch.autograd.grad(both.sum(), leaf)
+    value, value0 = both.detach()
+    change = x.detach() - x0
+    near = change.abs() <= _NEAR * (x.detach().abs() + x0.abs())
+    return _Through.apply(x, value, _ratio(value - value0, change, slopes.mean(0), near))  # type: ignore[no-any-return]
 
 
 def _product(kept: tuple[Tensor, ...], func: Any, name: str, args: Any, kwargs: Any) -> Tensor:
@@ -168,9 +171,11 @@ def _softmax(kept: tuple[Tensor, ...], func: Any, name: str, args: Any, kwargs: 
     dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
     highest = torch.maximum(x.detach(), x0).amax(dim, keepdim=True)
     e, e0 = (x.detach() - highest).exp(), (x0 - highest).exp()
+    # What a mask has set to −∞ in both has no part in it.
     there = x.detach().isfinite() & x0.isfinite()
-    zero = torch.zeros((), dtype=x.dtype, device=x.device)
-    slope = torch.where(there, _ratio(e - e0, torch.where(there, x.detach() - x0, zero), e), zero)
+    change = torch.where(there, x.detach() - x0, torch.zeros_like(e))
+    slope = torch.minimum(e, e0) * _ratio(change.abs().expm1(), change.abs(), torch.ones_like(e))
+    slope = torch.where(there, slope, torch.zeros_like(e))
     power = _Through.apply(x, e, slope)
     s, s0 = e.sum(dim, keepdim=True), e0.sum(dim, keepdim=True)
     inverse = _Through.apply(power.sum(dim, keepdim=True), 1 / s, -1 / (s * s0))
@@ -219,7 +224,7 @@ def _normed(kept: tuple[Tensor, ...], func: Any, name: str, args: Any, kwargs: A
     variance = (centred * (now + centred0)).mean(axes, keepdim=True)  # its gradient is that of the change
     v, v0 = ((some * some).mean(axes, keepdim=True) + given.get("eps", 1e-5) for some in (now, centred0))
     r, r0 = v.rsqrt(), v0.rsqrt()
-    inverse = _Through.apply(variance, r, _ratio(r - r0, v - v0, -0.5 * r / v))
+    inverse = _Through.apply(variance, r, -((r * r0) ** 2) / (r + r0))
     way = (centred * (r + r0) / 2 + (now + centred0) / 2 * inverse).reshape(x.shape)
     weight = given.get("weight")
     if weight is not None:
