@@ -1,10 +1,10 @@
 """Starting the engine, on the model's worker, so that the window notices as little as can be."""
 
-import atexit
-import gc
 import os
 import sys
 import threading
+
+from viewer.ui import garbage
 
 _NICE = 5
 """How far the engine stands back from the window."""
@@ -14,17 +14,10 @@ def start() -> None:
     """Import torch and all that stands on it, once; more calls do nothing."""
     if "torch" in sys.modules:
         return
-    # A third of a million objects come, all of them to stay. To look through them for garbage takes a
-    # fifth of a second, in one piece and with Python's lock held, and again whenever as many came anew.
-    gc.disable()
-    try:
+    with garbage.put_off():  # a third of a million objects come, all of them to stay
         from viewer import explain, session  # noqa: F401
 
         _first_dry_run()
-    finally:
-        gc.freeze()
-        gc.enable()
-        atexit.register(gc.unfreeze)  # at the end all is taken down, which libraries look after
     _stand_back()
 
 

@@ -13,6 +13,7 @@ from viewer.overlay import native_value
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
 from viewer.types import Array, Attribution, LoadedMap, Map
+from viewer.ui import garbage
 from viewer.ui.arriving import Arriving
 from viewer.ui.board import Board, View
 from viewer.ui.brought import Bringing
@@ -120,7 +121,8 @@ class Presenter:
 
         def work(task: Task) -> tuple[Study, Names, Laid]:
             listener = self.arriving.listener(task) if first else None
-            study = dicom.scan(studies, self._settings, task, listener)
+            with garbage.put_off():
+                study = dicom.scan(studies, self._settings, task, listener)
             return study, not_opened(study), laid(study)
 
         def failed(sentence: str) -> None:
