@@ -357,7 +357,7 @@ def test_the_document(tmp_path: Path) -> None:
         "whyscope",
         "torch",
         "captum",
-        "grad-cam",
+        "scikit-image",
         "timm",
         "numpy",
         "pydicom",
