@@ -149,11 +149,17 @@ def test_a_residual_network_explains_a_picture(
     out = tmp_path / "out"
     done = whyscope(
         "explain", tmp_path / "ship.png", "--model", model_folder("cifar-resnet20"), "--out", out, "--json",
-        "--method", "grad-cam,layer-cam,score-cam,eigen-cam", "--target", "ship",
+        "--method", "cam,grad-cam,grad-cam-plus-plus,xgrad-cam,hires-cam",
+        "--method", "layer-cam,ablation-cam,score-cam,eigen-cam",
+        "--target", "ship",
     )  # fmt: skip
     entries = explained(done, out)
-    assert [e["map"].shape for e in entries] == [(48, 64)] * 4
+    assert [e["map"].shape for e in entries] == [(48, 64)] * 9
     assert {e["layer"] for e in entries} == {"layer3"}
+    # Only a mean and a linear layer follow, so that three ways to the weights lead to one map.
+    cam, grad, _, _, hires = (e["map"] for e in entries[:5])
+    assert np.allclose(cam, grad * 64, atol=1e-4 * np.abs(cam).max())
+    assert np.allclose(grad, hires, atol=1e-4 * np.abs(grad).max())
     labels = done.document["predictions"][0]["labels"]
     assert sum(item["probability"] for item in labels) == pytest.approx(1, abs=1e-4)
 
