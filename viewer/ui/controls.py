@@ -80,13 +80,30 @@ class Combo(Unhurried, QComboBox):
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
+    def open_up(self, typed: Callable[[str], None]) -> None:
+        """Take any other text too; `typed` is told it."""
+        self.setEditable(True)
+        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        line = self.lineEdit()
+        assert line is not None
+
+        def finished() -> None:
+            if line.isModified():
+                line.setModified(False)
+                typed(line.text().strip())
+
+        line.editingFinished.connect(finished)
+
     def choose(self, value: object) -> None:
-        """Show the entry that carries `value`, or none; emits nothing."""
+        """Show the entry that carries `value`, or none; emits nothing. Where any text may stand, `value`."""
         place = next((i for i in range(self.count()) if self.itemData(i) == value), -1)
         if place != self.currentIndex():
             self.blockSignals(True)
             self.setCurrentIndex(place)
             self.blockSignals(False)
+        line = self.lineEdit()
+        if line is not None and place < 0 and isinstance(value, str):
+            line.setText(value)
         self.setToolTip(self.itemData(place, Qt.ItemDataRole.ToolTipRole) or self.currentText())
 
 

@@ -1,6 +1,6 @@
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from viewer.ui.evidence import Evidence, volume_profile
 from viewer.ui.jobs import Jobs
 from viewer.ui.loading import loaded
 from viewer.ui.maps import Maps, Place, Wish, place_of
-from viewer.ui.running import run, target_of
+from viewer.ui.running import Pictures, pictures, run, target_of
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
@@ -33,7 +33,12 @@ class Explaining:
         self._evidence = Evidence(board, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
         self._overridden: set[int] = set()
-        board.completions.append(lambda state: {"preview": maps.is_preview(state.attribution)})
+        board.completions.append(self._completed)
+
+    def _completed(self, state: ViewState) -> dict[str, Any]:
+        """What is known of the map of a state that is about to be shown."""
+        shown = state.attribution
+        return {"preview": self._maps.is_preview(shown), "baselines": self._maps.baselines(shown)}
 
     @property
     def _state(self) -> ViewState:
@@ -188,6 +193,10 @@ class Explaining:
     def choose_layer(self, layer: str | None) -> None:
         self._wish(layer=layer)
 
+    def choose_within(self, source: str | None) -> None:
+        """Change the image in this region only; None: anywhere."""
+        self._wish(within=source, run=False)
+
     def set_setting(self, name: str, value: object) -> None:
         self._wish(settings={**self._state.settings, name: value}, run=False)
 
@@ -220,25 +229,27 @@ class Explaining:
         self._stop()
         self._evidence.rest()
         place, wish = place_of(self._state), Wish.of(self._state)
-        target = target_of(self._state)
+        target, within = target_of(self._state), self._state.region
 
         def work(task: Task) -> Any:
             def preview(so_far: Attribution) -> None:
-                self._jobs.tell(task, lambda a: self._preview(place, wish, a), so_far)
+                self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
 
-            return run(self._maps, series, place, wish, target, task, preview)
+            explained = run(self._maps, series, place, wish, target, task, preview, within)
+            return explained, [pictures(one) for one in explained.attributions]
 
         def failed(sentence: str) -> None:
             self._stop()
             self._board.failed(sentence)
 
         self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
-        done = lambda explained: self._explained(place, wish, explained)  # noqa: E731
+        done = lambda found: self._explained(place, wish, *found)  # noqa: E731
         self._jobs.run("model", "explain", work, done, failed, self._board.progress)
 
-    def _preview(self, place: Place, wish: Wish, so_far: Attribution) -> None:
+    def _preview(self, place: Place, wish: Wish, so_far: Attribution, compared: Pictures) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
         self._maps.put_preview(place, wish, so_far)
+        self._maps.picture(so_far, compared)
         if (place, wish) == (place_of(self._state), Wish.of(self._state)):
             self._board.show(**self._kept_map())
 
@@ -255,10 +266,12 @@ class Explaining:
         self._evidence.rest()
         return self._stop()
 
-    def _explained(self, place: Place, wish: Wish, explained: Any) -> None:
+    def _explained(self, place: Place, wish: Wish, explained: Any, compared: Sequence[Pictures]) -> None:
         self._stop()
         self._maps.predictions[place] = explained.predictions[0]
         self._maps.put(place, wish, explained.attributions, anew=True)
+        for attribution, made in zip(explained.attributions, compared, strict=True):
+            self._maps.picture(attribution, made)
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
         target = self._state.target or explained.predictions[0].top.label

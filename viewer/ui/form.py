@@ -32,12 +32,14 @@ class Field:
     open_below: bool = False
     open_above: bool = False
     optional: bool = False
+    free: bool = False
+    """Whether any other text may stand in place of the choices."""
 
 
 def read_hint(hint: Any, value: object = None) -> Field:
     """The field of a hint with extras; of a hint that says nothing, the type of the value."""
     bounds = None
-    optional = False
+    optional = free = False
     while True:
         origin = get_origin(hint)
         if hasattr(hint, "__metadata__"):
@@ -46,12 +48,15 @@ def read_hint(hint: Any, value: object = None) -> Field:
         elif origin in (Union, types.UnionType):
             rest = [a for a in get_args(hint) if a is not type(None)]
             optional = optional or len(rest) < len(get_args(hint))
-            hint = rest[0] if len(rest) == 1 else str
+            named = next((a for a in rest if get_origin(a) is Literal), None)
+            free = named is not None and str in rest
+            hint = rest[0] if len(rest) == 1 else named if free else str
         else:
             break
     if origin is Literal:
         choices = get_args(hint)
-        return Field(str, tuple(c for c in choices if c is not None), optional=optional or None in choices)
+        some = tuple(c for c in choices if c is not None)
+        return Field(str, some, optional=optional or None in choices, free=free)
     plain = hint if hint in (bool, int, float, str) else type(value)
     if plain not in (bool, int, float, str):
         plain = str
@@ -148,6 +153,8 @@ class SettingsForm(QWidget):
             )
             combo.addItem(words, choice)
         combo.activated.connect(lambda place: self.changed.emit(name, combo.itemData(place)))
+        if field.free:
+            combo.open_up(lambda text: self.changed.emit(name, text))
         return combo
 
     def _line(self, name: str, field: Field) -> QLineEdit:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from viewer import overlay
 from viewer.settings import Settings
-from viewer.types import Attribution, Prediction, Style
-from viewer.ui.kept import DrawnMaps, Kept
+from viewer.types import Array, Attribution, Prediction, Style
+from viewer.ui.kept import DrawnMaps, Kept, OfArrays
 from viewer.ui.state import Tile, ViewState
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ class Wish:
         has_layer = item is None or "layer" in item.settings
         settings = tuple(sorted((name, str(value)) for name, value in state.settings.items()))
         layer = state.layer or (layers[0] if layers else None)
-        return cls(state.method, settings, layer if has_layer else None, state.within)
+        within = None if state.region is None else state.region.source
+        return cls(state.method, settings, layer if has_layer else None, within)
 
 
 def place_of(state: ViewState) -> Place:
@@ -60,6 +61,7 @@ class Maps:
         self.drawn = DrawnMaps()
         self._found: Kept[dict[str | None, Attribution]] = Kept(_ROOM)
         self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
+        self._pictures: OfArrays[tuple[Array, ...]] = OfArrays(2**20)
         self._styles: dict[tuple[str, str | None], Style] = {}
 
     def forget(self) -> None:
@@ -116,6 +118,18 @@ class Maps:
     def is_preview(self, attribution: Attribution | None) -> bool:
         """Whether a map is not finished."""
         return any(attribution is one for found in self._previews.values() for one in found.values())
+
+    def baselines(self, attribution: Attribution | None) -> tuple[Array, ...]:
+        """The pictures of what a map's image was compared with."""
+        if attribution is None or attribution.baselines is None:
+            return ()
+        return self._pictures.get(attribution.baselines, "", lambda: ((), 0))
+
+    def picture(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
+        """Keep these pictures; they are made on the model's worker, for an input is a tensor."""
+        if attribution.baselines is not None:
+            size = sum(one.nbytes for one in made)
+            self._pictures.get(attribution.baselines, "", lambda: (made, size))
 
     # --- drawing ----------------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from viewer.task import Task
-from viewer.types import Attribution, Region, Series
+from viewer.types import Array, Attribution, Region, Series
 from viewer.ui.maps import Maps, Place, Wish
 from viewer.ui.state import ViewState
 
@@ -21,6 +23,9 @@ def target_of(state: ViewState) -> str:
     return "all" if free else state.target or "top"
 
 
+_MOST = 4
+"""Baselines of which there are pictures."""
+Pictures = tuple[Array, ...]
 MANY = 8
 """With more labels than this, several maps are made for one label at a time: backward takes that long."""
 
@@ -53,6 +58,18 @@ def run(
         settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
         within=within, preview=preview, kept=maps.remember(),
     )  # fmt: skip
+
+
+def pictures(attribution: Attribution) -> tuple[Array, ...]:
+    """What a map's image was compared with, uint8 (rows, columns), in the greys of the image itself."""
+    if attribution.baselines is None:
+        return ()
+    found, image = attribution.baselines, attribution.predictions[0].input.tensor
+    low, high = float(image.min()), float(image.max())
+    grey = np.clip((found.mean(1) - low) / max(high - low, 1e-12), 0, 1)
+    if grey.ndim == 4:
+        grey = grey[:, grey.shape[1] // 2]
+    return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST])
 
 
 def run_all(

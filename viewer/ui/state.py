@@ -80,6 +80,11 @@ class MethodItem:
         return "shared with the prediction" in self.cost and self.unsuitable is None
 
     @property
+    def limited(self) -> bool:
+        """Whether it changes the image, which may be limited to a region."""
+        return self.family == "perturbation" or "baseline" in self.settings
+
+    @property
     def layered(self) -> bool:
         """Whether it explains at a layer."""
         return "layer" in self.settings
@@ -280,6 +285,8 @@ class ViewState:
     attribution: Attribution | None = None
     preview: bool = False
     """Whether that is only what a method has so far."""
+    baselines: tuple[Array, ...] = ()
+    """What the image was compared with, small, uint8 (rows, columns)."""
     strip: tuple[Tile | None, ...] = ()
     """The map at each stage of the model, None where it is not known; none for a method without layers."""
     sheet: tuple[Cell, ...] = ()
@@ -365,6 +372,14 @@ class ViewState:
         """The chosen method, where the model offers it."""
         methods = () if self.model is None else self.model.methods
         return next((m for m in methods if m.name == self.method), None)
+
+    @property
+    def region(self) -> Region | None:
+        """The region of the series that the method is limited to, if it can be."""
+        item = self.chosen_method
+        if item is None or not item.limited or self.within is None:
+            return None
+        return next((region for region in self.regions if region.source == self.within), None)
 
     @property
     def target_words(self) -> str | None:

@@ -192,6 +192,7 @@ class Window(QMainWindow):
         self.explaining.target_chosen.connect(e.choose_target)
         self.explaining.against_chosen.connect(e.choose_against)
         self.explaining.layer_chosen.connect(e.choose_layer)
+        self.explaining.within_chosen.connect(e.choose_within)
         self.explaining.strip_requested.connect(p.strip.wish)
         self.explaining.card_requested.connect(partial(self.run, "method-card"))
         self.explaining.looked_at.connect(self._look_at)

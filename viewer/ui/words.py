@@ -12,7 +12,7 @@ from viewer.export.panel import explained_score, figures, kind_of
 from viewer.export.picture import spacing_text, window_text
 from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
-from viewer.types import Attribution, Display, LoadedMap, Map, Part, Window
+from viewer.types import Attribution, Display, LoadedMap, Map, Part, Region, Window
 from viewer.ui.state import ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
@@ -132,6 +132,8 @@ def explained(state: ViewState, drawn: bool) -> Corners:
     if shown is None:
         return Corners(top_right=(("image, no map yet", "text"),))
     title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
+    if shown.within is not None:
+        title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, shown, drawn)
     return Corners(
         top_left=((title, "text"), _target(shown)),
@@ -163,6 +165,12 @@ def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
             (NOT_COMPUTED, "text"),
         ),
     )
+
+
+def region_name(state: ViewState, region: Region) -> str:
+    """What a region is called, without the patient's names where those are masked."""
+    identity = region.series.identity
+    return without_identity(region.name, identity) if state.masked else clean(region.name)
 
 
 def title_of(map: LoadedMap, masked: bool) -> str:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtGui import QPixmap, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -15,14 +16,18 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.export.drawing import clean
+from viewer.types import Array
 from viewer.ui.controls import Combo, IconButton
 from viewer.ui.form import SettingsForm
 from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
-from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, pair, rows
+from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
 from viewer.ui.state import Busy, MethodItem, ViewState
+from viewer.ui.words import region_name
 
 SUGGESTED = "suggested"
+SMALL = 40
+"""Pixels along a side of a baseline's picture."""
 
 
 class LayerCombo(Combo):
@@ -124,6 +129,40 @@ class RunBar(QStackedWidget):
             (self.run if busy is None else self.cancel).setFocus()
 
 
+class Pictures(QWidget):
+    """What the image was compared with, small; hidden where it was compared with nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pictures: tuple[Array, ...] = ()
+        self._line = QHBoxLayout(self)
+        self._line.setContentsMargins(0, 0, 0, 2)
+        self._line.setSpacing(6)
+        self._line.addWidget(Text("Compared with", "quiet"), 1)
+        self.hide()
+
+    def put(self, pictures: tuple[Array, ...]) -> None:
+        """Show these, grey (rows, columns)."""
+        if pictures is self._pictures:
+            return
+        self._pictures = pictures
+        for place in reversed(range(1, self._line.count())):
+            taken = self._line.takeAt(place)
+            widget = None if taken is None else taken.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for one in pictures:
+            label = QLabel()
+            picture = QPixmap.fromImage(image(one))
+            label.setPixmap(picture.scaled(SMALL, SMALL, Qt.AspectRatioMode.KeepAspectRatio))
+            label.setToolTip("The baseline of this map, in the greys of the image as the model reads it")
+            label.setAccessibleName("Baseline")
+            label.setFrameShape(QLabel.Shape.Box)
+            self._line.addWidget(label)
+        self.setVisible(bool(pictures))
+
+
 class ExplainPanel(QWidget):
     """Method, target, layer and settings; wishes only."""
 
@@ -137,6 +176,8 @@ class ExplainPanel(QWidget):
     card_requested = Signal()
     looked_at = Signal(object)
     """The name of the method that the open chooser points at, or None."""
+    within_chosen = Signal(object)
+    """The source of a region, or None."""
     setting_changed = Signal(str, object)
     explain_requested = Signal()
     cancel_requested = Signal()
@@ -164,12 +205,19 @@ class ExplainPanel(QWidget):
             ("Layer", self.layer),
         ):
             add_row(grid, text, control)
+        self.within = Combo()
+        self._within_name = add_row(grid, "Only inside", self.within)
+        self.within.setToolTip("Where the method may change the image: anywhere, or in one region only")
+        self._regions: tuple[object, ...] = ()
         column.addLayout(grid)
         column.addWidget(self.strip)
         column.addWidget(self.form)
         column.addSpacing(2)
         column.addWidget(self.run_bar)
+        self.baselines = Pictures()
         column.addWidget(self.completeness)
+        column.addWidget(self.baselines)
+        self.within.activated.connect(lambda place: self.within_chosen.emit(self.within.itemData(place)))
         self.method.setAccessibleName("Method")
         self.method.looked_at.connect(self.looked_at)
         self.about.clicked.connect(lambda: self.card_requested.emit())
@@ -214,6 +262,8 @@ class ExplainPanel(QWidget):
         self.run_bar.put(state.busy, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.say(*completeness_words(state))
+        self.baselines.put(state.baselines)
+        self._show_regions(state, item)
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
         """The target and what it is compared with, greyed where the method is the same for every label."""
@@ -229,6 +279,20 @@ class ExplainPanel(QWidget):
         self.against.setToolTip(
             why or "Explain the difference of two scores: why the target rather than this."
         )
+
+    def _show_regions(self, state: ViewState, item: MethodItem | None) -> None:
+        """The regions that the method may be limited to, where there are any and it can be."""
+        offered = item is not None and item.limited and bool(state.regions)
+        for widget in (self._within_name, self.within):
+            widget.setVisible(offered)
+        regions = (state.masked, *state.regions)
+        if offered and regions != self._regions:
+            self._regions = regions
+            self.within.clear()
+            self.within.addItem("anywhere", None)
+            for region in state.regions:
+                self.within.addItem(region_name(state, region), region.source)
+        self.within.choose(None if state.region is None else state.region.source)
 
     @staticmethod
     def _obstacle(state: ViewState, item: MethodItem | None) -> str:
