@@ -21,7 +21,7 @@ class LeGrad(Explainer):
     family = "attention"
     paper = "Bousselham et al., LeGrad, ICCV 2025 (arXiv:2404.03214, 2024)"
     shows = "Patches to which more attention, in any block, would raise this label's score read behind it."
-    cost = Cost("2, the second with all blocks' tokens before the classifier", "1 a block, for all labels")
+    cost = Cost("2, the second with all blocks' tokens before the classifier", "1 for all labels")
     caution: ClassVar[str] = (
         "The classifier was trained on the last block alone; what it says of early ones may mean little. A "
         "patch counts by what attention to it would do, not by the attention it got. Only what raises the "
@@ -41,8 +41,11 @@ class LeGrad(Explainer):
         return reason
 
     def compute(self, probe: Probe) -> Tensor:
-        maps = [
-            over_patches(gradient.clamp(min=0).mean((3, 4))[:, :, 0], block.tokens)
-            for block, gradient in probe.formed()
-        ]
-        return torch.stack(maps).mean(0)
+        rows = []
+        for blocks in probe.formed():
+            maps = [
+                over_patches(gradient.clamp(min=0).mean((3, 4))[:, :, 0], block.tokens)
+                for block, gradient in blocks
+            ]
+            rows.append(torch.stack(maps).mean(0))
+        return torch.cat(rows)

@@ -8,12 +8,14 @@ matrices are not: each window takes its part of the row, and gives it back at it
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from viewer.errors import ExplainerError
 from viewer.explain.attention import Heads
+from viewer.explain.shared import gradients_of_many
 from viewer.explain.windows import Windows
 from viewer.models.structure import Structure, Tokens
 from viewer.task import Task
@@ -122,12 +124,16 @@ def _gives_tokens(structure: Structure, name: str) -> bool:
 
 
 @contextmanager
-def all_at_the_end(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
+def each_on_its_own(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
     """While entered, what lies behind the last of these modules gets what all gave, one after another.
 
-    A forward of n samples then gives (modules × n, labels), the network's own answer last.
+    A forward of n samples then gives (modules × n, labels), the network's own answer last. What a module
+    gives has no graph before that module, so that no gradient goes from one to another.
     """
     given: list[Tensor] = []
+
+    def cut(_module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        return tuple(map(_cut, args)), {name: _cut(value) for name, value in named.items()}
 
     def keep(_module: nn.Module, _given: object, output: Tensor) -> Tensor | None:
         given.append(output)
@@ -135,5 +141,24 @@ def all_at_the_end(module: nn.Module, names: Sequence[str]) -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in names:
-            stack.callback(module.get_submodule(name).register_forward_hook(keep).remove)
+            part = module.get_submodule(name)
+            stack.callback(part.register_forward_pre_hook(cut, with_kwargs=True).remove)
+            stack.callback(part.register_forward_hook(keep).remove)
         yield
+
+
+def _cut(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def gradients_at_weights(totals: Tensor, heads: Sequence[Heads], task: Task) -> Iterator[list[Tensor]]:
+    """∂ totals / ∂ the weights of every block, (some totals, *weights.shape), as many at a time as memory
+    should hold; `ExplainerError` where no attention influences them."""
+    for found in gradients_of_many(totals, [h.tensor for h in heads], task):
+        if all(g is None for g in found):
+            raise ExplainerError("No attention of this network influences the output.")
+        some = next(len(g) for g in found if g is not None)
+        yield [
+            h.split(h.tensor.new_zeros(some, *h.tensor.shape) if g is None else g).float()
+            for h, g in zip(heads, found, strict=True)
+        ]

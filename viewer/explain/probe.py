@@ -17,10 +17,10 @@ from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import listening
 from viewer.explain.biases import Shares, weighed
-from viewer.explain.blocks import Block, all_at_the_end, blocks_of, streams
+from viewer.explain.blocks import Block, blocks_of, each_on_its_own, gradients_at_weights, streams
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
-from viewer.explain.shared import INPUT, Shared, gradients_of_many
+from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
 from viewer.models import Model
@@ -382,19 +382,11 @@ class Probe:
         """The gradients at every block's weights, (some targets, *weights.shape): all targets in order, as
         many at a time as memory should hold."""
         _ = self.attention
-        heads = self._shared.heads
-        for found in gradients_of_many(self._totals, [h.tensor for h in heads], self.task):
-            if all(g is None for g in found):
-                raise ExplainerError("No attention of this network influences the output.")
-            some = next(len(g) for g in found if g is not None)
-            yield [
-                h.split(h.tensor.new_zeros(some, *h.tensor.shape) if g is None else g).float()
-                for h, g in zip(heads, found, strict=True)
-            ]
+        yield from gradients_at_weights(self._totals, self._shared.heads, self.task)
 
-    def formed(self) -> Iterator[tuple[Block, Tensor]]:
-        """For each block the gradient, at its weights, of every target's score of the tokens that the block
-        gives, (targets, *weights.shape): what would be said if the network ended there.
+    def formed(self) -> Iterator[list[tuple[Block, Tensor]]]:
+        """Every block with the gradient, at its weights, of each target's score of the tokens that the block
+        gives, (some targets, *weights.shape): what would be said if the network ended there.
 
         One further forward, in which all blocks' tokens are classified together.
         """
@@ -403,12 +395,13 @@ class Probe:
             raise ExplainerError("This network's blocks do not give tokens that its classifier could read.")
         n, module = len(self.inputs), self._forward.module
         self.expect(1, "classifying every block's tokens")
-        with listening(module, n, self.model.structure.attention) as heads, all_at_the_end(module, names):
+        with listening(module, n, self.model.structure.attention) as heads, each_on_its_own(module, names):
             output = self.forward(self.x)
-        for i, (block, own) in enumerate(zip(blocks_of(heads, self.model.structure), heads, strict=True)):
-            totals = self._totals_of(output[i * n : (i + 1) * n])
-            found = gradients_at(totals, own.tensor, own.name, self.task)
-            yield block, own.split(found).float()
+        blocks = blocks_of(heads, self.model.structure)
+        # No block knows of another's tokens, so that the gradient of the sum is that of each.
+        each = [self._totals_of(output[i * n : (i + 1) * n]) for i in range(len(names))]
+        for some in gradients_at_weights(torch.stack(each).sum(0), heads, self.task):
+            yield list(zip(blocks, some, strict=True))
 
     def gates(self) -> list[tuple[str, Tensor]]:
         """(module, gate (n, 1, …grid)) where a map is multiplied by one number a cell: a further forward."""
