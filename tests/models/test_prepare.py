@@ -753,3 +753,21 @@ def test_a_spacing_between_slices_is_wanted_only_of_volumes() -> None:
     assert source.geometry.spacing is not None
     assert source.geometry.spacing[0] is None
     prepare(source, model_input(fit="pad", spacing=[1, 1]))
+
+
+# --- beyond the image -----------------------------------------------------------------------------
+
+
+def test_beyond_the_image_it_goes_on_as_in_a_mirror() -> None:
+    values = np.random.default_rng(3).integers(0, 255, (3, 7, 9)).astype(np.uint8)
+    source = series(values, spaced((2, 1, 1)), spacing_kind="patient")
+    facts = {"dimensions": 3, "fit": "crop", "spacing": [2, 1, 1], "values": {"range": [0, 255]}}
+    mirror, air = (
+        prepare(source, model_input(size=[13, 11, 9], outside=outside, **facts))
+        for outside in ("mirror", "air")
+    )
+    wanted = np.pad(values, ((5, 5), (2, 2), (0, 0)), mode="symmetric")
+    assert np.allclose(mirror.tensor[0, 0].numpy(), wanted, atol=1e-3)
+    assert np.array_equal(mirror.matrix, air.matrix)
+    assert np.allclose(air.tensor[0, 0, 5:-5, 2:-2].numpy(), values, atol=1e-3)
+    assert not air.tensor[0, 0, :5].any()

@@ -106,6 +106,8 @@ class Input(_Part):
     """Millimetres between rows and columns (2D), or slices, rows and columns (3D)."""
     orientation: str | None = None
     """Towards what columns, rows (and slices) increase, e.g. "LP" or "LPH"; S, I mean H, F."""
+    outside: Literal["air", "mirror"] = "air"
+    """What the network is shown beyond the image: its lowest value, or the image as in a mirror."""
     neighbours: int = Field(default=0, ge=0)
     """Slices on either side that a 2D network sees as channels."""
 

@@ -32,6 +32,8 @@ class Axis:
     size: int
     start: float
     step: float
+    mirrored: bool = False
+    """Whether the source goes on as in a mirror at its border."""
 
     def weights(self, length: int) -> tuple[Floats, NDArray[np.bool_]]:
         """The filter (size, length), and which inputs lie inside a source of this length.
@@ -40,6 +42,9 @@ class Axis:
         Pillow and torch's `interpolate(antialias=True)` have it, normalised over what is there.
         """
         centre = self.start + self.step * np.arange(self.size)
+        if self.mirrored:
+            place = (centre + 0.5) % (2 * length)
+            centre = np.where(place < length, place, 2 * length - place) - 0.5
         support = max(1.0, abs(self.step))
         inside = (centre >= -0.5) & (centre <= length - 0.5)
         distance = np.abs(np.arange(length)[None, :] - centre[:, None]) / support
@@ -101,11 +106,11 @@ def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> 
     ends = sorted((depth.start, depth.start + depth.step * (depth.size - 1)))
     first = min(max(int(np.floor(ends[0] - reach)), 0), series.shape[0] - 1)
     last = max(min(int(np.ceil(ends[1] + reach)), series.shape[0] - 1), first)
-    if isinstance(card.values, PercentileValues):
+    if isinstance(card.values, PercentileValues) or card.outside == "mirror":
         first, last = 0, series.shape[0] - 1
     raw = np.stack([_raw(series, i, card) for i in range(first, last + 1)])
     source = _values(raw, series, card)
-    local = [Axis(a.source, a.size, a.start - first if a.source == 0 else a.start, a.step) for a in sides]
+    local = [replace(a, start=a.start - first) if a.source == 0 else a for a in sides]
     pixels = _resample(source, local, _fill(source, card))
     matrix = np.zeros((4, 4))
     matrix[3, 3] = 1
@@ -214,7 +219,7 @@ def _axes(
         if card.fit == "patch" and step == 1.0:
             # An even patch has no middle pixel: keep whole source pixels.
             start = math.floor(start) if sign > 0 else math.ceil(start)
-        axes.append(Axis(i, size, start, sign * step))
+        axes.append(Axis(i, size, start, sign * step, card.outside == "mirror"))
     return axes
 
 
