@@ -42,6 +42,19 @@ PEERS = [
     (XGradCAM, PeerXGradCAM),
     (GradCAMPlusPlus, PeerGradCAMPlusPlus),
 ]
+
+
+class WithoutPoles(PeerGradCAMPlusPlus):  # type: ignore[misc]
+    """The package's equation where a channel's sum is negative: with zero for the sum."""
+
+    def get_cam_weights(self, *arguments: Any) -> np.ndarray:
+        activations, gradients = (a.astype(np.float64) for a in arguments[-2:])
+        axes = tuple(range(2, activations.ndim))
+        summed = np.maximum(activations.sum(axes, keepdims=True), 0)
+        raising = np.maximum(gradients, 0)
+        return (raising**3 / np.where(raising > 0, 2 * raising**2 + summed * raising**3, 1)).sum(axes)
+
+
 LABELS = [Target(label, i) for i, label in enumerate(("effusion", "mass", "nodule"))]
 
 
@@ -90,10 +103,9 @@ def test_all_labels_at_once_are_the_packages_maps(kind: str, ours: type[Explaine
     model = make(kind)
     activations, gradients = felt(model, kind, LAYERS[kind])
     if ours is GradCAMPlusPlus:
-        if activations.min() < 0:
-            pytest.skip("the equation is not defined at negative activations")
         # So large that the package's small number in the denominator is small.
         activations, gradients = activations / 1e4, [g * 1e4 for g in gradients]
+        theirs = PeerGradCAMPlusPlus if activations.min() >= 0 else WithoutPoles
     found = maps(explain(model, inputs_of(model), [ours(layer=LAYERS[kind])], LABELS))
     assert len(found) == 3
     for one, gradient in zip(found, gradients, strict=True):
@@ -196,6 +208,21 @@ def test_cam_refuses_any_other_tail_with_a_sentence(tail: str) -> None:
 @pytest.mark.parametrize(("kind", "layer"), [("residual", "layer1"), ("U-Net", "bottom"), ("timm ViT", None)])
 def test_cam_refuses_layers_that_other_layers_follow(kind: str, layer: str | None) -> None:
     assert "more than a mean" in str(ClassActivationMap(layer).unsuitable(make(kind)))
+
+
+def test_a_network_that_does_not_take_noise_is_told_and_stops_nothing() -> None:
+    class Fussy(Tail):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.device.type != "meta" and float(x.max()) > 6:
+                raise RuntimeError("too bright")
+            return super().forward(x)
+
+    model = model_of(Fussy("mean"))
+    told = ClassActivationMap("body").unsuitable(model)
+    assert told is not None
+    assert told.startswith("What follows the layer 'body' could not be tried:")
+    assert "too bright" in told
+    assert maps(explain(model, inputs_of(model), [GradCAM("body")], LABELS))
 
 
 def test_cam_of_an_unknown_layer_says_which_there_are() -> None:

@@ -4,12 +4,14 @@ Each bias is multiplied by a weight that is one everywhere. The gradient at thes
 channels of bias × gradient, and takes no more memory than one channel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from viewer.task import Task
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -47,6 +49,20 @@ def weighed(module: nn.Module) -> Iterator[list[Tensor]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def shares(scores: Tensor, x: Tensor, weights: Sequence[Tensor], task: Task) -> Shares:
+    """The shares in scores (targets, n) that came of `x` while the biases were `weighed`."""
+    found = []
+    for total in scores.sum(1):
+        task.check()
+        found.append(
+            torch.autograd.grad(
+                total, [x, *weights], retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+        )
+    gradients, *biases = (torch.stack(parts) for parts in zip(*found, strict=True))
+    return Shares(scores.detach(), gradients, tuple(biases))
 
 
 def _bias(part: nn.Module) -> Tensor | None:

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from viewer.errors import ExplainerError
+from viewer.errors import ExplainerError, ModelError
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
 from viewer.explain.layers import CLOSED
 from viewer.explain.probe import Probe, Values
@@ -72,11 +72,15 @@ def linear_tail(model: Model, layer: str) -> bool:
     """Whether averaging over the cells and one linear map follow a layer: found out once, by numbers.
 
     Then the gradient there is the same at every cell and for every image. Tried on three images of noise,
-    a dark and a bright one among them, for a weighted sum of all labels.
+    a dark and a bright one among them, for a weighted sum of all labels; raises `ExplainerError` where that
+    does not work.
     """
     known = _linear.setdefault(model, {})
     if layer not in known:
-        known[layer] = len(model.structure.output or ()) == 1 and _constant(_on_noise(model, layer))
+        try:
+            known[layer] = len(model.structure.output or ()) == 1 and _constant(_on_noise(model, layer))
+        except (ModelError, RuntimeError) as error:  # noise may be what a network does not take
+            raise ExplainerError(f"What follows the layer {layer!r} could not be tried: {error}") from error
     return known[layer]
 
 

@@ -16,7 +16,7 @@ from viewer import affine
 from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import listening
-from viewer.explain.biases import Shares, weighed
+from viewer.explain.biases import Shares, shares, weighed
 from viewer.explain.blocks import Block, blocks_of, each_on_its_own, gradients_at_weights, streams
 from viewer.explain.chunks import Chunks
 from viewer.explain.kept import Kept
@@ -300,16 +300,7 @@ class Probe:
         x = self.x.clone().requires_grad_()
         with torch.enable_grad(), weighed(self._forward.module) as weights:
             scores = self._each(self.forward(x))
-        found = []
-        for row in scores.sum(1):
-            self.task.check()
-            found.append(
-                torch.autograd.grad(
-                    row, [x, *weights], retain_graph=True, allow_unused=True, materialize_grads=True
-                )
-            )
-        gradients, *biases = (torch.stack(parts) for parts in zip(*found, strict=True))
-        return Shares(scores.detach(), gradients, tuple(biases))
+        return shares(scores, x, weights, self.task)
 
     def _placed(self, output: Tensor, n: int) -> Matrix:
         spatial = tuple(int(i) for i in output.shape[2:])
