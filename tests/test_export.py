@@ -356,7 +356,6 @@ def test_the_document(tmp_path: Path) -> None:
     assert set(document["versions"]) >= {
         "whyscope",
         "torch",
-        "captum",
         "scikit-image",
         "timm",
         "numpy",

@@ -15,7 +15,7 @@ RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE = "Shows influence on the score. Not a segmentation. Absence of colour does not exclude disease."
 CAME_ALONG = "The map came with the study and was not computed here."
 SAME_FOR_ALL = "same for every label"
-PACKAGES = ("whyscope", "torch", "captum", "scikit-image", "timm", "numpy", "pydicom")
+PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
 
 @cache
