@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from viewer.explain import (
+    CLOSED,
     Baseline,
     Cost,
     ExplainerError,
@@ -254,6 +255,8 @@ class DeepLift(Gradient):
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def unsuitable(self, model: Model) -> str | None:
+        if model.closed:
+            return CLOSED
         if "keys of its own" in model.structure.traits:
             return "This network's attention adds keys of its own, for which DeepLift has no rule."
         return None

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, ExplainerError, Model, Probe, Values
+from viewer.explain import CLOSED, Cost, Explainer, ExplainerError, Model, Probe, Values
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class FullGrad(Explainer):
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def unsuitable(self, model: Model) -> str | None:
+        if model.closed:
+            return CLOSED
         return _NOT_LINEAR if model.structure.attention else None
 
     def compute(self, probe: Probe) -> Values:

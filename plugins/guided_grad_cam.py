@@ -7,7 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from viewer.explain import Cost, Explainer, ExplainerError, Model, Probe, explainer, model_layer, no_layer
+from viewer.explain import (
+    CLOSED,
+    Cost,
+    Explainer,
+    ExplainerError,
+    Model,
+    Probe,
+    explainer,
+    model_layer,
+    no_layer,
+)
 
 
 class _Guided(TorchFunctionMode):
@@ -39,6 +49,8 @@ class GuidedGradCAM(Explainer):
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def unsuitable(self, model: Model) -> str | None:
+        if model.closed:
+            return CLOSED
         if "rectified" not in model.structure.traits:
             return "This network has no ReLU, which guided backpropagation would guide."
         return no_layer(model)

@@ -1,5 +1,6 @@
 """Programs, TorchScript and `.pt2`: what they say and show is that of the network they were made from."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,9 @@ class Closed(nn.Module):
 
 def test_a_program_without_gradients_is_told_so(tmp_path: Path) -> None:
     model = load(write(tmp_path / "m", Closed().eval(), "script"), trust=True)
-    found = explain.explain(model, inputs(1), [explainer(m)() for m in ("saliency", "occlusion")])
-    assert [name for name, _ in found.refused] == ["saliency"]
+    methods = [explainer(m)() for m in ("saliency", "integrated-gradients", "occlusion")]
+    found = explain.explain(model, inputs(1), methods)
+    assert [name for name, _ in found.refused] == ["saliency", "integrated-gradients"]
     assert all("No gradient reaches the image" in reason for _, reason in found.refused)
     assert len(found.attributions) == 1
 
@@ -241,3 +243,31 @@ def test_a_damaged_program_is_told_in_a_sentence(
             told = str(error)
         assert "\n" not in told, name
     assert "Traceback" not in "".join(capfd.readouterr())
+
+
+QUICK: dict[str, dict[str, Any]] = {
+    "smooth-grad": {"samples": 3},
+    "var-grad": {"samples": 3},
+    "expected-gradients": {"samples": 3},
+    "rise": {"masks": 10, "cells": 4},
+    "feature-ablation": {"features": 4},
+    "kernel-shap": {"features": 4, "samples": 20},
+}
+
+
+def test_every_method_either_shows_what_it_shows_of_the_network_or_says_why_not(tmp_path: Path) -> None:
+    model = load(write(tmp_path / "m", small(seed=3).eval(), "script"), trust=True)
+    network = model_of(small(seed=3).eval())
+    shown, close = [], partial(torch.testing.assert_close, atol=1e-5, rtol=1e-3)
+    for facts in explain.describe(model):
+        if facts["unsuitable"] is not None:
+            continue
+        method = explainer(facts["name"])(**QUICK.get(facts["name"], {}))
+        ours = explain.explain(model, inputs(2), [method])
+        theirs = explain.explain(network, inputs(2), [method])
+        assert ours.refused == theirs.refused == (), facts["name"]
+        for a, b in zip(ours.attributions, theirs.attributions, strict=True):
+            close(torch.tensor(a.values), torch.tensor(b.values))
+        shown.append(facts["name"])
+    assert {"saliency", "integrated-gradients", "occlusion"} <= set(shown)
+    assert "deep-lift" not in shown  # its rules are for operations, and a program shows none

@@ -13,7 +13,7 @@ from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_l
 from viewer.explain.features import Features, features
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
-from viewer.explain.layers import stages, suggest
+from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.regions import read_region
@@ -25,6 +25,7 @@ from viewer.models import Model
 
 __all__ = [
     "CAM",
+    "CLOSED",
     "INPUT",
     "Baseline",
     "Block",

@@ -11,8 +11,8 @@ from viewer.models import Model
 from viewer.task import Task
 
 CLOSED = (
-    "This model is a program, whose layers are closed; use a method that asks at the image, such as "
-    "integrated gradients or occlusion."
+    "This model is a program, whose layers and operations are closed; use a method that asks at the image, "
+    "such as integrated gradients or occlusion."
 )
 
 _structural: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
