@@ -46,7 +46,7 @@ class FullGrad(Explainer):
                 total = total + _spread(added, total.shape[2:])
             else:
                 due = due - added.flatten(2).sum(2) if added.ndim > 2 else due - added
-        flat = total.flatten(2).double()
+        flat, due = total.flatten(2).cpu().double(), due.cpu().double()  # which not every device has
         missing = (flat.sum(2) - due).abs()
         if bool((missing > torch.maximum(_SHARE * due.abs(), _ROUNDING * flat.abs().sum(2))).any()):
             raise ExplainerError(_NOT_LINEAR)
@@ -68,9 +68,9 @@ def _spread(cells: Tensor, size: Sequence[int]) -> Tensor:
     """(targets, n, …grid) → (targets, n, …size): bilinear, each cell's value shared out among its pixels."""
     for axis, (cell_count, pixels) in enumerate(zip(cells.shape[2:], size, strict=True), start=2):
         step = cell_count / pixels
-        place = (torch.arange(pixels, device=cells.device, dtype=torch.float64) + 0.5) * step - 0.5
-        far = (place - torch.arange(cell_count, device=cells.device)[:, None]).abs() / max(1.0, step)
+        place = (torch.arange(pixels, dtype=torch.float64) + 0.5) * step - 0.5
+        far = (place - torch.arange(cell_count)[:, None]).abs() / max(1.0, step)
         share = (1 - far).clamp(min=0)  # (cells, pixels)
         share = share / share.sum(1, keepdim=True)
-        cells = (cells.movedim(axis, -1) @ share.to(cells.dtype)).movedim(-1, axis)
+        cells = (cells.movedim(axis, -1) @ share.to(cells.device, cells.dtype)).movedim(-1, axis)
     return cells
