@@ -11,6 +11,8 @@ import torch.nn.functional as F
 import torchvision
 from captum import attr
 from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless, torchvision_vit, vit
+from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from plugins.deep_lift import DeepLift
@@ -21,8 +23,11 @@ from plugins.integrated_gradients import LEVELS, IntegratedGradients
 from plugins.saliency import Saliency
 from plugins.smooth_grad import SmoothGrad
 from plugins.var_grad import VarGrad
+from viewer import dicom
 from viewer.explain import baseline, explain
+from viewer.export import export
 from viewer.models import Model
+from viewer.models.builtin import SmallCNN
 from viewer.types import Attribution, ModelInput, Target
 
 MASS = Target("mass", 1)
@@ -519,3 +524,53 @@ def test_deep_lift_refuses_a_network_that_runs_otherwise_on_the_baseline() -> No
     model = model_of(Moody())
     explained = explain(model, inputs_of(model), [DeepLift(baseline="zero")], [MASS])
     assert "runs otherwise on the baseline" in explained.refused[0][1]
+
+
+# --- baselines that lie in files ------------------------------------------------------------------
+
+
+def grey() -> Model:
+    torch.manual_seed(6)
+    return model_of(restless(SmallCNN(1, 3, (4, 6))), channels=1)
+
+
+def test_an_image_is_prepared_like_the_input_and_goes_with_the_export(tmp_path: Path) -> None:
+    model = grey()
+    path = tmp_path / "Doe^John.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (50, 40)).astype(np.uint8)).save(path)
+    method = IntegratedGradients(steps=6, baseline=str(path))
+    explained = explain(model, inputs_of(model, 2), [method], [MASS])
+    wanted = model.prepare(dicom.scan([path]).series[0]).tensor
+    found = explained.attributions[0]
+    assert np.array_equal(found.baselines, wanted.numpy())
+    x = inputs_of(model, 2)[0].tensor
+    peer = attr.IntegratedGradients(frozen(model))
+    theirs = peer.attribute(x, wanted, 1, n_steps=6, method="gausslegendre").detach()[0].sum(0)
+    assert near(found.values[0], theirs.numpy())
+    document = export(explained.attributions, explained.predictions, tmp_path / "out", ["npz"])
+    (entry, _) = document["attributions"]
+    assert (entry["found"], entry["baselines"], entry["settings"]["baseline"]) == ({"steps": 6}, 1, path.name)
+    with np.load(tmp_path / "out" / entry["files"]["npz"]) as stored:
+        assert np.array_equal(stored["baselines"], wanted.numpy())
+        assert str(tmp_path) not in str(stored["provenance"])
+
+
+def test_the_card_names_the_mean_of_the_data_set(tmp_path: Path) -> None:
+    model = grey()
+    np.save(tmp_path / "mean.npy", np.full((1, 32, 32), 0.25, dtype=np.float32))
+    hints = model.card.explain.model_copy(update={"baseline": "mean.npy"})
+    card = model.card.model_copy(update={"explain": hints})
+    known = Model(card, model._module, model.sha256, model.device, folder=tmp_path)
+    found = one(known, IntegratedGradients(steps=5, baseline="data set"), MASS)
+    assert np.array_equal(found.baselines, np.full((1, 1, 32, 32), 0.25))
+    for outside in ("../mean.npy", "/etc/hostname"):
+        with pytest.raises(ValidationError, match="wants a file in the folder of the model"):
+            type(hints).model_validate({"baseline": outside})
+
+
+def test_a_baseline_that_is_no_image_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    explained = explain(
+        grey(), inputs_of(grey()), [IntegratedGradients(baseline=str(tmp_path / "notes.txt"))], [MASS]
+    )
+    assert explained.refused[0][1] == "The baseline notes.txt holds no image that can be read."
