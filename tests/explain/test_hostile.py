@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from explain_nets import inputs_of, make, model_of
+from explain_nets import inputs_of, make, model_of, near
 from fingerprint import changed, fingerprint, marked
 from torch import Tensor, nn
 
@@ -204,4 +204,5 @@ def test_a_network_that_writes_on_its_input_gives_the_same_maps() -> None:
         (wanted,) = explain(careful, inputs_of(careful), [method]).attributions
         (got,) = explain(careless, inputs_of(careless), [method]).attributions
         assert got.layer == wanted.layer
-        assert got.values.tobytes() == wanted.values.tobytes(), found.name
+        # Not to the bit: a long sweep measures how many images go at once, which moves the last ones.
+        assert near(got.values, wanted.values, 1e-3), found.name
