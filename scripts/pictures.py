@@ -125,7 +125,34 @@ def panels() -> None:
         window.presenter.explaining.explain()
         settle(window)
         right = window.right.widget()
-        save(right, GUIDE / "panels.png", (0, 0, right.width(), 664))
+        save(right, GUIDE / "panels.png", (0, 0, right.width(), 872))
+
+
+def sheet() -> None:
+    with opened(0) as window:
+        window.run("sheet")
+        window.presenter.sheet.choose("methods")
+        settle(window)
+        save(window, GUIDE / "sheet.png", part(window, window.sheet))
+
+
+def compare() -> None:
+    """One method at two layers."""
+    with opened(0, size=(1160, 760)) as window:
+        window.run("compare")
+        state = window.presenter.state
+        assert state.model is not None
+        window.presenter.explaining.choose_layer(state.model.stages[-2])
+        settle(window)
+        save(window, GUIDE / "compare.png", part(window, window.compare))
+
+
+def card() -> None:
+    """The method card beside its chooser."""
+    with opened(0) as window:
+        window.run("method-card")
+        settle(window)
+        save(window, GUIDE / "card.png", part(window, window.card, window.explaining))
 
 
 def slices() -> None:
@@ -198,7 +225,22 @@ def export() -> None:
 
 PICTURES: dict[str, Callable[[], None]] = {
     make.__name__: make
-    for make in (readme, start, explained, panels, slices, planes, refused, negative, trust, light, export)
+    for make in (
+        readme,
+        start,
+        explained,
+        panels,
+        card,
+        sheet,
+        compare,
+        slices,
+        planes,
+        refused,
+        negative,
+        trust,
+        light,
+        export,
+    )
 }
 
 

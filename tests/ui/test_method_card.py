@@ -82,6 +82,7 @@ def test_completeness_is_said_or_that_there_is_none() -> None:
     state = explained(np.zeros((8, 8)), np.ones((8, 8)))
     assert completeness_words(state)[0] == "Completeness not defined for this method"
     exact = replace(state, attribution=replace(state.attribution, completeness_error=0.43, seconds=1.26))
-    assert completeness_words(exact)[0] == "Completeness error 0.43 % · 1.3 s"
+    assert completeness_words(exact)[0] == "Completeness error 0.43 %"
+    assert completeness_words(exact)[1].endswith("The map took 1.3 s.")
     assert completeness_words(replace(exact, preview=True))[0] == "Preview, still computing"
     assert completeness_words(replace(state, attribution=None, style=Style()))[0] == ""

@@ -21,7 +21,7 @@ from viewer.ui.controls import Combo, IconButton
 from viewer.ui.form import SettingsForm
 from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
-from viewer.ui.parts import MARGIN, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
+from viewer.ui.parts import MARGIN, ROW, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
 from viewer.ui.state import Busy, MethodItem, ViewState
 from viewer.ui.words import region_name
 
@@ -206,6 +206,7 @@ class ExplainPanel(QWidget):
         ):
             add_row(grid, text, control)
         self.within = Combo()
+        self._grid = grid
         self._within_name = add_row(grid, "Only inside", self.within)
         self.within.setToolTip("Where the method may change the image: anywhere, or in one region only")
         self._regions: tuple[object, ...] = ()
@@ -285,6 +286,7 @@ class ExplainPanel(QWidget):
         offered = item is not None and item.limited and bool(state.regions)
         for widget in (self._within_name, self.within):
             widget.setVisible(offered)
+        self._grid.setRowMinimumHeight(self._grid.rowCount() - 1, ROW if offered else 0)
         regions = (state.masked, *state.regions)
         if offered and regions != self._regions:
             self._regions = regions
@@ -345,12 +347,12 @@ def completeness_words(state: ViewState) -> tuple[str, str]:
         return "", ""
     if state.preview:
         return "Preview, still computing", "What the method has so far; the finished map takes its place."
-    seconds = f" · {shown.seconds:.1f} s" if shown.seconds >= 0.1 else ""
+    took = f"\nThe map took {shown.seconds:.1f} s." if shown.seconds >= 0.1 else ""
     if shown.completeness_error is None:
         tip = "Its values need not add up to the score, or the score does not change from the baseline."
-        return f"Completeness not defined for this method{seconds}", tip
+        return "Completeness not defined for this method", tip + took
     tip = "How far the sum of the map is off the change of the score from the baseline; below 1 % is usual."
-    return f"Completeness error {shown.completeness_error:.2g} %{seconds}", tip
+    return f"Completeness error {shown.completeness_error:.2g} %", tip + took
 
 
 def _labels(labels: tuple[str, ...]) -> QStandardItemModel:
