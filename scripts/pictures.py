@@ -129,7 +129,7 @@ def panels() -> None:
 
 
 def sheet() -> None:
-    with opened(0) as window:
+    with opened(0, size=(1024, 640)) as window:
         window.run("sheet")
         window.presenter.sheet.choose("methods")
         settle(window)
@@ -138,7 +138,7 @@ def sheet() -> None:
 
 def compare() -> None:
     """One method at two layers."""
-    with opened(0, size=(1160, 760)) as window:
+    with opened(0, size=(1024, 640)) as window:
         window.run("compare")
         state = window.presenter.state
         assert state.model is not None

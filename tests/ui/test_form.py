@@ -133,3 +133,12 @@ def test_a_hint_that_says_nothing_takes_the_type_of_the_value() -> None:
     assert read_hint(Annotated[int, Interval(ge=1)] | None).optional
     assert describe(read_hint(HINTS["head"])) == "Whole number from 0 to 11 or none"
     assert describe(read_hint(HINTS["sigma"])) == "Number more than 0 to 1"
+
+
+def test_a_bound_beyond_what_the_control_takes_is_no_obstacle(qtbot: QtBot) -> None:
+    form = SettingsForm()
+    qtbot.addWidget(form)
+    hint = Annotated[int, Interval(ge=0, le=2**63 - 1)]
+    form.show_fields({"seed": 0}, {"seed": 7}, {"seed": hint})
+    assert form.controls["seed"].chosen == 7
+    assert form.controls["seed"].maximum() > 2_000_000_000

@@ -14,6 +14,8 @@ from viewer.ui.parts import ROW, add_row, keep_keys, pair, rows
 
 LARGEST = 1_000_000
 """The bound of a whole number that has none."""
+_QT = 2**31 - 2
+"""Larger whole numbers than this no spin box takes."""
 NONE = "none"
 
 
@@ -194,8 +196,8 @@ class WholeNumber(_Number, QSpinBox):
 
     def __init__(self, field: Field) -> None:
         super().__init__()
-        least = -LARGEST if field.least is None else int(field.least) + field.open_below
-        most = LARGEST if field.most is None else int(field.most) - field.open_above
+        least = -LARGEST if field.least is None else int(max(field.least, -_QT)) + field.open_below
+        most = LARGEST if field.most is None else int(min(field.most, _QT)) - field.open_above
         self._optional = field.optional
         self.setRange(least - field.optional, most)
         if field.optional:
