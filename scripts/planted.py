@@ -27,7 +27,7 @@ LABEL = "positive"
 SIZES: dict[Kind, tuple[int, ...]] = {"cnn": (48, 48), "vit": (48, 48), "cnn3d": (10, 24, 24)}
 LETTER = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], bool)
 """An L, as radiographers burn it in; in a volume it stands in the slices of the first third or the last."""
-_STEPS: dict[Kind, int] = {"cnn": 160, "vit": 200, "cnn3d": 160}
+_STEPS: dict[Kind, int] = {"cnn": 160, "vit": 200, "cnn3d": 260}
 _BATCH = 32
 
 

@@ -39,6 +39,15 @@ def test_a_map_without_a_positive_value_points_at_nothing() -> None:
     assert np.isnan(mass_in(-np.ones((10, 12)), truth()))
 
 
+def test_a_plateau_is_one_peak_and_a_plain_is_none() -> None:
+    values = np.zeros((10, 12))
+    values[3:6, 7:10] = 2
+    assert peak_hit(values, truth())
+    assert not peak_hit(np.roll(values, 1, 1), truth())
+    values[3:9, 3:10] = 2
+    assert not peak_hit(values, truth(), 5)
+
+
 def test_what_no_map_covers_does_not_count() -> None:
     values = np.full((10, 12), np.nan)
     values[2, 5], values[9, 9] = 1, 3

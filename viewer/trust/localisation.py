@@ -9,20 +9,24 @@ Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 
+_PEAK = 0.1
+
+
 def peak_hit(values: Floats, truth: Mask, reach: Sequence[float] | float = 0) -> bool:
     """Whether the highest value lies in the truth, or at most `reach` cells beside it along each axis.
 
     The hit rate of CheXlocalize (Saporta et al., Nature Machine Intelligence 2022) is the mean of this with a
     reach of 0, the pointing game (Zhang et al., IJCV 2018) with one of 15 pixels. Cells that are NaN do not
-    count; of several highest the first decides. A map without a positive value points at nothing.
+    count. Cells that share the highest value, such as those of a superpixel, are one peak, and any of them
+    may hit; but a map points at nothing where its peak takes over a tenth of it, or no value is positive.
     """
     _same_grid(values, truth)
     known = np.where(np.isfinite(values), values, -np.inf)
-    peak = np.array(np.unravel_index(int(np.argmax(known)), values.shape))
-    if not known[tuple(peak)] > 0:
+    peaks = np.argwhere(known == known.max())
+    if not known.max() > 0 or len(peaks) > max(1, _PEAK * values.size):
         return False
-    away = np.abs(np.argwhere(truth) - peak)
-    return bool((away <= np.broadcast_to(reach, peak.shape)).all(axis=1).any())
+    away = np.abs(np.argwhere(truth)[:, None] - peaks)
+    return bool((away <= np.broadcast_to(reach, values.ndim)).all(axis=-1).any())
 
 
 def mass_in(values: Floats, truth: Mask) -> float:
