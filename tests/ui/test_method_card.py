@@ -63,6 +63,22 @@ def test_it_follows_what_is_pointed_at_and_the_choice(window: Window, carded: Ca
     assert not window.card.isVisible()
 
 
+def test_the_arrows_choose_without_opening_it(
+    window: Window, carded: Callable[..., None], qtbot: QtBot
+) -> None:
+    looked = []
+    window.explaining.method.looked_at.connect(looked.append)
+    qtbot.keyClick(window.explaining.method, Qt.Key.Key_Up)
+    qtbot.keyClick(window.explaining.method, Qt.Key.Key_Down)
+    assert looked == []
+    carded()
+    window.explaining.method.showPopup()
+    assert looked == ["grad-cam"]
+    assert window.card.isVisible()
+    window.explaining.method.hidePopup()
+    assert not window.card.isVisible()
+
+
 def test_a_click_beside_closes_it(window: Window, carded: object, qtbot: QtBot) -> None:
     window.run("method-card")
     qtbot.mouseClick(window.card, Qt.MouseButton.LeftButton)

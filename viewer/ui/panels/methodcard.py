@@ -20,6 +20,7 @@ class MethodCombo(Combo):
 
     def __init__(self) -> None:
         super().__init__()
+        self._open = False
         self.view().setMouseTracking(True)
         self.view().entered.connect(lambda index: self._look(index.row()))
         self.highlighted.connect(self._look)
@@ -27,16 +28,19 @@ class MethodCombo(Combo):
 
     def _look(self, place: int) -> None:
         name = self.itemData(place)
-        if name is not None:
+        if name is not None and self._open:  # the arrows change a closed one too
             self.looked_at.emit(name)
 
     def showPopup(self) -> None:
+        self._open = True
         super().showPopup()
         self._look(self.currentIndex())
 
     def hidePopup(self) -> None:
         super().hidePopup()
-        self.looked_at.emit(None)
+        if self._open:
+            self._open = False
+            self.looked_at.emit(None)
 
 
 class MethodCard(QFrame):
