@@ -172,7 +172,6 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
         "50 steps, captum, 10 at once": captum(False, 10),
         "50 steps, captum, tuned alike": captum(True, chunk),
         "until under 1 %": race.ours("integrated-gradients", baseline="zero"),
-        "50 steps, 14 labels": race.ours("integrated-gradients", race.every, **fixed),
     }
     called, tuned = "50 steps, captum, 10 at once", "50 steps, captum, tuned alike"
     return found, [
@@ -180,7 +179,6 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
         ("IG of 50 steps ÷ captum tuned alike", "50 steps", tuned, 1.05),
         ("IG until < 1 % ÷ captum of 50 steps, as called", "until under 1 %", called, 0.6),
         ("IG until < 1 % ÷ captum of 50 steps, tuned", "until under 1 %", tuned, None),
-        ("IG of 14 labels ÷ of one", "50 steps, 14 labels", "50 steps", None),
     ]
 
 
