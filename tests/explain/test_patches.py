@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from plugins.grad_cam import GradCAM
 from plugins.hires_cam import HiResCAM
 from plugins.integrated_gradients import IntegratedGradients
+from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from viewer import affine, session
 from viewer.errors import ModelError
@@ -22,7 +23,7 @@ from viewer.models import Card, Model
 from viewer.models.builtin import SmallCNN
 from viewer.overlay import on_source
 from viewer.task import Cancelled, Progress, Task
-from viewer.types import Display, Geometry, Series, Sweep, Target
+from viewer.types import Display, Geometry, Region, Series, Sweep, Target
 
 SIZES = {2: (16, 12), 3: (6, 16, 12)}
 EVERYWHERE = Sweep()
@@ -414,3 +415,29 @@ def test_what_is_no_sweep_is_told() -> None:
 def replace_fit(model: Model, fit: str) -> Model:
     card = model.card.model_copy(update={"input": model.card.input.model_copy(update={"fit": fit})})
     return Model(card, model._module, "0" * 64, torch.device("cpu"))
+
+
+def test_a_patch_that_cannot_be_explained_takes_nothing_from_those_beside_it() -> None:
+    """A region that most patches do not see: those that do have their maps at any batch."""
+    torch.manual_seed(9)
+    model, series = small(2), noise(1, 40, 40)
+    region = Region.box(series, 0, (4, 4, 9, 9), "box")
+    wish = Target("mass", 1)
+    every = [
+        swept(model, series, methods=[Occlusion(window=4), GradCAM()], wishes=[wish], within=region, batch=b)
+        for b in (1, 16)
+    ]
+    for found in every:
+        shown = found.attributions[0].values
+        assert shown[0, 4:10, 4:10].any()
+        assert not shown[0, 10:].any()
+        assert np.allclose(shown, every[0].attributions[0].values, atol=1e-6)
+        assert found.refused == every[0].refused
+        assert len(found.predictions) == len(every[0].predictions)
+
+
+def test_a_method_asked_for_twice_is_swept_as_once() -> None:
+    model, series = small(2), noise(1, 40, 40)
+    (once,) = swept(model, series, methods=[GradCAM()]).attributions
+    for again in swept(model, series, methods=[GradCAM(), GradCAM()]).attributions:
+        assert np.array_equal(again.values, once.values)

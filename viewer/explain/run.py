@@ -43,10 +43,10 @@ def explain(
     slow methods have so far. With `kept`, what one call computed for all labels another need not run.
     """
     run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview, kept)
-    suited, refused = _suited(methods, model)
-    ours = {i: m for i, m in suited.items() if built_in(type(m))}
+    fitting, refused = suited(methods, model)
+    ours = {i: m for i, m in fitting.items() if built_in(type(m))}
     # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
-    groups = [{i: m} for i, m in suited.items() if i not in ours]
+    groups = [{i: m} for i, m in fitting.items() if i not in ours]
     if ours or not groups:
         groups.insert(0, ours)
     predictions: tuple[Prediction, ...] = ()
@@ -59,24 +59,24 @@ def explain(
     return Explained(predictions, attributions, reasons)
 
 
-def _suited(methods: Sequence[Explainer], model: Model) -> tuple[dict[int, Explainer], dict[int, str]]:
+def suited(methods: Sequence[Explainer], model: Model) -> tuple[dict[int, Explainer], dict[int, str]]:
     """The methods that suit, and the reasons of those that do not, by their place in the list.
 
     By place and not by name: the same method may be asked for twice, with other settings.
     """
-    suited, refused = {}, {}
+    fitting, refused = {}, {}
     for i, method in enumerate(methods):
         try:
             reason = method.unsuitable(model)
             if reason is None:
-                suited[i] = method.fitted(model)
-                suited[i].layers(model)  # an unknown layer is told before anything runs
+                fitting[i] = method.fitted(model)
+                fitting[i].layers(model)  # an unknown layer is told before anything runs
             else:
                 refused[i] = reason
         except ExplainerError as error:
-            suited.pop(i, None)
+            fitting.pop(i, None)
             refused[i] = str(error)
-    return suited, refused
+    return fitting, refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ them, signed and unscaled, in the unit of one patch's score.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +18,11 @@ from viewer import affine
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer
 from viewer.explain.probe import Wish
-from viewer.explain.run import Explained, explain
+from viewer.explain.run import Explained, explain, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.task import Task
-from viewer.types import Array, Attribution, Prediction, Region, Shape3, Target
+from viewer.types import Array, Attribution, ModelInput, Prediction, Region, Shape3, Target
 
 _WIDTH = 1 / 8
 """Standard deviation of the weights ÷ side of a patch."""
@@ -90,25 +90,48 @@ class _Swept:
     def explained(self, methods: Sequence[Explainer]) -> Explained:
         """Maps of the whole tiling, some patches at a time: no map of a patch is kept."""
         patches, offsets = list(self.tiling.patches()), self.tiling.offsets
+        fitting, unsuitable = suited(methods, self.model)
+        once = list(dict.fromkeys(fitting.values()))
         predictions: list[Prediction] = []
         reasons: dict[str, str] = {}
-        missing: Counter[str] = Counter()
+        missing: defaultdict[str, set[int]] = defaultdict(set)
         blends: list[_Blend] = []
         for first in range(0, len(patches), self.batch):
             some = patches[first : first + self.batch]
             share = _Share(self.task, first, len(some), len(patches))
-            found = explain(
-                self.model, some, methods, self.targets, share, self.batch, self.override, self.within
-            )
-            predictions += found.predictions
-            for name, reason in found.refused:
-                reasons.setdefault(name, reason)
-                missing[name] += len(some)
-            for i, attribution in enumerate(found.attributions):
-                self._blend(blends, attribution).add(offsets[first + i % len(some)], attribution)
+            for place, count, found in self._parts(some, once, share):
+                predictions += found.predictions
+                for name, reason in found.refused:
+                    reasons.setdefault(name, reason)
+                    missing[name].add(first + place)
+                for i, attribution in enumerate(found.attributions):
+                    self._blend(blends, attribution).add(offsets[first + place + i % count], attribution)
         every = tuple(predictions)
-        told = {name: _told(reason, missing[name], len(patches)) for name, reason in reasons.items()}
+        told = {methods[i].name: reason for i, reason in unsuitable.items()}
+        told |= {name: _told(reason, len(missing[name]), len(patches)) for name, reason in reasons.items()}
         return Explained(every, tuple(blend.attribution(every) for blend in blends), tuple(told.items()))
+
+    def _parts(
+        self, some: Sequence[ModelInput], methods: Sequence[Explainer], share: Task
+    ) -> Iterator[tuple[int, int, Explained]]:
+        """What is found of some patches: where among them it begins, and of how many patches it is.
+
+        A method that refuses them together is asked patch by patch, so that one which it cannot explain
+        takes nothing from those beside it.
+        """
+
+        def found(patches: Sequence[ModelInput], methods: Sequence[Explainer]) -> Explained:
+            return explain(
+                self.model, patches, methods, self.targets, share, self.batch, self.override, self.within
+            )
+
+        together = found(some, methods)
+        names = {name for name, _ in together.refused} if len(some) > 1 else set()
+        maps = tuple(a for a in together.attributions if a.explainer.name not in names)
+        yield 0, len(some), replace(together, attributions=maps, refused=() if names else together.refused)
+        again = [method for method in methods if method.name in names]
+        for i, patch in enumerate(some if again else ()):
+            yield i, 1, replace(found([patch], again), predictions=())
 
     def _blend(self, blends: list["_Blend"], attribution: Attribution) -> "_Blend":
         """The one that the map of a patch belongs to; begun with its first patch."""
