@@ -31,7 +31,7 @@ class ExpectedGradients(Gradient):
     baseline: Baseline = "several"
     noise: Annotated[float, Interval(ge=0, le=1)] = 0.0
     """Standard deviation of noise on the image as a share of its range; above 0 this is GradientShap."""
-    seed: Annotated[int, Interval(ge=0)] = 0
+    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
     chunk: Annotated[int, Interval(ge=0, le=512)] = 0
     """Images at once; 0 is what suits the device."""
 
@@ -64,7 +64,7 @@ expected gradients, Nature Machine Intelligence 2021"
 
         def make(n: int, first: int, last: int) -> Tensor:
             start = starts[torch.arange(first, last, device=starts.device) % len(starts), n]
-            ways[:] = [self._noisy(probe.x[n], first, last) - start]
+            ways[:] = [self._noisy(probe, n, first, last) - start]
             return start + shares[first:last].reshape(-1, *axes) * ways[0]
 
         means = probe.scores(len(starts), lambda n, a, b: starts[a:b, n], "looking at the baselines").mean(2)
@@ -77,11 +77,13 @@ expected gradients, Nature Machine Intelligence 2021"
         found = {"samples": torch.full(error.shape, count)}
         return Values(total, error, starts, found)
 
-    def _noisy(self, x: Tensor, first: int, last: int) -> Tensor:
-        """(last − first, channels, …): the image with the noise of these samples, the same at any chunk."""
+    def _noisy(self, probe: Probe, n: int, first: int, last: int) -> Tensor:
+        """(last − first, channels, …): input n with the noise of these samples, the same at any chunk."""
+        x, within = probe.x[n], probe.within(n)
         some = x.expand(last - first, *x.shape)
         if not self.noise:
             return some
         seeds = [(self.seed << 32) + number for number in range(first, last)]
         noise = [torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-        return some + self.noise * (x.amax() - x.amin()) * torch.stack(noise).to(x)
+        added = self.noise * (x.amax() - x.amin()) * torch.stack(noise).to(x)
+        return some + (added if within is None else added * within)

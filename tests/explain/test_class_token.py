@@ -103,3 +103,67 @@ def test_a_layer_behind_the_attention_keeps_the_whole_block() -> None:
     with class_token_only(model._module, model.structure, [suggest(model)[0]]):
         assert "forward" in vars(block)
     assert "forward" not in vars(block)
+
+
+class Adapted(nn.Linear):
+    """A linear layer with a low-rank update beside its weight, as fine-tuning leaves it."""
+
+    def __init__(self, own: nn.Linear) -> None:
+        super().__init__(own.in_features, own.out_features)
+        self.load_state_dict(own.state_dict())
+        self.down = nn.Parameter(torch.randn(2, own.in_features))
+        self.up = nn.Parameter(torch.randn(own.out_features, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) + x @ self.down.T @ self.up.T
+
+
+def adapted(net: nn.Module) -> None:
+    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    attention.qkv = Adapted(attention.qkv)
+
+
+def hooked(net: nn.Module) -> None:
+    net.blocks[-1].attn.register_forward_hook(lambda _m, _a, out: 3 * out)  # type: ignore[index,union-attr]
+
+
+def hooked_before(net: nn.Module) -> None:
+    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    attention.qkv.register_forward_pre_hook(lambda _m, args: (3 * args[0],))
+
+
+def patched(net: nn.Module) -> None:
+    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    own = attention.forward
+    attention.forward = lambda x, **more: 3 * own(x, **more)
+
+
+@pytest.mark.parametrize("change", [adapted, hooked, hooked_before, patched])
+def test_a_block_that_somebody_changed_runs_as_it_is(change: Any) -> None:
+    """What stands beside the weights of the attention must not be lost with the tokens that nobody reads."""
+    torch.manual_seed(3)
+    net = vit().eval()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    change(net)
+    model = model_of(net)
+    layer = suggest(model)[0]
+    logits, _ = by_autograd(model, layer)
+    method = explainer("hires-cam").configured({"layer": layer})
+    (prediction,) = explain(model, inputs_of(model), [method], EVERY).predictions
+    assert near([s.logit for s in prediction.scores], logits[0], 1e-5)
+
+
+def test_a_hooked_attention_of_torchvision_runs_as_it_is() -> None:
+    torch.manual_seed(3)
+    net = torchvision_vit().eval()
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    blocks: Any = net.encoder.layers
+    blocks[-1].self_attention.register_forward_hook(lambda _m, _a, out: (3 * out[0], out[1]))
+    model = model_of(net)
+    layer = suggest(model)[0]
+    logits, _ = by_autograd(model, layer)
+    method = explainer("hires-cam").configured({"layer": layer})
+    (prediction,) = explain(model, inputs_of(model), [method], EVERY).predictions
+    assert near([s.logit for s in prediction.scores], logits[0], 1e-5)

@@ -160,3 +160,19 @@ def test_a_network_that_is_linear_in_pieces_is_explained(act: Callable[[Tensor],
 @pytest.mark.parametrize("kind", ["timm ViT", "Swin", "torch transformer"])
 def test_a_transformer_is_told_why_not(kind: str) -> None:
     assert "layer norm" in str(FullGrad().unsuitable(make(kind)))
+
+
+def test_a_network_that_lets_no_gradient_through_is_told() -> None:
+    class Closed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.net(x)).detach()
+
+    model = model_of(Closed())
+    explained = explain(model, inputs_of(model), [FullGrad()])
+    assert explained.predictions
+    assert explained.refused[0][1].startswith("No gradient reaches the image")

@@ -24,11 +24,12 @@ from plugins.saliency import Saliency
 from plugins.smooth_grad import SmoothGrad
 from plugins.var_grad import VarGrad
 from viewer import dicom
-from viewer.explain import baseline, explain
+from viewer.errors import ExplainerError
+from viewer.explain import Explainer, baseline, explain, explainer
 from viewer.export import export
 from viewer.models import Model
 from viewer.models.builtin import SmallCNN
-from viewer.types import Attribution, ModelInput, Target
+from viewer.types import Attribution, ModelInput, Region, Target
 
 MASS = Target("mass", 1)
 EVERY = [Target("effusion", 0), MASS, Target("nodule", 2)]
@@ -574,3 +575,38 @@ def test_a_baseline_that_is_no_image_is_told_in_a_sentence(tmp_path: Path) -> No
         grey(), inputs_of(grey()), [IntegratedGradients(baseline=str(tmp_path / "notes.txt"))], [MASS]
     )
     assert explained.refused[0][1] == "The baseline notes.txt holds no image that can be read."
+
+
+# --- regions, seeds -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        SmoothGrad(of="integrated-gradients", samples=2),
+        VarGrad(of="deep-lift", samples=2),
+        ExpectedGradients(samples=6, noise=0.2),
+    ],
+    ids=lambda m: m.name,
+)
+def test_noise_stays_within_the_region_that_a_map_is_said_to_keep_to(method: Explainer) -> None:
+    model = make("residual")
+    (source,) = inputs_of(model)
+    region = Region.box(source.series, 0, (8, 8, 15, 15), "box")
+    (found,) = explain(model, [source], [method], within=region).attributions
+    inside = np.zeros(found.values.shape, bool)
+    inside[0, 8:16, 8:16] = True
+    assert found.within == region
+    assert found.values[inside].any()
+    assert not found.values[~inside].any()
+
+
+@pytest.mark.parametrize("method", ["smooth-grad", "var-grad", "expected-gradients", "rise", "kernel-shap"])
+def test_a_seed_that_no_generator_takes_is_told(method: str) -> None:
+    with pytest.raises(ExplainerError, match="'seed' is wrong"):
+        explainer(method).configured({"seed": str(2**64)})
+
+
+def test_the_largest_seed_is_taken() -> None:
+    one(make("residual"), ExpectedGradients(samples=6, noise=0.1, seed=2**31 - 1), MASS)
+    one(make("residual"), SmoothGrad(samples=2, seed=2**31), MASS)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from viewer.explain.shared import INPUT, without_influence
 from viewer.task import Task
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -53,6 +54,8 @@ def weighed(module: nn.Module) -> Iterator[list[Tensor]]:
 
 def shares(scores: Tensor, x: Tensor, weights: Sequence[Tensor], task: Task) -> Shares:
     """The shares in scores (targets, n) that came of `x` while the biases were `weighed`."""
+    if not scores.requires_grad:
+        raise without_influence(INPUT)
     found = []
     for total in scores.sum(1):
         task.check()

@@ -74,6 +74,8 @@ def _of_timm(module: Any) -> Found | None:
     plain = isinstance(attention.k_norm, nn.Identity) and isinstance(attention.q_norm, nn.Identity)
     if not plain or attention.gate is not None or module.attn_pool is not None:
         return None
+    if type(attention.qkv) is not nn.Linear or not _plain(block, attention, attention.qkv):
+        return None
 
     def run(x: Tensor) -> Tensor:
         y = block.norm1(x)
@@ -93,6 +95,8 @@ def _of_torchvision(module: Any) -> Found | None:
         return None
     if attention.in_proj_weight is None or attention.bias_k is not None or attention.add_zero_attn:
         return None
+    if not _plain(block, attention):
+        return None
 
     def run(x: Tensor) -> Tensor:
         y = block.ln_1(x)
@@ -101,6 +105,12 @@ def _of_torchvision(module: Any) -> Found | None:
         return torch.as_tensor(own + block.mlp(block.ln_2(own)))
 
     return block, f"encoder.layers.{name}.ln_1", run
+
+
+def _plain(block: nn.Module, *bypassed: nn.Module) -> bool:
+    """Whether a block, and what in it is not called, do what their classes say: not hooked, not patched."""
+    hooked = any(m._forward_hooks or m._forward_pre_hooks for m in bypassed)
+    return not hooked and not any("forward" in vars(m) for m in (block, *bypassed))
 
 
 def _attend(y: Tensor, weight: Tensor, bias: Tensor | None, heads: int, scale: float) -> Tensor:

@@ -24,7 +24,7 @@ class Noisy(Gradient):
     samples: Annotated[int, Interval(ge=2, le=1000)] = 25
     noise: Annotated[float, Interval(gt=0, le=1)] = 0.15
     """The standard deviation as a share of the image's range, from its lowest value to its highest."""
-    seed: Annotated[int, Interval(ge=0)] = 0
+    seed: Annotated[int, Interval(ge=0, le=2**31)] = 0
 
     family: ClassVar[Family] = "gradient"
     cost: ClassVar[Cost] = Cost("samples × those of the method", "samples × those of the method")
@@ -60,8 +60,10 @@ class Noisy(Gradient):
             for _ in range(self.samples):
                 # The same noise on every input, so that a batch changes nothing; from the CPU's generator,
                 # so that a device changes nothing.
-                noise = torch.randn(x.shape[1:], generator=generator).to(x)
-                yield method.per_channel(probe.moved(x + self.noise * size * noise, layers))
+                noise = self.noise * size * torch.randn(x.shape[1:], generator=generator).to(x)
+                if "baseline" in method.settings():  # what can be kept to a region
+                    noise = probe.limited(noise.movedim(1, 0)).movedim(0, 1)
+                yield method.per_channel(probe.moved(x + noise, layers))
 
 
 def variance(some: Iterator[Values]) -> tuple[Tensor, Tensor, Values]:

@@ -203,7 +203,7 @@ def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
     parts = []
     for (part,) in gradients_of_many(totals, [tensor], task):
         if part is None:
-            raise _without_influence(layer)
+            raise without_influence(layer)
         parts.append(part)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -241,7 +241,8 @@ def gradients_of_many(
         yield parts
 
 
-def _without_influence(layer: str) -> ExplainerError:
+def without_influence(layer: str) -> ExplainerError:
+    """The refusal where no gradient reaches a layer, or the input."""
     if layer == INPUT:
         return ExplainerError(
             "No gradient reaches the image in this network; use a method that changes the image."
