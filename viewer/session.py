@@ -132,27 +132,26 @@ def configured(
         return [one for m in plain for one in ((m,) if m in given else at_layers(m, layers))]
     layer = layers[0] if layers else None
     wishes = dict(settings or {}) | ({} if layer is None else {"layer": layer})
-    named = {m if isinstance(m, str) else m.name: m for m in methods}
     result: list[Explainer] = []
     used: set[str] = set()
-    for name, method in named.items():
+    for method in methods:
         if isinstance(method, Explainer):
             result.append(method)
             used |= set(wishes)
             continue
-        cls = explainer(name)
+        cls = explainer(method)
         own = {}
         for key, value in wishes.items():
             owner, _, field = key.rpartition(".")
-            if owner == name or (not owner and field in cls.setting_names()):
+            if owner == method or (not owner and field in cls.setting_names()):
                 own[field] = value
                 used.add(key)
         result.append(cls.configured(own))
     unused = [key for key in wishes if key not in used]
     if unused:
         # Said by the method itself, with the settings that it has.
-        explainer(next(iter(named))).configured({unused[0].rpartition(".")[2]: wishes[unused[0]]})
-    return result
+        result[0].configured({unused[0].rpartition(".")[2]: wishes[unused[0]]})
+    return list(dict.fromkeys(result))  # the same twice is once; with other settings it is another
 
 
 def _layers(text: str | None, model: Model | None) -> tuple[str, ...]:

@@ -99,3 +99,8 @@ def test_layers_in_words() -> None:
     for several in ("layer1", "layer1,layer2", "stages"):
         with pytest.raises(ExplainerError, match="Saliency has no setting 'layer'; it has: none"):
             read(several, "saliency")
+
+
+def test_a_method_given_with_several_settings_is_run_with_each() -> None:
+    one, other = GradCAM(layer="a"), GradCAM(layer="b")
+    assert session.configured([one, other, "saliency", one, "saliency"]) == [one, other, Saliency()]
