@@ -132,11 +132,12 @@ def test_what_a_stranger_does_is_undone(
     said = model.predict(inputs_of(model))[0].scores
     before = fingerprint(net)
     monkeypatch.setitem(globals(), "PLAN", (deed, end))
-    if end is None:
-        explain(model, inputs_of(model), [Hostile()])
-    else:
-        with pytest.raises(type(end)):
+    if isinstance(end, Cancelled):
+        with pytest.raises(Cancelled):
             explain(model, inputs_of(model), [Hostile()])
+    else:
+        refused = explain(model, inputs_of(model), [Hostile()]).refused
+        assert [name for name, _ in refused] == ([] if end is None else ["hostile"])
     assert changed(before, fingerprint(net)) == []
     assert model.predict(inputs_of(model))[0].scores == said
 
@@ -150,6 +151,17 @@ def test_the_method_after_a_stranger_sees_the_network_as_it_was(monkeypatch: pyt
         explain(model, inputs_of(model), [Hostile()])
         found = explain(model, inputs_of(model), [saliency]).attributions[0].values
         assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
+def test_a_batch_after_a_stranger_is_predicted_by_the_network_as_it_was(
+    deed: Deed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make("residual")
+    wanted = model.predict(inputs_of(model, 3), batch=1)
+    monkeypatch.setitem(globals(), "PLAN", (deed, None))
+    found = explain(model, inputs_of(model, 3), [Hostile()], batch=1).predictions
+    assert [p.scores for p in found] == [p.scores for p in wanted]
 
 
 def test_a_fault_of_a_plugin_is_refused_and_the_others_go_on() -> None:
@@ -167,6 +179,40 @@ def test_a_fault_of_a_plugin_is_refused_and_the_others_go_on() -> None:
     ((name, reason),) = explained.refused
     assert name == "shapeless"
     assert "shape (3,) instead of (1, 1, …)" in reason
+
+
+@pytest.mark.parametrize("when", ["layers", "unsuitable", "fitted", "compute"])
+@pytest.mark.parametrize("error", [KeyError("lesion"), ValueError("no"), RuntimeError("shapes differ")])
+def test_an_error_in_a_plugin_is_told_with_its_place_and_the_others_go_on(
+    when: str, error: Exception
+) -> None:
+    @dataclass(frozen=True)
+    class Broken(Hostile):
+        name = "broken"
+
+        def compute(self, probe: Probe) -> Tensor:
+            return probe.activations("nothing")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    setattr(Broken, when, fail)
+    model = make("plain CNN")
+    saliency = next(f for f in discover() if f.name == "saliency").load()()
+    explained = explain(model, inputs_of(model), [Broken(), saliency])
+    assert [a.explainer.name for a in explained.attributions] == ["saliency"]
+    ((name, reason),) = explained.refused
+    assert name == "broken"
+    assert reason.startswith(f"Hostile failed with {type(error).__name__}: ")
+    assert "(test_hostile.py, line " in reason
+
+
+def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    saliency = next(f for f in discover() if f.name == "saliency").load()
+    monkeypatch.setattr(saliency, "per_channel", lambda *_: {}["nothing"])
+    model = make("plain CNN")
+    with pytest.raises(KeyError, match="nothing"):
+        explain(model, inputs_of(model), [saliency()])
 
 
 def test_nan_is_refused() -> None:

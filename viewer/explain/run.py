@@ -1,7 +1,9 @@
 """Running explainers: one shared forward per batch serves the prediction and every method."""
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -10,7 +12,8 @@ from viewer.explain.discover import built_in
 from viewer.explain.explainer import Explainer
 from viewer.explain.kept import Kept
 from viewer.explain.probe import Probe, Wish
-from viewer.models import Model
+from viewer.models import Model, starved
+from viewer.models.architectures import FAULTS
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region
 
@@ -76,7 +79,20 @@ def suited(methods: Sequence[Explainer], model: Model) -> tuple[dict[int, Explai
         except ExplainerError as error:
             fitting.pop(i, None)
             refused[i] = str(error)
+        except FAULTS as error:
+            if built_in(type(method)):
+                raise
+            fitting.pop(i, None)
+            refused[i] = _told(method, error)
     return fitting, refused
+
+
+def _told(method: Explainer, error: BaseException) -> str:
+    """What a stranger's method did wrong, and where, for its author."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    reason = str(error).split("\n")[0][:200]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"{method.title} failed with {type(error).__name__}: {reason} ({where})."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +118,37 @@ class _Run:
         layers = tuple(dict.fromkeys(name for m in group.values() for name in m.layers(self.model)))
         attention = any(m.attention for m in group.values())
         found: list[Prediction] = []
-        with self.model.guarded(self.task, thorough) as forward, torch.enable_grad():
-            for first in range(0, len(self.inputs), self.batch):
-                some = self.inputs[first : first + self.batch]
-                probe = Probe(
-                    self.model, forward, some, self.wishes, self.task, layers, attention, self.override,
-                    self.within, self.preview, None if thorough else self.kept,
-                )  # fmt: skip
-                found += probe.predictions
-                for i, method in group.items():
-                    if i in refused:
-                        continue
-                    try:
-                        maps.setdefault(i, []).extend(method.attribute(probe))
-                    except (ExplainerError, ModelError, PluginError) as error:
-                        refused[i] = str(error)
-                        del maps[i]
+        batches = [self.inputs[i : i + self.batch] for i in range(0, len(self.inputs), self.batch)]
+        # What a stranger does to the network is undone before the next batch is predicted.
+        for together in [[some] for some in batches] if thorough else [batches]:
+            with self.model.guarded(self.task, thorough) as forward, torch.enable_grad():
+                for some in together:
+                    probe = Probe(
+                        self.model, forward, some, self.wishes, self.task, layers, attention, self.override,
+                        self.within, self.preview, None if thorough else self.kept,
+                    )  # fmt: skip
+                    found += probe.predictions
+                    for i, method in group.items():
+                        if i not in refused:
+                            self._attribute(i, method, probe, maps, refused, thorough)
         return tuple(found)
+
+    @staticmethod
+    def _attribute(
+        i: int,
+        method: Explainer,
+        probe: Probe,
+        maps: dict[int, list[Attribution]],
+        refused: dict[int, str],
+        thorough: bool,
+    ) -> None:
+        try:
+            maps.setdefault(i, []).extend(method.attribute(probe))
+            return
+        except (ExplainerError, ModelError, PluginError) as error:
+            refused[i] = str(error)
+        except FAULTS as error:
+            if not thorough or starved(error):
+                raise
+            refused[i] = _told(method, error)
+        del maps[i]
