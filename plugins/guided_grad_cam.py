@@ -11,7 +11,6 @@ from viewer.explain import (
     CLOSED,
     Cost,
     Explainer,
-    ExplainerError,
     Model,
     Probe,
     explainer,
@@ -59,9 +58,7 @@ class GuidedGradCAM(Explainer):
         layer = model_layer(self, probe.model)
         cam = explainer("grad-cam")(layer).compute(probe)  # type: ignore[call-arg]
         assert isinstance(cam, Tensor)  # a CAM gives nothing else
-        cam = cam.clamp(min=0)
-        if not bool(cam.any()):
-            raise ExplainerError(f"Grad-CAM at {layer} is nowhere positive, so there is nothing to guide.")
+        cam = cam.clamp(min=0)  # of a label for which it is nowhere positive the map is zero
         modes = {2: "bilinear", 3: "trilinear"}
         sides = probe.x.shape[2:]
         large = F.interpolate(cam.float(), sides, mode=modes[len(sides)], align_corners=False)
