@@ -1,15 +1,17 @@
 """The layer strip: every stage's map of what is shown, from one forward, and never of anything else."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from desk import Desk
 from program import LABELS, write_model
+from PySide6.QtGui import QImage
 
 from viewer import explain
-from viewer.ui.panels.strip import shortened, some_of
+from viewer.ui.panels.strip import REST, LayerStrip, shortened, some_of
 from viewer.ui.state import ViewState
 
 
@@ -97,6 +99,99 @@ def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: 
     desk.wait(lambda s: s.strip and all(s.strip))
     assert all(_belongs(state) for state in desk.shown)
     assert sum(any(s.strip) for s in desk.shown) > 5
+
+
+def _strip(qtbot, state: ViewState) -> LayerStrip:
+    strip = LayerStrip()
+    qtbot.addWidget(strip)
+    strip.resize(280, 140)
+    strip.show(state)
+    strip.show()
+    return strip
+
+
+def _pictures(strip: LayerStrip) -> list[QImage]:
+    """The small maps without their edges."""
+    shot = strip.row.grab().toImage()
+    return [shot.copy(box.toAlignedRect().adjusted(3, 3, -3, -3)) for box in strip.row.boxes()]
+
+
+def _blank(pictures: list[QImage]) -> bool:
+    black = [QImage(one.size(), one.format()) for one in pictures]
+    for one in black:
+        one.fill(0xFF000000)
+    return pictures == black
+
+
+def _states(desk: Desk, study: Path, model: Path) -> list[ViewState]:
+    """Whole strips of every slice and label of a series, each other than the rest."""
+    desk.explained(study, model)
+    found = []
+    for label in LABELS:
+        desk.presenter.explaining.choose_target(label)
+        for i in range(desk.state.series.shape[0]):
+            desk.presenter.go_to(i)
+            state = desk.wait(lambda s: s.values is not None and s.strip and all(s.strip))
+            desk.at_rest()
+            found.append(replace(state, gate="open", busy=None, levels=(-1000.0, 1400.0)))
+    return found
+
+
+def test_a_single_step_is_drawn_at_once_and_a_scroll_once_it_rests(
+    qtbot, desk: Desk, study: Path, model: Path
+) -> None:
+    one, two, three = _states(desk, study, model)[:3]
+    strip = _strip(qtbot, one)
+    qtbot.wait(2 * REST)
+    first = _pictures(strip)
+    assert not _blank(first)
+    strip.show(two)
+    assert _pictures(strip) not in ([], first)
+    assert not _blank(_pictures(strip))
+    strip.show(three)
+    assert _blank(_pictures(strip))
+    strip.show(replace(three, levels=(0.0, 50.0)))
+    assert _blank(_pictures(strip))
+    strip.show(one)
+    qtbot.waitUntil(lambda: _pictures(strip) == first, timeout=20 * REST)
+
+
+def test_a_drag_keeps_the_small_maps_and_their_greys_follow(
+    qtbot, desk: Desk, study: Path, model: Path
+) -> None:
+    state = _states(desk, study, model)[0]
+    low, high = float(state.values.min()), float(state.values.max())
+    state = replace(state, levels=(low, high), overlay=False)
+    strip = _strip(qtbot, state)
+    qtbot.wait(2 * REST)
+    before = _pictures(strip)
+    strip.show(replace(state, levels=(low, 2 * high)))
+    began = _pictures(strip)
+    last = replace(state, levels=(low, 4 * high))
+    strip.show(last)
+    assert _pictures(strip) == began != before
+    ended = _pictures(_strip(qtbot, last))
+    assert ended != began
+    qtbot.waitUntil(lambda: _pictures(strip) == ended, timeout=20 * REST)
+
+
+def test_nothing_is_ever_drawn_but_the_shown_maps_or_none(
+    qtbot, desk: Desk, study: Path, model: Path
+) -> None:
+    states = _states(desk, study, model)
+    states += [replace(s, strip=(*s.strip[:1], *(None for _ in s.strip[1:]))) for s in states]
+    right = [_pictures(_strip(qtbot, state)) for state in states]
+    strip, chance, blank = _strip(qtbot, states[0]), random.Random(3), 0
+    for _ in range(150):
+        i = chance.randrange(len(states))
+        strip.show(states[i])
+        for pause in (0, chance.choice((0, 0, 5, REST // 2, 2 * REST))):
+            qtbot.wait(pause)
+            pictures = _pictures(strip)
+            blank += _blank(pictures)
+            assert pictures == right[i] or _blank(pictures)
+    assert 50 < blank < 290
+    qtbot.waitUntil(lambda: _pictures(strip) == right[i], timeout=20 * REST)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ class Board:
 
     def note(self, **changes: Any) -> None:
         """Change the state without showing it: more follows before anything may be seen."""
-        self.state = replace(self.state, **changes)
+        if any(getattr(self.state, name) is not value for name, value in changes.items()):
+            self.state = replace(self.state, **changes)
 
     def show(self, **changes: Any) -> None:
         """Change the state and show it."""

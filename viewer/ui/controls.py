@@ -104,7 +104,9 @@ class Combo(Unhurried, QComboBox):
         line = self.lineEdit()
         if line is not None and place < 0 and isinstance(value, str):
             line.setText(value)
-        self.setToolTip(self.itemData(place, Qt.ItemDataRole.ToolTipRole) or self.currentText())
+        tip = self.itemData(place, Qt.ItemDataRole.ToolTipRole) or self.currentText()
+        if tip != self.toolTip():
+            self.setToolTip(tip)
 
 
 class Rows(QListView):

@@ -5,6 +5,7 @@ a frame's cost follows the window, not the detector.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,9 +208,13 @@ def indices(values: Floats, scale: Scale) -> Bytes:
 
 def table(style: Style) -> list[int]:
     """256 colours as Qt's 0xAARRGGBB; the first is transparent, the others have one opacity."""
-    alpha = round(255 * min(max(style.opacity, 0.0), 1.0)) << 24
-    colours = colour_table(style.colours).tolist()
-    return [0, *(alpha | r << 16 | g << 8 | b for r, g, b in colours[1:])]
+    return list(_table(style.colours, round(255 * min(max(style.opacity, 0.0), 1.0))))
+
+
+@lru_cache(64)
+def _table(name: str, alpha: int) -> tuple[int, ...]:
+    colours = colour_table(name).tolist()
+    return (0, *(alpha << 24 | r << 16 | g << 8 | b for r, g, b in colours[1:]))
 
 
 def striped(places: Bytes, period: int) -> Bytes:

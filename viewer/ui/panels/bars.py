@@ -64,6 +64,8 @@ class PatientButton(QPushButton):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
 
     def say(self, text: str) -> None:
+        if text == self.full:
+            return
         self.full = text
         self.setAccessibleName(text)
         self._fit()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -18,12 +18,14 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 from viewer.ui.controls import Link
 from viewer.ui.parts import by_tab, colours
 from viewer.ui.state import Tile, ViewState
-from viewer.ui.theme import font
+from viewer.ui.theme import DARK, font
 from viewer.ui.tiles import TilePainter
 
 GAP, LARGEST, LINE = 6, 72, 15
 MOST = 6
 """More stages than this are shown in part: the first, the last, and some between."""
+REST = 120
+"""Milliseconds without another slice or target after which the small maps are drawn."""
 
 
 class LayerStrip(QWidget):
@@ -61,7 +63,7 @@ class LayerStrip(QWidget):
 
 
 class _Row(QWidget):
-    """The small maps."""
+    """The small maps, blank while one slice or target follows the other: no frame waits for them then."""
 
     chosen = Signal(str)
 
@@ -73,6 +75,12 @@ class _Row(QWidget):
         self._painters: list[TilePainter] = []
         self._under = self._focus = -1
         self._key: tuple[object, ...] = ()
+        self._drawn: ViewState | None = self._state
+        """Whose pictures are drawn, of other greys than the shown ones at most; None is blank."""
+        self._going_on = QTimer(self)
+        self._going_on.setSingleShot(True)
+        self._going_on.setInterval(REST)
+        self._going_on.timeout.connect(self._draw)
         self.setMouseTracking(True)
         self.setAccessibleName("Layers")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -80,19 +88,39 @@ class _Row(QWidget):
 
     def put(self, state: ViewState) -> None:
         key = (
-            state.strip, state.values, state.levels, state.inverted, state.curve, state.attribution,
-            state.overlay, state.negative,
+            state.values, state.levels, state.inverted, state.curve, state.strip, state.attribution,
+            state.overlay, state.negative, state.asked, state.model,
         )  # fmt: skip
-        self._state = state
-        if len(key) == len(self._key) and all(a is b for a, b in zip(key, self._key, strict=True)):
+        before, self._state = self._state, state
+        changed = (
+            [a is not b for a, b in zip(key, self._key, strict=True)] if self._key else [True] * len(key)
+        )
+        if not any(changed):
             return
         self._key = key
+        self._lay_out(state)
+        other, greys = not _same_pictures(before, state), not any(changed[4:])
+        going_on = self._going_on.isActive()
+        if other or greys:
+            self._going_on.start()
+        if not going_on or (self._drawn is not None and not other and not greys):
+            self._draw()
+        elif other and self._drawn is not None:
+            self._drawn = None
+            self.update()
+        elif changed[-1]:
+            self.update()
+
+    def _lay_out(self, state: ViewState) -> None:
         stages = () if state.model is None else state.model.stages
         if len(state.strip) == len(stages):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
             self._painters = [TilePainter() for _ in self._places]
         self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
+
+    def _draw(self) -> None:
+        self._drawn = self._state
         self.update()
 
     def _side(self) -> float:
@@ -117,8 +145,11 @@ class _Row(QWidget):
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
             tile = self._state.strip[place] if place < len(self._state.strip) else None
             hidden = self._state.gate == "negative" and not self._state.asked
-            ratio, drawn = self.devicePixelRatioF(), None if hidden else tile
-            self._painters[i].draw(painter, self._state, drawn, box, ratio, self._state.negative)
+            if self._drawn is None:
+                painter.fillRect(box, QColor(DARK.images))
+            else:
+                ratio, drawn = self.devicePixelRatioF(), None if hidden else tile
+                self._painters[i].draw(painter, self._drawn, drawn, box, ratio, self._state.negative)
             name = self._names[place]
             chosen = name == here
             edge = look.accent if chosen or (i == self._focus and self.hasFocus()) else look.line
@@ -183,6 +214,13 @@ class _Row(QWidget):
         tile = self._state.strip[place] if place < len(self._state.strip) else None
         said = "not computed yet" if tile is None else f"map {size_words(tile)}, in a range of its own"
         return f"{self._names[place]}\n{said}\nClick to explain at this layer."
+
+
+def _same_pictures(before: ViewState, now: ViewState) -> bool:
+    """Whether no small map has to give way to another: more may have come, or in other colours."""
+    pairs = zip(before.strip, now.strip, strict=False)
+    gone = any(old is not None and (new is None or new.map is not old.map) for old, new in pairs)
+    return before.values is now.values and len(before.strip) == len(now.strip) and not gone
 
 
 def size_words(tile: Tile) -> str:
