@@ -461,3 +461,16 @@ def test_features_of_a_region_alone_are_removed(method: Explainer) -> None:
         each = torch.zeros(int(mask.max()) + 1)
         each[mask[inside]] = torch.as_tensor(found.values[0][inside.numpy()])
         assert float(each.sum()) == pytest.approx(gap(model, source, 0, inside), rel=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.3, 10.0])
+@pytest.mark.parametrize("side", [32, 96])
+def test_superpixels_do_not_run_together_in_noise(side: int, noise: float) -> None:
+    """One part of nearly the whole image would make a map that says nothing, without a word."""
+    row, column = torch.meshgrid(*[torch.linspace(-1, 1, side)] * 2, indexing="ij")
+    clean = torch.exp(-20 * ((row - 0.2) ** 2 + (column + 0.1) ** 2))
+    x = clean + noise * torch.randn(side, side, generator=torch.Generator().manual_seed(1))
+    numbers = features(x[None], "superpixels", 50)
+    size = numbers.flatten().bincount()
+    assert 25 <= len(size) <= 75
+    assert size.max() <= 0.2 * side**2

@@ -8,8 +8,9 @@ from torch import Tensor
 Features = Literal["superpixels", "grid"]
 """Parts of like intensity (SLIC) of the image as the network is shown it, or boxes of one size."""
 
-_COMPACTNESS = 0.1
-"""How much SLIC minds distance beside intensity between 0 and 1."""
+_COMPACTNESS = (0.1, 0.3, 1.0)
+"""How much SLIC minds distance beside intensity between 0 and 1: in an image of much noise parts of like
+intensity are scattered, and all but a few run together, so that distance must count for more."""
 
 
 def features(x: Tensor, kind: Features, count: int, within: Tensor | None = None) -> Tensor:
@@ -52,13 +53,16 @@ def _superpixels(x: Tensor, count: int) -> Tensor:
     from skimage.segmentation import slic
 
     image = x.detach().float().movedim(0, -1).cpu().numpy()
-    found = slic(
-        image,
-        count,
-        _COMPACTNESS,
-        start_label=0,
-        channel_axis=-1,
-        convert2lab=False,
-        enforce_connectivity=True,
-    )
+    for compactness in _COMPACTNESS:
+        found = slic(
+            image,
+            count,
+            compactness,
+            start_label=0,
+            channel_axis=-1,
+            convert2lab=False,
+            enforce_connectivity=True,
+        )
+        if 2 * (int(found.max()) + 1) > count:
+            break
     return torch.as_tensor(found, dtype=torch.long)
