@@ -14,7 +14,7 @@ from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.settings import Settings, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Window
+from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Target, Window
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
@@ -181,7 +181,7 @@ def explain(
     """Predict and explain in one pass; see `viewer.explain.explain`.
 
     `within`, and a target after its @, may name a region in words (see `read_region`), among them the
-    segments of `segmentations`. Of several slices only those are explained on which `within` lies.
+    segments of `segmentations`. Of several slices only those are explained on which these lie.
     """
     override = gate(series, model, outside_intended_use)
     chosen = configured(methods, layer, settings, model)
@@ -200,8 +200,9 @@ def explain(
         placed = tilings(series, model, slice, at)
         return explaining.sweep(model, placed, chosen, wishes, task, batch, override, within)
     given = inputs(series, model, slice, at)
-    if within is not None:
-        given = [one for one in given if within.on(one.matrix, one.shape).any()] or given
+    regions = [within, *(wish.region for wish in wishes if isinstance(wish, Target))]
+    for one in filter(None, regions):
+        given = [source for source in given if one.on(source.matrix, source.shape).any()] or given
     return explaining.explain(
         model, given, chosen, wishes, task, batch, override, within=within, preview=preview, kept=kept
     )

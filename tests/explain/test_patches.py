@@ -441,3 +441,12 @@ def test_a_method_asked_for_twice_is_swept_as_once() -> None:
     (once,) = swept(model, series, methods=[GradCAM()]).attributions
     for again in swept(model, series, methods=[GradCAM(), GradCAM()]).attributions:
         assert np.array_equal(again.values, once.values)
+
+
+def test_of_all_slices_those_are_explained_on_which_the_class_region_lies() -> None:
+    torch.manual_seed(9)
+    model = patch_model(nn.Sequential(nn.Conv2d(1, 3, 1), PerPixel()), size=(16, 16))
+    series = noise(5, 16, 16)
+    found = session.explain(series, model, ["saliency"], "mass@1,2,2,2,9,9", slice="all")
+    assert found.refused == ()
+    assert [a.predictions[0].input.slice for a in found.attributions] == [1, 2]

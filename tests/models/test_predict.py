@@ -3,6 +3,7 @@
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from viewer.errors import ModelError
 from viewer.models import Model, load
+from viewer.models.guard import _FULL
 from viewer.models.load import device
 from viewer.settings import Settings
 from viewer.task import Cancelled, Progress, Task
@@ -394,3 +396,18 @@ def test_the_whole_way(tmp_path: Path) -> None:
         predictions = model.predict([model.prepare(source, i) for i in range(5)])
     assert [p.input.slice for p in predictions] == [0, 1, 2, 3, 4]
     assert all(p.input.series is source for p in predictions)
+
+
+def test_full_precision_lasts_until_the_last_of_two_models_has_run() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    try:
+        one, other = ExitStack(), ExitStack()
+        one.enter_context(_FULL)
+        other.enter_context(_FULL)
+        one.close()
+        assert not torch.backends.cudnn.allow_tf32
+        other.close()
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

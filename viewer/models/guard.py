@@ -5,9 +5,10 @@ gives wrong numbers ever after, without an error. So the whole state of the modu
 leaving, whether by success, error or cancel.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -122,18 +123,33 @@ def _tensors(modules: Sequence[nn.Module]) -> list[Tensor]:
     ]
 
 
-@contextmanager
-def _full_precision(tensors: Sequence[Tensor]) -> Iterator[None]:
-    """On a GPU, let convolutions keep all bits of a float32: by default they round to ten (TF32)."""
-    before = torch.backends.cudnn.allow_tf32
-    if not any(t.is_cuda for t in tensors) or not before:
-        yield
-        return
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
+class _FullPrecision:
+    """While anybody is inside, convolutions on a GPU keep all bits of a float32: by default they round to
+    ten (TF32).
+
+    The switch is one for the whole process, and two models may run at once: the last to leave puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch.backends.cudnn.allow_tf32
+                torch.backends.cudnn.allow_tf32 = False
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.cudnn.allow_tf32 = self._before
+
+
+_FULL = _FullPrecision()
 
 
 @contextmanager
@@ -159,7 +175,7 @@ def guarded(
                 tensor.requires_grad_(False)
             if grad is not None:
                 tensor.grad = None  # a stranger's backward would add to what is there
-        with _full_precision(rest.tensors):
+        with _FULL if any(t.is_cuda for t in rest.tensors) else nullcontext():
             yield Forward(module, select, task)
     except RuntimeError as error:
         if not starved(error):
