@@ -610,3 +610,13 @@ def test_a_seed_that_no_generator_takes_is_told(method: str) -> None:
 def test_the_largest_seed_is_taken() -> None:
     one(make("residual"), ExpectedGradients(samples=6, noise=0.1, seed=2**31 - 1), MASS)
     one(make("residual"), SmoothGrad(samples=2, seed=2**31), MASS)
+
+
+@pytest.mark.parametrize("of", ["saliency", "input-x-gradient", "integrated-gradients", "deep-lift"])
+def test_a_mean_under_noise_has_the_signs_of_what_it_averages(of: Any) -> None:
+    """Drawn as positive parts alone, a mean of signed maps would hide what speaks against."""
+    method, inner = SmoothGrad(of=of, samples=2), explainer(of)
+    assert (method.signed, method.display_sign) == (inner.signed, inner.display_sign)
+    assert not VarGrad(of=of, samples=2).signed
+    found = one(make("residual"), method, MASS).values
+    assert bool((found < 0).any()) == inner.signed

@@ -34,6 +34,9 @@ class Noisy(Gradient):
     def __post_init__(self) -> None:
         super().__post_init__()
         unit = self._method.unit
+        if type(self).signed:  # a mean has the signs of what it averages, and is drawn like that
+            object.__setattr__(self, "signed", self._method.signed)
+            object.__setattr__(self, "display_sign", self._method.display_sign)
         object.__setattr__(self, "unit", f"({unit}){self.power}" if self.power else unit)
 
     def unsuitable(self, model: Model) -> str | None:
