@@ -6,6 +6,9 @@ from torch import Tensor
 
 from viewer.explain import CAM, ExplainerError, Model, linear_tail, model_layer, weighted
 
+_SAME = 1e-3
+"""Of the largest gradient: what rounding makes differ from cell to cell."""
+
 
 @dataclass(frozen=True)
 class ClassActivationMap(CAM):
@@ -40,4 +43,11 @@ class ClassActivationMap(CAM):
         )
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        return weighted(activations, gradients.flatten(3).sum(3))
+        cells = gradients.flatten(3)
+        spread = (cells.amax(3) - cells.amin(3)).max()
+        if bool(spread > _SAME * cells.abs().max()):  # a clip that no image of noise has reached, say
+            raise ExplainerError(
+                "On this image more than a mean over the cells and one linear layer follows the layer, "
+                "so there are no weights of a class activation map; take HiResCAM or Grad-CAM."
+            )
+        return weighted(activations, cells.sum(3))

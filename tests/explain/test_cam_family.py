@@ -1,5 +1,6 @@
 """CAM methods against the grad-cam package on every kind of network, before it cuts off and scales."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -264,3 +265,26 @@ def test_every_method_of_the_family_explains_every_kind_or_says_why_not(kind: st
         assert near(alone.values, twin.values, 1e-3)
         assert all(np.isfinite(a.values).all() and a.values.any() for a in own)
     assert changed(net_is_fine, fingerprint(model._module)) == []
+
+
+def test_cam_is_refused_on_an_image_whose_activations_are_clipped() -> None:
+    """No trial on noise reaches the clip; on such an image a map would not add up to the score."""
+
+    class Clipped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU())
+            self.head = nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.body(x).clamp(max=50).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model = model_of(Clipped())
+    (dim,) = inputs_of(model)
+    bright = replace(dim, tensor=dim.tensor * 100)
+    method = ClassActivationMap(layer="body")
+    assert method.unsuitable(model) is None
+    assert len(explain(model, [dim], [method]).attributions) == 1
+    ((_, reason),) = explain(model, [bright], [method]).refused
+    assert reason.startswith("On this image")

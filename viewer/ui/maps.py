@@ -66,6 +66,7 @@ class Maps:
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
+        self.felt = None  # a run that goes on keeps the old one for itself
         self.predictions.clear()
         self.drawn.clear()
         self._found.clear()
