@@ -9,7 +9,7 @@ from explain_nets import inputs_of, make, model_of, near
 from fingerprint import changed, fingerprint, marked
 from torch import Tensor, nn
 
-from viewer.explain import Cost, Explainer, Probe, discover, explain
+from viewer.explain import Cost, Explainer, Probe, describe, discover, explain
 from viewer.models import Model
 from viewer.task import Cancelled
 
@@ -205,6 +205,27 @@ def test_an_error_in_a_plugin_is_told_with_its_place_and_the_others_go_on(
     assert name == "broken"
     assert reason.startswith(f"Hostile failed with {type(error).__name__}: ")
     assert "(test_hostile.py, line " in reason
+
+
+def test_a_plugin_that_cannot_say_whether_it_suits_is_listed_with_its_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @dataclass(frozen=True)
+    class Unsure(Hostile):
+        name = "unsure"
+
+        def unsuitable(self, model: Model) -> str | None:
+            raise KeyError("arch")
+
+    class Entry:
+        name = "unsure"
+
+        def load(self) -> type[Explainer]:
+            return Unsure
+
+    monkeypatch.setitem(describe.__globals__, "discover", lambda: (Entry(),))
+    (listed,) = describe(make("plain CNN"))
+    assert listed["unsuitable"].startswith("Hostile failed with KeyError: 'arch' (test_hostile.py, line ")
 
 
 def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from typing import Any, get_type_hints
 from viewer.errors import PluginError
 from viewer.explain.discover import discover
 from viewer.explain.explainer import Explainer
+from viewer.explain.run import suited
 from viewer.models import Model
 
 
@@ -31,7 +32,7 @@ def describe(model: Model | None = None) -> list[dict[str, Any]]:
                 "title": cls.title,
                 "family": cls.family,
                 "settings": method.settings(),
-                "unsuitable": None if model is None else method.unsuitable(model),
+                "unsuitable": None if model is None else suited([method], model)[1].get(0),
                 "shows": cls.shows,
                 "caution": cls.caution,
                 "paper": cls.paper,
