@@ -185,11 +185,11 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "Swin": swin,
     "torch transformer": TorchTransformer,
     "3D CNN": lambda: SmallCNN(1, 3, (4, 6), dimensions=3),
+    "U-Net": UNet,
 }
 
 MORE: dict[str, Callable[[], nn.Module]] = {
     "DenseNet": densenet,
-    "U-Net": UNet,
     "gated CNN": Gated,
 }
 """Further kinds, for `make`; the contract's tests leave them out for their time."""
@@ -279,3 +279,13 @@ def near(a: Any, b: Any, tolerance: float = 1e-5) -> bool:
     a, b = (np.asarray(x, dtype=np.float64) for x in (a, b))
     size = np.abs(b).max()
     return a.shape == b.shape and size > 0 and bool(np.abs(a - b).max() <= tolerance * size)
+
+
+def per_label(net: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The network with one number per label, as peers want it: the mean of an output per pixel."""
+
+    def run(x: Tensor) -> Tensor:
+        output: Tensor = net(x)
+        return output.flatten(2).mean(2) if output.ndim > 2 else output
+
+    return run

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 from captum import attr
-from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless
+from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, per_label, restless
 from torch import Tensor, nn
 
 from plugins.grad_cam import GradCAM
@@ -214,7 +214,7 @@ def test_occlusions_own_window_is_an_eighth_of_each_side() -> None:
 def test_saliency_is_captums(kind: str) -> None:
     model = make(kind)
     (source,) = inputs_of(model)
-    theirs = attr.Saliency(model._module).attribute(source.tensor.clone().requires_grad_(), 1)
+    theirs = attr.Saliency(per_label(model._module)).attribute(source.tensor.clone().requires_grad_(), 1)
     found = one(model, Saliency(), TARGETS[1]).values
     assert near(found, theirs[0].amax(0).reshape(found.shape).numpy())
 

@@ -10,7 +10,19 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from captum import attr
-from explain_nets import NETS, inputs_of, make, maps, model_of, near, one, restless, torchvision_vit, vit
+from explain_nets import (
+    NETS,
+    inputs_of,
+    make,
+    maps,
+    model_of,
+    near,
+    one,
+    per_label,
+    restless,
+    torchvision_vit,
+    vit,
+)
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -51,7 +63,9 @@ def linear() -> Model:
 def test_input_x_gradient_is_captums(kind: str) -> None:
     model = make(kind)
     (source,) = inputs_of(model)
-    theirs = attr.InputXGradient(frozen(model)).attribute(source.tensor.clone().requires_grad_(), 1)
+    theirs = attr.InputXGradient(per_label(frozen(model))).attribute(
+        source.tensor.clone().requires_grad_(), 1
+    )
     found = one(model, InputXGradient(), MASS).values
     assert near(found, theirs.detach()[0].sum(0).reshape(found.shape).numpy())
 
