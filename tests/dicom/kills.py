@@ -9,6 +9,7 @@ import argparse
 import os
 import random
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -19,8 +20,10 @@ from pathlib import Path
 
 import jpeg_ls
 import numpy as np
-from dicom_files import write
 from pydicom.encaps import encapsulate
+
+sys.path.append(str(Path(__file__).parents[1]))  # as a script, it does not see what tests share
+from dicom_files import write
 
 from viewer.dicom import scan
 from viewer.dicom.decode import Decoders, shared_decoder
