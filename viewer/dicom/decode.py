@@ -4,6 +4,7 @@
 together keep is bounded, and any thread may ask.
 """
 
+import _thread
 import functools
 import json
 import os
@@ -223,15 +224,16 @@ class Decoder:
     @contextmanager
     def _watched(self, process: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
         """Kill the child when time is up or the exchange broke off: its pipes are then out of step."""
-        late = threading.Event()
+        done, late = threading.Event(), threading.Event()
 
-        def kill() -> None:
-            late.set()
-            process.kill()
+        def watch() -> None:
+            if not done.wait(seconds):
+                late.set()
+                process.kill()
 
-        timer = threading.Timer(seconds, kill)
-        timer.daemon = True
-        timer.start()
+        # Not a `Timer`: its start waits until the thread runs, which takes as long as a tenth of a slice
+        # while the children keep all cores busy.
+        _thread.start_new_thread(watch, ())
         try:
             yield
         except (OSError, EOFError, ValueError, KeyError, TypeError, struct.error) as error:
@@ -241,7 +243,7 @@ class Decoder:
             self._stop()
             raise
         finally:
-            timer.cancel()
+            done.set()
 
 
 class Decoders:

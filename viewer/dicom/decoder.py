@@ -188,6 +188,8 @@ def _jpeg_ls(request: Request, stream: bytes) -> Array:
         return _rgb(request, np.moveaxis(values.reshape(shape), 0, -1) if planes else values.reshape(shape))
     frame = values.reshape(rows, columns).astype(request["dtype"], copy=False)
     frame = fit(frame, bits, bits - 1, request["signed"])
+    if bits == request["bits"]:
+        return frame
     return fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
 
 
