@@ -153,7 +153,12 @@ def _along(values: Floats, axis: int, position: Array, step: float, interpolatio
     if step > 1 + affine.EDGE and cells > 1:
         mixed = np.tensordot(values, _overlap(position, step, cells), axes=(axis, 1))
         return np.ascontiguousarray(np.moveaxis(mixed, -1, axis))
-    low, high, share = _neighbours(position, cells)
+    return between(values, axis, position)
+
+
+def between(values: Floats, axis: int, position: Array) -> Floats:
+    """The values at fractional indices along one axis, linear between cells, the last one's beyond them."""
+    low, high, share = _neighbours(position, values.shape[axis])
     result = np.empty((*values.shape[:axis], len(position), *values.shape[axis + 1 :]), dtype=np.float32)
     before = (slice(None),) * axis
     shape = [1] * values.ndim

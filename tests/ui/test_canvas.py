@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import explained, image, series
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QWheelEvent
+from PySide6.QtGui import QColor, QImage, QPainter, QTransform, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -17,6 +17,7 @@ from viewer.types import Display, Series, Window
 from viewer.ui import pixels, words
 from viewer.ui.canvas import SliceBar, SliceView
 from viewer.ui.displaying import levels_of, table_levels
+from viewer.ui.layers import ImageLayer
 from viewer.ui.state import Busy, ViewState
 from viewer.ui.theme import DARK
 
@@ -219,6 +220,42 @@ def test_outside_the_intended_use(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8), gate="outside", outside="made for CR")
     assert seen(view(qtbot, state, plain=False), *LOOK) == (102, 102, 102)
     assert words.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("frame", [(0, 0, 80, 60), (10.5, 3.25, 70.3, 77.7), (-30, -20.5, 250, 301)])
+def test_a_kept_picture_is_what_would_be_drawn(frame: tuple[float, ...], ratio: float) -> None:
+    """Image pixels that begin within a screen's pixel, parts and enlargements: first and again the same."""
+    values = np.random.default_rng(1).integers(0, 256, (37, 41)).astype(np.uint8)
+    place, room = QRectF(*frame), QRectF(0, 0, 100, 90)
+    layer = ImageLayer()
+    layer.set(values, (0.0, 255.0), False)
+
+    def blank() -> QImage:
+        made = QImage(round(100 * ratio), round(90 * ratio), QImage.Format.Format_RGB32)
+        made.setDevicePixelRatio(ratio)
+        made.fill(QColor("teal"))
+        return made
+
+    drawn = [blank(), blank()]
+    for one in drawn:
+        painter = QPainter(one)
+        layer.draw(painter, place, room, ratio)
+        painter.end()
+    direct = blank()
+    painter = QPainter(direct)
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+    part = place.intersected(room)
+    to = QTransform.fromTranslate(-place.x(), -place.y())
+    to *= QTransform.fromScale(41 / place.width(), 37 / place.height())
+    painter.drawImage(part, pixels.picture(values), to.mapRect(part))
+    painter.end()
+    assert drawn[0] == drawn[1]
+    shown, expected = (
+        np.frombuffer(one.constBits(), np.uint8).astype(int).reshape(one.height(), -1)
+        for one in (drawn[0], direct)
+    )
+    assert np.abs(shown - expected).max() <= 1
 
 
 def test_only_what_changed_is_computed(qtbot: QtBot) -> None:

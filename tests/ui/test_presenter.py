@@ -15,7 +15,7 @@ from desk import Desk
 from program import COLUMNS, LABELS, ROWS, write_model, write_stack
 from pydicom import dcmread
 
-from viewer import demo, session
+from viewer import demo, overlay, session
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decode import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
@@ -78,6 +78,24 @@ def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: P
         desk.presenter.explaining.choose_target(label)
         assert desk.state.attribution.target.words == label
     desk.jobs.run.assert_not_called()
+
+
+def test_maps_are_laid_over_the_slice_by_the_worker(
+    desk: Desk, study: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shown label's and, where they are small, those of the others; the window's thread lays none."""
+    threads = []
+    laid = overlay.on_source
+    monkeypatch.setattr(
+        overlay, "on_source", lambda *asked: threads.append(threading.current_thread()) or laid(*asked)
+    )
+    state = desk.explained(study, model)
+    for label in LABELS:
+        desk.presenter.explaining.choose_target(label)
+        shown = desk.state
+        assert np.array_equal(shown.map, laid(shown.attribution, state.slice), equal_nan=True)
+    assert len(threads) == len(LABELS)
+    assert threading.main_thread() not in threads
 
 
 def test_another_method_of_the_family_runs_no_network(desk: Desk, study: Path, model: Path) -> None:

@@ -15,7 +15,7 @@ from viewer.ui.evidence import Evidence, volume_profile
 from viewer.ui.jobs import Jobs
 from viewer.ui.loading import loaded
 from viewer.ui.maps import Maps, Place, Wish, place_of
-from viewer.ui.running import Pictures, pictures, run, target_of
+from viewer.ui.running import Laid, Pictures, laid, pictures, run, target_of
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
@@ -230,20 +230,29 @@ class Explaining:
         self._evidence.rest()
         place, wish = place_of(self._state), Wish.of(self._state)
         target, within = target_of(self._state), self._state.region
+        words, slice = self._state.target_words, self._state.slice
+        interpolation = self._state.style.interpolation
 
         def work(task: Task) -> Any:
             def preview(so_far: Attribution) -> None:
                 self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
 
             explained = run(self._maps, series, place, wish, target, task, preview, within)
-            return explained, [pictures(one) for one in explained.attributions]
+            compared = [pictures(one) for one in explained.attributions]
+            return explained, compared, laid(explained, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
             self._stop()
             self._board.failed(sentence)
 
         self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
-        done = lambda found: self._explained(place, wish, *found)  # noqa: E731
+
+        def done(found: tuple[Any, Sequence[Pictures], Laid]) -> None:
+            explained, compared, drawn = found
+            for attribution, one in drawn:
+                self._maps.drawn.put(attribution, slice, interpolation, one)
+            self._explained(place, wish, explained, compared)
+
         self._jobs.run("model", "explain", work, done, failed, self._board.progress)
 
     def _preview(self, place: Place, wish: Wish, so_far: Attribution, compared: Pictures) -> None:

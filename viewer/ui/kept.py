@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from viewer import affine, overlay
+from viewer.overlay import Interpolation
 from viewer.types import Array, Map, Style
 
 Value = TypeVar("Value")
@@ -65,12 +66,17 @@ class DrawnMaps:
 
     def on_slice(self, map: Map, slice: int, style: Style) -> Array:
         """One slice of a map, as `overlay.on_source` gives it."""
-        key = (id(map), slice, style.interpolation)
-        kept = self._kept.get(key)  # holds the map that its number tells, which no other can then have
-        if kept is None:
-            kept = map, overlay.on_source(map, slice, style.interpolation)
-            self._kept.put(key, kept, kept[1].nbytes)
-        return kept[1]
+        # What is kept holds the map that its number tells, which no other can then have.
+        kept = self._kept.get((id(map), slice, style.interpolation))
+        if kept is not None:
+            return kept[1]
+        drawn = overlay.on_source(map, slice, style.interpolation)
+        self.put(map, slice, style.interpolation, drawn)
+        return drawn
+
+    def put(self, map: Map, slice: int, interpolation: Interpolation, drawn: Array) -> None:
+        """Keep what `overlay.on_source` gave elsewhere."""
+        self._kept.put((id(map), slice, interpolation), (map, drawn), drawn.nbytes)
 
     def small(self, map: Map, slice: int, style: Style, side: int) -> Array:
         """The same on a grid of about `side` cells along its longer side, or of as many as the map has."""

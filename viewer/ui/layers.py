@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, QSizeF, Qt
 from PySide6.QtGui import QImage, QPainter
 
 from viewer.types import Array, Display, Style, Window
 from viewer.ui import pixels
-from viewer.ui.kept import OfArrays
+from viewer.ui.kept import Kept, OfArrays
 
 Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
 """Values, levels, inverted, and the curve in place of a straight line between the levels."""
@@ -48,6 +48,8 @@ def _same(one: Shown, other: Shown) -> bool:
 
 _pictures = _Pictures()
 _small_maps: OfArrays[Array] = OfArrays(_ROOM)
+_enlarged: Kept[QImage] = Kept(_ROOM // 2)
+"""Pictures as they lie on the screen: views beside each other draw them once, and so do frames of a slice."""
 
 
 class ImageLayer:
@@ -93,8 +95,37 @@ class ImageLayer:
             part.width() / across,
             part.height() / down,
         )
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
-        painter.drawImage(part, self._image, source)
+        if ratio != round(ratio):  # a pixel of the painter may then begin within one of the screen
+            _draw(painter, part, self._image, source)
+            return
+        area = part.toAlignedRect()
+        key = (self._image.cacheKey(), part.getRect(), source.getRect(), ratio)
+        found = _enlarged.get(key)
+        if found is None:
+            found = _enlarge(self._image, part, source, ratio)
+            _enlarged.put(key, found, found.sizeInBytes())
+        painter.drawImage(area.topLeft(), found)
+
+
+def _draw(painter: QPainter, part: QRectF, image: QImage, source: QRectF) -> None:
+    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
+    painter.drawImage(part, image, source)
+
+
+def _enlarge(image: QImage, part: QRectF, source: QRectF, ratio: float) -> QImage:
+    """What `_draw` would leave on the whole pixels that `part` touches; clear where it leaves nothing."""
+    area = part.toAlignedRect()
+    exact = QRectF(area) == part
+    kinds = QImage.Format
+    kind = kinds.Format_RGB32 if exact else kinds.Format_ARGB32_Premultiplied
+    result = QImage((QSizeF(area.size()) * ratio).toSize(), kind)
+    result.setDevicePixelRatio(ratio)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    painter.translate(-area.topLeft())
+    _draw(painter, part, image, source)
+    painter.end()
+    return result
 
 
 def _factor(values: Array, frame: QRectF, ratio: float) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtGui import QImage
 
 from viewer.dicom import graded
-from viewer.overlay import Bytes, Floats, colour_table, hatched, shown_range
+from viewer.overlay import Bytes, Floats, between, colour_table, hatched, shown_range
 from viewer.types import Array, Display, Style, Window
 
 BAND = 2**17
@@ -82,7 +82,7 @@ def _steps(values: Array, levels: tuple[float, float], top: int) -> Array:
     low, high = levels
     scale = np.float32(top / (high - low)) if high > low else np.float32(0)
     result = np.empty(values.shape, dtype=np.uint8 if top < 256 else np.uint16)
-    step = _rows(values.shape[1])
+    step, whole = _rows(values.shape[1]), values.dtype.kind != "f"
     work = np.empty((min(step, len(values)), values.shape[1]), dtype=np.float32)
     for first in range(0, len(values), step):
         source = values[first : first + step]
@@ -90,8 +90,11 @@ def _steps(values: Array, levels: tuple[float, float], top: int) -> Array:
         np.subtract(source, np.float32(low), out=band)
         band *= scale
         band += np.float32(0.5)
-        np.fmax(band, np.float32(0), out=band)  # fmax, not maximum: a NaN becomes black
-        np.fmin(band, np.float32(top), out=band)
+        if whole:
+            np.clip(band, np.float32(0), np.float32(top), out=band)
+        else:
+            np.fmax(band, np.float32(0), out=band)  # fmax, not maximum: a NaN becomes black
+            np.fmin(band, np.float32(top), out=band)
         result[first : first + step] = band
     return result
 
@@ -149,26 +152,12 @@ def sampled(values: Floats, row_at: Array, column_at: Array, smooth: bool) -> Fl
     )
     if not smooth:
         return np.take(np.take(values, nearest[1], axis=1), nearest[0], axis=0)
-    across = _linear(values, column_at, 1)
-    result = _linear(across, row_at, 0)
+    result = between(between(values, 1, column_at), 0, row_at)
     holes = np.isnan(result)
     if holes.any():
         near = np.take(np.take(values, nearest[1], axis=1), nearest[0], axis=0)
         np.copyto(result, near, where=holes)
         np.copyto(result, np.nan, where=np.isnan(near))
-    return result
-
-
-def _linear(values: Floats, position: Array, axis: int) -> Floats:
-    count = values.shape[axis]
-    clamped = np.clip(position, 0, count - 1)
-    low = np.floor(clamped).astype(np.intp)
-    share = (clamped - low).astype(np.float32)
-    result = np.take(values, np.minimum(low + 1, count - 1), axis=axis)
-    below = np.take(values, low, axis=axis)
-    result -= below
-    result *= share[:, None] if axis == 0 else share
-    result += below
     return result
 
 

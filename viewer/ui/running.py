@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from viewer import overlay
+from viewer.overlay import Interpolation
 from viewer.task import Task
 from viewer.types import Array, Attribution, Region, Series
 from viewer.ui.maps import Maps, Place, Wish
@@ -58,6 +60,25 @@ def run(
         settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
         within=within, preview=preview, kept=maps.remember(),
     )  # fmt: skip
+
+
+_AHEAD = 16 * 2**20
+"""Bytes of maps that are laid over a slice before anyone has asked for their labels."""
+Laid = list[tuple[Attribution, Array]]
+
+
+def laid(explained: "Explained", words: str | None, slice: int, interpolation: Interpolation) -> Laid:
+    """Maps over a slice, as `overlay.on_source` gives them: the one to be shown, others if they are small.
+
+    `words` are those of the target, None for that of the label with the highest score.
+    """
+    wanted = words or explained.predictions[0].top.label
+    found: Laid = []
+    for one in sorted(explained.attributions, key=lambda a: a.target is None or a.target.words != wanted):
+        if found and sum(drawn.nbytes for _, drawn in found) + found[0][1].nbytes > _AHEAD:
+            break
+        found.append((one, overlay.on_source(one, slice, interpolation)))
+    return found
 
 
 def pictures(attribution: Attribution) -> tuple[Array, ...]:
