@@ -1,8 +1,10 @@
 """What explanations cost beside a bare forward, and beside captum and grad-cam.
 
-One network object in one memory format for all contestants, which take turns, so that a drifting machine
-drifts for all of them; a ratio is the median over rounds of the ratio within a round, of the clock and of
-the processor's time. The networks have random weights: what they cost does not depend on these.
+Contestants take turns, so that a drifting machine drifts for all of them, on one network object in one
+memory format; only where a peer is raced as people call it, it has the same network as it was built:
+contiguous, and with weights that ask for gradients. A ratio is the median over rounds of the ratio within
+a round, of the clock and of the processor's time. The networks have random weights: what they cost does
+not depend on these.
 
     python benchmarks/attribution.py [--repeats 7] [--device cpu] [--only NAME,NAME] [--json] [--plots FOLDER]
 """
@@ -45,7 +47,6 @@ Pair = tuple[str, str, str, float | None]
 
 def network(name: str, device: torch.device) -> tuple[Model, nn.Module]:
     """A network with random weights for 14 labels, and the module for the peers."""
-    torch.manual_seed(0)
     facts = NETS[name]
     card = Card.model_validate(
         {
@@ -57,11 +58,18 @@ def network(name: str, device: torch.device) -> tuple[Model, nn.Module]:
             "output": {"labels": [f"label {i}" for i in range(LABELS)]},
         }
     )
+    module = built(card)
+    return Model(card, module, "0" * 64, device), module
+
+
+def built(card: Card) -> nn.Module:
+    """The network of a card, always with the same random weights."""
+    torch.manual_seed(0)
     module = build(card.architecture, card.arguments)
     for m in module.modules():  # heads that start as zeros have no gradient to compute
         if isinstance(m, nn.Linear) and m.out_features == LABELS:
             nn.init.normal_(m.weight, std=0.1)
-    return Model(card, module, "0" * 64, device), module
+    return module
 
 
 def pictures(model: Model, count: int = 1) -> list[ModelInput]:
@@ -103,9 +111,9 @@ class Race:
         with torch.no_grad():
             return self.module(self.x)
 
-    def frozen(self, frozen: bool) -> None:
-        """Whether the weights ask for gradients, as they do for those who just load a network."""
-        self.module.requires_grad_(not frozen)
+    def as_called(self) -> tuple[nn.Module, torch.Tensor]:
+        """The network and its input as those have them who just load one."""
+        return built(self.model.card).eval().to(self.model.device), self.x.contiguous()
 
 
 # --- races ---------------------------------------------------------------------------------------------
@@ -152,25 +160,17 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
     from captum.attr import IntegratedGradients
 
     race = Race("ResNet-50", device)
-    peer, zero = IntegratedGradients(race.module), torch.zeros_like(race.x)
-    chunk = 50 if device.type == "cuda" else 5
+    chunk = 50 if device.type == "cuda" else 8
 
-    def captum(frozen: bool, size: int) -> Callable[[], object]:
-        def run() -> object:
-            race.frozen(frozen)
-            x = race.x if frozen else race.x.contiguous()
-            try:
-                return peer.attribute(x, zero, target=0, n_steps=50, internal_batch_size=size)
-            finally:
-                race.frozen(False)
-
-        return run
+    def captum(module: nn.Module, x: torch.Tensor, size: int) -> Callable[[], object]:
+        peer, zero = IntegratedGradients(module), torch.zeros_like(x)
+        return lambda: peer.attribute(x, zero, target=0, n_steps=50, internal_batch_size=size)
 
     fixed = {"steps": "50", "baseline": "zero"}
     found: Contestants = {
         "50 steps": race.ours("integrated-gradients", **fixed),
-        "50 steps, captum, 10 at once": captum(False, 10),
-        "50 steps, captum, tuned alike": captum(True, chunk),
+        "50 steps, captum, 10 at once": captum(*race.as_called(), 10),
+        "50 steps, captum, tuned alike": captum(race.module, race.x, chunk),
         "until under 1 %": race.ours("integrated-gradients", baseline="zero"),
     }
     called, tuned = "50 steps, captum, 10 at once", "50 steps, captum, tuned alike"
@@ -187,23 +187,22 @@ def race_occlusion(device: torch.device) -> tuple[Contestants, list[Pair]]:
     from captum.attr import Occlusion
 
     race = Race("ResNet-50", device)
-    peer = Occlusion(race.module)
     size = 64 if device.type == "cuda" else 8
 
-    def captum(at_once: int) -> Callable[[], object]:
+    def captum(module: nn.Module, x: torch.Tensor, at_once: int) -> Callable[[], object]:
+        peer, window = Occlusion(module), ((3, 32, 32), (3, 16, 16), 0.0)
+
         def run() -> object:
             with torch.no_grad():
-                return peer.attribute(
-                    race.x, (3, 32, 32), (3, 16, 16), 0.0, target=0, perturbations_per_eval=at_once
-                )
+                return peer.attribute(x, *window, target=0, perturbations_per_eval=at_once)
 
         return run
 
     settings = {"window": "32", "stride": "16", "baseline": "zero"}
     found: Contestants = {
         "ours": race.ours("occlusion", **settings),
-        "captum": captum(1),
-        "captum, tuned alike": captum(size),
+        "captum": captum(*race.as_called(), 1),
+        "captum, tuned alike": captum(race.module, race.x, size),
         "14 labels": race.ours("occlusion", race.every, **settings),
     }
     return found, [
@@ -221,14 +220,23 @@ def race_score_cam(device: torch.device) -> tuple[Contestants, list[Pair]]:
 
     package.tqdm = _Quiet
     race = Race("ResNet-18", device)
-    layer: Any = race.module.layer4  # type: ignore[union-attr]
 
-    def peer() -> object:
-        with ScoreCAM(model=race.module, target_layers=[layer]) as other:
-            return other(input_tensor=race.x, targets=[ClassifierOutputTarget(0)])
+    def peer(module: Any, x: torch.Tensor) -> Callable[[], object]:
+        def run() -> object:
+            with ScoreCAM(model=module, target_layers=[module.layer4]) as other:
+                return other(input_tensor=x, targets=[ClassifierOutputTarget(0)])
 
-    found: Contestants = {"ours": race.ours("score-cam", layer="layer4"), "grad-cam": peer}
-    return found, [("Score-CAM ÷ grad-cam", "ours", "grad-cam", 0.85)]
+        return run
+
+    found: Contestants = {
+        "ours": race.ours("score-cam", layer="layer4"),
+        "grad-cam": peer(*race.as_called()),
+        "grad-cam, in our memory format": peer(race.module, race.x),
+    }
+    return found, [
+        ("Score-CAM ÷ grad-cam", "ours", "grad-cam", 0.85),
+        ("Score-CAM ÷ grad-cam in our memory format", "ours", "grad-cam, in our memory format", None),
+    ]
 
 
 class _Quiet:
@@ -382,9 +390,7 @@ def plot(found: dict[str, dict[int, float]], device: str, folder: Path) -> None:
 
 def told(document: dict[str, Any]) -> Iterator[str]:
     """The document as lines."""
-    rounds = document["repeats"]
-    yield f"{document['device']}; median (lowest … highest) of {rounds} rounds, then the processor's time"
-    for name, race in document["races"].items():
+    for name, race in document.get("races", {}).items():
         yield name
         for contestant, some in race["milliseconds"].items():
             span = f"({some['lowest']:.1f} … {some['highest']:.1f})"
@@ -420,17 +426,27 @@ def main() -> None:
     cuda = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if cuda else f"CPU, {torch.get_num_threads()} threads"
     document: dict[str, Any] = {"device": name, "repeats": asked.repeats, "races": {}}
+
+    def tell(part: dict[str, Any]) -> None:
+        if not asked.json:
+            print(*told(part), sep="\n", flush=True)
+
+    if not asked.json:
+        print(f"{name}; median (lowest … highest) of {asked.repeats} rounds, then the processor's time")
     for race in RACES:
         if race in chosen:
             document["races"][race] = result(race, asked.repeats, device)
-            print(f"{race}: done", file=sys.stderr)
+            tell({"races": {race: document["races"][race]}})
     if "memory" in chosen:
         document["memory"] = memory(device)
+        tell({"memory": document["memory"]})
     if "growth" in chosen:
         document["growth"] = growth(device)
+        tell({"growth": document["growth"]})
         if asked.plots is not None:
             plot(document["growth"], name, asked.plots)
-    print(json.dumps(document, indent=1, ensure_ascii=False) if asked.json else "\n".join(told(document)))
+    if asked.json:
+        print(json.dumps(document, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":
