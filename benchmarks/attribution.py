@@ -198,15 +198,24 @@ def race_occlusion(device: torch.device) -> tuple[Contestants, list[Pair]]:
 
         return run
 
+    def bare() -> object:
+        """As many images, in the same batches, and nothing else: what no occlusion can fall below."""
+        with torch.no_grad():
+            return [
+                race.module(race.x.expand(len(some), -1, -1, -1)) for some in torch.arange(169).split(size)
+            ]
+
     settings = {"window": "32", "stride": "16", "baseline": "zero"}
     found: Contestants = {
         "ours": race.ours("occlusion", **settings),
         "captum": captum(*race.as_called(), 1),
         "captum, tuned alike": captum(race.module, race.x, size),
         "14 labels": race.ours("occlusion", race.every, **settings),
+        "bare forwards, some at once": bare,
     }
     return found, [
         ("occlusion ÷ captum's default", "ours", "captum", 0.5),
+        ("bare forwards, some at once ÷ captum's default", "bare forwards, some at once", "captum", None),
         ("occlusion ÷ captum tuned alike", "ours", "captum, tuned alike", 1.05),
         ("occlusion of 14 labels ÷ of one", "14 labels", "ours", None),
     ]

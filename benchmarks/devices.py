@@ -47,7 +47,7 @@ def compare(device: torch.device) -> dict[str, dict[str, float | str]]:
     for found in discover():
         method = found.load().configured(QUICK.get(found.name, {}))
         table[found.name] = {}
-        for kind in NETS:
+        for kind in (*NETS, "gated CNN"):
             model = make(kind)
             if method.unsuitable(model) is None:
                 table[found.name][kind] = difference(model, twin(model, device), method)

@@ -62,7 +62,7 @@ class Model:
         """Whether the network is a program (TorchScript, `.pt2`), whose layers cannot be listened to."""
         return self.card.architecture == PROGRAM
 
-    @property
+    @cached_property
     def device_name(self) -> str:
         """The device in words, e.g. "CPU" or "CUDA (NVIDIA A100)"."""
         if self.device.type == "cuda":
