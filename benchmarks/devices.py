@@ -31,9 +31,11 @@ def twin(model: Model, device: torch.device) -> Model:
     return Model(model.card, copy.deepcopy(model._module), model.sha256, device)
 
 
-def difference(model: Model, other: Model, method: Explainer) -> float | str:
-    """The largest part by which the maps of two devices differ, or why there is none."""
+def difference(model: Model, other: Model, method: Explainer) -> float | str | None:
+    """The largest part by which the maps of two devices differ; why only one has a map; None if neither."""
     ours, theirs = (explain(m, inputs_of(m), [method]) for m in (model, other))
+    if ours.refused and ours.refused == theirs.refused:
+        return None
     for found in (ours, theirs):
         if found.refused:
             return found.refused[0][1]
@@ -50,7 +52,8 @@ def compare(device: torch.device) -> dict[str, dict[str, float | str]]:
         for kind in (*NETS, "gated CNN"):
             model = make(kind)
             if method.unsuitable(model) is None:
-                table[found.name][kind] = difference(model, twin(model, device), method)
+                by = difference(model, twin(model, device), method)
+                table[found.name] |= {} if by is None else {kind: by}
     return table
 
 

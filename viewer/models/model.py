@@ -122,7 +122,11 @@ class Model:
 
     def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
         """The tensors of inputs as one batch on the model's device."""
-        return torch.cat([i.tensor for i in inputs]).to(self.device, memory_format=self._format)
+        together = torch.cat([i.tensor for i in inputs])
+        if self.device.type == "cpu":
+            return together.to(memory_format=self._format)
+        # A GPU lays the channels side by side far faster than the processor would before it hands them over.
+        return together.to(self.device).contiguous(memory_format=self._format)
 
     def predict(
         self,
