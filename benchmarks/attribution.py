@@ -397,7 +397,8 @@ def plot(found: dict[str, dict[int, float]], device: str, folder: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"ResNet-18, 224², {device}", fontsize=10)
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"growth-{device.split(',')[0].split(' ')[0].lower()}.png", dpi=110)
+    name = device.split(",")[0].lower().replace(" ", "-")
+    figure.savefig(folder / f"growth-{name}.png", dpi=110)
 
 
 # --- words ----------------------------------------------------------------------------------------------
