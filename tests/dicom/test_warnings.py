@@ -49,6 +49,11 @@ TILT = ACROSS + np.tan(np.radians(12)) * DOWN
     [
         (along(EVEN), lambda k: {}, [], True),
         (along(EVEN[::-1]), lambda k: {}, [], True),
+        (along(EVEN), lambda k: {"BurnedInAnnotation": "NO"}, [], True),
+        (
+            along(EVEN), lambda k: {"BurnedInAnnotation": "YES" if k == 3 else "NO"},
+            ["Words are burned into the image, perhaps the patient's name: masking cannot hide them."], True,
+        ),
         (along(EVEN, -ACROSS), lambda k: {}, [], True),
         (
             along([0, 2.5, 5, 10, 12.5, 20]), lambda k: {},

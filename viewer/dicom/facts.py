@@ -193,6 +193,8 @@ class Image:
     units: str = ""
     pet: tuple[Pet, ...] = ()
     """One for each frame of a PET file."""
+    burned_in: bool = False
+    """Whether the file says that its pixels hold words that tell whose they are."""
     lossy: bool | None = False
     """None where the transfer syntax allows both and the file does not say."""
     padding: tuple[float, float] | None = None

@@ -115,6 +115,7 @@ def _named(dataset: Dataset) -> dict[str, Any]:
         "body_part": get.text(dataset, "BodyPartExamined"),
         "view": get.text(dataset, "ViewPosition") or _view(dataset),
         "laterality": get.text(dataset, "ImageLaterality") or get.text(dataset, "Laterality"),
+        "burned_in": get.text(dataset, "BurnedInAnnotation").upper() == "YES",
     }
 
 

@@ -159,6 +159,8 @@ def _about_file(group: Group) -> list[str]:
         found.append("The image was compressed with loss.")
     elif any(i.lossy is None for i in images):
         found.append("The image may have been compressed with loss.")
+    if any(i.burned_in for i in images):
+        found.append("Words are burned into the image, perhaps the patient's name: masking cannot hide them.")
     if not images[0].series_uid:
         found.append("The file names no series, so the image stands alone.")
     names = [i.sop_uid for i in images]
