@@ -103,8 +103,8 @@ TILT = ACROSS + np.tan(np.radians(12)) * DOWN
         ),
     ],
     ids=[
-        "even", "reversed", "other direction", "missing", "uneven", "tilted", "shared", "single", "rescale",
-        "window",
+        "even", "reversed", "no words", "words burned in", "other direction", "missing", "uneven", "tilted",
+        "shared", "single", "rescale", "window",
     ],
 )  # fmt: skip
 def test_what_is_odd_is_told_with_its_numbers(
