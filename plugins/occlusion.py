@@ -78,15 +78,22 @@ class Occlusion(Explainer):
         )
 
     def _falls(self, probe: Probe, covers: Tensor, grid: "_Grid", places: Tensor, doing: str) -> Tensor:
-        """How far every target's score falls, (targets, n, m), as windows are covered: `places` is (n, m)."""
+        """How far every target's score falls, (targets, n, m), as windows are covered: `places` is (n, m).
+
+        A window that already is what would cover it, as in the black border of a radiograph, is not run.
+        """
+        changed = (covers != probe.x).any(2).any(0)
+        windows = [p[torch.isin(p, grid.touching(c))] for p, c in zip(places, changed, strict=True)]
+        run = _alike([w if len(w) else p[:1] for w, p in zip(windows, places, strict=True)])
 
         def scores(cover: Tensor, which: str) -> Tensor:
             def covered(n: int, first: int, last: int) -> Tensor:
-                return torch.where(grid.masks(places[n, first:last])[:, None], cover[n], probe.x[n])
+                return torch.where(grid.masks(run[n, first:last])[:, None], cover[n], probe.x[n])
 
-            return probe.scores(places.shape[1], covered, doing + which, self.batch)
+            return probe.scores(run.shape[1], covered, doing + which, self.batch)
 
-        return probe.before[..., None] - over_baselines(covers, scores)
+        falls = probe.before[..., None] - over_baselines(covers, scores)
+        return grid.put(run, falls).gather(-1, places.expand(*falls.shape[:-1], -1))
 
     def _refined(self, probe: Probe, finest: list[int]) -> Values:
         sides, children = probe.x.shape[2:], 2 ** len(finest)

@@ -73,6 +73,23 @@ def test_occlusion_is_captums_for_every_label(kind: str, window: int, stride: in
         assert near(ours, theirs[0, 0].reshape(ours.shape).numpy(), 1e-4)
 
 
+@pytest.mark.parametrize("black", [0, 14, 32], ids=["none of it", "a border", "all of it"])
+def test_windows_that_are_black_already_are_not_run(black: int) -> None:
+    """A border of a radiograph: the map is captum's, and each image that was run was another one."""
+    model = make("residual")
+    (source,) = inputs_of(model)
+    source.tensor.clamp_(0.1)[..., :black] = 0
+    sizes = counting(model)
+    found = maps(explain(model, [source], [Occlusion(4, 4, "zero")], TARGETS))
+    assert sum(sizes) - 1 == max(1, 8 * (8 - black // 4))
+    model._module._forward_pre_hooks.clear()
+    peer, window = attr.Occlusion(model._module), (3, 4, 4)
+    for target, ours in zip(TARGETS, found, strict=True):
+        theirs = peer.attribute(source.tensor, window, window, 0.0, target.index, perturbations_per_eval=16)
+        assert near(ours, theirs[0, 0].detach().reshape(ours.shape).numpy(), 1e-4) or black == 32
+        assert not ours[..., : black // 4 * 4].any()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_coarse_to_fine_with_enough_windows_is_the_map_of_the_finest(kind: str) -> None:
     model = make(kind)
