@@ -356,10 +356,10 @@ def growth(device: torch.device) -> dict[str, dict[int, float]]:
     """Milliseconds against labels, steps and slices; ResNet-18, medians of three."""
     race = Race("ResNet-18", device)
     many = Race("ResNet-18", device, 64)
-    slices = many.inputs
+    slices, cam = many.inputs, explainer("grad-cam")()
 
     def of_slices(count: int) -> Callable[[], object]:
-        return lambda: explain(many.model, slices[:count], [explainer("grad-cam")()], many.one)
+        return lambda: explain(many.model, slices[:count], [cam], many.one)
 
     def of_steps(count: int) -> Callable[[], object]:
         settings = {"steps": str(count), "baseline": "zero"}

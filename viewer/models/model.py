@@ -122,11 +122,9 @@ class Model:
 
     def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
         """The tensors of inputs as one batch on the model's device."""
-        together = torch.cat([i.tensor for i in inputs])
-        if self.device.type == "cpu":
-            return together.to(memory_format=self._format)
-        # A GPU lays the channels side by side far faster than the processor would before it hands them over.
-        return together.to(self.device).contiguous(memory_format=self._format)
+        # First to the device: a GPU joins inputs and turns their channels far faster than a processor.
+        together = torch.cat([i.tensor.to(self.device) for i in inputs])
+        return together.contiguous(memory_format=self._format)
 
     def predict(
         self,
