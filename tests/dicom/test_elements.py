@@ -92,6 +92,9 @@ def test_plain_letters_are_the_same_in_every_character_set(kind: str, letters: s
         converted[keyword] = get.pydicom.dataelem.convert_raw_data_element(
             raw.get_item(keyword), encoding=[encoding]
         )
+    except IndexError:  # pydicom 3.0 stumbles over an empty part of a name in Japanese character sets
+        assert kind == "PN"
+        return
     except Exception:  # noqa: BLE001 - what pydicom cannot convert counts as absent
         converted = Dataset()
     assert get.texts(raw, keyword) == get.texts(converted, keyword)
