@@ -1,14 +1,18 @@
 """The outline of a region on a slice or a plane, along the edges of its pixels, no smoother than it is."""
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viewer import affine
+from viewer.affine import Matrix
 from viewer.planes import Plane
-from viewer.types import Array, Region, Shape3
+from viewer.types import Array, Field, Region, Shape3
+
+Box = tuple[tuple[float, ...], tuple[float, ...]]
+"""A first and a last voxel, as `Sweep.box` has them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +38,48 @@ def on_plane(regions: tuple[Region, ...], plane: Plane) -> tuple[Outline, ...]:
     """The outlines of all regions that a plane through their series meets, on the plane's pixels."""
     found = (Outline(region, _cut(region, plane)) for region in regions)
     return tuple(one for one in found if len(one.lines))
+
+
+def border(field: Field, picture: Matrix) -> NDArray[np.float32]:
+    """Where a picture cuts the border of a field, as straight pieces (n, 2, 2) on the picture's pixels.
+
+    `picture` maps (depth, row, column) of the picture to the same source voxels as the field's matrix. A
+    field is a box, so the pieces go once round a convex polygon; there are none where it is not cut.
+    """
+    sides = list(product((0, 1), repeat=3))
+    ends = np.array([[(-0.5, n - 0.5)[end] for end, n in zip(s, field.shape, strict=True)] for s in sides])
+    depth, row, column = affine.apply(affine.inverse(picture) @ field.matrix, ends).T
+    points = []
+    for one, other in combinations(range(len(sides)), 2):
+        along_edge = sum(a != b for a, b in zip(sides[one], sides[other], strict=True)) == 1
+        if along_edge and (depth[one] >= 0) != (depth[other] >= 0):
+            share = depth[one] / (depth[one] - depth[other])
+            points.append([at[one] + share * (at[other] - at[one]) for at in (row, column)])
+    if not points:
+        return np.zeros((0, 2, 2), np.float32)
+    corners = np.array(points)
+    middle = corners.mean(axis=0)
+    corners = corners[np.argsort(np.arctan2(*(corners - middle).T))]
+    return np.stack([corners, np.roll(corners, -1, axis=0)], axis=1).astype(np.float32)
+
+
+def box(region: Region, drawn: Outline | None = None) -> Box:
+    """The first and the last voxel, both (slice, row, column), of the box that holds a trimmed region.
+
+    With its outline on a slice, both are (row, column) there.
+    """
+    if drawn is not None:
+        places: Array = drawn.lines.reshape(-1, 2)
+    else:
+        corners = list(product(*((-0.5, n - 0.5) for n in region.mask.shape)))
+        places = affine.apply(region.matrix, corners)
+    # Voxels whose middle lies in it; of what is thinner than a voxel, the one that holds it.
+    low, high = places.min(axis=0), places.max(axis=0)
+    first, last = np.ceil(low - affine.EDGE), np.floor(high + affine.EDGE)
+    thin = first > last
+    first[thin] = last[thin] = np.rint((low + high) / 2)[thin]
+    most = np.asarray(region.series.shape[-places.shape[1] :]) - 1
+    return tuple(np.clip(first, 0, most).tolist()), tuple(np.clip(last, 0, most).tolist())
 
 
 def trimmed(region: Region) -> Region:

@@ -14,12 +14,12 @@ from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
 from viewer.models.guard import Forward, Rest, guarded, starved
-from viewer.models.prepare import prepare
+from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
 from viewer.models.structure import Structure, structure
 from viewer.models.tiling import Tiling, tiling
 from viewer.task import Task
-from viewer.types import ModelInput, Prediction, Score, Series, Sweep
+from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
 
 
 class Model:
@@ -115,6 +115,10 @@ class Model:
     ) -> ModelInput:
         """The input made from a series; see `viewer.models.prepare`."""
         return prepare(series, self.card.input, slice, at)
+
+    def field(self, series: Series, slice: int | None = None, at: Sequence[float] | None = None) -> Field:
+        """Where the input made from a series lies, without making it; see `viewer.models.prepare`."""
+        return field(series, self.card.input, slice, at)
 
     def tiling(self, series: Series, sweep: Sweep, slice: int | None = None) -> Tiling:
         """The patches that cover a slice or a volume; see `viewer.models.tiling`."""

@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from viewer import dicom
+from viewer.affine import Matrix
 from viewer.errors import ModelError
 from viewer.models.card import Input, PercentileValues, RangeValues, WindowValues
-from viewer.types import ModelInput, Series
+from viewer.types import Field, ModelInput, Series
 
 Floats = NDArray[np.float32]
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
@@ -63,12 +64,41 @@ def prepare(
     middle by default) and, for a 2D network, the slice. Raises `ModelError` where the card and the
     series do not go together.
     """
+    slice, sides = _placed(series, card, slice, at)
+    if slice is None:
+        return _prepare_volume(series, card, sides)
+    last = series.shape[0] - 1
+    near = range(slice - card.neighbours, slice + card.neighbours + 1)
+    planes = [_values(_raw(series, min(max(i, 0), last), card), series, card) for i in near]
+    source = np.concatenate(planes)
+    local = [replace(axis, source=axis.source - 1) for axis in sides]
+    pixels = _resample(source, local, _fill(source, card))
+    return ModelInput(series, slice, _tensor(pixels, card), _matrix(slice, sides))
+
+
+def field(series: Series, card: Input, slice: int | None = None, at: Sequence[float] | None = None) -> Field:
+    """Where the input that `prepare` makes of the same lies, without reading a pixel; raises as it does."""
+    slice, sides = _placed(series, card, slice, at)
+    shape = tuple(axis.size for axis in sides)
+    return Field(_matrix(slice, sides), (1,) * (3 - len(sides)) + shape)  # type: ignore[arg-type]
+
+
+def _placed(
+    series: Series, card: Input, slice: int | None, at: Sequence[float] | None
+) -> tuple[int | None, list[Axis]]:
+    """The slice of a 2D input, None for a volume, and the axes on source axes (slice, row, column)."""
     if at is not None and card.fit != "patch":
         raise ModelError("A place (--at) is for networks that read a patch; this one reads the whole.")
     if at is not None and not all(math.isfinite(i) for i in at):
         raise ModelError("A place (--at) is made of numbers.")
     if card.dimensions == 3:
-        return _prepare_volume(series, card, at)
+        if series.shape[0] < 2:
+            raise ModelError("This network reads volumes, and the series has a single slice.")
+        if not series.geometry.volume:
+            raise ModelError(f"This network reads volumes, and {_NO_VOLUME}.")
+        if at is not None and len(at) != 3:
+            raise ModelError("A place in a volume is SLICE,ROW,COLUMN.")
+        return None, _volume_axes(series, card, at)
     if at is not None and len(at) not in (2, 3):
         raise ModelError("A place in a slice is ROW,COLUMN or SLICE,ROW,COLUMN.")
     if at is not None and len(at) == 3:
@@ -77,29 +107,12 @@ def prepare(
     if not 0 <= slice < series.shape[0]:
         raise ModelError(f"There is no slice {slice}; the series has slices 0 to {series.shape[0] - 1}.")
     sides = _plane_axes(series, card, at)
-    last = series.shape[0] - 1
-    if card.neighbours and last and not series.geometry.volume:
+    if card.neighbours and series.shape[0] > 1 and not series.geometry.volume:
         raise ModelError(f"This network reads neighbouring slices together, and {_NO_VOLUME}.")
-    near = range(slice - card.neighbours, slice + card.neighbours + 1)
-    planes = [_values(_raw(series, min(max(i, 0), last), card), series, card) for i in near]
-    source = np.concatenate(planes)
-    pixels = _resample(source, sides, _fill(source, card))
-    matrix = np.zeros((4, 4))
-    matrix[0, 3], matrix[3, 3] = slice, 1
-    matrix[0, 0] = 1
-    for k, axis in enumerate(sides, start=1):
-        matrix[axis.source + 1, k], matrix[axis.source + 1, 3] = axis.step, axis.start
-    return ModelInput(series, slice, _tensor(pixels, card), matrix)
+    return slice, sides
 
 
-def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> ModelInput:
-    if series.shape[0] < 2:
-        raise ModelError("This network reads volumes, and the series has a single slice.")
-    if not series.geometry.volume:
-        raise ModelError(f"This network reads volumes, and {_NO_VOLUME}.")
-    if at is not None and len(at) != 3:
-        raise ModelError("A place in a volume is SLICE,ROW,COLUMN.")
-    sides = _volume_axes(series, card, at)
+def _prepare_volume(series: Series, card: Input, sides: list[Axis]) -> ModelInput:
     # Only the slices that the input touches are decoded: a patch does not read the whole volume.
     depth = next(a for a in sides if a.source == 0)
     reach = max(1.0, abs(depth.step))
@@ -112,11 +125,7 @@ def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> 
     source = _values(raw, series, card)
     local = [replace(a, start=a.start - first) if a.source == 0 else a for a in sides]
     pixels = _resample(source, local, _fill(source, card))
-    matrix = np.zeros((4, 4))
-    matrix[3, 3] = 1
-    for k, axis in enumerate(sides):
-        matrix[axis.source, k], matrix[axis.source, 3] = axis.step, axis.start
-    return ModelInput(series, None, _tensor(pixels, card), matrix)
+    return ModelInput(series, None, _tensor(pixels, card), _matrix(None, sides))
 
 
 # --- geometry -------------------------------------------------------------------------------------
@@ -124,19 +133,29 @@ def _prepare_volume(series: Series, card: Input, at: Sequence[float] | None) -> 
 
 def axes(series: Series, card: Input) -> list[Axis]:
     """The axes of an input from the middle of a series, on source axes (slice, row, column)."""
-    if card.dimensions == 3:
-        return _volume_axes(series, card, None)
-    return [replace(axis, source=axis.source + 1) for axis in _plane_axes(series, card, None)]
+    return (_volume_axes if card.dimensions == 3 else _plane_axes)(series, card, None)
+
+
+def _matrix(slice: int | None, sides: Sequence[Axis]) -> Matrix:
+    """From the input's (depth, row, column) to the source voxel; of one slice, one voxel a step of depth."""
+    matrix = np.zeros((4, 4))
+    matrix[3, 3] = 1
+    if slice is not None:
+        matrix[0, 0], matrix[0, 3] = 1, slice
+    for k, axis in enumerate(sides, start=3 - len(sides)):
+        matrix[axis.source, k], matrix[axis.source, 3] = axis.step, axis.start
+    return matrix
 
 
 def _plane_axes(series: Series, card: Input, at: Sequence[float] | None) -> list[Axis]:
-    """The axes of a 2D input: (row, column) on source axes 0 = row, 1 = column."""
+    """The axes of a 2D input, on the source axes 1 = row, 2 = column."""
     spacing = series.geometry.spacing
     rows, columns = series.shape[1:]
     mm = (spacing[1], spacing[2]) if spacing else (series.geometry.pixel_aspect, 1.0)
     turned = _turned(series, card.orientation, 2)
     sides = [(i - 1, sign) for i, sign in turned]
-    return _axes(sides, (rows, columns), mm, spacing is not None, card, at)
+    found = _axes(sides, (rows, columns), mm, spacing is not None, card, at)
+    return [replace(axis, source=axis.source + 1) for axis in found]
 
 
 def _volume_axes(series: Series, card: Input, at: Sequence[float] | None) -> list[Axis]:

@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """The part of a series that a network is shown, or that a map covers.
+
+    `matrix` maps (depth, row, column) to the source voxel; each index goes from −0.5 to its number in
+    `shape` − 0.5.
+    """
+
+    matrix: Matrix
+    shape: Shape3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", grid.frozen(self.matrix))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
     """What one forward of a model sees, and where each of its pixels comes from.
 
