@@ -128,6 +128,20 @@ def panels() -> None:
         save(right, GUIDE / "panels.png", (0, 0, right.width(), 872))
 
 
+def patch() -> None:
+    """The demo's network made to read a quarter of the image, placed on the finding."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "patches"
+        shutil.copytree(demo.models()["cnn"], folder)
+        card = (folder / "model.yaml").read_text("utf-8")
+        card = card.replace("fit: squash", "fit: patch\n  spacing:\n  - 2.34375\n  - 3.0")
+        (folder / "model.yaml").write_text(card.replace("  - 128\n", "  - 64\n"), "utf-8")
+        with opened(0, folder) as window:
+            window.presenter.patches.place(98, 112)
+            settle(window)
+            save(window, GUIDE / "patch.png", part(window, window.mapped, window.right))
+
+
 def sheet() -> None:
     with opened(0, size=(1024, 640)) as window:
         window.run("sheet")
@@ -231,6 +245,7 @@ PICTURES: dict[str, Callable[[], None]] = {
         explained,
         panels,
         card,
+        patch,
         sheet,
         compare,
         slices,

@@ -359,9 +359,11 @@ def clipped_share(map: Map, style: Style) -> float:
 
 def no_positive_evidence(map: Map) -> bool:
     """Whether nothing in the map speaks for the target; its picture says so and stretches no noise."""
-    finite = map.values[np.isfinite(map.values)]
-    size = float(np.abs(finite).max(initial=0.0))
-    return float(finite.max(initial=0.0)) <= NO_EVIDENCE * size
+    low, high = (float(end(map.values, initial=0.0)) for end in (np.min, np.max))
+    if not (math.isfinite(low) and math.isfinite(high)):  # rare, and finding what is finite takes long
+        finite = map.values[np.isfinite(map.values)]
+        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
+    return high <= NO_EVIDENCE * max(high, -low)
 
 
 def native_facts(map: Map) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from viewer import dicom
 from viewer.dicom import Study
 from viewer.errors import SeriesError
-from viewer.outline import Outline, outlines, slices_of, trimmed
+from viewer.outline import Box, Outline, box, outlines, slices_of, trimmed
 from viewer.overlay import quantity_style
 from viewer.settings import Limits
 from viewer.task import Task
@@ -42,6 +42,7 @@ class Brought:
     styles: tuple[Style, ...] = ()
     regions: tuple[Region, ...] = ()
     outlines: Mapping[int, tuple[Outline, ...]] = field(default_factory=dict)
+    boxes: Mapping[tuple[str, int | None], Box] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
     @property
@@ -123,12 +124,13 @@ class Bringing:
         here = self._of(state)
         if here is None:
             self._ask(state)
-            if not (state.came or state.regions or state.outlines or state.loaded):
+            if not (state.boxes or state.came or state.regions or state.outlines or state.loaded):
                 return {}
-            return {"came": (), "spans": (), "regions": (), "outlines": (), **self._without(state)}
+            nothing: dict[str, Any] = {"came": (), "spans": (), "regions": (), "outlines": (), "boxes": {}}
+            return nothing | self._without(state)
         changes: dict[str, Any] = {
             "came": here.maps, "spans": here.spans, "regions": here.regions,
-            "outlines": here.outlines.get(state.slice, ()),
+            "outlines": here.outlines.get(state.slice, ()), "boxes": here.boxes,
         }  # fmt: skip
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
         if loaded is None:
@@ -202,9 +204,13 @@ def read(
     for slice in sorted({i for region in regions for i in slices_of(region)}):
         task.check()
         found[slice] = outlines(tuple(regions), slice)
+    boxes: dict[tuple[str, int | None], Box] = {(one.source, None): box(one) for one in regions}
+    boxes |= {(one.region.source, i): box(one.region, one) for i, some in found.items() for one in some}
     spans, styles = [], []
     for map in maps:
         task.check()
         spans.append(span_words(map))
         styles.append(quantity_style(map))
-    return Brought(series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, tuple(faults))
+    return Brought(
+        series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, boxes, tuple(faults)
+    )

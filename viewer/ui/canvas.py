@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -17,7 +18,9 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from viewer.types import Style
+from viewer import affine, outline
+from viewer.affine import Matrix
+from viewer.types import Array, Style
 from viewer.ui import marks, words
 from viewer.ui.graphics import GraphicsLayer
 from viewer.ui.layers import ImageLayer, MapLayer
@@ -29,6 +32,7 @@ __all__ = ["SliceBar", "SliceView"]
 
 NOTCH = 120
 """Eighths of a degree in one notch of a mouse wheel."""
+_NO_LINES = np.zeros((0, 2, 2), np.float32)
 CLOSEST, FARTHEST = 64.0, 0.25
 """Most screen pixels per image pixel, and the least share of the view that an image fills."""
 
@@ -48,6 +52,8 @@ class SliceView(QWidget):
     maximise_requested = Signal()
     pointer_moved = Signal(object, object)
     """Row and column, 0 at the first pixel's centre, so that `round` is an index; None, None outside."""
+    patch_placed = Signal(float, float)
+    """Row and column of a click with Ctrl held, where the model reads a patch."""
     view_changed = Signal(object)
     """The part of the image seen (QRectF), or None where the whole image is fitted."""
 
@@ -58,6 +64,7 @@ class SliceView(QWidget):
         self._image = ImageLayer()
         self._map = MapLayer()
         self._laid = GraphicsLayer()
+        self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
         self._texts: QPixmap | None = None
         self._written: tuple[object, ...] = ()
@@ -194,9 +201,30 @@ class SliceView(QWidget):
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
             self._laid.draw_overlay(painter, frame, ratio)
             if self._state.values is not None:
-                marks.outlines(painter, self._state.drawn_outlines, frame, self._state.values.shape[:2])
+                shape = self._state.values.shape[:2]
+                marks.outlines(painter, self._state.drawn_outlines, frame, shape)
+                if self._state.outlined:
+                    marks.patch_border(painter, self.border(), frame, shape)
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
+
+    def border(self) -> Array:
+        """The border of what the model is shown, where it lies here: (n, 2, 2), row and column of pixels."""
+        patch, picture = self._state.patch, self._picture()
+        if patch is None or picture is None:
+            return _NO_LINES
+        key = (patch, *self._lies())
+        if key != self._border[0]:
+            self._border = key, outline.border(patch, picture)
+        return self._border[1]
+
+    def _lies(self) -> tuple[object, ...]:
+        """What tells `_picture` from others."""
+        return (self._state.series, self._state.slice)
+
+    def _picture(self) -> Matrix | None:
+        """Maps (depth, row, column) of what is drawn to the voxels of its series."""
+        return affine.scale_offset((1, 1, 1), (self._state.slice, 0, 0))
 
     def _writing(self) -> QPixmap:
         """Texts, letters and colour bar: drawn anew only when one of them changes."""
@@ -240,7 +268,9 @@ class SliceView(QWidget):
 
     def _lines_free(self, shown: words.Corners) -> tuple[float, float]:
         """Lines of text above and below that the patient's sides keep clear of."""
-        return (2, 3)
+        model = self._state.model
+        named = not self.plain and model is not None and model.patch is not None
+        return (3 if named else 2, 3)
 
     def _bar_box(self) -> QRectF | None:
         """Where the colour bar stands, if there is room."""
@@ -278,6 +308,11 @@ class SliceView(QWidget):
     # Hands
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._places(event):
+            at = self.position(event.position())
+            if at is not None:
+                self._place_patch(*at)
+            return
         self._from = event.position()
         self._start = event.position()
         self._button = event.button()
@@ -287,7 +322,7 @@ class SliceView(QWidget):
             self._button, self._from = Qt.MouseButton.NoButton, None
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
+        if event.button() == Qt.MouseButton.LeftButton and not self._places(event):
             self.maximise_requested.emit()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -297,6 +332,16 @@ class SliceView(QWidget):
             self._from = now
             self._drag(step)
         self._point(now)
+
+    def _places(self, event: QMouseEvent) -> bool:
+        """Whether a click places the patch: Ctrl is held, and there is one."""
+        model = self._state.model
+        held = event.modifiers() & Qt.KeyboardModifier.ControlModifier
+        left = event.button() == Qt.MouseButton.LeftButton
+        return left and bool(held) and model is not None and model.patch is not None
+
+    def _place_patch(self, row: float, column: float) -> None:
+        self.patch_placed.emit(row, column)
 
     def _drag(self, step: QPointF) -> None:
         drags: dict[Qt.MouseButton, Callable[[QPointF], None]] = {

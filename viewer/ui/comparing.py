@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from viewer import ranks
+from viewer.export.panel import explained_prediction
 from viewer.task import Task
-from viewer.types import Attribution, DerivedMap, Map, Style
+from viewer.types import Attribution, DerivedMap, Map, Style, Sweep
 from viewer.ui.board import Board
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
@@ -152,7 +153,8 @@ class Comparing:
         item = next((m for m in model.methods if m.name == wish.method), None) if model else None
         key = (place, wish, label, against)
         ready = state.prediction is not None and state.busy is None and not state.playing
-        if series is None or item is None or not item.quick or not ready or key == self._asked:
+        costly = item is None or not item.quick or isinstance(state.at, Sweep)
+        if series is None or costly or not ready or key == self._asked:
             return
         self._asked = key
         target = f"{label}-{against}" if label and against else label or "top"
@@ -175,7 +177,7 @@ def _negative(map: Attribution) -> bool:
     target = map.target
     if target is None or target.minus is not None:
         return False
-    return any(s.label == target.label and s.positive is False for s in map.predictions[0].scores)
+    return any(s.label == target.label and s.positive is False for s in explained_prediction(map).scores)
 
 
 def apart_words(one: Attribution, other: Attribution) -> str:

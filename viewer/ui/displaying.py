@@ -1,4 +1,4 @@
-"""How the image and its map are drawn: window, layout, style, and taking that back. No file, no model."""
+"""How the image and its map are drawn: window, layout, style, where a patch lies, and taking that back."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,7 +24,7 @@ PRESETS = {
     7: Window(300, 600, "angiography", "LINEAR_EXACT"),
     8: Window(60, 160, "liver", "LINEAR_EXACT"),
 }
-_STYLE = "style"
+_STYLE, _LOOK = "style", "look"
 
 
 class Displaying:
@@ -134,6 +134,13 @@ class Displaying:
         """More or less opacity, within 0 and 1."""
         self.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
 
+    def look(self, placed: tuple[float, ...] | None, swept: str | None = None) -> None:
+        """Show the model another patch, or patches all over; `Explaining.look` says which."""
+        before = {"placed": self._state.placed, "swept": self._state.swept}
+        after = {"placed": placed, "swept": swept}
+        self._history.record(Step(_LOOK, (_LOOK, self._state.model), before, after))
+        self._explaining.look(placed, swept)
+
     # --- taking back ------------------------------------------------------------------------------
 
     def undo(self) -> None:
@@ -165,11 +172,13 @@ class Displaying:
         of.restyle(replace(self._state.style, **changes))
 
     def _applies(self, step: Step) -> bool:
-        return step.where is None or step.where == self._map
+        return step.where in (None, self._map, (_LOOK, self._state.model))
 
     def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
         if step.kind.startswith(_STYLE):
             self._restyle(values)
+        elif step.kind == _LOOK:
+            self._explaining.look(values["placed"], values["swept"])
         else:
             self._put(values)
 

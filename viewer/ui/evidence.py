@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from viewer.task import Task
-from viewer.types import Attribution, Prediction
+from viewer.types import Attribution, Prediction, Sweep
 from viewer.ui.board import Board
 from viewer.ui.jobs import Jobs
-from viewer.ui.maps import Maps
+from viewer.ui.maps import Maps, Place
 
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
@@ -39,23 +39,26 @@ class Evidence:
             self._board.note(profile=self._scores())
 
     def score_slices(self) -> None:
-        """Fill in the target's score slice by slice, in small chunks that a click can overtake."""
+        """Fill in the target's score slice by slice, in small chunks that a click can overtake.
+
+        Of sweeps only what the reader has asked for: each is many forwards.
+        """
         state, model, series = self._board.state, self._maps.model, self._board.state.series
         single = state.model is not None and not state.model.volume
         if model is None or series is None or not single or series.shape[0] < 2:
             return
-        number = state.chosen or 0
+        number, at = state.chosen or 0, state.at
         self._board.show(profile=self._scores())
         near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.slice))
-        missing = [i for i in near if (number, i) not in self._maps.predictions][:_CHUNK]
-        if not missing:
+        missing = [i for i in near if Place(number, i, at) not in self._maps.predictions][:_CHUNK]
+        if not missing or isinstance(at, Sweep):
             return
 
         def work(task: Task) -> list[Prediction]:
-            return list(model.predict([model.prepare(series, i) for i in missing], task))
+            return list(model.predict([model.prepare(series, i, at) for i in missing], task))
 
         def done(found: list[Prediction]) -> None:
-            self._maps.predictions |= {(number, i): p for i, p in zip(missing, found, strict=True)}
+            self._maps.predictions |= {Place(number, i, at): p for i, p in zip(missing, found, strict=True)}
             self.score_slices()
 
         self._jobs.run("model", "profile", work, done, lambda _sentence: None)
@@ -64,7 +67,8 @@ class Evidence:
         """The target's score of every slice of the series, None where it has not been run."""
         state, target = self._board.state, self._board.state.target
         count = state.series.shape[0] if state.series is not None else 0
-        found = (self._maps.predictions.get((state.chosen or 0, i)) for i in range(count))
+        number = state.chosen or 0
+        found = (self._maps.predictions.get(Place(number, i, state.at_slice(i))) for i in range(count))
         return tuple(
             next((s.probability for s in p.scores if s.label == target), None) if p else None for p in found
         )

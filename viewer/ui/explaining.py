@@ -1,21 +1,23 @@
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewer.errors import UntrustedError
+from viewer.export.panel import explained_prediction
 from viewer.settings import Device, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, Prediction, Style
+from viewer.types import Attribution, Prediction, Style, Sweep
 from viewer.ui.board import Board
 from viewer.ui.choices import Choices
 from viewer.ui.evidence import Evidence, volume_profile
 from viewer.ui.jobs import Jobs
+from viewer.ui.kept import OfArrays
 from viewer.ui.loading import loaded
 from viewer.ui.maps import Maps, Place, Wish, place_of
-from viewer.ui.running import Laid, Pictures, laid, pictures, run, target_of
+from viewer.ui.running import Answer, Pictures, answer, pictures, predict, run, target_of
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Explaining:
         self._evidence = Evidence(board, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
         self._overridden: set[int] = set()
+        self._profiles: OfArrays[tuple[float, ...]] = OfArrays(2**20)
         board.completions.append(self._completed)
 
     def _completed(self, state: ViewState) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class Explaining:
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._board.show(
             model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
-            against=None, attribution=None, map=None, prediction=None, profile=(),
+            against=None, placed=None, swept=None, attribution=None, map=None, prediction=None, profile=(),
             notice=Notice(text, stays=True) if remembered else self._board.lasting,
         )  # fmt: skip
         self.study_changed()
@@ -126,6 +129,10 @@ class Explaining:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
         self.leave()
         self._board.note(busy=None)
+        series, placed = self._state.series, self._state.placed
+        if series is not None and placed is not None:  # of a shorter stack, the nearest voxel there is
+            most = series.shape[3 - len(placed) :]
+            self._board.note(placed=tuple(min(i, n - 1) for i, n in zip(placed, most, strict=True)))
         if self._maps.model is None or not self._refused():
             self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
         elif run:
@@ -200,6 +207,26 @@ class Explaining:
     def set_setting(self, name: str, value: object) -> None:
         self._wish(settings={**self._state.settings, name: value}, run=False)
 
+    def look(self, placed: tuple[float, ...] | None = None, swept: str | None = None) -> None:
+        """Show the model the patch about a voxel, the middle one, or patches all over; see `ViewState`.
+
+        A sweep waits for the reader, for it is many forwards.
+        """
+        if (placed, swept) == (self._state.placed, self._state.swept):
+            return
+        self._evidence.rest()
+        self._board.note(placed=placed, swept=swept, attribution=None, map=None)
+        if self._state.model is None or self._state.gate == "outside":
+            self._board.show()
+            return
+        if self._state.model.volume:
+            self._board.note(profile=())
+        self._wish(prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
+        if self._state.attribution is not None:
+            self._evidence.score_slices()
+        elif self._state.prediction is None and not self._state.free:
+            self._predict()
+
     def _wish(self, run: bool = True, **changes: Any) -> None:
         """Another target, method, layer or setting: show the kept map for it, or run what is quick.
 
@@ -209,8 +236,9 @@ class Explaining:
         if self._state.profile:
             self._evidence.follow()
         self._board.show(**self._kept_map())
-        item = self._state.chosen_method
-        if self._state.attribution is None and run and item is not None and item.quick:
+        if self._state.attribution is None and self._maps.shown(self._state) is not None:
+            self._board.show(**self._kept_map())  # what came with the study has said what is swept
+        if self._state.attribution is None and run and self._state.free:
             self.explain()
 
     # --- running ----------------------------------------------------------------------------------
@@ -233,13 +261,12 @@ class Explaining:
         words, slice = self._state.target_words, self._state.slice
         interpolation = self._state.style.interpolation
 
-        def work(task: Task) -> Any:
+        def work(task: Task) -> Answer:
             def preview(so_far: Attribution) -> None:
                 self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
 
             explained = run(self._maps, series, place, wish, target, task, preview, within)
-            compared = [pictures(one) for one in explained.attributions]
-            return explained, compared, laid(explained, words, slice, interpolation)
+            return answer(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
             self._stop()
@@ -247,13 +274,27 @@ class Explaining:
 
         self._board.show(busy=Busy("explaining"), notice=self._board.lasting)
 
-        def done(found: tuple[Any, Sequence[Pictures], Laid]) -> None:
-            explained, compared, drawn = found
-            for attribution, one in drawn:
+        def done(found: Answer) -> None:
+            for attribution, one in found.laid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
-            self._explained(place, wish, explained, compared)
+            self._explained(place, wish, found)
 
         self._jobs.run("model", "explain", work, done, failed, self._board.progress)
+
+    def _predict(self) -> None:
+        """Ask for the scores of the shown place alone: a map of it waits for the reader."""
+        series, place = self._state.series, place_of(self._state)
+        if series is None or self._maps.model is None or isinstance(place.at, Sweep):
+            return
+
+        def done(found: Prediction) -> None:
+            self._maps.predictions[place] = found
+            if place == place_of(self._state):
+                self._board.show(prediction=found, target=self._state.target or found.top.label)
+                self._evidence.score_slices()
+
+        work = lambda task: predict(self._maps, series, place, task)  # noqa: E731
+        self._jobs.run("model", "predict", work, done, self._board.failed)
 
     def _preview(self, place: Place, wish: Wish, so_far: Attribution, compared: Pictures) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
@@ -264,6 +305,7 @@ class Explaining:
 
     def _stop(self) -> bool:
         """End what is under way, if anything is: what it had so far is no map and goes with it."""
+        self._jobs.cancel("predict")
         stopped = self._jobs.cancel("explain")
         if self._maps.is_preview(self._state.attribution):
             self._board.note(attribution=None, map=None)
@@ -275,15 +317,20 @@ class Explaining:
         self._evidence.rest()
         return self._stop()
 
-    def _explained(self, place: Place, wish: Wish, explained: Any, compared: Sequence[Pictures]) -> None:
+    def _explained(self, place: Place, wish: Wish, found: Answer) -> None:
         self._stop()
-        self._maps.predictions[place] = explained.predictions[0]
+        explained, said = found.explained, found.said
+        self._maps.predictions[place] = said
         self._maps.put(place, wish, explained.attributions, anew=True)
-        for attribution, made in zip(explained.attributions, compared, strict=True):
-            self._maps.picture(attribution, made)
+        for i, attribution in enumerate(explained.attributions):
+            self._maps.picture(attribution, found.pictures[i])
+            if found.profiles[i]:
+                self._profile(attribution, found.profiles[i])
+            if found.styles:
+                self._maps.suggest(attribution, found.styles[i])
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._board.lasting
-        target = self._state.target or explained.predictions[0].top.label
+        target = self._state.target or said.top.label
         shown = self._maps.predictions.get(place_of(self._state))  # the reader may have gone on
         self._board.note(busy=None, notice=notice, prediction=shown, target=target)
         self._board.show(**self._kept_map())
@@ -296,8 +343,17 @@ class Explaining:
             return {}
         changes = self._maps.shows(self._state, attribution)
         if attribution.slice is None:
-            changes["profile"] = volume_profile(attribution)
-        return changes | self._judged(attribution.predictions[0])
+            changes["profile"] = self._profile(attribution)
+        return changes | self._judged(explained_prediction(attribution))
+
+    def _profile(self, attribution: Attribution, found: tuple[float, ...] | None = None) -> tuple[float, ...]:
+        """The share of a volume's evidence in each slice; `found` is what the worker made of it."""
+
+        def made() -> tuple[tuple[float, ...], int]:
+            profile = volume_profile(attribution) if found is None else found
+            return profile, 8 * len(profile)
+
+        return self._profiles.get(attribution.values, "", made)
 
     def _judged(self, prediction: Prediction) -> dict[str, Any]:
         """Hide the map of a label below its threshold until the reader asks for it."""

@@ -49,7 +49,8 @@ def _model_item(
         )
         for d in described
     )  # fmt: skip
+    patch = model.card.input.size if model.card.input.fit == "patch" else None
     return ModelItem(
         model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
-        model.card.input.dimensions == 3, tuple(stages),
+        model.card.input.dimensions == 3, tuple(stages), patch,
     )  # fmt: skip

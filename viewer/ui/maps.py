@@ -2,23 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from viewer import overlay
+from viewer.export.panel import explained_prediction
 from viewer.settings import Settings
 from viewer.types import Array, Attribution, Prediction, Style
 from viewer.ui.kept import DrawnMaps, Kept, OfArrays
-from viewer.ui.state import Tile, ViewState
+from viewer.ui.state import At, Tile, ViewState
 
 if TYPE_CHECKING:
     from viewer.explain import Kept as Felt
     from viewer.models import Model
 
 _ROOM = 512 * 2**20
-Place = tuple[int, int | None]
-"""The number of a series, and its slice; no slice where the model reads the whole volume."""
 Found = Mapping[str | None, Attribution]
 """Maps by what they explain, in words; None for a method that is the same for every label."""
+
+
+class Place(NamedTuple):
+    """What the model is shown: it tells predictions and maps from those of other places."""
+
+    series: int
+    slice: int | None
+    """None where the model reads volumes."""
+    at: At = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,8 @@ class Wish:
 
 def place_of(state: ViewState) -> Place:
     """The place that a state shows."""
-    return (state.chosen or 0, None if state.model is not None and state.model.volume else state.slice)
+    volume = state.model is not None and state.model.volume
+    return Place(state.chosen or 0, None if volume else state.slice, state.at)
 
 
 class Maps:
@@ -106,7 +117,8 @@ class Maps:
         before, new = self._found.get((place, wish)) or {}, {_words(a): a for a in attributions}
         found = {**before, **new} if anew else {**new, **before}
         if found:
-            self._found.put((place, wish), found, sum(a.values.nbytes for a in found.values()))
+            size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
+            self._found.put((place, wish), found, size)
 
     def put_preview(self, place: Place, wish: Wish, attribution: Attribution) -> None:
         """Keep what a method has so far, until it has all."""
@@ -141,6 +153,10 @@ class Maps:
             self._styles[kind] = overlay.automatic_style(list(among.values()) or [attribution])
         return self._styles[kind]
 
+    def suggest(self, attribution: Attribution, style: Style) -> None:
+        """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""
+        self._styles.setdefault((attribution.explainer.name, attribution.layer), style)
+
     def restyle(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so from now on."""
         self._styles[(attribution.explainer.name, attribution.layer)] = style
@@ -155,10 +171,19 @@ class Maps:
         drawn = self.drawn.on_slice(attribution, state.slice, style)
         return {
             "attribution": attribution,
-            "prediction": attribution.predictions[0],
+            "prediction": explained_prediction(attribution),
             "style": style,
             "map": drawn,
         }
+
+
+def _input_bytes(attribution: Attribution) -> int:
+    """What the patches of a sweep keep in memory: they are views of one input as large as its map."""
+    if len(attribution.predictions) == 1:
+        return 0
+    source = attribution.predictions[0].input
+    pixels = attribution.values.size * abs(np.linalg.det(attribution.matrix) / np.linalg.det(source.matrix))
+    return 4 * int(source.tensor.shape[1]) * round(float(pixels))
 
 
 def _words(attribution: Attribution) -> str | None:

@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen, QPolygo
 from viewer.export.drawing import number
 from viewer.outline import Outline
 from viewer.overlay import shown_range
-from viewer.types import Region, Style
+from viewer.types import Array, Region, Style
 from viewer.ui import pixels
 from viewer.ui.theme import DARK, font
 from viewer.ui.words import Corners, Line
@@ -114,6 +114,27 @@ def outlines(painter: QPainter, drawn: Sequence[Outline], frame: QRectF, shape: 
             pen.setCapStyle(Qt.PenCapStyle.SquareCap)
             painter.setPen(pen)
             painter.drawLines(lines)
+
+
+def patch_border(painter: QPainter, lines: Array, frame: QRectF, shape: tuple[int, int]) -> None:
+    """What the model is shown, (n, 2, 2) as the lines of an outline: thinner than one, in the accent."""
+    rows, columns = shape
+    down, across = frame.height() / rows, frame.width() / columns
+    x, y = (
+        at + (lines[..., i] + 0.5) * step for at, i, step in ((frame.x(), 1, across), (frame.y(), 0, down))
+    )
+    askew = bool((np.minimum(np.abs(np.diff(x)), np.abs(np.diff(y))) > 0.5).any())
+    if not askew:  # on whole pixels, so that the ground is as wide on both sides
+        x, y = np.rint(x), np.rint(y)
+    drawn = [QLineF(*ends) for ends in np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1).tolist()]
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, askew)
+    for width, tone in ((3.0, _GROUND), (1.0 + 0.2 * askew, colour("accent"))):
+        pen = QPen(tone, width)
+        pen.setCapStyle(Qt.PenCapStyle.SquareCap)
+        painter.setPen(pen)
+        painter.drawLines(drawn)
+    painter.restore()
 
 
 def region_colour(region: Region) -> QColor:

@@ -17,6 +17,7 @@ class PlaneGrid(QWidget):
 
     window_dragged = Signal(float, float)
     marked = Signal(object)
+    placed = Signal(object)
     stepped = Signal(str, int)
     pointed = Signal(str, object, object)
     enlarge_requested = Signal(str)
@@ -37,6 +38,7 @@ class PlaneGrid(QWidget):
         for name, view in self.views.items():
             view.window_dragged.connect(self.window_dragged)
             view.marked.connect(self.marked)
+            view.placed.connect(self.placed)
             view.slice_wheel.connect(partial(self.stepped.emit, name))
             view.pointer_moved.connect(partial(self.pointed.emit, name))
             view.maximise_requested.connect(partial(self.enlarge_requested.emit, name))

@@ -34,6 +34,8 @@ class PlaneView(SliceView):
 
     marked = Signal(object)
     """An LPS position that the pointer marks: Shift is held."""
+    placed = Signal(object)
+    """An LPS position of a click with Ctrl held, where the model reads a patch."""
     turned = Signal(float)
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
@@ -114,6 +116,13 @@ class PlaneView(SliceView):
     def _aspect(self) -> float:
         return 1.0
 
+    def _lies(self) -> tuple[object, ...]:
+        return (self._state.series, self.plane)
+
+    def _picture(self) -> Matrix | None:
+        plane, series = self.plane, self._state.series
+        return None if plane is None or series is None else plane.matrix_to(series)
+
     # Painting
 
     def _with_bar(self) -> bool:
@@ -152,6 +161,7 @@ class PlaneView(SliceView):
             bottom_left=(
                 *(line for line in remark if line[0]),
                 *words.outlined(state),
+                *(words.patched(state) if self._first and not above else ()),
                 *self._laid_words(),
                 *window,
             ),
@@ -242,10 +252,16 @@ class PlaneView(SliceView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._mark(event):
             return
-        if event.button() == Qt.MouseButton.LeftButton and self._handle(event.position()) is not None:
+        if self._places(event):
+            super().mousePressEvent(event)
+        elif event.button() == Qt.MouseButton.LeftButton and self._handle(event.position()) is not None:
             self._angle = self._angle_of(event.position())
         else:
             super().mousePressEvent(event)
+
+    def _place_patch(self, row: float, column: float) -> None:
+        if self.plane is not None:
+            self.placed.emit(self.plane.point(row, column))
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._angle is not None:

@@ -24,6 +24,7 @@ from viewer.ui.explaining import Explaining
 from viewer.ui.headers import Headers
 from viewer.ui.jobs import Jobs
 from viewer.ui.maps import Maps
+from viewer.ui.patches import Patches
 from viewer.ui.preferences import PreferencesFile
 from viewer.ui.reformat import Reformat
 from viewer.ui.rows import Laid, Names, laid, not_opened, row, thumbnail
@@ -38,6 +39,7 @@ class Presenter:
     """The study, whose image it is and where it goes; all else is shared out.
 
     `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
+    `patches` where a network that reads patches looks,
     `bringing` what came with the study, `explaining` the model and its maps, `choices` what the reader
     prefers, `arriving` what is shown of a study that is still being read.
 
@@ -64,6 +66,7 @@ class Presenter:
         self.headers = Headers(self._board, jobs, settings.limits)
         self.display = Displaying(self._board, self.explaining, self.bringing)
         self.reformat = Reformat(self._board, jobs, self.slices)
+        self.patches = Patches(self._board, maps, self.display, self.reformat)
         self._jobs = jobs
         self._settings = settings
         self.arriving = Arriving(self._board, jobs, settings.limits)
@@ -203,7 +206,8 @@ class Presenter:
             chosen=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
             values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
-            probed=None, busy=None, asked=False, gate="open", outside=None, notice=self._board.lasting,
+            placed=None, swept=None, probed=None, busy=None, asked=False, gate="open", outside=None,
+            notice=self._board.lasting,
         )  # fmt: skip
         self.slices.enter(study)
         self.explaining.study_changed()

@@ -1,16 +1,19 @@
 """Asking the model, on its worker."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from viewer import overlay
+from viewer.errors import ExplainerError
 from viewer.overlay import Interpolation
 from viewer.task import Task
-from viewer.types import Array, Attribution, Region, Series
+from viewer.types import Array, Attribution, Prediction, Region, Series, Style, Sweep
+from viewer.ui.evidence import volume_profile
 from viewer.ui.maps import Maps, Place, Wish
-from viewer.ui.state import ViewState
+from viewer.ui.state import NOWHERE, At, ViewState
 
 if TYPE_CHECKING:
     from viewer.explain import Explained
@@ -21,8 +24,14 @@ def target_of(state: ViewState) -> str:
     if state.target is not None and state.against is not None:
         return f"{state.target}-{state.against}"
     item = state.chosen_method
-    free = item is not None and item.quick and item.family != "attention"
+    free = item is not None and item.quick and item.family != "attention" and not _large(state)
     return "all" if free else state.target or "top"
+
+
+def _large(state: ViewState) -> bool:
+    """Whether a map for each label is too much: that of a swept volume may have a cell for each voxel."""
+    many = state.model is not None and (state.model.volume or len(state.model.labels) > MANY)
+    return isinstance(state.at, Sweep) and many
 
 
 _MOST = 4
@@ -37,7 +46,7 @@ def targets_of(state: ViewState) -> str:
     many = state.model is not None and len(state.model.labels) > MANY
     if state.against is not None and state.target is not None:
         return target_of(state)
-    return state.target or "top" if many else "all"
+    return state.target or "top" if many or _large(state) else "all"
 
 
 def run(
@@ -56,10 +65,72 @@ def run(
 
     model: Any = maps.model
     return session.explain(
-        series, model, [wish.method], target, place[1], layer=layer or wish.layer,
+        series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
         settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
         within=within, preview=preview, kept=maps.remember(),
     )  # fmt: skip
+
+
+def predict(maps: Maps, series: Series, place: Place, task: Task) -> Prediction:
+    """What the model says of one place, without a map."""
+    from viewer import session
+
+    model: Any = maps.model
+    found = session.predict(
+        series, model, place.slice, _there(place), outside_intended_use=True, settings=maps.settings,
+        task=task,
+    )  # fmt: skip
+    return leading(found)
+
+
+def leading(predictions: Sequence[Prediction]) -> Prediction:
+    """Of the patches of a sweep the one with the highest score of any label; else the only one."""
+    return max(predictions, key=lambda one: one.top.probability)
+
+
+def alone(prediction: Prediction) -> Prediction:
+    """The same with pixels of its own: those of a patch would keep all of a swept volume in memory."""
+    source = prediction.input
+    return replace(prediction, input=replace(source, tensor=source.tensor.clone()))
+
+
+def _there(place: Place) -> At:
+    """What of a place the model is shown, where there is anything."""
+    if place.at == NOWHERE:
+        raise ExplainerError("The region does not lie on this slice, so there is nothing to sweep.")
+    return place.at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a run found, and what the worker made of it so that the window need not.
+
+    Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
+    are suggestions, `laid` maps over the slice that was shown.
+    """
+
+    explained: "Explained"
+    said: Prediction
+    pictures: Sequence["Pictures"]
+    profiles: Sequence[tuple[float, ...]]
+    styles: Sequence[Style] = ()
+    laid: Sequence[tuple[Attribution, Array]] = ()
+
+
+def answer(
+    explained: "Explained", place: Place, words: str | None, slice: int, interpolation: Interpolation
+) -> Answer:
+    """Look through the maps of a place; `words` are those of the target."""
+    maps, said = explained.attributions, leading(explained.predictions)
+    swept = isinstance(place.at, Sweep)
+    return Answer(
+        explained,
+        alone(said) if swept else said,
+        [pictures(one) for one in maps],
+        [volume_profile(one) if one.slice is None else () for one in maps],
+        [overlay.automatic_style(maps)] * len(maps) if swept else (),
+        laid(explained, words, slice, interpolation),
+    )
 
 
 _AHEAD = 16 * 2**20
@@ -72,7 +143,7 @@ def laid(explained: "Explained", words: str | None, slice: int, interpolation: I
 
     `words` are those of the target, None for that of the label with the highest score.
     """
-    wanted = words or explained.predictions[0].top.label
+    wanted = words or leading(explained.predictions).top.label
     found: Laid = []
     for one in sorted(explained.attributions, key=lambda a: a.target is None or a.target.words != wanted):
         if found and sum(drawn.nbytes for _, drawn in found) + found[0][1].nbytes > _AHEAD:
@@ -99,12 +170,13 @@ def run_all(
     """Explain one place by several methods, out of one forward."""
     from viewer import explain, session
 
+    at = _there(place)
     methods = []
     for wish in wishes:
         layer = {} if wish.layer is None else {"layer": wish.layer}
         methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
     model: Any = maps.model
     return session.explain(
-        series, model, methods, target, place[1], outside_intended_use=True, preferences=maps.settings,
+        series, model, methods, target, place.slice, at, outside_intended_use=True, preferences=maps.settings,
         task=task, kept=maps.remember(),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from viewer import overlay
 from viewer.task import Task
-from viewer.types import Style
+from viewer.types import Style, Sweep
 from viewer.ui.board import Board
 from viewer.ui.jobs import Jobs
 from viewer.ui.maps import Maps, Wish, place_of
@@ -98,7 +98,7 @@ class Sheet:
         if key != self._asked or state.busy is not None:
             self._rest()
         ready = state.prediction is not None and state.busy is None and not state.playing
-        if not ready or key == self._asked:
+        if not ready or key == self._asked or isinstance(state.at, Sweep):
             return
         self._asked = key
         if state.sheet_of == "methods":

@@ -73,7 +73,7 @@ class SheetGrid(QWidget):
         self.of.put(state.sheet_of)
         item = state.chosen_method
         missing = any(cell.tile is None for cell in state.sheet)
-        slow = item is not None and not item.quick
+        slow = item is not None and not state.free
         self.all.setVisible(missing and slow and state.sheet_of == "labels")
         self.all.setEnabled(state.busy is None)
         some = any(is_negative(state, cell) and cell.tile is not None for cell in state.sheet)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from viewer.dicom import Graphics, Row, in_time
-from viewer.outline import Outline
+from viewer.outline import Box, Outline
 from viewer.overlay import Interpolation
 from viewer.planes import ANATOMICAL, Plane, Point, Views
 from viewer.settings import Preferences
@@ -18,6 +18,7 @@ from viewer.types import (
     Array,
     Attribution,
     Display,
+    Field,
     Identity,
     LoadedMap,
     Map,
@@ -27,10 +28,17 @@ from viewer.types import (
     Score,
     Series,
     Style,
+    Sweep,
     Window,
 )
 
 Layout = Literal["1", "1|1", "3", "sheet", "compare"]
+At = tuple[float, ...] | Sweep | None
+"""What a network that reads a patch is shown, as `--at` has it: one at a place, many, or the middle one."""
+WHOLE = ""
+"""In place of a region's source: all of a slice or volume is swept."""
+NOWHERE = Sweep(((), ()))
+"""The sweep over a region where it does not lie."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +112,8 @@ class ModelItem:
     """Whether it reads volumes (one map for all slices) or single slices."""
     stages: tuple[str, ...] = ()
     """A layer of each stage, from the input to the output."""
+    patch: tuple[int, ...] | None = None
+    """The size of the patch that it reads, in its pixels; None where it reads the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +292,13 @@ class ViewState:
     layer: str | None = None
     within: str | None = None
     """The source of the region outside of which the method changes nothing."""
+    placed: tuple[float, ...] | None = None
+    """The middle of the patch that the model reads: (row, column) or, of a volume, (slice, row, column);
+    None: that of the image."""
+    swept: str | None = None
+    """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
+    patch: Field | None = None
+    """Where the patch lies, or the box of the region that has been swept."""
     attribution: Attribution | None = None
     preview: bool = False
     """Whether that is only what a method has so far."""
@@ -306,6 +323,8 @@ class ViewState:
     """What a segmentation that came with the study marks on the shown slice."""
     regions: tuple[Region, ...] = ()
     """What segmentations mark in the series, trimmed."""
+    boxes: Mapping[tuple[str, int | None], Box] = field(default_factory=dict)
+    """The box of each by its source, on every slice that it lies on, and with None in the volume."""
     hidden: frozenset[str] = frozenset()
     """The sources of the regions that are not outlined."""
     outlined: bool = True
@@ -380,6 +399,28 @@ class ViewState:
         if item is None or not item.limited or self.within is None:
             return None
         return next((region for region in self.regions if region.source == self.within), None)
+
+    @property
+    def at(self) -> At:
+        """What the model is shown of the slice or volume, if it reads patches."""
+        return self.at_slice(self.slice)
+
+    def at_slice(self, slice: int) -> At:
+        """The same of another slice."""
+        if self.model is None or self.model.patch is None:
+            return None
+        if self.swept is None:
+            return self.placed
+        if self.swept == WHOLE:
+            return Sweep()
+        box = self.boxes.get((self.swept, None if self.model.volume else slice))
+        return NOWHERE if box is None else Sweep(box)
+
+    @property
+    def free(self) -> bool:
+        """Whether the chosen method costs so little here that it runs unasked."""
+        item = self.chosen_method
+        return item is not None and item.quick and not isinstance(self.at, Sweep)
 
     @property
     def target_words(self) -> str | None:

@@ -53,12 +53,11 @@ class Strip:
 
     def _ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
-        item = state.chosen_method
         key = (state.model, place_of(state), Wish.of(state), targets_of(state))
         if key != self._asked or state.busy is not None:
             self._rest()
         ready = state.attribution is not None and not state.preview and state.busy is None
-        free = item is not None and item.quick and state.model is not None and not state.model.volume
+        free = state.free and state.model is not None and not state.model.volume
         if ready and free and not state.playing and key != self._asked:
             self._asked = key
             self._run(state, _JOB)

@@ -193,6 +193,7 @@ class Window(QMainWindow):
         self.explaining.against_chosen.connect(e.choose_against)
         self.explaining.layer_chosen.connect(e.choose_layer)
         self.explaining.within_chosen.connect(e.choose_within)
+        self.explaining.sweep_chosen.connect(p.patches.sweep)
         self.explaining.strip_requested.connect(p.strip.wish)
         self.explaining.card_requested.connect(partial(self.run, "method-card"))
         self.explaining.looked_at.connect(self._look_at)
@@ -211,6 +212,7 @@ class Window(QMainWindow):
         self.slices.slice_requested.connect(p.go_to)
         self.planes.window_dragged.connect(d.drag_window)
         self.planes.marked.connect(p.reformat.mark)
+        self.planes.placed.connect(p.patches.place_at)
         self.planes.stepped.connect(p.reformat.step)
         self.planes.pointed.connect(p.reformat.point)
         self.planes.enlarge_requested.connect(p.reformat.enlarge)
@@ -233,12 +235,14 @@ class Window(QMainWindow):
         self.compare.slice_wheel.connect(p.step)
         self.compare.point_wheel.connect(p.step_point)
         self.compare.pointer_moved.connect(p.point)
+        self.compare.patch_placed.connect(p.patches.place)
         self.compare.maximise_requested.connect(partial(d.choose_layout, "1|1"))
         for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
             view.window_dragged.connect(d.drag_window)
             view.slice_wheel.connect(p.step)
             view.point_wheel.connect(p.step_point)
             view.pointer_moved.connect(p.point)
+            view.patch_placed.connect(p.patches.place)
             view.view_changed.connect(other.set_view)
             view.maximise_requested.connect(self._maximise)
 
@@ -268,6 +272,8 @@ class Window(QMainWindow):
             "invert": d.invert,
             "explain": p.explaining.explain,
             "method-card": self._card,
+            "place-patch": p.patches.place_here,
+            "middle-patch": p.patches.middle,
             "cancel": p.cancel,
             "overlay": d.toggle_overlay,
             "hide-while-held": d.peek,

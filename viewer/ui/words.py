@@ -13,7 +13,7 @@ from viewer.export.picture import spacing_text, window_text
 from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
 from viewer.types import Attribution, Display, LoadedMap, Map, Part, Region, Window
-from viewer.ui.state import ViewState
+from viewer.ui.state import NOWHERE, WHOLE, ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
 NOT_COMPUTED = "Came with the study, not computed here."
@@ -79,6 +79,7 @@ def plain(state: ViewState) -> Corners:
         top_right=(("image", "text"),),
         bottom_left=(
             *outlined(state),
+            *patched(state),
             *laid_over(state),
             (window_words(state), "text"),
             (spacing_text(series), "text"),
@@ -96,6 +97,38 @@ def outlined(state: ViewState) -> tuple[Line, ...]:
     tone = "good" if all(one.region.colour is None for one in drawn) else "text"
     text = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     return ((f"outlined: {text}", tone),)
+
+
+def patched(state: ViewState) -> tuple[Line, ...]:
+    """Which part of the image the model is shown, where that is not the whole."""
+    if state.model is None or state.model.patch is None or state.gate == "outside":
+        return ()
+    if state.swept is None:
+        return ((f"patch {patch_place(state)}", "accent"),)
+    name = swept_name(state, state.swept)
+    if state.at == NOWHERE:
+        return ((f"{name} does not lie on this slice: nothing to sweep", "warning"),)
+    shown = state.attribution
+    if shown is None:
+        return ((f"not swept yet: {name}", "accent"),)
+    count = len(shown.predictions)
+    return ((f"swept: {name}, {count} {'patch' if count == 1 else 'patches'}", "accent"),)
+
+
+def patch_place(state: ViewState) -> str:
+    """Where the middle of the patch lies: rows and columns from 0, as everywhere; slices as readers count."""
+    if state.placed is None:
+        return "in the middle"
+    *slices, row, column = state.placed
+    return f"at {''.join(f'Im {round(i) + 1}, ' for i in slices)}row {row:g}, column {column:g}"
+
+
+def swept_name(state: ViewState, swept: str) -> str:
+    """What patches are laid over."""
+    if swept == WHOLE:
+        return "whole volume" if state.model is not None and state.model.volume else "whole slice"
+    region = next((one for one in state.regions if one.source == swept), None)
+    return "a region of another series" if region is None else region_name(state, region)
 
 
 def laid_over(state: ViewState) -> tuple[Line, ...]:
@@ -130,13 +163,13 @@ def explained(state: ViewState, drawn: bool) -> Corners:
         outside = f"No map: {state.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
-        return Corners(top_right=(("image, no map yet", "text"),))
+        return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"),))
     title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, shown, drawn)
     return Corners(
-        top_left=((title, "text"), _target(shown)),
+        top_left=((title, "text"), _target(shown), *patched(state)),
         top_right=((_what(state), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
@@ -203,7 +236,8 @@ def _target(shown: Attribution) -> Line:
     score = explained_score(shown)
     if score is None or shown.target.minus is not None:
         return shown.target.words, "warning"
-    text = f"{shown.target.words} · {kind_of(score)} {figures(score)}"
+    kind = kind_of(score) if len(shown.predictions) == 1 else f"highest {kind_of(score)}"
+    text = f"{shown.target.words} · {kind} {figures(score)}"
     return text + ("" if score.threshold is None else f" (threshold {score.threshold:.2f})"), "warning"
 
 

@@ -22,8 +22,8 @@ from viewer.ui.form import SettingsForm
 from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
 from viewer.ui.parts import MARGIN, ROW, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
-from viewer.ui.state import Busy, MethodItem, ViewState
-from viewer.ui.words import region_name
+from viewer.ui.state import NOWHERE, WHOLE, Busy, MethodItem, ViewState
+from viewer.ui.words import patch_place, region_name, swept_name
 
 SUGGESTED = "suggested"
 SMALL = 40
@@ -178,6 +178,8 @@ class ExplainPanel(QWidget):
     """The name of the method that the open chooser points at, or None."""
     within_chosen = Signal(object)
     """The source of a region, or None."""
+    sweep_chosen = Signal(object)
+    """`WHOLE`, the source of a region, or None for one patch."""
     setting_changed = Signal(str, object)
     explain_requested = Signal()
     cancel_requested = Signal()
@@ -206,10 +208,15 @@ class ExplainPanel(QWidget):
         ):
             add_row(grid, text, control)
         self.within = Combo()
+        self.patch = Combo()
         self._grid = grid
         self._within_name = add_row(grid, "Only inside", self.within)
+        self._within_row = grid.rowCount() - 1
+        self._patch_name = add_row(grid, "Patch", self.patch)
+        self._patch_row = grid.rowCount() - 1
         self.within.setToolTip("Where the method may change the image: anywhere, or in one region only")
         self._regions: tuple[object, ...] = ()
+        self._sweeps: tuple[object, ...] = ()
         column.addLayout(grid)
         column.addWidget(self.strip)
         column.addWidget(self.form)
@@ -219,6 +226,7 @@ class ExplainPanel(QWidget):
         column.addWidget(self.completeness)
         column.addWidget(self.baselines)
         self.within.activated.connect(lambda place: self.within_chosen.emit(self.within.itemData(place)))
+        self.patch.activated.connect(lambda place: self.sweep_chosen.emit(self.patch.itemData(place)))
         self.method.setAccessibleName("Method")
         self.method.looked_at.connect(self.looked_at)
         self.about.clicked.connect(lambda: self.card_requested.emit())
@@ -265,6 +273,7 @@ class ExplainPanel(QWidget):
         self.completeness.say(*completeness_words(state))
         self.baselines.put(state.baselines)
         self._show_regions(state, item)
+        self._show_patch(state)
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
         """The target and what it is compared with, greyed where the method is the same for every label."""
@@ -286,7 +295,7 @@ class ExplainPanel(QWidget):
         offered = item is not None and item.limited and bool(state.regions)
         for widget in (self._within_name, self.within):
             widget.setVisible(offered)
-        self._grid.setRowMinimumHeight(self._grid.rowCount() - 1, ROW if offered else 0)
+        self._grid.setRowMinimumHeight(self._within_row, ROW if offered else 0)
         regions = (state.masked, *state.regions)
         if offered and regions != self._regions:
             self._regions = regions
@@ -295,6 +304,29 @@ class ExplainPanel(QWidget):
             for region in state.regions:
                 self.within.addItem(region_name(state, region), region.source)
         self.within.choose(None if state.region is None else state.region.source)
+
+    def _show_patch(self, state: ViewState) -> None:
+        """What a model that reads patches is shown: one, or many over something; for no other model."""
+        model = state.model
+        offered = model is not None and model.patch is not None
+        for widget in (self._patch_name, self.patch):
+            widget.setVisible(offered)
+        self._grid.setRowMinimumHeight(self._patch_row, ROW if offered else 0)
+        if model is None or model.patch is None:
+            return
+        sweeps = (model, state.masked, *state.regions)
+        if sweeps != self._sweeps:
+            self._sweeps = sweeps
+            self.patch.clear()
+            self.patch.addItem("one patch", None)
+            for over in (WHOLE, *(region.source for region in state.regions)):
+                self.patch.addItem(f"sweep: {swept_name(state, over)}", over)
+        self.patch.choose(state.swept)
+        size = " × ".join(map(str, model.patch))
+        self.patch.setToolTip(
+            f"The model reads patches of {size} pixels. One lies {patch_place(state)}: hold Ctrl and click\n"
+            f"to place it. A sweep lays patches over all and blends their maps."
+        )
 
     @staticmethod
     def _obstacle(state: ViewState, item: MethodItem | None) -> str:
@@ -305,6 +337,8 @@ class ExplainPanel(QWidget):
             return "Open an image first."
         if item is None:
             return "Choose a method first."
+        if state.at == NOWHERE:
+            return f"{swept_name(state, state.swept or WHOLE)} does not lie on this slice."
         return item.unsuitable or ""
 
     def _fill_methods(self, methods: tuple[MethodItem, ...]) -> None:

@@ -16,6 +16,7 @@ ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "
 HOW = {"mean": "mean", "max": "max", "min": "min"}
 _LINE = 20
 """Height of a line of facts, in pixels."""
+_HANDS = "Shift + move marks · wheel scrolls · rings tilt"
 _PLACE = ("uneven", "slant", "straight line")
 """Words of those warnings of a series that say how far its planes can be believed."""
 
@@ -66,7 +67,8 @@ class PlanesPanel(QWidget):
         column.addLayout(grid)
         column.addWidget(self.remark)
         column.addStretch(1)
-        column.addWidget(Sentence("Shift + move marks · wheel scrolls · rings tilt", "quiet"))
+        self.hands = Sentence(_HANDS, "quiet")
+        column.addWidget(self.hands)
         for combo in (self.thick, self.how):
             combo.activated.connect(self._wish)
         self.along.activated.connect(self._align)
@@ -91,6 +93,8 @@ class PlanesPanel(QWidget):
         self.how.setEnabled(state.slab.thickness > 0)
         if not state.three or state.series is None:
             return
+        patch = state.model is not None and state.model.patch is not None
+        self.hands.setText(f"{_HANDS} · Ctrl + click places the patch" if patch else _HANDS)
         self._along = _alignment(state.views, state.series)
         self.along.choose(self._along)
         found, shown = state.marked, state.shown

@@ -268,7 +268,14 @@ class PredictionPanel(QWidget):
         if state.gate == "outside":
             return "Not asked: not made for this image."
         if state.prediction is None:
-            return "Not run on this slice yet." if state.busy is None else f"{state.busy.doing}…".capitalize()
+            if state.busy is not None:
+                return f"{state.busy.doing}…".capitalize()
+            return (
+                "Not swept yet: Explain runs it." if state.swept is not None else "Not run on this slice yet."
+            )
+        many = 0 if state.attribution is None else len(state.attribution.predictions)
+        if many > 1:
+            return f"Of {many} patches, the one with the highest score"
         kinds = {kind_of(score) for score in state.prediction.scores}
         if kinds == {"probability"}:
             return "Calibrated probabilities"

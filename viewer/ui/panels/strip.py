@@ -51,9 +51,8 @@ class LayerStrip(QWidget):
         if state is None:
             super().show()
             return
-        item = state.chosen_method
         some = any(tile is not None for tile in state.strip)
-        unasked = item is not None and item.quick and state.model is not None and not state.model.volume
+        unasked = state.free and state.model is not None and not state.model.volume
         self.setVisible(len(state.strip) > 1)
         whole = all(tile is not None for tile in state.strip)
         self.row.setVisible(some or unasked)

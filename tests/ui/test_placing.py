@@ -1,0 +1,535 @@
+"""Networks that read a patch, in the window: placed, in the middle, swept; each map at its own place."""
+
+import json
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import brought_files as files
+import numpy as np
+import pytest
+import torch
+from desk import Desk
+from program import COLUMNS, LABELS, ROWS, arrays_of, write_model, write_stack
+
+from viewer import affine, dicom, overlay, session
+from viewer.outline import box, outlines, trimmed
+from viewer.types import Region, Sweep
+from viewer.ui import jobs, words
+from viewer.ui.maps import Wish, _input_bytes, place_of
+from viewer.ui.running import leading
+from viewer.ui.state import NOWHERE, WHOLE, ViewState
+
+SIZES = {2: [8, 8], 3: [4, 8, 8]}
+PLACES: dict[int, tuple[tuple[int, ...], ...]] = {
+    2: ((5, 9), (12, 20), (0, 27)),
+    3: ((2, 5, 9), (7, 12, 20), (0, 19, 3)),
+}
+
+
+def patch_model(folder: Path, dimensions: int = 2, **fields: Any) -> Path:
+    facts = {
+        "dimensions": dimensions, "size": SIZES[dimensions], "fit": "patch", "values": {"window": [0, 2000]},
+    }  # fmt: skip
+    return write_model(folder, dimensions, input=facts, **fields)
+
+
+@pytest.fixture(params=[2, 3], ids=["2D", "3D"])
+def dimensions(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Path:
+    """A study of two stacks."""
+    write_stack(tmp_path / "study" / "a", 9)
+    write_stack(tmp_path / "study" / "b", 5, uid="1.2.826.78", SeriesDescription="Other")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def placed(desk: Desk, paths: Path, tmp_path: Path, dimensions: int) -> Desk:
+    """The presenter with a patch in the middle, explained."""
+    desk.explained(paths, patch_model(tmp_path / "model", dimensions))
+    desk.at_rest()
+    return desk
+
+
+def put(desk: Desk, place: tuple[int, ...]) -> ViewState:
+    """Place the patch by hand: in a volume, on its slice."""
+    if len(place) == 3:
+        desk.presenter.go_to(place[0])
+    desk.presenter.patches.place(*place[-2:])
+    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.at_rest()
+    return desk.state
+
+
+def wanted(desk: Desk, at: Any, method: str = "grad-cam") -> Any:
+    """What the program without a window finds of the shown slice or volume."""
+    state, model = desk.state, desk.presenter.explaining._maps.model
+    slice = None if state.model.volume else state.slice
+    assert state.target is not None
+    return session.explain(state.series, model, [method], state.target, slice, at)
+
+
+def same(state: ViewState, found: Any) -> None:
+    (one,) = found.attributions
+    shown = state.attribution
+    np.testing.assert_allclose(shown.values, one.values, rtol=1e-4, atol=1e-6 * np.abs(one.values).max())
+    np.testing.assert_allclose(shown.matrix, one.matrix)
+    assert len(shown.predictions) == len(found.predictions)
+    for a, b in zip(shown.predictions, found.predictions, strict=True):
+        assert [s.logit for s in a.scores] == pytest.approx([s.logit for s in b.scores], abs=1e-5)
+    np.testing.assert_array_equal(state.map, overlay.on_source(shown, state.slice))
+
+
+def idle(desk: Desk) -> Any:
+    """No job may be asked for from now on."""
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    return desk.jobs.run
+
+
+# --- placed ---------------------------------------------------------------------------------------
+
+
+def test_a_place_has_its_own_prediction_and_map_those_of_the_command_line(
+    placed: Desk, dimensions: int
+) -> None:
+    middle = placed.state
+    assert middle.placed is None
+    same(middle, wanted(placed, None))
+    maps, said = [middle.attribution], [middle.prediction]
+    for place in PLACES[dimensions]:
+        state = put(placed, place)
+        assert state.placed == place
+        same(state, wanted(placed, place))
+        assert state.prediction is state.attribution.predictions[0]
+        maps.append(state.attribution)
+        said.append(state.prediction)
+    assert len({id(one) for one in maps}) == len(PLACES[dimensions]) + 1
+    assert len({one.scores for one in said}) > 1
+
+
+def test_going_back_to_a_place_runs_nothing(placed: Desk, dimensions: int) -> None:
+    known = {place: put(placed, place).attribution for place in PLACES[dimensions]}
+    asked = idle(placed)
+    for place, attribution in known.items():
+        if dimensions == 3:
+            placed.presenter.explaining.look(place)
+        else:
+            placed.presenter.patches.place(*place)
+        assert placed.state.attribution is attribution
+        assert placed.state.prediction is attribution.predictions[0]
+    placed.presenter.patches.middle()
+    assert placed.state.placed is None
+    assert placed.state.attribution not in known.values()
+    kinds = {call.args[1] for call in asked.call_args_list}
+    assert kinds <= {"slice", "ahead"}
+
+
+def test_the_border_goes_round_what_the_map_covers(placed: Desk, dimensions: int) -> None:
+    """Pixel by pixel: a pixel has a value of the map where its middle lies in the field, and nowhere else."""
+    for place in PLACES[dimensions]:
+        state = put(placed, place)
+        for slice in range(state.series.shape[0]):
+            placed.presenter.go_to(slice)
+            state = placed.wait(lambda s: s.map is not None)
+            index = np.stack(np.meshgrid([slice], range(ROWS), range(COLUMNS), indexing="ij"), -1)
+            at = affine.apply(affine.inverse(state.patch.matrix), index)[0]
+            inside = np.logical_and.reduce(
+                [affine.inside(at[..., i], n) for i, n in enumerate(state.patch.shape)]
+            )
+            np.testing.assert_array_equal(np.isfinite(state.map), inside)
+            placed.at_rest()
+
+
+def test_another_slice_keeps_row_and_column(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    put(desk, (12, 20))
+    for slice in (0, 8, 3):
+        desk.presenter.go_to(slice)
+        state = desk.wait(lambda s: s.attribution is not None)
+        assert (state.placed, state.attribution.slice) == ((12, 20), slice)
+        desk.at_rest()
+        same(desk.state, wanted(desk, (12, 20)))
+
+
+def test_the_profile_is_that_of_the_place(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.wait(lambda s: s.profile and None not in s.profile)
+    middle = desk.state.profile
+    state = put(desk, (5, 9))
+    desk.wait(lambda s: s.profile and None not in s.profile)
+    model, target = desk.presenter.explaining._maps.model, state.target
+    found = session.predict(state.series, model, "all", (5, 9))
+    assert desk.state.profile == pytest.approx([p.score(target).probability for p in found], abs=1e-6)
+    assert desk.state.profile != middle
+    desk.presenter.patches.middle()
+    assert desk.state.profile == middle
+
+
+def test_another_study_or_model_puts_it_in_the_middle(placed: Desk, dimensions: int, tmp_path: Path) -> None:
+    put(placed, PLACES[dimensions][0])
+    placed.presenter.choose_series(1)
+    assert (placed.state.placed, placed.state.swept) == (None, None)
+    state = placed.wait(lambda s: s.attribution is not None and s.busy is None)
+    same(state, wanted(placed, None))
+    put(placed, PLACES[dimensions][0])
+    placed.presenter.explaining.load_model(patch_model(tmp_path / "other", dimensions))
+    placed.wait(lambda s: s.placed is None and s.attribution is not None and s.busy is None)
+
+
+def test_a_place_beside_the_image_is_the_nearest_pixel(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.presenter.patches.place(-0.5, COLUMNS - 0.5)
+    assert desk.state.placed == (0, COLUMNS - 1)
+
+
+def test_a_slow_method_waits_and_the_prediction_does_not(placed: Desk, dimensions: int) -> None:
+    placed.presenter.explaining.choose_method("occlusion")
+    placed.at_rest()
+    place = PLACES[dimensions][0]
+    if dimensions == 3:
+        placed.presenter.go_to(place[0])
+    placed.presenter.patches.place(*place[-2:])
+    assert (placed.state.prediction, placed.state.attribution) == (None, None)
+    state = placed.wait(lambda s: s.prediction is not None)
+    assert state.attribution is None
+    (said,) = session.predict(
+        state.series, placed.presenter.explaining._maps.model, None if dimensions == 3 else state.slice, place
+    )
+    assert [s.logit for s in state.prediction.scores] == pytest.approx(
+        [s.logit for s in said.scores], abs=1e-5
+    )
+
+
+def test_a_model_of_the_whole_image_has_no_patch(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    patches = desk.presenter.patches
+    patches.middle()
+    assert "Open a model" in desk.state.notice.text
+    before = desk.explained(paths, write_model(tmp_path / "model"))
+    desk.at_rest()
+    for wish in (lambda: patches.place(3, 3), patches.place_here, patches.middle, lambda: patches.sweep("")):
+        desk.presenter.dismiss()
+        wish()
+        assert "reads the whole image" in desk.state.notice.text
+        assert desk.state.attribution is before.attribution
+        assert (desk.state.placed, desk.state.swept, desk.state.patch) == (None, None, None)
+    assert words.patched(desk.state) == ()
+
+
+def test_placing_here_is_where_the_pointer_is(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.presenter.point(None, None)
+    desk.presenter.patches.place_here()
+    assert "hold Ctrl" in desk.state.notice.text
+    desk.presenter.point(7.4, 13.6)
+    desk.presenter.patches.place_here()
+    assert desk.state.placed == (7, 14)
+
+
+def test_undo_goes_back_to_the_place_before_and_runs_nothing(placed: Desk, dimensions: int) -> None:
+    middle = placed.state.attribution
+    first, second = PLACES[dimensions][:2]
+    known = [middle, put(placed, first).attribution, put(placed, second).attribution]
+    display = placed.presenter.display
+    asked = idle(placed)
+    for attribution, place in ((known[1], first), (known[0], None)):
+        display.undo()
+        assert (placed.state.placed, placed.state.attribution) == (place, attribution)
+    display.redo()
+    assert (placed.state.placed, placed.state.attribution) == (first, known[1])
+    assert {call.args[1] for call in asked.call_args_list} <= {"slice", "ahead"}
+
+
+def test_the_corner_names_the_place(placed: Desk, dimensions: int) -> None:
+    text = lambda: [line for line, _role in words.plain(placed.state).bottom_left]  # noqa: E731
+    assert "patch in the middle" in text()
+    put(placed, PLACES[dimensions][0])
+    assert {2: "patch at row 5, column 9", 3: "patch at Im 3, row 5, column 9"}[dimensions] in text()
+
+
+# --- swept ----------------------------------------------------------------------------------------
+
+
+def swept(desk: Desk, over: str = WHOLE) -> ViewState:
+    desk.presenter.patches.sweep(over)
+    desk.at_rest()
+    assert desk.state.attribution is None
+    return run(desk)
+
+
+def run(desk: Desk) -> ViewState:
+    """As the button does."""
+    desk.presenter.explaining.explain()
+    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.at_rest()
+    return desk.state
+
+
+def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: Desk, dimensions: int) -> None:
+    one = placed.state.attribution
+    placed.presenter.patches.sweep(WHOLE)
+    placed.at_rest()
+    state: ViewState = placed.state
+    assert (state.attribution, state.prediction, state.busy) == (None, None, None)
+    assert ("not swept yet: whole " + {2: "slice", 3: "volume"}[dimensions], "accent") in words.patched(state)
+    state = run(placed)
+    found = wanted(placed, Sweep())
+    same(state, found)
+    assert np.isfinite(state.map).all()
+    assert state.patch is None  # its border is that of the image
+    many = len(found.predictions)
+    assert many > 10
+    assert words.patched(state)[0][0].endswith(f", {many} patches")
+    score = lambda p: p.score(state.target).logit  # noqa: E731
+    assert score(state.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
+    asked = idle(placed)
+    placed.presenter.patches.sweep(None)
+    assert placed.state.attribution is one
+    placed.presenter.patches.sweep(WHOLE)
+    assert placed.state.attribution is state.attribution
+    asked.assert_not_called()
+
+
+def test_what_a_sweep_keeps_in_memory_is_counted(placed: Desk, dimensions: int) -> None:
+    """The patches are views of one input; what is said of a place keeps no more than its own patch."""
+    state = swept(placed)
+    size = _input_bytes(state.attribution)
+    held = {p.input.tensor.untyped_storage().nbytes() for p in state.attribution.predictions}
+    assert held == {size}
+    said = placed.presenter.explaining._maps.predictions[place_of(state)]
+    assert said.input.tensor.untyped_storage().nbytes() == 4 * np.prod(SIZES[dimensions])
+    assert torch.equal(said.input.tensor, state.prediction.input.tensor)
+
+
+def test_one_patch_after_a_sweep_lies_where_it_lay(placed: Desk, dimensions: int) -> None:
+    one = put(placed, PLACES[dimensions][1])
+    swept(placed)
+    placed.presenter.patches.sweep(None)
+    assert placed.state.placed == PLACES[dimensions][1]
+    assert placed.state.attribution is one.attribution
+
+
+def test_a_click_ends_the_sweep(placed: Desk, dimensions: int) -> None:
+    swept(placed)
+    state = put(placed, PLACES[dimensions][0])
+    assert (state.swept, state.placed) == (None, PLACES[dimensions][0])
+    same(state, wanted(placed, PLACES[dimensions][0]))
+
+
+def test_the_target_of_a_sweep_is_the_label_with_the_highest_score_of_any_patch(
+    desk: Desk, paths: Path, tmp_path: Path
+) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.at_rest()
+    desk.presenter.patches.sweep(WHOLE)
+    desk.presenter._board.note(target=None)
+    state = run(desk)
+    assert state.target == leading(state.attribution.predictions).top.label
+    for label in LABELS:  # all came from one sweep of a slice
+        desk.presenter.explaining.choose_target(label)
+        assert desk.state.attribution.target.words == label
+        best = max(p.score(label).logit for p in desk.state.attribution.predictions)
+        assert desk.state.prediction.score(label).logit == best
+
+
+def holding(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """The next sweep begins, and then waits until it may go on."""
+    began, go = threading.Event(), threading.Event()
+    really = session.tilings
+
+    def tilings(*asked: Any) -> Any:
+        began.set()
+        assert go.wait(20)
+        return really(*asked)
+
+    monkeypatch.setattr(session, "tilings", tilings)
+    return began, go
+
+
+def test_a_cancelled_sweep_leaves_nothing(placed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = placed.state.attribution
+    began, go = holding(monkeypatch)
+    placed.presenter.patches.sweep(WHOLE)
+    placed.presenter.explaining.explain()
+    placed.wait(lambda _s: began.is_set())
+    assert placed.state.busy is not None
+    placed.presenter.cancel()
+    go.set()
+    placed.at_rest()
+    assert (placed.state.attribution, placed.state.busy) == (None, None)
+    assert placed.state.notice.text == "Cancelled."
+    assert not placed.presenter.explaining._maps.all(place_of(placed.state), Wish.of(placed.state))
+    placed.presenter.patches.sweep(None)
+    assert placed.state.attribution is one
+
+
+def test_a_sweep_that_ends_late_lands_on_its_own_slice(
+    desk: Desk, paths: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.at_rest()
+    began, go = holding(monkeypatch)
+    desk.presenter.patches.sweep(WHOLE)
+    desk.presenter.explaining.explain()
+    desk.wait(lambda _s: began.is_set())
+    desk.presenter.go_to(7)
+    desk.wait(lambda s: s.values is not None)
+    assert desk.state.busy is not None  # it goes on
+    go.set()
+    desk.wait(lambda s: s.busy is None)
+    desk.at_rest()
+    assert (desk.state.slice, desk.state.attribution, desk.state.prediction) == (7, None, None)
+    asked = idle(desk)
+    desk.presenter.go_to(4)
+    assert desk.state.attribution.slice == 4
+    assert len(desk.state.attribution.predictions) > 1
+    assert {call.args[1] for call in asked.call_args_list} <= {"slice", "ahead"}
+
+
+def test_progress_counts_the_patches(placed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_REPORT_EVERY", 0.0)
+    state = swept(placed)
+    told = {s.busy.total for s in placed.shown if s.busy is not None and s.busy.doing == "sweeping patches"}
+    assert told == {len(state.attribution.predictions)}
+
+
+def test_no_state_ever_holds_what_belongs_to_another_place(placed: Desk, dimensions: int) -> None:
+    """Places, slices, labels and sweeps at random, whatever is under way."""
+    dice = random.Random(5)
+    presenter = placed.presenter
+    wishes: list[Callable[[], Any]] = [
+        *(lambda p=p: presenter.explaining.look(p) for p in (*PLACES[dimensions], None)),
+        lambda: presenter.go_to(dice.randrange(9)),
+        lambda: presenter.explaining.choose_target(dice.choice(LABELS)),
+        lambda: presenter.patches.sweep(WHOLE),
+        lambda: presenter.patches.sweep(None),
+        presenter.explaining.explain,
+        lambda: placed.qtbot.wait(30),
+    ]
+    for place in PLACES[dimensions]:
+        put(placed, place)  # known, so that they are shown at once
+    del placed.shown[:]
+    for _ in range(80):
+        dice.choice(wishes)()
+    placed.at_rest()
+    model = presenter.explaining._maps.model
+    seen = [s for s in placed.shown if s.attribution is not None]
+    assert len(seen) > 5
+    for state in seen:
+        made = state.attribution
+        assert made.slice == (None if dimensions == 3 else state.slice)
+        assert made.target.words == state.target
+        assert state.prediction in made.predictions
+        if state.swept == WHOLE:
+            assert len(made.predictions) > 1
+            continue
+        field = model.field(state.series, made.slice, state.placed)
+        (said,) = made.predictions
+        np.testing.assert_array_equal(said.input.matrix, field.matrix)
+        np.testing.assert_array_equal(state.patch.matrix, field.matrix)
+
+
+# --- regions --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def regions(desk: Desk, tmp_path: Path, dimensions: int) -> Desk:
+    """A stack whose segments lie on slices 1 to 4, rows 14 to 25."""
+    folder = tmp_path / "brought"
+    sources = files.stack(folder, "1.2.70", 1.0)
+    files.segmentation(folder / "seg.dcm", sources)
+    model = patch_model(tmp_path / "model", dimensions, accepts={"modality": ["MR"]})
+    desk.explained(folder, model)
+    desk.wait(lambda s: s.regions)
+    desk.at_rest()
+    return desk
+
+
+def test_a_region_is_swept_in_its_box(regions: Desk, dimensions: int) -> None:
+    region = regions.state.regions[1]
+    box: Any = ((14, 18), (25, 25)) if dimensions == 2 else ((1, 14, 18), (4, 25, 25))
+    state = swept(regions, region.source)
+    assert state.at == Sweep(box)
+    same(state, wanted(regions, Sweep(box)))
+    assert words.patched(state)[0][0].startswith("swept: thing 2, ")
+    low, high = (
+        affine.apply(state.patch.matrix, corner)
+        for corner in ((-0.5,) * 3, np.array(state.patch.shape) - 0.5)
+    )
+    assert (low[1:] <= np.array([13.5, 17.5])).all()
+    assert (high[1:] >= np.array([25.5, 25.5])).all()
+
+
+def test_a_region_that_is_not_on_the_slice_is_said(desk: Desk, tmp_path: Path) -> None:
+    folder = tmp_path / "brought"
+    files.segmentation(folder / "seg.dcm", files.stack(folder, "1.2.70", 1.0))
+    desk.explained(folder, patch_model(tmp_path / "model", accepts={"modality": ["MR"]}))
+    desk.wait(lambda s: s.regions)
+    source = desk.state.regions[0].source
+    there = swept(desk, source)
+    desk.presenter.go_to(5)
+    desk.at_rest()
+    assert desk.state.at == NOWHERE
+    assert words.patched(desk.state) == (("thing 1 does not lie on this slice: nothing to sweep", "warning"),)
+    desk.presenter.explaining.explain()
+    desk.at_rest()
+    assert desk.state.notice.text.startswith("The region does not lie on this slice")
+    assert desk.state.attribution is None
+    desk.presenter.go_to(there.slice)
+    desk.at_rest()
+    assert desk.state.attribution is there.attribution
+
+
+def test_the_box_of_a_region_holds_it_and_no_more(paths: Path) -> None:
+    (series, _other) = dicom.scan([paths]).series
+    mask = np.zeros((9, ROWS, COLUMNS), bool)
+    mask[2:5, 3:8, 0:6] = True
+    mask[3, 10, 27] = True
+    region = trimmed(Region(mask, np.eye(4), series, "blob", "drawn"))
+    assert box(region) == ((2, 3, 0), (4, 10, 27))
+    (two,), (three,) = outlines((region,), 2), outlines((region,), 3)
+    assert box(region, two) == ((3, 0), (7, 5))
+    assert box(region, three) == ((3, 0), (10, 27))
+
+
+# --- export ---------------------------------------------------------------------------------------
+
+
+def comparable(folder: Path) -> Any:
+    found = json.loads((folder / "result.json").read_text("utf-8"))
+    for entry in found["attributions"]:
+        for name in ("seconds", "files", "style", "display", "min", "max"):
+            entry.pop(name)
+    for said in found["predictions"]:
+        for label in said["labels"]:
+            label["logit"], label["probability"] = (round(label[n], 4) for n in ("logit", "probability"))
+    return {name: found[name] for name in ("series", "model", "predictions", "attributions", "skipped")}
+
+
+@pytest.mark.parametrize("over", [None, WHOLE], ids=["placed", "swept"])
+def test_the_export_is_that_of_the_command_line(
+    placed: Desk, dimensions: int, over: str | None, paths: Path, tmp_path: Path, whyscope: Any
+) -> None:
+    place = PLACES[dimensions][0]
+    state = put(placed, place) if over is None else swept(placed)
+    placed.presenter.export(tmp_path / "window", ("npz", "json"), False)
+    placed.wait(lambda s: s.notice is not None and "Written" in s.notice.text)
+    where = [] if dimensions == 3 else ["--slice", state.slice]
+    done = whyscope(
+        "explain", paths, "--model", tmp_path / "model", "--method", "grad-cam", "--target", state.target,
+        "--series", 0, *where, "--at", ",".join(map(str, place)) if over is None else "sweep",
+        "--layer", state.attribution.layer, "--format", "npz,json", "--out", tmp_path / "line",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert comparable(tmp_path / "window") == comparable(tmp_path / "line")
+    (mine,), (theirs,) = (sorted((tmp_path / name).glob("*.npz")) for name in ("window", "line"))
+    assert mine.name == theirs.name
+    for name, array in arrays_of(theirs).items():
+        if array.dtype.kind == "f":
+            np.testing.assert_allclose(arrays_of(mine)[name], array, rtol=1e-4, atol=1e-7)
