@@ -1,22 +1,24 @@
 """KernelSHAP."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from viewer.explain import (
     Baseline,
+    Batch,
     Cost,
-    Explainer,
-    Features,
     Interval,
+    OverFeatures,
+    Parts,
     Probe,
+    Seed,
     Values,
     baselines,
-    features,
     over_baselines,
 )
 
@@ -27,7 +29,7 @@ _PARTS = 4
 
 
 @dataclass(frozen=True)
-class KernelSHAP(Explainer):
+class KernelSHAP(OverFeatures):
     """The Shapley value of every feature, by the weighted regression whose solution it is.
 
     The values add up to score − score of the baseline by constraint. Where all coalitions of the features
@@ -37,42 +39,38 @@ class KernelSHAP(Explainer):
     """
 
     features: Annotated[int, Interval(ge=2, le=1000)] = 50
-    """About how many features the image, or the region, is cut into."""
-    over: Features = "superpixels"
     samples: Annotated[int, Interval(ge=2, le=100_000)] = 1000
     """Coalitions of a game; each is drawn with its complement."""
     coarse_to_fine: bool = False
     baseline: Baseline = "minimum"
-    seed: Annotated[int, Interval(ge=0, le=2**31)] = 0
-    batch: Annotated[int, Interval(ge=0, le=512)] = 0
-    """Changed images at once; 0 is what turns out to be fastest."""
+    seed: Seed = 0
+    batch: Batch = 0
 
     name = "kernel-shap"
     title = "KernelSHAP"
-    family = "perturbation"
+    counted = "players"
     paper = "Lundberg & Lee, A unified approach to interpreting model predictions, NeurIPS 2017"
-    shows = "What each part of like intensity adds to the score on average over all sets of the others."
+    shows = "What each part of like intensity, or segment, adds to the score on average over sets of others."
     cost = Cost("samples, for all labels; coarse to fine so many for each game")
     caution = (
         "With few samples the values hold chance: another seed shows how much (Covert & Lee, AISTATS 2021). "
         "Most coalitions are images that the network never saw, and it can be made to answer them with "
         "whatever one likes (Slack et al., AIES 2020)."
     )
-    display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def compute(self, probe: Probe) -> Values:
-        numbers = [features(x, self.over, self.features, probe.within(n)) for n, x in enumerate(probe.x)]
-        alone = [torch.arange(int(some.max()) + 1) for some in numbers]
+        parts = self.parts(probe)
         covers = baselines(probe, self.baseline)
+        groups = [torch.arange(some.count) for some in parts]
         if not self.coarse_to_fine:
-            values = self._game(probe, covers, numbers, alone, "playing coalitions")
-            return _shown(probe, covers, numbers, alone, values)
-        places = [_places(some) for some in numbers]
-        groups = [_split(torch.zeros_like(a), at, {0}, _FIRST) for a, at in zip(alone, places, strict=True)]
+            values = self._game(probe, covers, parts, groups, "playing coalitions")
+            return self.mapped(probe, parts, values, covers)
+        places = [_places(some.numbers) for some in parts]
+        groups = [_split(torch.zeros_like(a), at, {0}, _FIRST) for a, at in zip(groups, places, strict=True)]
         while True:
             most = max(int(group.max()) + 1 for group in groups)
-            values = self._game(probe, covers, numbers, groups, f"playing coalitions of {most} groups")
-            found = _shown(probe, covers, numbers, groups, values)
+            values = self._game(probe, covers, parts, groups, f"playing coalitions of {most} groups")
+            found = self.mapped(probe, parts, values, covers, groups)
             done = all(_settled(own, group) for own, group in zip(values, groups, strict=True))
             if done or 2 * most > self.samples:
                 return found
@@ -83,13 +81,15 @@ class KernelSHAP(Explainer):
             ]
 
     def _game(
-        self, probe: Probe, covers: Tensor, numbers: list[Tensor], groups: list[Tensor], doing: str
+        self, probe: Probe, covers: Tensor, parts: Sequence[Parts], groups: Sequence[Tensor], doing: str
     ) -> list[Tensor]:
         """For every input the Shapley values (targets, players) of a game whose players are groups."""
         drawn = [coalitions(int(group.max()) + 1, self.samples, self.seed) for group in groups]
         device = probe.x.device
         moved = [sets.to(device) for sets, _ in drawn]
-        players = [g.to(device)[some.clamp(min=0)] for g, some in zip(groups, numbers, strict=True)]
+        players = [
+            group.to(device)[some.numbers.clamp(min=0)] for group, some in zip(groups, parts, strict=True)
+        ]
 
         def scores(cover: Tensor, which: str) -> Tensor:
             def played(n: int, first: int, last: int) -> Tensor:
@@ -145,18 +145,6 @@ def shapley(sets: Tensor, weights: Tensor, scores: Tensor, before: Tensor) -> Te
     design = root * (members - share[:, None])
     found: Tensor = torch.linalg.lstsq(design, root * rest.T, driver="gelsd").solution.T
     return (found + gap[:, None] / sets.shape[1]).to(device, torch.float32)
-
-
-def _shown(
-    probe: Probe, covers: Tensor, numbers: list[Tensor], groups: list[Tensor], values: list[Tensor]
-) -> Values:
-    """The values of groups at every pixel of their features, shared out evenly among these."""
-    shown = []
-    for some, group, own in zip(numbers, groups, values, strict=True):
-        each = (own / group.bincount().to(own))[:, group.to(own.device)]
-        shown.append(each[:, some.clamp(min=0)])
-    counts = torch.tensor([[int(group.max()) + 1 for group in groups]] * len(probe.targets))
-    return Values(probe.limited(torch.stack(shown, 1)), baselines=covers, found={"players": counts})
 
 
 def _places(numbers: Tensor) -> Tensor:

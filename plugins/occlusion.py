@@ -10,6 +10,7 @@ from torch import Tensor
 
 from viewer.explain import (
     Baseline,
+    Batch,
     Cost,
     Explainer,
     Interval,
@@ -38,8 +39,7 @@ class Occlusion(Explainer):
     coarse_to_fine: bool = False
     budget: Annotated[int, Interval(ge=0)] = 0
     """How many windows coarse to fine may cover; 0 is a quarter of all that have the finest size."""
-    batch: Annotated[int, Interval(ge=0, le=512)] = 0
-    """Covered images at once; 0 is what turns out to be fastest."""
+    batch: Batch = 0
 
     name = "occlusion"
     title = "Occlusion"

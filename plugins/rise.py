@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from viewer.explain import Baseline, Cost, Explainer, Interval, Probe, Values, baselines
+from viewer.explain import Baseline, Batch, Cost, Explainer, Interval, Probe, Seed, Values, baselines
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,8 @@ class RISE(Explainer):
     """Take the mean score off, which the paper leaves at every pixel: 0 then means no influence."""
     baseline: Baseline = "minimum"
     """What is where a mask hides; the paper has zero after normalisation."""
-    seed: Annotated[int, Interval(ge=0, le=2**31)] = 0
-    batch: Annotated[int, Interval(ge=0, le=512)] = 0
-    """Masked images at once; 0 is what turns out to be fastest."""
+    seed: Seed = 0
+    batch: Batch = 0
 
     name = "rise"
     title = "RISE"

@@ -32,6 +32,7 @@ from viewer.types import (
     ModelInput,
     Overlay,
     Prediction,
+    Region,
     Score,
     Series,
     Snapshot,
@@ -210,6 +211,36 @@ def test_identity_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     said = words(snapshot(explain(predict(series())), show_identity=True), monkeypatch)
     assert f"Zoidberg Wilhelmina · {NUMBER} · {BORN}" in said
     assert "Head ZOIDBERG" in said
+
+
+def test_features_have_their_values_and_no_patients_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = series()
+    names = ("liver of Wilhelmina", "liver of ZOIDBERG", "spleen")
+    regions = tuple(
+        Region(np.ones((1, 2, 2), bool), np.eye(4), source, name, "seg", f"1.2.3 {i}")
+        for i, name in enumerate(names)
+    )
+    features = dict(zip((*names, "the rest"), (0.25, -1.5, 0.031, 2e-5), strict=True))
+    map = explain(predict(source), features=features, regions=regions, within=regions[0])
+    for shown in (False, True):
+        document = export([map], map.predictions, tmp_path / str(shown), show_identity=shown)
+        (entry,) = document["attributions"]
+        hidden = ["liver of ●●●", "liver of ●●● 2", "spleen"]
+        assert list(entry["features"]) == [*(names if shown else hidden), "the rest"]
+        assert list(entry["features"].values()) == list(features.values())
+        wanted = names if shown else ("liver of ●●●", "liver of ●●●", "spleen")
+        assert tuple(region["name"] for region in entry["regions"]) == wanted
+        assert entry["within"]["name"] == wanted[0]
+        with np.load(tmp_path / str(shown) / entry["files"]["npz"]) as arrays:
+            stored = json.loads(str(arrays["provenance"]))
+        assert (stored["features"], stored["regions"]) == (entry["features"], entry["regions"])
+        written = (tmp_path / str(shown) / entry["files"]["png"]).read_bytes() + json.dumps(document).encode()
+        assert (b"zoidberg" in written.lower()) == shown
+    said = " ".join(words(snapshot(map, show_identity=True), monkeypatch).split())
+    assert "Features liver of ZOIDBERG −1.5" in said
+    assert "spleen +0.031 · the rest +2e-5" in said
 
 
 def test_a_negative_is_hatched_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

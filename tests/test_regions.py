@@ -148,6 +148,66 @@ def test_maps_are_limited_to_a_region_and_say_so(
         assert native[inside].any()
 
 
+OVER = ("--set", "over=segments", "--set", "baseline=zero")
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ((), ["tumour", "kidney: left", "the rest"]),
+        (("file",), ["tumour", "kidney: left", "the rest"]),
+        (("file:kidney: left", "3,7,5,8"), ["kidney: left", "box 3,7,5,8", "the rest"]),
+        (("tumour", "4,8,9,9"), ["tumour", "tumour ∩ box 4,8,9,9", "box 4,8,9,9", "the rest"]),
+    ],
+)
+def test_segments_are_features_with_names_and_values(
+    drawn: Drawn, named: tuple[str, ...], expected: list[str], tmp_path: Path, whyscope: Whyscope
+) -> None:
+    model = write_model(
+        tmp_path / "model",
+        input={"size": [ROWS, COLUMNS], "values": {"range": [0, 1]}, "clip": [0, 10]},
+        accepts={},
+    )
+    options = [word for text in named for word in ("--features", text.replace("file", str(drawn.file)))]
+    document = whyscope(
+        "explain", drawn.folder, "--model", model, "--slice", 3, "--method", "kernel-shap,feature-ablation",
+        *OVER, *options, "--json", "--out", tmp_path / "out",
+    ).document  # fmt: skip
+    for entry in document["attributions"]:
+        assert list(entry["features"]) == expected
+        assert {region["name"] for region in entry["regions"]} == {
+            name for name in expected if name != "the rest" and "∩" not in name
+        }
+        arrays = arrays_of(tmp_path / "out" / entry["files"]["npz"])
+        stored = json.loads(str(arrays["provenance"]))
+        assert (stored["features"], stored["regions"]) == (entry["features"], entry["regions"])
+        first = drawn.marked("tumour" if expected[0] == "tumour" else "kidney: left")[3]
+        if "∩" not in "".join(expected):
+            assert np.unique(arrays["native"][0][first]) == pytest.approx([entry["features"][expected[0]]])
+
+
+def test_features_that_no_method_takes_or_that_are_not_there_are_told(
+    drawn: Drawn, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    model = write_model(tmp_path / "model", input={"size": [ROWS, COLUMNS]}, accepts={})
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    stack(alone)
+    for folder, words, told in (
+        (drawn.folder, ("--features", "tumour"), "add --set over=segments"),
+        (drawn.folder, ("--features", "liver", *OVER), "a segment of this study (tumour, kidney: left)"),
+        (alone, OVER, "No segmentation lies on this series"),
+    ):
+        done = whyscope(
+            "explain", folder, "--model", model, "--slice", 3, "--method", "kernel-shap", *words,
+            "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert done.status == 1
+        assert is_sentence(done.err)
+        assert told in done.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_of_all_slices_those_are_explained_on_which_the_region_lies(
     drawn: Drawn, tmp_path: Path, whyscope: Whyscope
 ) -> None:

@@ -64,6 +64,13 @@ WithinOption = Annotated[
         help="REGION where the image may be changed: ROW,COLUMN,ROW,COLUMN, a segment, a SEG file.",
     ),
 ]
+FeaturesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        help="REGION, as of --within, for --set over=segments; repeat. Without it all segments of the study.",
+    ),
+]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
 OutsideOption = Annotated[
     bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")
@@ -224,6 +231,7 @@ def explain(
     method: Annotated[list[str], typer.Option("--method", help="Repeat, or separate by commas.")],
     target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@REGION.")] = "top",
     within: WithinOption = None,
+    features: FeaturesOption = None,
     layer: Annotated[
         str | None,
         typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages."),
@@ -263,7 +271,7 @@ def explain(
         chosen, loaded, segmentations = _open(path, model, series, trust, settings, task)
         explained = session.explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
-            task, within, segmentations=segmentations,
+            task, within, segmentations=segmentations, features=features or (),
         )  # fmt: skip
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))

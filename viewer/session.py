@@ -4,15 +4,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from viewer import dicom, models
 from viewer import explain as explaining
 from viewer import export as exporting
-from viewer import models
 from viewer.dicom import Segmentation, Study
-from viewer.errors import ModelError, SeriesError
-from viewer.explain import Explained, Explainer, Kept, at_layers, explainer, read_region, read_targets
+from viewer.errors import ExplainerError, ModelError, SeriesError
+from viewer.explain import (
+    Explained,
+    Explainer,
+    Kept,
+    OverFeatures,
+    at_layers,
+    explainer,
+    read_region,
+    read_regions,
+    read_targets,
+)
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.settings import Settings, Trusted
+from viewer.outline import trimmed
+from viewer.settings import Limits, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Target, Window
 
@@ -177,35 +188,63 @@ def explain(
     preview: Callable[[Attribution], None] | None = None,
     kept: Kept | None = None,
     segmentations: Sequence[Segmentation] = (),
+    features: Sequence[Region | str] = (),
 ) -> Explained:
     """Predict and explain in one pass; see `viewer.explain.explain`.
 
-    `within`, and a target after its @, may name a region in words (see `read_region`), among them the
-    segments of `segmentations`. Of several slices only those are explained on which these lie.
+    `within`, `features`, and a target after its @, may name regions in words (see `read_region`), among them
+    the segments of `segmentations`. Methods over segments take `features`, or where none are given all
+    segments on the series. Of several slices only those are explained on which what is asked for lies.
     """
     override = gate(series, model, outside_intended_use)
     chosen = configured(methods, layer, settings, model)
     where = slice if isinstance(slice, int) else None
 
+    middle = series.shape[0] // 2 if where is None else where
+    whole = slice == "all" or model.card.input.dimensions == 3
+    slices = range(series.shape[0]) if whole else range(middle, middle + 1)
+    limits, batch = (preferences or Settings()).limits, (preferences or Settings()).batch
+
     def region(text: str) -> Region:
-        one = series.shape[0] // 2 if where is None else where
-        whole = slice == "all" or model.card.input.dimensions == 3
-        slices = range(series.shape[0]) if whole else range(one, one + 1)
-        return read_region(text, series, slices, segmentations, (preferences or Settings()).limits)
+        return read_region(text, series, slices, segmentations, limits)
 
     wishes = read_targets(target, model, series, where, region)
     within = region(within) if isinstance(within, str) else within
-    batch = (preferences or Settings()).batch
+    segments: list[Region] = []
+    if any(isinstance(method, OverFeatures) and method.over == "segments" for method in chosen):
+        segments = _segments(features, series, slices, segmentations, limits)
+    elif features:
+        raise ExplainerError("Features are named, and no method takes them; add --set over=segments.")
     if isinstance(at, Sweep):
         placed = tilings(series, model, slice, at)
-        return explaining.sweep(model, placed, chosen, wishes, task, batch, override, within)
+        return explaining.sweep(model, placed, chosen, wishes, task, batch, override, within, segments)
     given = inputs(series, model, slice, at)
-    regions = [within, *(wish.region for wish in wishes if isinstance(wish, Target))]
-    for one in filter(None, regions):
-        given = [source for source in given if one.on(source.matrix, source.shape).any()] or given
+    asked = [within, *(wish.region for wish in wishes if isinstance(wish, Target))]
+    for some in filter(None, (*([one] for one in asked if one is not None), segments)):
+        given = [i for i in given if any(one.on(i.matrix, i.shape).any() for one in some)] or given
     return explaining.explain(
-        model, given, chosen, wishes, task, batch, override, within=within, preview=preview, kept=kept
+        model, given, chosen, wishes, task, batch, override, within, preview, kept, segments
     )
+
+
+def _segments(
+    named: Sequence[Region | str],
+    series: Series,
+    slices: range,
+    segmentations: Sequence[Segmentation],
+    limits: Limits,
+) -> list[Region]:
+    """The regions that are named, else all segments that were drawn on the series."""
+    if not named:
+        drawn = [one for one in segmentations if dicom.belongs(one, [series])]
+        return [trimmed(region) for one in drawn for region in dicom.regions(one, series, limits)]
+    found: list[Region] = []
+    for one in named:
+        if isinstance(one, Region):
+            found.append(one)
+        else:
+            found += map(trimmed, read_regions(one, series, slices, segmentations, limits))
+    return found
 
 
 def export(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from torch import nn
 
 from viewer import affine
 from viewer.errors import ModelError
-from viewer.explain import Explained, Explainer, discover, explain
+from viewer.explain import Explained, Explainer, discover, explain, setting_types
 from viewer.models import Model
 from viewer.task import Cancelled, Progress, Task
 from viewer.types import Target
@@ -114,6 +114,25 @@ def test_success_leaves_nothing_behind(pair: tuple[Explainer, Model]) -> None:
     before = fingerprint(net)
     assert run(explainer, model).attributions
     assert changed(before, fingerprint(net)) == []
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_choice_of_a_setting_gives_a_map_or_a_reason(name: str) -> None:
+    """Also those that need what nobody has given, such as segments or the mean of a data set."""
+    model = make(next(kind for m, kind in SUITED if m == name))
+    quick = QUICK.get(name, {})
+    for setting, hint in setting_types(type(method(name))).items():
+        plain = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+        literals = [one for one in (plain, *get_args(plain)) if get_origin(one) is Literal]
+        for choice in (str(choice) for one in literals for choice in get_args(one)):
+            chosen = type(method(name)).configured({**quick, setting: choice})
+            explained = run(chosen, model)
+            assert len(explained.predictions) == 1
+            for _, reason in explained.refused:
+                assert reason[0].isupper()
+                assert reason.endswith(".")
+                assert len(reason) > 20
+            assert bool(explained.attributions) != bool(explained.refused)
 
 
 def counted(net: nn.Module, on_call: Callable[[int], Any] = lambda _: None) -> list[int]:

@@ -9,14 +9,14 @@ from viewer.explain.blocks import Block, over_patches, reading, streams, walk
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
-from viewer.explain.explainer import Cost, Explainer, Family, at_layers, model_layer
-from viewer.explain.features import Features, features
+from viewer.explain.explainer import Batch, Cost, Explainer, Family, Seed, at_layers, model_layer
+from viewer.explain.features import Features, OverFeatures, Parts, features
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
-from viewer.explain.regions import read_region
+from viewer.explain.regions import read_region, read_regions
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
@@ -28,6 +28,7 @@ __all__ = [
     "CLOSED",
     "INPUT",
     "Baseline",
+    "Batch",
     "Block",
     "Cost",
     "Explained",
@@ -41,8 +42,11 @@ __all__ = [
     "Made",
     "Model",
     "Noisy",
+    "OverFeatures",
     "Part",
+    "Parts",
     "Probe",
+    "Seed",
     "Values",
     "Wish",
     "at_layers",
@@ -61,6 +65,7 @@ __all__ = [
     "over_baselines",
     "over_patches",
     "read_region",
+    "read_regions",
     "read_targets",
     "reading",
     "refuse_blank",

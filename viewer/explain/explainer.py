@@ -3,13 +3,14 @@
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Literal, Self, final, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, final, get_type_hints
 
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -22,6 +23,10 @@ from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 
 Family = Literal["CAM", "gradient", "perturbation", "attention"]
+Batch = Annotated[int, Interval(ge=0, le=512)]
+"""A setting of methods that change the image: so many changed images at once; 0 is what turns out fastest."""
+Seed = Annotated[int, Interval(ge=0, le=2**31)]
+"""A setting of methods that draw at random: another seed shows what is chance."""
 _THUMBNAIL = 64
 """Cells along each side of the picture of a baseline that a map keeps."""
 
@@ -145,6 +150,8 @@ class Explainer(ABC):
         maps = values.values.detach().float().cpu().numpy()
         errors = values.completeness_error
         small = None if values.baselines is None else _thumbnails(values.baselines).cpu().numpy()
+        # Of every input its targets' values by name: what lies on a device is fetched at once.
+        named = [_by_name(own, len(rows)) for own in values.features]
         layer = ", ".join(name for name in self.layers(probe.model) if name != INPUT) or None
         return [
             Attribution(
@@ -157,6 +164,8 @@ class Explainer(ABC):
                 layer=layer,
                 completeness_error=None if errors is None else _number(errors[t, n]),
                 found={name: int(some[t, n]) for name, some in values.found.items()},
+                features=named[n][t] if named else {},
+                regions=probe.regions if named else (),
                 within=probe.limit,
                 baselines=None if small is None else small[:, n],
                 seconds=seconds,
@@ -198,6 +207,14 @@ def _thumbnails(images: Tensor) -> Tensor:
     shape, sides = images.shape[:3], tuple(min(side, _THUMBNAIL) for side in images.shape[3:])
     shrink: Callable[..., Tensor] = F.adaptive_avg_pool2d if len(sides) == 2 else F.adaptive_avg_pool3d
     return shrink(images.detach().float().flatten(0, 1), sides).reshape(*shape, *sides)
+
+
+def _by_name(values: Mapping[str, Tensor], rows: int) -> list[dict[str, float]]:
+    """The values, (targets,), of one input by name, target by target."""
+    if not values:
+        return [{} for _ in range(rows)]
+    each = torch.stack(list(values.values())).T.tolist()
+    return [dict(zip(values, own, strict=True)) for own in each]
 
 
 def _number(value: Tensor) -> float | None:

@@ -1,19 +1,140 @@
-"""Features: parts of the image that are removed together, superpixels or the boxes of a grid."""
+"""Features: parts of the image that are removed together, superpixels, the boxes of a grid, or segments."""
 
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
-Features = Literal["superpixels", "grid"]
-"""Parts of like intensity (SLIC) of the image as the network is shown it, or boxes of one size."""
+from viewer.errors import ExplainerError
+from viewer.explain.explainer import Explainer, Family
+from viewer.explain.probe import Probe, Values
+from viewer.types import distinct
+
+Cut = Literal["superpixels", "grid"]
+Features = Literal["superpixels", "grid", "segments"]
+"""Parts of like intensity (SLIC) of the image as the network is shown it, boxes of one size, or what
+segmentations mark."""
+
+REST = "the rest"
+"""The feature that is all which no segment covers."""
 
 _COMPACTNESS = (0.1, 0.3, 1.0)
 """How much SLIC minds distance beside intensity between 0 and 1: in an image of much noise parts of like
 intensity are scattered, and all but a few run together, so that distance must count for more."""
 
 
-def features(x: Tensor, kind: Features, count: int, within: Tensor | None = None) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One input as features: the number of that of every pixel, (…spatial), and their names, if any.
+
+    Numbers are 0, 1, … without a gap, and −1 where the image may not be changed.
+    """
+
+    numbers: Tensor
+    count: int
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OverFeatures(Explainer):
+    """A method whose unit is a feature: what is removed together, and gets one value.
+
+    With "segments" each of the reader's regions is one, what several of them cover is one for each
+    combination ("liver ∩ tumour"), and what none covers is one more ("the rest"): every pixel that may be
+    changed belongs to exactly one. A region that does not lie on the input has none.
+    """
+
+    features: Annotated[int, Interval(ge=2, le=5000)] = 60
+    """About how many features the image, or the region, is cut into; segments are as many as they are."""
+    over: Features = "superpixels"
+
+    family: ClassVar[Family] = "perturbation"
+    counted: ClassVar[str] = "features"
+    """What the reader is told the number of."""
+    display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
+
+    def parts(self, probe: Probe) -> list[Parts]:
+        """Every input of a batch as features; `ExplainerError` where there are no segments to be had."""
+        return [self._parts(probe, n) for n in range(len(probe.inputs))]
+
+    def _parts(self, probe: Probe, n: int) -> Parts:
+        within = probe.within(n)
+        if self.over != "segments":
+            numbers = features(probe.x[n], self.over, self.features, within)
+            return Parts(numbers, int(numbers.max()) + 1)
+        if not probe.regions:
+            raise ExplainerError(
+                "No segmentation lies on this series, so that there are no segments to take as features; "
+                "name a SEG file with --features."
+            )
+        everywhere = torch.ones(probe.x.shape[2:], dtype=torch.bool, device=probe.x.device)
+        return segments(probe.segments(n), everywhere if within is None else within)
+
+    def mapped(
+        self,
+        probe: Probe,
+        parts: Sequence[Parts],
+        values: Sequence[Tensor],
+        covers: Tensor,
+        groups: Sequence[Tensor] | None = None,
+    ) -> Values:
+        """For every input the values (targets, features) at each pixel of their feature, as `compute` gives.
+
+        `covers` is what the image was compared with. Where the values are those of groups, `groups` says for
+        every feature in which it is: they share the value evenly, and are named together ("liver, spleen").
+        """
+        groups = [torch.arange(some.count) for some in parts] if groups is None else groups
+        maps: list[Tensor] = []
+        named: list[dict[str, Tensor]] = []
+        for some, own, group in zip(parts, values, groups, strict=True):
+            each = (own / group.bincount().to(own))[:, group.to(own.device)]
+            maps.append(each[:, some.numbers.clamp(min=0)])
+            members: list[list[str]] = [[] for _ in own.T]
+            for name, number in zip(some.names, group.tolist(), strict=False):
+                members[number].append(name)
+            words = distinct(", ".join(names) for names in members)
+            named.append(dict(zip(words, own.T, strict=True)) if some.names else {})
+        counts = torch.tensor([[own.shape[1] for own in values]] * len(probe.targets))
+        return Values(
+            probe.limited(torch.stack(maps, 1)),
+            baselines=covers,
+            found={self.counted: counts},
+            features=named if any(named) else (),
+        )
+
+
+def segments(masks: Iterable[tuple[str, Tensor]], within: Tensor) -> Parts:
+    """Named masks (…spatial) as features, one for each combination of masks that some pixel is in.
+
+    They stand in the order of the masks, those of several after the first of these, and what lies in none
+    at the end. Raises `ExplainerError` where no pixel of `within` is in any.
+    """
+    # Only the pixels of one mask after the other are looked at: a volume may have a hundred.
+    codes = torch.zeros(within.numel(), dtype=torch.long, device=within.device)
+    names: list[str] = []
+    made: list[tuple[int, ...]] = [()]
+    for i, (name, mask) in enumerate(masks):
+        names.append(name)
+        inside = (mask & within).flatten().nonzero()[:, 0]
+        own, place = torch.unique(codes[inside], return_inverse=True)
+        codes[inside] = place + len(made)
+        made += [(*made[code], i) for code in own.tolist()]
+    codes = codes.reshape(within.shape)
+    left = torch.unique(codes[within]).tolist()
+    if left == [0]:
+        where = "" if bool(within.all()) else ", where that may be changed"
+        raise ExplainerError(f"No segment lies on what the model was shown{where}.")
+    left.sort(key=lambda code: (not made[code], made[code]))
+    number = torch.full((len(made),), -1, device=within.device)
+    number[left] = torch.arange(len(left), device=within.device)
+    words = distinct(" ∩ ".join(names[i] for i in made[code]) or REST for code in left)
+    return Parts(number[codes].masked_fill(~within, -1), len(left), words)
+
+
+def features(x: Tensor, kind: Cut, count: int, within: Tensor | None = None) -> Tensor:
     """The number of the feature of every pixel of one sample (channels, …spatial), about `count` of them.
 
     Numbers are 0, 1, … without a gap, and −1 outside of `within`. SLIC: Achanta et al., TPAMI 2012.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from viewer.errors import PluginError
 from viewer.explain.discover import explainer
-from viewer.explain.explainer import Cost, Family
+from viewer.explain.explainer import Cost, Family, Seed
 from viewer.explain.gradient import Gradient
 from viewer.explain.probe import Probe, Values
 from viewer.models import Model
@@ -24,7 +24,7 @@ class Noisy(Gradient):
     samples: Annotated[int, Interval(ge=2, le=1000)] = 25
     noise: Annotated[float, Interval(gt=0, le=1)] = 0.15
     """The standard deviation as a share of the image's range, from its lowest value to its highest."""
-    seed: Annotated[int, Interval(ge=0, le=2**31)] = 0
+    seed: Seed = 0
 
     family: ClassVar[Family] = "gradient"
     cost: ClassVar[Cost] = Cost("samples × those of the method", "samples × those of the method")

@@ -28,7 +28,7 @@ from viewer.models.guard import Forward
 from viewer.models.structure import Layer
 from viewer.models.watch import watching
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target
+from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target, distinct
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
@@ -49,6 +49,8 @@ class Values:
     """What the image was compared with, (baselines, n, channels, …spatial)."""
     found: Mapping[str, Tensor] = field(default_factory=dict)
     """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
+    features: Sequence[Mapping[str, Tensor]] = ()
+    """For every input the values, (targets,), of what in it has a name."""
 
 
 class Placing(Protocol):
@@ -88,6 +90,7 @@ class Probe:
         preview: Callable[[Attribution], None] | None = None,
         kept: Kept | None = None,
         x: Tensor | None = None,
+        regions: Sequence[Region] = (),
     ) -> None:
         self.model = model
         self.inputs = tuple(inputs)
@@ -95,6 +98,8 @@ class Probe:
         self.original = self.x
         """The pixels of the inputs themselves, also where this probe was `moved`."""
         self.task = task
+        self.regions = tuple(regions)
+        """What may be taken as features; see `segments`."""
         self._within = within
         self._masks: dict[int, Tensor] = {}
         self._asked: set[int] = set()
@@ -136,8 +141,9 @@ class Probe:
         For methods that average others over noise or baselines. Its first use costs a forward of its own.
         """
         other = Probe(
-            self.model, self._forward, self.inputs, self._wishes, self.task, layers, within=self._within, x=x
-        )
+            self.model, self._forward, self.inputs, self._wishes, self.task, layers,
+            within=self._within, x=x, regions=self.regions,
+        )  # fmt: skip
         other.original = self.original
         other._asked = self._asked
         other.__dict__["targets"] = self.targets  # the noise must not change what is explained
@@ -147,7 +153,7 @@ class Probe:
         """A probe of input `n` alone and of these of its targets, for what is not needed of the others."""
         other = Probe(
             self.model, self._forward, self.inputs[n : n + 1], [self._wishes[row] for row in rows], self.task,
-            within=self._within, x=self.x[n : n + 1],
+            within=self._within, x=self.x[n : n + 1], regions=self.regions,
         )  # fmt: skip
         other.original = self.original[n : n + 1]
         other.__dict__["targets"] = tuple((self.targets[row][n],) for row in rows)
@@ -169,6 +175,15 @@ class Probe:
             raise ExplainerError(f"The region {self._within.name} lies outside what the model was shown.")
         self._masks[n] = torch.as_tensor(mask, device=self.x.device)
         return self._masks[n]
+
+    def segments(self, n: int) -> Iterator[tuple[str, Tensor]]:
+        """The name and the place of every region that may be a feature on input `n`, empty where it lies
+        elsewhere: boolean masks of its spatial shape, which may overlap. No two have the same name."""
+        source = self.inputs[n]
+        for name, region in zip(distinct(r.name for r in self.regions), self.regions, strict=True):
+            self.task.check()
+            mask = region.on(source.matrix, source.shape).reshape(self.x.shape[2:])
+            yield name, torch.as_tensor(mask, device=self.x.device)
 
     @property
     def limit(self) -> Region | None:

@@ -27,8 +27,25 @@ def read_region(
     before them one in the volume. Else it is the label of a segment of `segmentations`, the path of a SEG
     file, all of whose segments count, or FILE:LABEL.
     """
+    found = read_regions(text, series, slices, segmentations, limits)
+    if len(found) == 1:
+        return found[0]
+    # All segments of a file are masks on the grid of its planes.
+    together = np.logical_or.reduce([region.mask for region in found])
+    names = dict.fromkeys(region.name for region in found)
+    return replace(found[0], mask=together, name=" + ".join(names), colour=None)
+
+
+def read_regions(
+    text: str,
+    series: Series,
+    slices: range,
+    segmentations: Sequence[Segmentation] = (),
+    limits: Limits = Limits(),  # noqa: B008
+) -> tuple[Region, ...]:
+    """The same, but every segment of a file by itself."""
     if re.fullmatch(r"[\s\d,+-]+", text):
-        return _box(text, series, slices)
+        return (_box(text, series, slices),)
     named = [one for one in segmentations if text in one.titles and dicom.belongs(one, [series])]
     if len(named) == 1:
         return _drawn(named[0], series, limits, text)
@@ -70,17 +87,16 @@ def _box(text: str, series: Series, slices: range) -> Region:
     return Region(mask, matrix, series, f"box {text}", "box")
 
 
-def _drawn(segmentation: Segmentation, series: Series, limits: Limits, label: str | None) -> Region:
-    """One segment of a SEG, or all of them together."""
+def _drawn(
+    segmentation: Segmentation, series: Series, limits: Limits, label: str | None
+) -> tuple[Region, ...]:
+    """The segments of this label of a SEG, or all of them."""
     name = segmentation.path.name
     if not dicom.belongs(segmentation, [series]):
         raise ExplainerError(f"The segmentation {name} was not drawn on this series.")
-    found = [r for r in dicom.regions(segmentation, series, limits) if label is None or r.name == label]
+    every = dicom.regions(segmentation, series, limits)
+    found = tuple(region for region in every if label is None or region.name == label)
     if not found:
         there = ", ".join(segmentation.titles) or "none"
         raise ExplainerError(f"The segmentation {name} has no segment {label!r}; it has: {there}.")
-    if len(found) == 1:
-        return found[0]
-    # All segments of a file are masks on the grid of its planes.
-    together = np.logical_or.reduce([region.mask for region in found])
-    return replace(found[0], mask=together, name=label or " + ".join(segmentation.titles), colour=None)
+    return found

@@ -39,13 +39,15 @@ def explain(
     within: Region | None = None,
     preview: Callable[[Attribution], None] | None = None,
     kept: Kept | None = None,
+    features: Sequence[Region] = (),
 ) -> Explained:
     """Predict and explain inputs; a method that does not suit is refused with its reason.
 
-    `within` is where methods that change the image may do so. `preview` is told, on this thread, what
-    slow methods have so far. With `kept`, what one call computed for all labels another need not run.
+    `within` is where methods that change the image may do so, and `features` are what those change that go
+    over segments. `preview` is told, on this thread, what slow methods have so far. With `kept`, what one
+    call computed for all labels another need not run.
     """
-    run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview, kept)
+    run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview, kept, features)
     fitting, refused = suited(methods, model)
     ours = {i: m for i, m in fitting.items() if built_in(type(m))}
     # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
@@ -106,6 +108,7 @@ class _Run:
     within: Region | None
     preview: Callable[[Attribution], None] | None
     kept: Kept | None
+    features: Sequence[Region]
 
     def together(
         self,
@@ -125,7 +128,7 @@ class _Run:
                 for some in together:
                     probe = Probe(
                         self.model, forward, some, self.wishes, self.task, layers, attention, self.override,
-                        self.within, self.preview, None if thorough else self.kept,
+                        self.within, self.preview, None if thorough else self.kept, regions=self.features,
                     )  # fmt: skip
                     found += probe.predictions
                     for i, method in group.items():

@@ -39,6 +39,7 @@ def sweep(
     batch: int = 16,
     override: str | None = None,
     within: Region | None = None,
+    features: Sequence[Region] = (),
 ) -> Explained:
     """Predict and explain every patch; one attribution for each tiling, method and target.
 
@@ -51,7 +52,7 @@ def sweep(
     refused: dict[str, str] = {}
     for tiling in tilings:
         chosen = _chosen(model, tiling, wishes, task, batch)
-        found = _Swept(model, tiling, chosen, task, batch, override, within).explained(methods)
+        found = _Swept(model, tiling, chosen, task, batch, override, within, features).explained(methods)
         predictions += found.predictions
         maps += found.attributions
         refused = dict(found.refused) | refused
@@ -86,6 +87,7 @@ class _Swept:
     batch: int
     override: str | None
     within: Region | None
+    features: Sequence[Region]
 
     def explained(self, methods: Sequence[Explainer]) -> Explained:
         """Maps of the whole tiling, some patches at a time: no map of a patch is kept."""
@@ -122,8 +124,9 @@ class _Swept:
 
         def found(patches: Sequence[ModelInput], methods: Sequence[Explainer]) -> Explained:
             return explain(
-                self.model, patches, methods, self.targets, share, self.batch, self.override, self.within
-            )
+                self.model, patches, methods, self.targets, share, self.batch, self.override, self.within,
+                features=self.features,
+            )  # fmt: skip
 
         together = found(some, methods)
         names = {name for name, _ in together.refused} if len(some) > 1 else set()
@@ -193,6 +196,7 @@ class _Blend:
             values=self._sum,
             matrix=whole.matrix @ affine.cells(self.shape, whole.shape),
             predictions=predictions,
+            features={},  # a segment has a value in each patch that it reaches, and none in all of them
             completeness_error=max(self._errors, default=None),
             seconds=self._seconds,
         )

@@ -63,7 +63,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
     facts = {
         "method": attribution.explainer.name,
         "settings": settings_facts(attribution),
-        "within": region_facts(attribution),
+        **region_facts(attribution),
         "found": attribution.found,
         "baselines": 0 if attribution.baselines is None else len(attribution.baselines),
         "layer": attribution.layer,

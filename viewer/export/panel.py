@@ -232,6 +232,8 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         if shown.within is not None:
             words = (shown.within.name, shown.within.remark)
             result.fact("Only within", [some for some in words if some])
+        if shown.features:
+            result.fact("Features", [f"{name} {value}".strip() for name, value in feature_words(shown)])
         if shown.found:
             result.fact("Found", [f"{k} {v}" for k, v in shown.found.items()])
     result.fact("Unit", shown.unit or "none")
@@ -242,6 +244,14 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
     result.fact("Resolution", native_facts(shown))
     if isinstance(shown, Attribution):
         result.fact("Completeness", *_completeness(shown.completeness_error))
+
+
+def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, str]]:
+    """Name and value of the features that have a name, the strongest first; the last says how many more."""
+    found = sorted(attribution.features.items(), key=lambda item: -abs(item[1]))
+    listed = found[:most] if len(found) > most + 1 else found
+    words = [(clean(name), number(value, sign=True)) for name, value in listed]
+    return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
 
 
 def _completeness(error: float | None) -> tuple[str, str]:

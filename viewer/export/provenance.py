@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from viewer.types import Attribution, Map, Prediction, Series
+from viewer.types import Attribution, Map, Prediction, Region, Series
 
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE = "Shows influence on the score. Not a segmentation. Absence of colour does not exclude disease."
@@ -110,12 +110,19 @@ def provenance(map: Map) -> dict[str, Any]:
     return {key: plain(value) for key, value in facts.items()}
 
 
-def region_facts(attribution: Attribution) -> dict[str, Any] | None:
-    """Where the method was allowed to change the image, or None for everywhere."""
-    region = attribution.within
-    if region is None:
-        return None
-    return {"name": region.name, "origin": region.origin, "source": region.source, "remark": region.remark}
+def region_facts(attribution: Attribution) -> dict[str, Any]:
+    """Where the method was allowed to change the image, None for everywhere; the values of what has a name,
+    and the regions that it was made of."""
+
+    def facts(region: Region | None) -> dict[str, Any] | None:
+        names = ("name", "origin", "source", "remark")
+        return None if region is None else {name: getattr(region, name) for name in names}
+
+    return {
+        "within": facts(attribution.within),
+        "features": attribution.features,
+        "regions": [facts(one) for one in attribution.regions],
+    }
 
 
 def _how_made(attribution: Attribution) -> dict[str, Any]:
@@ -128,7 +135,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "method": explainer.name,
         "title": explainer.title,
         "settings": settings_facts(attribution),
-        "within": region_facts(attribution),
+        **region_facts(attribution),
         "found": attribution.found,
         "layer": attribution.layer,
         "target": None if attribution.target is None else attribution.target.words,

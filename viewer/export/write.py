@@ -20,7 +20,18 @@ from viewer.export.picture import compose
 from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
 from viewer.overlay import automatic_style, on_source, quantity_style
 from viewer.task import Task
-from viewer.types import Array, Attribution, LoadedMap, Map, Overlay, Prediction, Snapshot, Style, Window
+from viewer.types import (
+    Array,
+    Attribution,
+    LoadedMap,
+    Map,
+    Overlay,
+    Prediction,
+    Snapshot,
+    Style,
+    Window,
+    distinct,
+)
 
 FORMATS = ("png", "npz", "json")
 PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")
@@ -138,10 +149,22 @@ def _explained(map: Map) -> int | None:
 
 
 def _unnamed(map: Map) -> Map:
-    """The same where what the file calls the map cannot name the patient."""
-    if not isinstance(map, LoadedMap):
+    """The same where what a file calls the map, or a region, cannot name the patient."""
+
+    def named(text: str) -> str:
+        return without_identity(text, map.series.identity)
+
+    if isinstance(map, LoadedMap):
+        return replace(map, name=named(map.name))
+    if not isinstance(map, Attribution):
         return map
-    return replace(map, name=without_identity(map.name, map.series.identity))
+    names = distinct(named(name) for name in map.features)
+    return replace(
+        map,
+        within=None if map.within is None else replace(map.within, name=named(map.within.name)),
+        regions=tuple(replace(one, name=named(one.name)) for one in map.regions),
+        features=dict(zip(names, map.features.values(), strict=True)),
+    )
 
 
 def _automatic(maps: Sequence[Map]) -> Style:

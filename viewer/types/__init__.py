@@ -10,7 +10,7 @@ Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's L
 from viewer.types.arrays import Array, Shape3
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
-from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target
+from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
 from viewer.types.series import Display, Identity, Part, Series, Voxels, Window
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "Voxels",
     "Window",
     "direction_letters",
+    "distinct",
 ]

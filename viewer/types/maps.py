@@ -67,6 +67,10 @@ class Attribution(Map):
     seconds: float = 0.0
     found: Mapping[str, int] = field(default_factory=dict)
     """Numbers that the method found as it ran, by name: e.g. the steps it took."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """The values of what in the image has a name, such as a segment, where the method gives each one."""
+    regions: tuple[Region, ...] = ()
+    """The regions of which these are."""
     within: Region | None = None
     """The region outside of which the method left the image as it was, and the map is zero."""
     baselines: Array | None = field(default=None, repr=False)

@@ -1,6 +1,8 @@
 """What a model was shown, what it said of it, and what of that is asked about."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count, product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -136,12 +138,29 @@ class Region:
 
     def on(self, matrix: Matrix, shape: Shape3) -> Array:
         """The mask at the cell centres of another grid, whose `matrix` maps to the same source."""
-        index = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1)
-        own = np.rint(grid.apply(np.linalg.inv(self.matrix) @ matrix, index)).astype(int)
+        to_own = grid.inverse(self.matrix) @ matrix
+        # Only cells that the mask's own grid can reach are asked: a volume may have a hundred small segments.
+        corners = list(product(*((-1, n) for n in self.mask.shape)))
+        reach = grid.apply(grid.inverse(to_own), corners)
+        first = np.clip(np.floor(reach.min(0)), 0, shape).astype(int)
+        last = np.clip(np.ceil(reach.max(0)) + 1, first, shape).astype(int)
+        sides = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
+        index = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
+        own = np.rint(grid.apply(to_own, index)).astype(int)
         inside = np.all((own >= 0) & (own < self.mask.shape), axis=-1)
         result = np.zeros(shape, dtype=bool)
-        result[inside] = self.mask[tuple(own[inside].T)] > 0
+        part = result[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+        part[inside] = self.mask[tuple(own[inside].T)] > 0
         return result
+
+
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, of which one that is there already gets a number: "nodule", "nodule 2"."""
+    found: dict[str, None] = {}
+    for name in names:
+        every = (name if i == 1 else f"{name} {i}" for i in count(1))
+        found[next(one for one in every if one not in found)] = None
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
