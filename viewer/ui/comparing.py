@@ -163,7 +163,8 @@ class Comparing:
             self._maps.put(place, wish, explained.attributions)
             self._board.show()
 
-        work = lambda task: run(self._maps, series, place, wish, target, task)  # noqa: E731
+        regions = state.regions
+        work = lambda task: run(self._maps, series, place, wish, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
 
 

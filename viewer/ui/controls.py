@@ -1,6 +1,6 @@
 """Controls drawn in one manner: combo, slider, switch, buttons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QStandardItemModel,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -93,6 +94,16 @@ class Combo(Unhurried, QComboBox):
                 typed(line.text().strip())
 
         line.editingFinished.connect(finished)
+
+    def grey(self, reasons: Mapping[Any, str]) -> None:
+        """Grey the entries that carry these values, each with its reason, and no other."""
+        entries = self.model()
+        for place in range(self.count()):
+            entry = entries.item(place) if isinstance(entries, QStandardItemModel) else None
+            reason = reasons.get(self.itemData(place), "")
+            if entry is not None and entry.isEnabled() == bool(reason):
+                entry.setEnabled(not reason)
+                entry.setToolTip(reason)
 
     def choose(self, value: object) -> None:
         """Show the entry that carries `value`, or none; emits nothing. Where any text may stand, `value`."""

@@ -16,7 +16,7 @@ from viewer.ui.evidence import Evidence, volume_profile
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import OfArrays
 from viewer.ui.loading import loaded
-from viewer.ui.maps import Maps, Place, Wish, place_of
+from viewer.ui.maps import NO_SEGMENTS, Maps, Place, Wish, place_of
 from viewer.ui.running import Answer, Pictures, answer, pictures, predict, run, target_of
 from viewer.ui.state import Busy, ModelItem, Notice, ViewState
 
@@ -254,10 +254,13 @@ class Explaining:
         if item.unsuitable is not None:
             self._board.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
             return
+        place, wish = place_of(self._state), Wish.of(self._state)
+        if wish.segmented and not self._state.regions:
+            self._board.show(notice=Notice(NO_SEGMENTS, "warning"))
+            return
         self._stop()
         self._evidence.rest()
-        place, wish = place_of(self._state), Wish.of(self._state)
-        target, within = target_of(self._state), self._state.region
+        target, regions = target_of(self._state), self._state.regions
         words, slice = self._state.target_words, self._state.slice
         interpolation = self._state.style.interpolation
 
@@ -265,7 +268,7 @@ class Explaining:
             def preview(so_far: Attribution) -> None:
                 self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
 
-            explained = run(self._maps, series, place, wish, target, task, preview, within)
+            explained = run(self._maps, series, place, wish, target, task, preview, regions)
             return answer(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:

@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Interval
@@ -87,12 +88,17 @@ class SettingsForm(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
 
     def show_fields(
-        self, defaults: Mapping[str, Any], values: Mapping[str, Any], hints: Mapping[str, Any]
+        self,
+        defaults: Mapping[str, Any],
+        values: Mapping[str, Any],
+        hints: Mapping[str, Any],
+        closed: Mapping[tuple[str, Any], str] = MappingProxyType({}),
     ) -> None:
         """Show the settings of a method; `values` stand over `defaults`. Emits nothing.
 
-        `hints` are `get_type_hints(cls, include_extras=True)`. The rows are built anew only for
-        other defaults or hints, so that the keyboard stays where it is.
+        `hints` are `get_type_hints(cls, include_extras=True)`, `closed` says why a choice of a setting cannot
+        be made now. The rows are built anew only for other defaults or hints, so that the keyboard stays
+        where it is.
         """
         if self._shown is None or (dict(self._shown[0]), dict(self._shown[1])) != (
             dict(defaults),
@@ -101,6 +107,8 @@ class SettingsForm(QWidget):
             self._shown = (defaults, hints)
             self._build(defaults, hints)
         for name, control in self.controls.items():
+            if isinstance(control, Combo):
+                control.grey({choice: why for (of, choice), why in closed.items() if of == name})
             value = values.get(name, defaults[name])
             if not control.hasFocus() or not isinstance(control, QLineEdit):
                 _put(control, value)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from viewer.models import Model
 
 _ROOM = 512 * 2**20
+SEGMENTS = ("over", "segments")
+"""The setting, and its value, of methods that take what segmentations mark as features."""
+NO_SEGMENTS = "No segmentation of this study lies on the series."
 Found = Mapping[str | None, Attribution]
 """Maps by what they explain, in words; None for a method that is the same for every label."""
 
@@ -51,6 +54,11 @@ class Wish:
         layer = state.layer or (layers[0] if layers else None)
         within = None if state.region is None else state.region.source
         return cls(state.method, settings, layer if has_layer else None, within)
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the regions of the series are the features."""
+        return SEGMENTS in self.settings
 
 
 def place_of(state: ViewState) -> Place:

@@ -57,17 +57,19 @@ def run(
     target: str,
     task: Task,
     preview: Callable[[Attribution], None] | None = None,
-    within: Region | None = None,
+    regions: Sequence[Region] = (),
     layer: str | None = None,
 ) -> "Explained":
-    """Explain one place as wished; `layer` stands over that of the wish and may name several."""
+    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the wish
+    and may name several."""
     from viewer import session
 
     model: Any = maps.model
+    within = next((one for one in regions if one.source == wish.within), None)
     return session.explain(
         series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
         settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
-        within=within, preview=preview, kept=maps.remember(),
+        within=within, preview=preview, kept=maps.remember(), features=regions if wish.segmented else (),
     )  # fmt: skip
 
 

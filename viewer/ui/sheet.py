@@ -118,12 +118,12 @@ class Sheet:
             self._run_labels(state, "explain")
 
     def _run_labels(self, state: ViewState, kind: str) -> None:
-        series, place, wish = state.series, place_of(state), Wish.of(state)
+        series, place, wish, regions = state.series, place_of(state), Wish.of(state), state.regions
         if series is None:
             return
 
         def work(task: Task) -> Any:
-            return run(self._maps, series, place, wish, "all", task)
+            return run(self._maps, series, place, wish, "all", task, regions=regions)
 
         def done(explained: Any) -> None:
             self._maps.put(place, wish, explained.attributions)

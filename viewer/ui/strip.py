@@ -78,10 +78,10 @@ class Strip:
         if model is None or series is None:
             return
         place, wish, target = place_of(state), Wish.of(state), targets_of(state)
-        said = kind != _JOB
+        said, regions, layers = kind != _JOB, state.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
-            return run(self._maps, series, place, wish, target, task, layer=",".join(model.stages))
+            return run(self._maps, series, place, wish, target, task, regions=regions, layer=layers)
 
         def done(explained: Any) -> None:
             for stage in model.stages:

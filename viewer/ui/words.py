@@ -8,7 +8,7 @@ import numpy as np
 
 from viewer.export import without_identity
 from viewer.export.drawing import clean, number
-from viewer.export.panel import explained_score, figures, kind_of
+from viewer.export.panel import explained_score, feature_words, figures, kind_of
 from viewer.export.picture import spacing_text, window_text
 from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
@@ -204,6 +204,15 @@ def region_name(state: ViewState, region: Region) -> str:
     """What a region is called, without the patient's names where those are masked."""
     identity = region.series.identity
     return without_identity(region.name, identity) if state.masked else clean(region.name)
+
+
+def feature_values(state: ViewState, most: int) -> list[tuple[str, str]]:
+    """Name and value of the features of the map, without the patient's names where those are masked."""
+    if state.attribution is None:
+        return []
+    who = state.attribution.series.identity
+    words = feature_words(state.attribution, most)
+    return [(without_identity(name, who) if state.masked else name, value) for name, value in words]
 
 
 def title_of(map: LoadedMap, masked: bool) -> str:

@@ -19,8 +19,10 @@ from viewer.export.drawing import clean
 from viewer.types import Array
 from viewer.ui.controls import Combo, IconButton
 from viewer.ui.form import SettingsForm
+from viewer.ui.maps import NO_SEGMENTS, SEGMENTS
 from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
+from viewer.ui.panels.values import FeatureValues
 from viewer.ui.parts import MARGIN, ROW, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
 from viewer.ui.state import NOWHERE, WHOLE, Busy, MethodItem, ViewState
 from viewer.ui.words import patch_place, region_name, swept_name
@@ -222,8 +224,9 @@ class ExplainPanel(QWidget):
         column.addWidget(self.form)
         column.addSpacing(2)
         column.addWidget(self.run_bar)
-        self.baselines = Pictures()
+        self.values, self.baselines = FeatureValues(), Pictures()
         column.addWidget(self.completeness)
+        column.addWidget(self.values)
         column.addWidget(self.baselines)
         self.within.activated.connect(lambda place: self.within_chosen.emit(self.within.itemData(place)))
         self.patch.activated.connect(lambda place: self.sweep_chosen.emit(self.patch.itemData(place)))
@@ -267,10 +270,12 @@ class ExplainPanel(QWidget):
             self.layer.setToolTip(f"{item.title} reads no single layer.")
         self.strip.show(state)
         settings = {} if item is None else item.settings
-        self.form.show_fields(settings, state.settings, {} if item is None else item.hints)
+        closed = {} if state.regions else {SEGMENTS: NO_SEGMENTS}
+        self.form.show_fields(settings, state.settings, {} if item is None else item.hints, closed)
         self.run_bar.put(state.busy, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.say(*completeness_words(state))
+        self.values.put(state)
         self.baselines.put(state.baselines)
         self._show_regions(state, item)
         self._show_patch(state)
@@ -339,6 +344,8 @@ class ExplainPanel(QWidget):
             return "Choose a method first."
         if state.at == NOWHERE:
             return f"{swept_name(state, state.swept or WHOLE)} does not lie on this slice."
+        if not state.regions and SEGMENTS in state.settings.items():
+            return NO_SEGMENTS
         return item.unsuitable or ""
 
     def _fill_methods(self, methods: tuple[MethodItem, ...]) -> None:

@@ -1,0 +1,123 @@
+"""Segments as features in the window: offered where there are some, and their values listed."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from desk import Desk
+from made import explained
+from pytestqt.qtbot import QtBot
+
+from viewer import demo
+from viewer.explain import explainer, setting_types
+from viewer.types import Region
+from viewer.ui.controls import Combo
+from viewer.ui.maps import NO_SEGMENTS
+from viewer.ui.panels import ExplainPanel
+from viewer.ui.state import MethodItem, ModelItem, ViewState
+from viewer.ui.words import feature_values
+
+HINTS = setting_types(explainer("kernel-shap"))
+SHAPLEY = MethodItem(
+    "kernel-shap", "KernelSHAP", "perturbation", "", "many", {"over": "superpixels"}, None, HINTS
+)
+OVER = {"over": "segments"}
+
+
+@pytest.fixture
+def state() -> ViewState:
+    made = explained(np.zeros((8, 8)), np.ones((8, 8)))
+    region = Region(np.ones((1, 2, 2), bool), np.eye(4), made.series, "Nodule", "seg", "seg 1")
+    model = ModelItem("net", "00", "CPU", ("pneumonia",), ("conv_2",), (SHAPLEY,), False)
+    return replace(made, model=model, method="kernel-shap", regions=(region,), masked=False)
+
+
+def test_segments_are_offered_where_there_are_some(qtbot: QtBot, state: ViewState) -> None:
+    panel = ExplainPanel()
+    qtbot.addWidget(panel)
+    for shown, reason in ((state, ""), (replace(state, regions=()), NO_SEGMENTS), (state, "")):
+        panel.show(replace(shown, settings=OVER))
+        combo = panel.form.controls["over"]
+        assert isinstance(combo, Combo)
+        entry = combo.model().item(combo.findData("segments"))
+        assert (entry.isEnabled(), entry.toolTip()) == (not reason, reason)
+        assert combo.model().item(combo.findData("grid")).isEnabled()
+        assert combo.currentText() == "segments"
+        assert panel.run_bar.run.isEnabled() == (not reason)
+        panel.show(shown)
+        assert panel.run_bar.run.isEnabled()  # superpixels need no segmentation
+
+
+def test_the_values_of_features_are_listed_the_strongest_first(qtbot: QtBot, state: ViewState) -> None:
+    panel = ExplainPanel()
+    qtbot.addWidget(panel)
+    panel.show(state)
+    assert panel.values.isHidden()
+    features = {"spleen": 0.02, "the rest": -1.5, "liver": 0.314}
+    who = replace(state.series.identity, patient="Zoidberg^Wilhelmina")
+    assert state.attribution is not None
+    shown = replace(state, attribution=replace(state.attribution, features=features))
+    panel.show(shown)
+    assert not panel.values.isHidden()
+    listed = [(n.full, v.full) for n, v in panel.values.rows if not n.isHidden()]
+    assert listed == [("the rest", "−1.5"), ("liver", "+0.314"), ("spleen", "+0.02")]
+    many = {f"part {i}": 1.0 + i for i in range(12)}
+    words = feature_values(replace(shown, attribution=replace(state.attribution, features=many)), 6)
+    assert words[0] == ("part 11", "+12")
+    assert (len(words), words[-1]) == (7, ("and 6 more", ""))
+    prediction = state.attribution.predictions[0]
+    series = replace(state.series, identity=who)
+    source = replace(prediction.input, series=series)
+    named = replace(
+        state.attribution, predictions=(replace(prediction, input=source),), features={"of Zoidberg": 1.0}
+    )
+    assert feature_values(replace(shown, attribution=named), 6) == [("of Zoidberg", "+1")]
+    assert feature_values(replace(shown, attribution=named, masked=True), 6) == [("of ●●●", "+1")]
+    panel.show(state)
+    assert panel.values.isHidden()
+
+
+def test_segments_of_the_study_get_their_values(desk: Desk) -> None:
+    presenter = desk.presenter
+    presenter.open([demo.studies()[0]])
+    presenter.explaining.load_model(demo.models()["cnn"])
+    desk.wait(lambda s: s.attribution is not None and s.busy is None and s.regions)
+    presenter.explaining.choose_method("kernel-shap")
+    presenter.explaining.set_setting("over", "segments")
+    presenter.explaining.explain()
+    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    names = [region.name for region in state.regions]
+    assert list(state.attribution.features) == [*names, "the rest"]
+    assert state.attribution.regions == state.regions
+    inside = state.regions[0].on(state.attribution.matrix, state.attribution.values.shape)
+    value = state.attribution.features[names[0]]
+    assert np.unique(state.attribution.values[inside]) == pytest.approx([value])
+
+
+def test_a_study_without_segments_is_told_so(desk: Desk) -> None:
+    desk.presenter.open([demo.studies()[1]])
+    desk.presenter.explaining.load_model(demo.models()["cnn"])
+    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.at_rest()
+    desk.presenter.explaining.choose_method("feature-ablation")
+    desk.presenter.explaining.set_setting("over", "segments")
+    desk.presenter.explaining.explain()  # by its key: the button is grey
+    assert desk.state.notice is not None
+    assert desk.state.notice.text == NO_SEGMENTS
+    assert (desk.state.busy, desk.state.attribution) == (None, None)
+
+
+def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
+    """What the contact sheet asks for is kept as the map of the same wish."""
+    presenter = desk.presenter
+    presenter.open([demo.studies()[0]])
+    presenter.explaining.load_model(demo.models()["cnn"])
+    desk.wait(lambda s: s.attribution is not None and s.busy is None and s.regions)
+    presenter.explaining.choose_method("occlusion")
+    region = desk.state.regions[0]
+    presenter.explaining.choose_within(region.source)
+    presenter.display.choose_layout("sheet")
+    desk.at_rest()
+    presenter.sheet.wish()
+    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet) and s.busy is None)
+    assert {cell.tile.map.within for cell in state.sheet if cell.tile} == {region}
