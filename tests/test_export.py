@@ -567,6 +567,21 @@ def test_the_strongest_slice() -> None:
     assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 0
 
 
+def test_of_slices_that_hold_the_same_feature_the_one_with_the_next_is_strongest() -> None:
+    """A map over segments is flat, and what no segment covers often has the largest value."""
+    values = np.full((7, 4, 4), -9, np.float32)
+    values[2:6, 1:3, 1:3] = 3
+    values[4, 1, 1] = 0.5
+    map = explain(predict(series((7, 60, 80)), None), values=values)
+    assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 4
+    values[4, 1, 1] = 3
+    map = explain(predict(series((7, 60, 80)), None), values=values)
+    assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 4  # the middle of 2, 3, 4, 5
+    values[:] = np.nan
+    map = explain(predict(series((7, 60, 80)), None), values=values)
+    assert writing.strongest_slice(Overlay(map, Style(sign="signed"))) == 0
+
+
 @pytest.mark.parametrize("size", [(700, 650), (1400, 1300), (350, 325)])
 def test_overlays_and_shutter_are_on_both_views(
     monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]

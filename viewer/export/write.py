@@ -36,6 +36,8 @@ from viewer.types import (
 FORMATS = ("png", "npz", "json")
 PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")
 RESULT = "result.json"
+_RANKS = 8
+"""How many of the largest values are looked at to find the slice for a picture."""
 
 
 def export(
@@ -226,18 +228,30 @@ def _slice(overlay: Overlay, wished: int | None) -> int:
 
 
 def strongest_slice(overlay: Overlay) -> int:
-    """The source slice on which the shown value is largest, of cells that lie on the series."""
+    """The source slice on which the shown value is largest, of cells that lie on the series.
+
+    Of several with the same value, as where all hold a part of one large feature, it is the one with the
+    largest value below that, and so on; the middle one of those that are left.
+    """
     values, matrix = overlay.map.values, overlay.map.matrix
     shown = values if overlay.style.sign == "positive" else np.abs(values)
     index = np.ogrid[tuple(slice(n) for n in values.shape)]
     within = np.isfinite(shown)
-    for axis, length in enumerate(overlay.map.series.shape):
+    for axis, length in reversed(list(enumerate(overlay.map.series.shape))):
         place = sum((matrix[axis, k] * index[k] for k in range(3)), matrix[axis, 3])
         within = within & (place >= -0.5) & (place <= length - 0.5)
-    cell = np.unravel_index(int(np.argmax(np.where(within, shown, -np.inf))), shown.shape)
-    slices = overlay.map.series.shape[0]
-    at = matrix[0, :3] @ np.asarray(cell) + matrix[0, 3]
-    return int(np.clip(np.rint(at), 0, slices - 1))
+    shown = np.where(within, shown, -np.inf)
+    left = np.zeros(0)
+    for _ in range(_RANKS):
+        value = shown.max()
+        if len(left) == 1 or value == -np.inf:
+            break
+        here = shown == value
+        on = np.unique(np.clip(np.rint(place[here]), 0, length - 1))
+        both = np.intersect1d(left, on)
+        left = both if len(both) else left if len(left) else on
+        shown[here] = -np.inf
+    return int(left[len(left) // 2]) if len(left) else 0
 
 
 def save_png(snapshot: Snapshot, path: Path) -> None:
