@@ -157,7 +157,7 @@ OVER = ("--set", "over=segments", "--set", "baseline=zero")
         ((), ["tumour", "kidney: left", "the rest"]),
         (("file",), ["tumour", "kidney: left", "the rest"]),
         (("file:kidney: left", "3,7,5,8"), ["kidney: left", "box 3,7,5,8", "the rest"]),
-        (("tumour", "4,8,9,9"), ["tumour", "tumour ∩ box 4,8,9,9", "box 4,8,9,9", "the rest"]),
+        (("tumour", "4,8,9,9"), ["tumour", "tumour & box 4,8,9,9", "box 4,8,9,9", "the rest"]),
     ],
 )
 def test_segments_are_features_with_names_and_values(
@@ -176,13 +176,13 @@ def test_segments_are_features_with_names_and_values(
     for entry in document["attributions"]:
         assert list(entry["features"]) == expected
         assert {region["name"] for region in entry["regions"]} == {
-            name for name in expected if name != "the rest" and "∩" not in name
+            name for name in expected if name != "the rest" and "&" not in name
         }
         arrays = arrays_of(tmp_path / "out" / entry["files"]["npz"])
         stored = json.loads(str(arrays["provenance"]))
         assert (stored["features"], stored["regions"]) == (entry["features"], entry["regions"])
         first = drawn.marked("tumour" if expected[0] == "tumour" else "kidney: left")[3]
-        if "∩" not in "".join(expected):
+        if "&" not in "".join(expected):
             assert np.unique(arrays["native"][0][first]) == pytest.approx([entry["features"][expected[0]]])
 
 

@@ -32,7 +32,7 @@ from viewer.types import Attribution, ModelInput, Region, Series, Sweep, Target
 TARGETS = [Target("effusion", 0), Target("mass", 1), Target("nodule", 2)]
 ABLATION = FeatureAblation(over="segments", baseline="mean")
 SHAPLEY = KernelSHAP(over="segments", baseline="mean")
-LIVER, TUMOUR, BOTH, SPLEEN = "liver", "tumour", "liver ∩ tumour", "spleen"
+LIVER, TUMOUR, BOTH, SPLEEN = "liver", "tumour", "liver & tumour", "spleen"
 
 
 def box(series: Series, name: str, *sides: slice) -> Region:
@@ -90,7 +90,7 @@ def test_every_pixel_is_in_one_feature_and_alike_pixels_are_together(
     assert parts.count == len(parts.names) == len(set(parts.names))
     for place in np.ndindex(5, 6):
         number = int(parts.numbers[place])
-        words = " ∩ ".join(str(i) for i in range(count) if masks[i][place]) or REST
+        words = " & ".join(str(i) for i in range(count) if masks[i][place]) or REST
         assert (number == -1) if not within[place] else (parts.names[number] == words)
     assert set(parts.numbers[torch.as_tensor(within)].tolist()) == set(range(parts.count))
     assert REST not in parts.names[:-1]

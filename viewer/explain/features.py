@@ -43,7 +43,7 @@ class OverFeatures(Explainer):
     """A method whose unit is a feature: what is removed together, and gets one value.
 
     With "segments" each of the reader's regions is one, what several of them cover is one for each
-    combination ("liver ∩ tumour"), and what none covers is one more ("the rest"): every pixel that may be
+    combination ("liver & tumour"), and what none covers is one more ("the rest"): every pixel that may be
     changed belongs to exactly one. A region that does not lie on the input has none.
     """
 
@@ -130,7 +130,7 @@ def segments(masks: Iterable[tuple[str, Tensor]], within: Tensor) -> Parts:
     left.sort(key=lambda code: (not made[code], made[code]))
     number = torch.full((len(made),), -1, device=within.device)
     number[left] = torch.arange(len(left), device=within.device)
-    words = distinct(" ∩ ".join(names[i] for i in made[code]) or REST for code in left)
+    words = distinct(" & ".join(names[i] for i in made[code]) or REST for code in left)
     return Parts(number[codes].masked_fill(~within, -1), len(left), words)
 
 
