@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from viewer import affine
 from viewer.errors import ModelError
+from viewer.models import prepare as prepare_module
 from viewer.models.card import Input
 from viewer.models.prepare import prepare
 from viewer.types import ModelInput, Series, Window
@@ -128,6 +129,15 @@ def millimetres() -> st.SearchStrategy[float]:
     return st.sampled_from([0.5, 0.7, 1.0, 1.5, 2.4])
 
 
+def lying(source: Series, card: dict[str, Any], slice: int | None, at: Sequence[float] | None) -> ModelInput:
+    """The input that is made, which lies where it is said to lie before it is."""
+    made = prepare(source, model_input(**card), slice, at)
+    told = prepare_module.field(source, model_input(**card), slice, at)
+    assert np.array_equal(told.matrix, made.matrix)
+    assert told.shape == made.shape
+    return made
+
+
 @st.composite
 def plane_cases(draw: st.DrawFn) -> tuple[Callable[[Array], ModelInput], tuple[int, ...]]:
     """A way of preparing one slice, and the shape of its series."""
@@ -149,7 +159,7 @@ def plane_cases(draw: st.DrawFn) -> tuple[Callable[[Array], ModelInput], tuple[i
 
     def prepared(voxels: Array) -> ModelInput:
         source = series(voxels, matrix, spacing_kind="patient", orientation_known=True)
-        return prepare(source, model_input(**card), 1, at)
+        return lying(source, card, 1, at)
 
     return prepared, shape
 
@@ -169,7 +179,7 @@ def volume_cases(draw: st.DrawFn) -> tuple[Callable[[Array], ModelInput], tuple[
 
     def prepared(voxels: Array) -> ModelInput:
         source = series(voxels, matrix, spacing_kind="patient", orientation_known=True)
-        return prepare(source, model_input(**card), None, at)
+        return lying(source, card, None, at)
 
     return prepared, shape
 
@@ -484,6 +494,15 @@ def test_a_patch_reads_only_its_slices() -> None:
     voxels.read.clear()
     prepare(series(voxels), model_input(size=[4, 4]), 7)  # type: ignore[arg-type]
     assert voxels.read == [7]
+
+
+def test_where_an_input_lies_is_told_without_reading_it() -> None:
+    voxels = Counted(np.zeros((50, 8, 8), np.float32))
+    card = model_input(dimensions=3, size=[4, 4, 4], fit="patch")
+    found = prepare_module.field(series(voxels), card, at=(20, 4, 4))  # type: ignore[arg-type]
+    assert (found.shape, voxels.read) == ((4, 4, 4), [])
+    with pytest.raises(ModelError, match="lies outside the image"):
+        prepare_module.field(series(voxels), card, at=(50, 4, 4))  # type: ignore[arg-type]
 
 
 def test_the_place_may_name_the_slice() -> None:

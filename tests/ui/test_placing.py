@@ -17,7 +17,7 @@ from program import COLUMNS, LABELS, ROWS, arrays_of, write_model, write_stack
 
 from viewer import affine, dicom, overlay, session
 from viewer.outline import box, outlines, trimmed
-from viewer.types import Region, Sweep
+from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs, words
 from viewer.ui.maps import Wish, _input_bytes, place_of
 from viewer.ui.running import leading
@@ -533,3 +533,87 @@ def test_the_export_is_that_of_the_command_line(
     for name, array in arrays_of(theirs).items():
         if array.dtype.kind == "f":
             np.testing.assert_allclose(arrays_of(mine)[name], array, rtol=1e-4, atol=1e-7)
+
+
+# --- beside other things --------------------------------------------------------------------------
+
+
+def test_both_maps_of_a_comparison_are_of_the_place(placed: Desk, dimensions: int) -> None:
+    placed.presenter.comparing.keep()
+    placed.presenter.explaining.choose_method("hires-cam")
+    placed.wait(lambda s: s.attribution is not None and s.busy is None)
+    put(placed, PLACES[dimensions][0])
+    compared = placed.wait(lambda s: s.compared is not None and s.compared.one.map is not None).compared
+    assert compared is not None
+    for side in (compared.one, compared.other):
+        made = side.map.parents[0] if isinstance(side.map, DerivedMap) else side.map
+        (said,) = made.predictions
+        np.testing.assert_array_equal(said.input.matrix, placed.state.patch.matrix)
+    placed.presenter.patches.sweep(WHOLE)
+    placed.at_rest()
+    assert placed.state.compared.one.map is None  # nothing sweeps unasked
+
+
+def test_strip_and_sheet_are_of_the_place_and_sweep_nothing_unasked(
+    desk: Desk, paths: Path, tmp_path: Path
+) -> None:
+    desk.explained(paths, patch_model(tmp_path / "model"))
+    desk.presenter.display.choose_layout("sheet")
+    put(desk, (5, 9))
+    state = desk.wait(lambda s: all(s.strip) and all(cell.tile for cell in s.sheet))
+    for tile in (*state.strip, *(cell.tile for cell in state.sheet)):
+        np.testing.assert_array_equal(tile.map.predictions[0].input.matrix, state.patch.matrix)
+    desk.presenter.patches.sweep(WHOLE)
+    desk.at_rest()
+    assert not any(desk.state.strip)
+    assert not any(cell.tile for cell in desk.state.sheet)
+    run(desk)
+    assert sum(tile is not None for tile in desk.state.strip) == 1
+    desk.presenter.strip.wish()
+    state = desk.wait(lambda s: all(s.strip))
+    assert len({len(tile.map.predictions) for tile in state.strip}) == 1
+    assert len(state.strip[0].map.predictions) > 1
+
+
+def test_points_of_one_place_keep_the_patch_as_far_as_they_reach(
+    desk: Desk, tmp_path: Path, dimensions: int
+) -> None:
+    """The last b-value lacks its last slice."""
+    files.diffusion(tmp_path / "dwi", lacking=5)
+    desk.explained(tmp_path / "dwi", patch_model(tmp_path / "m", dimensions, accepts={"modality": ["MR"]}))
+    desk.at_rest()
+    place = {2: (30, 12), 3: (5, 30, 12)}[dimensions]
+    put(desk, place)
+    desk.presenter.step_point(1)
+    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    assert (state.chosen, state.placed) == (1, place)
+    desk.at_rest()
+    same(desk.state, wanted(desk, place))
+    desk.presenter.step_point(1)
+    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    assert (state.chosen, state.placed) == (2, {2: (30, 12), 3: (4, 30, 12)}[dimensions])
+    desk.at_rest()
+    same(desk.state, wanted(desk, state.placed))
+
+
+def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_path: Path) -> None:
+    desk.presenter.open([paths])
+    desk.wait(lambda s: s.values is not None)
+    desk.presenter.explaining.load_model(patch_model(tmp_path / "model", accepts={"modality": ["MR"]}))
+    desk.wait(lambda s: s.gate == "outside")
+    desk.presenter.patches.place(5, 9)
+    desk.at_rest()
+    assert (desk.state.prediction, desk.state.attribution, desk.state.patch) == (None, None, None)
+    assert words.patched(desk.state) == ()
+    desk.presenter.explaining.answer("override")
+    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    assert state.placed == (5, 9)
+    same(state, wanted_all_the_same(desk, (5, 9)))
+
+
+def wanted_all_the_same(desk: Desk, at: Any) -> Any:
+    state, model = desk.state, desk.presenter.explaining._maps.model
+    assert state.target is not None
+    return session.explain(
+        state.series, model, ["grad-cam"], state.target, state.slice, at, outside_intended_use=True
+    )

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from program import COLUMNS, ROWS, write_model
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from test_placing import patch_model, paths
 from test_three_planes import THREE, settled, view
@@ -335,3 +336,22 @@ def test_regions_are_offered_and_greyed_where_they_do_not_lie(
     window.presenter.go_to(3)
     settled(window, qtbot)
     assert run()
+
+
+def test_the_hand_shows_that_a_click_would_place(flat: Window, qtbot: QtBot, tmp_path: Path) -> None:
+    at = pixel(flat.mapped, 5, 9)
+
+    def shape(held: Qt.KeyboardModifier) -> Qt.CursorShape:
+        none = Qt.MouseButton.NoButton
+        place = QPointF(at)
+        move = QMouseEvent(
+            QMouseEvent.Type.MouseMove, place, flat.mapped.mapToGlobal(place), none, none, held
+        )
+        QApplication.sendEvent(flat.mapped, move)
+        return flat.mapped.cursor().shape()
+
+    assert shape(CONTROL) == Qt.CursorShape.CrossCursor
+    assert shape(NONE) == Qt.CursorShape.ArrowCursor
+    flat.presenter.explaining.load_model(write_model(tmp_path / "whole"))
+    settled(flat, qtbot)
+    assert shape(CONTROL) == Qt.CursorShape.ArrowCursor

@@ -332,13 +332,20 @@ class SliceView(QWidget):
             self._from = now
             self._drag(step)
         self._point(now)
+        if self._patch_by(event.modifiers()) and self._button == Qt.MouseButton.NoButton:
+            self.setCursor(Qt.CursorShape.CrossCursor)
+        else:
+            self.unsetCursor()
 
     def _places(self, event: QMouseEvent) -> bool:
         """Whether a click places the patch: Ctrl is held, and there is one."""
+        return event.button() == Qt.MouseButton.LeftButton and self._patch_by(event.modifiers())
+
+    def _patch_by(self, held: Qt.KeyboardModifier) -> bool:
         model = self._state.model
-        held = event.modifiers() & Qt.KeyboardModifier.ControlModifier
-        left = event.button() == Qt.MouseButton.LeftButton
-        return left and bool(held) and model is not None and model.patch is not None
+        return (
+            bool(held & Qt.KeyboardModifier.ControlModifier) and model is not None and model.patch is not None
+        )
 
     def _place_patch(self, row: float, column: float) -> None:
         self.patch_placed.emit(row, column)

@@ -311,7 +311,7 @@ class PlaneView(SliceView):
             self.setCursor(held)
         elif near is not None:
             self.setCursor(free)
-        else:
+        elif self.cursor().shape() in (held, free):
             self.unsetCursor()
 
     def _angle_of(self, at: QPointF) -> float:

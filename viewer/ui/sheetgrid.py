@@ -242,7 +242,10 @@ def sheet_words(state: ViewState) -> str:
     item = state.chosen_method
     title = "" if item is None else item.title
     if state.sheet_of == "methods":
-        return f"{clean(state.target_words or '')} · own ranges: methods compare as ranks only"
+        how = (
+            "own ranges: methods compare as ranks only" if state.swept is None else "a sweep runs one method"
+        )
+        return f"{clean(state.target_words or '')} · {how}"
     if item is not None and not item.target_dependent:
         return f"{title} · the same for every label"
     count = 0 if state.model is None else len(state.model.labels)

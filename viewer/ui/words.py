@@ -169,7 +169,7 @@ def explained(state: ViewState, drawn: bool) -> Corners:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, shown, drawn)
     return Corners(
-        top_left=((title, "text"), _target(shown), *patched(state)),
+        top_left=((title, "text"), _target(state, shown), *patched(state)),
         top_right=((_what(state), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
@@ -239,10 +239,14 @@ def _what(state: ViewState) -> str:
     return "image, map hidden" if state.map is not None else "image, no map on this slice"
 
 
-def _target(shown: Attribution) -> Line:
+def _target(state: ViewState, shown: Attribution) -> Line:
     if shown.target is None:
         return SAME_FOR_ALL, "text"
-    score = explained_score(shown)
+    if len(shown.predictions) > 1 and state.prediction is not None:
+        # The best of a sweep has been found: not among all its patches again with every frame.
+        score = next((s for s in state.prediction.scores if s.label == shown.target.label), None)
+    else:
+        score = explained_score(shown)
     if score is None or shown.target.minus is not None:
         return shown.target.words, "warning"
     kind = kind_of(score) if len(shown.predictions) == 1 else f"highest {kind_of(score)}"
