@@ -94,7 +94,7 @@ class PlanesPanel(QWidget):
         if not state.three or state.series is None:
             return
         patch = state.model is not None and state.model.patch is not None
-        self.hands.setText(f"{_HANDS} · Ctrl + click places the patch" if patch else _HANDS)
+        self.hands.setText(f"{_HANDS} · Ctrl + click: patch" if patch else _HANDS)
         self._along = _alignment(state.views, state.series)
         self.along.choose(self._along)
         found, shown = state.marked, state.shown
