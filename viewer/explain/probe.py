@@ -273,7 +273,7 @@ class Probe:
             x = x.detach().requires_grad_(gradients)
             output = self.forward(x)
             scores = torch.stack([self.score(output, target, n) for target in rows])
-            found = gradients_at(scores.sum(1), x, INPUT, self.task) if gradients else None
+            found = gradients_at(scores.sum(1), x, INPUT, self.task, again=False) if gradients else None
         return Part(n, first, scores.detach().float(), found)
 
     def forward(self, x: Tensor) -> Tensor:

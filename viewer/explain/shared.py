@@ -198,10 +198,13 @@ def _singly(tensor: Tensor, axis: int = 0) -> list[Tensor]:
     return [tensor] if count == 1 else [tensor.narrow(axis, n, 1).clone() for n in range(count)]
 
 
-def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
-    """∂ totals / ∂ tensor, (totals, *tensor.shape): one vectorised backward, in chunks if large."""
+def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task, again: bool = True) -> Tensor:
+    """∂ totals / ∂ tensor, (totals, *tensor.shape): one vectorised backward, in chunks if large.
+
+    Where nobody goes `again` through the graph, it is let go of on the way, and its memory used at once.
+    """
     parts = []
-    for (part,) in gradients_of_many(totals, [tensor], task):
+    for (part,) in gradients_of_many(totals, [tensor], task, again):
         if part is None:
             raise without_influence(layer)
         parts.append(part)
@@ -209,7 +212,7 @@ def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task) -> Tensor:
 
 
 def gradients_of_many(
-    totals: Tensor, tensors: Sequence[Tensor], task: Task
+    totals: Tensor, tensors: Sequence[Tensor], task: Task, again: bool = True
 ) -> Iterator[tuple[Tensor | None, ...]]:
     """∂ totals / ∂ each tensor, (some totals, *tensor.shape), for as many at a time as memory should hold.
 
@@ -220,7 +223,7 @@ def gradients_of_many(
         yield (None,) * len(tensors)
         return
     if count == 1:
-        found = torch.autograd.grad(totals[0], tensors, retain_graph=True, allow_unused=True)
+        found = torch.autograd.grad(totals[0], tensors, retain_graph=again, allow_unused=True)
         yield tuple(None if g is None else g[None] for g in found)
         return
     chunk = max(1, _BATCHED_BYTES // (4 * sum(t.numel() for t in tensors)))
