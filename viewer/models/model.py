@@ -62,7 +62,7 @@ class Model:
         """Whether the network is a program (TorchScript, `.pt2`), whose layers cannot be listened to."""
         return self.card.architecture == PROGRAM
 
-    @cached_property
+    @property
     def device_name(self) -> str:
         """The device in words, e.g. "CPU" or "CUDA (NVIDIA A100)"."""
         if self.device.type == "cuda":
@@ -173,6 +173,7 @@ class Model:
             probabilities = scaled.softmax(1)
         else:
             probabilities = scaled.sigmoid() if output.activation == "sigmoid" else scaled
+        device = self.device_name  # asked once: a GPU is slow to say it
         if logits.ndim > 2:
             logits, probabilities = logits.flatten(2).mean(2), probabilities.flatten(2).mean(2)
         return tuple(
@@ -180,7 +181,7 @@ class Model:
                 input=source,
                 model=self.name,
                 weights=self.sha256,
-                device=self.device_name,
+                device=device,
                 scores=tuple(
                     Score(label, logit, probability, calibration is not None, output.thresholds.get(label))
                     for label, logit, probability in zip(self.labels, row, chances, strict=True)
