@@ -1,7 +1,8 @@
 """How long series take to open, beside a plain loop of pydicom and SimpleITK's series reader.
 
 A real MR repeated to 384 slices, and a generated CT of 500 slices as it is and 120 in JPEG-LS. Every
-run is a process of its own; the readers take turns, and the medians of three runs are told. Memory is
+run is a process of its own; the readers take turns in seven rounds. Told are medians, and of ratios the
+median of those within a round, since a machine may be half as fast from one minute to the next. Memory is
 that of the reading process: decoder processes hold one image at a time, and are not counted. They are
 started a while before the clock is, as the program does when its window appears.
 
@@ -25,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 REAL = ROOT.parent / "shared" / "data" / "dicom" / "mr-t1-oblique"
 READERS = ("whyscope", "pydicom", "SimpleITK")
-REPEATS = 3
+REPEATS = 7
 AIMS = {"first": 0.1, "scan": 0.6, "all": 0.7, "memory": 1.3}
 """The first three are parts of SimpleITK's whole read, the last of the bytes of the pixels."""
 WORDS = {
@@ -209,20 +210,25 @@ def child(*words: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
 
 
-def measured(folder: Path) -> dict[str, dict[str, float]]:
-    """Medians of all readers, which take turns."""
-    runs: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
-    for _ in range(REPEATS):
-        for reader in READERS:
-            runs[reader].append(json.loads(child("--read", reader, str(folder))))
-    return {
-        reader: {name: statistics.median(run[name] for run in some) for name in some[0]}
-        for reader, some in runs.items()
-    }
+Round = dict[str, dict[str, float]]
+"""What each reader took."""
 
 
-def ratios(found: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Our times as parts of the others', and our peak as a part of the pixels."""
+def measured(folder: Path) -> list[Round]:
+    """Rounds in which the readers take turns."""
+    return [
+        {reader: json.loads(child("--read", reader, str(folder))) for reader in READERS}
+        for _ in range(REPEATS)
+    ]
+
+
+def medians(some: list[dict[str, float]]) -> dict[str, float]:
+    """The median of every figure."""
+    return {name: statistics.median(one[name] for one in some) for name in some[0]}
+
+
+def ratios(found: Round) -> dict[str, float]:
+    """Our times as parts of the others', and our peak as a part of the pixels, in one round."""
     ours, plain, other = (found[reader] for reader in READERS)
     parts = {name: ours[name] / other["all"] for name in ("first", "scan", "all")}
     return {**parts, "memory": ours["peak"] / ours["bytes"], "all/pydicom": ours["all"] / plain["all"]}
@@ -237,8 +243,12 @@ def measure() -> dict[str, Any]:
     for name, kind in kinds.items():
         with tempfile.TemporaryDirectory() as folder:
             child("--make", kind, folder)
-            found = measured(Path(folder))
-        document[name] = {"readers": found, "ratios": ratios(found), "aims": AIMS}
+            rounds = measured(Path(folder))
+        document[name] = {
+            "readers": {reader: medians([one[reader] for one in rounds]) for reader in READERS},
+            "ratios": medians([ratios(one) for one in rounds]),
+            "aims": AIMS,
+        }
     return document
 
 

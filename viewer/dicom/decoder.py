@@ -187,7 +187,8 @@ def _jpeg_ls(request: Request, stream: bytes) -> Array:
         shape = (samples, rows, columns) if planes else (rows, columns, samples)
         return _rgb(request, np.moveaxis(values.reshape(shape), 0, -1) if planes else values.reshape(shape))
     frame = values.reshape(rows, columns).astype(request["dtype"], copy=False)
-    frame = fit(frame, bits, bits - 1, request["signed"])
+    if request["signed"]:
+        frame = fit(frame, bits, bits - 1, True)
     if bits == request["bits"]:
         return frame
     return fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
