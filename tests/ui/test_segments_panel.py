@@ -19,7 +19,14 @@ from viewer.ui.words import feature_values
 
 HINTS = setting_types(explainer("kernel-shap"))
 SHAPLEY = MethodItem(
-    "kernel-shap", "KernelSHAP", "perturbation", "", "many", {"over": "superpixels"}, None, HINTS
+    "kernel-shap",
+    "KernelSHAP",
+    "perturbation",
+    "",
+    "many",
+    {"features": 60, "over": "superpixels"},
+    None,
+    HINTS,
 )
 OVER = {"over": "segments"}
 
@@ -44,8 +51,10 @@ def test_segments_are_offered_where_there_are_some(qtbot: QtBot, state: ViewStat
         assert combo.model().item(combo.findData("grid")).isEnabled()
         assert combo.currentText() == "segments"
         assert panel.run_bar.run.isEnabled() == (not reason)
+        assert not panel.form.controls["features"].isEnabled()  # segments are as many as they are
         panel.show(shown)
         assert panel.run_bar.run.isEnabled()  # superpixels need no segmentation
+        assert panel.form.controls["features"].isEnabled()
 
 
 def test_the_values_of_features_are_listed_the_strongest_first(qtbot: QtBot, state: ViewState) -> None:

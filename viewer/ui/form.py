@@ -1,7 +1,7 @@
 """A form generated from an explainer's fields."""
 
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -93,12 +93,13 @@ class SettingsForm(QWidget):
         values: Mapping[str, Any],
         hints: Mapping[str, Any],
         closed: Mapping[tuple[str, Any], str] = MappingProxyType({}),
+        idle: Collection[str] = (),
     ) -> None:
         """Show the settings of a method; `values` stand over `defaults`. Emits nothing.
 
         `hints` are `get_type_hints(cls, include_extras=True)`, `closed` says why a choice of a setting cannot
-        be made now. The rows are built anew only for other defaults or hints, so that the keyboard stays
-        where it is.
+        be made now, `idle` are settings that change nothing beside the others. The rows are built anew only
+        for other defaults or hints, so that the keyboard stays where it is.
         """
         if self._shown is None or (dict(self._shown[0]), dict(self._shown[1])) != (
             dict(defaults),
@@ -109,6 +110,7 @@ class SettingsForm(QWidget):
         for name, control in self.controls.items():
             if isinstance(control, Combo):
                 control.grey({choice: why for (of, choice), why in closed.items() if of == name})
+            control.setEnabled(name not in idle)
             value = values.get(name, defaults[name])
             if not control.hasFocus() or not isinstance(control, QLineEdit):
                 _put(control, value)

@@ -19,7 +19,7 @@ from viewer.export.drawing import clean
 from viewer.types import Array
 from viewer.ui.controls import Combo, IconButton
 from viewer.ui.form import SettingsForm
-from viewer.ui.maps import NO_SEGMENTS, SEGMENTS
+from viewer.ui.maps import NO_SEGMENTS, SEGMENTS, Wish
 from viewer.ui.panels.methodcard import MethodCombo
 from viewer.ui.panels.strip import LayerStrip
 from viewer.ui.panels.values import FeatureValues
@@ -271,7 +271,9 @@ class ExplainPanel(QWidget):
         self.strip.show(state)
         settings = {} if item is None else item.settings
         closed = {} if state.regions else {SEGMENTS: NO_SEGMENTS}
-        self.form.show_fields(settings, state.settings, {} if item is None else item.hints, closed)
+        # Segments are as many as they are.
+        idle = {"features"} if Wish.of(state).segmented else ()
+        self.form.show_fields(settings, state.settings, {} if item is None else item.hints, closed, idle)
         self.run_bar.put(state.busy, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.say(*completeness_words(state))
