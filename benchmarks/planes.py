@@ -24,7 +24,7 @@ from viewer import overlay, planes
 from viewer.affine import cells, scale_offset
 from viewer.dicom.volume import Volume, volume
 from viewer.planes import Plane
-from viewer.resampling import resampled
+from viewer.planes.resample import resampled
 from viewer.types import Display, Geometry, LoadedMap, Series
 
 SHAPE = (500, 512, 512)

@@ -28,8 +28,8 @@ from safetensors.torch import save_file
 from viewer import demo
 from viewer.export import whole
 from viewer.settings import Preferences, Settings
-from viewer.ui import theme
 from viewer.ui.panels import ExportDialog
+from viewer.ui.widgets import theme
 from viewer.ui.window import Window
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,7 +145,7 @@ def patch() -> None:
 def sheet() -> None:
     with opened(0, size=(1024, 640)) as window:
         window.run("sheet")
-        window.presenter.sheet.choose("methods")
+        window.presenter.contact_sheet.choose("methods")
         settle(window)
         save(window, GUIDE / "sheet.png", part(window, window.sheet))
 

@@ -66,7 +66,7 @@ def attribution(values: Any, method: Any = None) -> Attribution:
 
 def general(map: Map, slice: int, interpolation: Any = "bilinear") -> np.ndarray:
     to = np.linalg.inv(map.matrix) @ affine.scale_offset((1, 1, 1), (slice, 0, 0))
-    return overlay._general(map, to, map.series.shape[1:], interpolation)
+    return overlay.colour._general(map, to, map.series.shape[1:], interpolation)
 
 
 def test_a_cell_covers_its_pixels() -> None:
@@ -183,7 +183,7 @@ def test_there_is_no_rainbow() -> None:
 def test_alpha_is_one_number_or_nothing(sign: Any) -> None:
     values = np.array([[-0.9, -0.5, -0.1, 0, 0.1, 0.5, 0.9, 5, np.nan, np.inf]], np.float32)
     style = Style("viridis", (-1, 1), 0.4, 0.5, sign)
-    alpha = overlay.colour(values, style)[0, :, 3]
+    alpha = overlay.coloured(values, style)[0, :, 3]
     assert set(alpha) == {0, round(255 * 0.4)}
     shown = [False] * 5 + [True] * 3 + [False] * 2
     if sign != "positive":
@@ -194,14 +194,14 @@ def test_alpha_is_one_number_or_nothing(sign: Any) -> None:
 def test_range_is_linear_and_clipped() -> None:
     table = overlay.colour_table("inferno")
     style = Style("inferno", (0.0, 2.0), 1.0, 0.0)
-    colours = overlay.colour(np.array([0, 1, 2, 7], np.float32), style)
+    colours = overlay.coloured(np.array([0, 1, 2, 7], np.float32), style)
     np.testing.assert_array_equal(colours[:, :3], table[[0, 128, 255, 255]])
     signed = Style("blue-white-red", (-1.0, 2.0), 1.0, 0.0, "signed")
     table = overlay.colour_table("blue-white-red")
-    colours = overlay.colour(np.array([-2, -9, 2], np.float32), signed)
+    colours = overlay.coloured(np.array([-2, -9, 2], np.float32), signed)
     np.testing.assert_array_equal(colours[:, :3], table[[0, 0, 255]])
     size = Style("inferno", (0.0, 2.0), 1.0, 0.0, "magnitude")
-    np.testing.assert_array_equal(*(overlay.colour(np.array([v], np.float32), size) for v in (-1.5, 1.5)))
+    np.testing.assert_array_equal(*(overlay.coloured(np.array([v], np.float32), size) for v in (-1.5, 1.5)))
 
 
 def test_composite_of_grey_and_colour() -> None:

@@ -10,13 +10,14 @@ import SimpleITK as sitk  # noqa: N813 - its own name
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewer import affine, outline, overlay, planes
+from viewer import affine, overlay, planes
 from viewer.dicom import Graphics, scan
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.errors import SeriesError
-from viewer.outline import edges, trimmed
+from viewer.overlay import outline
+from viewer.overlay.outline import edges, trimmed
 from viewer.planes import Plane
-from viewer.resampling import laid_on, resampled
+from viewer.planes.resample import laid_on, resampled
 from viewer.task import Cancelled, Task
 from viewer.types import (
     Attribution,

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import rankdata
 
-from viewer import affine, overlay, ranks
+from viewer import affine, overlay
+from viewer.overlay import ranks
 from viewer.types import Display, Geometry, LoadedMap, Series
 
 

@@ -11,7 +11,7 @@ def test_the_wheel_holds_the_program_and_no_tests(installed: Environment) -> Non
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     for name in (
         "main.py",
-        "viewer/cli.py",
+        "viewer/cli/__init__.py",
         "viewer/dicom/decoder.py",
         "plugins/grad_cam.py",
         "resources/__init__.py",

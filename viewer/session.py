@@ -22,7 +22,7 @@ from viewer.explain import (
 )
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.outline import trimmed
+from viewer.overlay.outline import trimmed
 from viewer.settings import Limits, Settings, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Target, Window

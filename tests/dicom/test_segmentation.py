@@ -24,7 +24,7 @@ from viewer.dicom.header import header_of
 from viewer.dicom.image import object_of
 from viewer.dicom.segmentation import _recommended
 from viewer.errors import SeriesError
-from viewer.outline import edges, outlines, slices_of
+from viewer.overlay.outline import edges, outlines, slices_of
 from viewer.settings import Limits
 from viewer.types import Region, Series
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from viewer.errors import ModelError, UntrustedError
 from viewer.models import draft, load
 from viewer.settings import Settings
-from viewer.ui.loading import loaded
+from viewer.ui.presenter.loading import loaded
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),

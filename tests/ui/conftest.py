@@ -15,7 +15,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from viewer.settings import Settings
-from viewer.ui import theme
+from viewer.ui.widgets import theme
 from viewer.ui.window import Window
 
 

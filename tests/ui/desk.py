@@ -5,9 +5,9 @@ from pathlib import Path
 from unittest.mock import create_autospec
 
 from viewer.settings import Settings
-from viewer.ui.board import View
 from viewer.ui.jobs import Jobs
-from viewer.ui.presenter import Presenter
+from viewer.ui.presenter.presenter import Presenter
+from viewer.ui.presenter.store import View
 from viewer.ui.state import ViewState
 
 

@@ -14,12 +14,12 @@ from pytestqt.qtbot import QtBot
 from viewer import dicom
 from viewer.overlay import colour_table
 from viewer.types import Display, Series, Window
-from viewer.ui import pixels, words
-from viewer.ui.canvas import SliceBar, SliceView
-from viewer.ui.displaying import levels_of, table_levels
-from viewer.ui.layers import ImageLayer
+from viewer.ui.presenter.display import levels_of, table_levels
 from viewer.ui.state import Busy, ViewState
-from viewer.ui.theme import DARK
+from viewer.ui.views import captions, pixels
+from viewer.ui.views.layers import ImageLayer
+from viewer.ui.views.slice_view import SliceBar, SliceView
+from viewer.ui.widgets.theme import DARK
 
 SIDE = 400
 LOOK = (SIDE * 3 // 8, SIDE * 3 // 8)
@@ -103,7 +103,7 @@ def test_a_view_follows_the_curve(qtbot: QtBot) -> None:
     state = replace(image(flat(75)), window=window)
     shown = view(qtbot, state)
     assert seen(shown, *LOOK) == (round(255 / (1 + np.exp(-1))),) * 3
-    assert words.window_words(state) == "C 50  W 100  SIGMOID  lungs"
+    assert captions.window_words(state) == "C 50  W 100  SIGMOID  lungs"
     shown.show(replace(state, window=Window(50, 100, "", "LINEAR_EXACT")))
     assert seen(shown, *LOOK) == (191,) * 3
 
@@ -115,8 +115,8 @@ def test_a_table_is_named_and_a_pull_begins_at_a_line_close_to_it() -> None:
     state = image(flat(0), series=replace(series(), display=display))
     assert table_levels(display.voi_lut or (0, ramp)) == pytest.approx((0, 100), abs=1.5)
     assert table_levels((-50, flanks[::-1])) == pytest.approx((0, 100), abs=1.5)
-    assert words.window_words(replace(state, window=None)) == "VOI LUT  NORMAL"
-    assert words.window_words(state) == "C 50  W 100  test"
+    assert captions.window_words(replace(state, window=None)) == "VOI LUT  NORMAL"
+    assert captions.window_words(state) == "C 50  W 100  test"
 
 
 def test_nan_is_black_and_the_levels_may_be_equal(qtbot: QtBot) -> None:
@@ -177,7 +177,7 @@ def test_below_the_threshold_is_blank(qtbot: QtBot) -> None:
     state = replace(state, style=replace(state.style, threshold=0.9))
     shown = view(qtbot, state, plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
-    assert ("Nothing reaches the threshold on this slice.", "warning") in words.explained(
+    assert ("Nothing reaches the threshold on this slice.", "warning") in captions.explained(
         state, False
     ).bottom_left
 
@@ -207,19 +207,19 @@ def test_the_gate_hides_then_hatches(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8), score=0.3, gate="negative")
     shown = view(qtbot, state, plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
-    assert "hidden until asked" in words.explained(state, False).bottom_left[0][0]
+    assert "hidden until asked" in captions.explained(state, False).bottom_left[0][0]
     state = replace(state, asked=True)
     shown.show(state)
     row = {seen(shown, x, LOOK[1]) for x in range(LOOK[0], LOOK[0] + 2 * pixels.HATCH)}
     assert len(row) == 2
     assert (102, 102, 102) in row
-    assert words.explained(state, True).bottom_left[0][0].startswith("Explains a negative")
+    assert captions.explained(state, True).bottom_left[0][0].startswith("Explains a negative")
 
 
 def test_outside_the_intended_use(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8), gate="outside", outside="made for CR")
     assert seen(view(qtbot, state, plain=False), *LOOK) == (102, 102, 102)
-    assert words.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
+    assert captions.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
@@ -276,7 +276,7 @@ def test_only_what_changed_is_computed(qtbot: QtBot) -> None:
 
 def test_texts() -> None:
     state = explained(flat(40), half(0.8))
-    plain, mapped = words.plain(state), words.explained(state, True)
+    plain, mapped = captions.plain(state), captions.explained(state, True)
     assert [t for t, _ in plain.top_left] == ["CT  HEAD", "Im 1 / 1"]
     assert [t for t, _ in plain.bottom_left] == ["C 50  W 100  test", "1 mm"]
     assert mapped.top_left == (
@@ -288,13 +288,13 @@ def test_texts() -> None:
         ("Shows influence on the score. Not a segmentation.", "text"),
     )
     assert mapped.top_right == (("image + map", "text"),)
-    hidden = words.explained(replace(state, overlay=False), False)
+    hidden = captions.explained(replace(state, overlay=False), False)
     assert hidden.top_right == (("image, map hidden", "text"),)
 
 
 def test_no_evidence_is_said_not_stretched() -> None:
     state = explained(flat(40), np.zeros((40, 40)))
-    remark = words.explained(state, False).bottom_left[0][0]
+    remark = captions.explained(state, False).bottom_left[0][0]
     assert remark == "No positive evidence for pneumonia in this image."
 
 
@@ -309,7 +309,7 @@ def test_sides(qtbot: QtBot) -> None:
     assert near["right"] > 0
     assert near["nowhere"] == 0
     unknown = image(flat(0), series=series(orientation_known=False))
-    assert words.plain(unknown).bottom_right == (("side unknown", "quiet"),)
+    assert captions.plain(unknown).bottom_right == (("side unknown", "quiet"),)
 
 
 def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
@@ -325,14 +325,14 @@ def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (ViewState(), words.EMPTY),
+        (ViewState(), captions.EMPTY),
         (replace(image(flat(0)), values=None), "Reading the slice …"),
         (ViewState(busy=Busy("reading the folder")), "reading the folder …"),
         (replace(image(flat(0)), values=None, series=None), "Choose a series on the left"),
     ],
 )
 def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: str) -> None:
-    sentence = words.sentence(state)
+    sentence = captions.sentence(state)
     assert sentence is not None
     assert sentence[0] == said
     shot = view(qtbot, state).grab().toImage()
@@ -362,9 +362,9 @@ def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
     assert across[305] == across[340] == (0, 0, 0)
     shown.show(replace(state, annotated=False))
     assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
-    told = [words.plain(replace(state, annotated=on)).bottom_left[0] for on in (True, False)]
+    told = [captions.plain(replace(state, annotated=on)).bottom_left[0] for on in (True, False)]
     assert told == [("overlay and shutter", "quiet"), ("overlay and shutter hidden", "quiet")]
-    unread = words.plain(replace(state, values=None)).bottom_left
+    unread = captions.plain(replace(state, values=None)).bottom_left
     assert not any("shutter" in line for line, _ in unread)
 
 

@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 
 from viewer.dicom.memory import KEPT
 from viewer.settings import MIB, RANGES, Limits, Preferences, Recent, Settings, Trusted
-from viewer.ui import theme
 from viewer.ui.panels.opening import HIDDEN
 from viewer.ui.panels.preferences import AMOUNTS
-from viewer.ui.preferences import NAME, PreferencesFile
+from viewer.ui.presenter.preferences_file import NAME, PreferencesFile
+from viewer.ui.widgets import theme
 from viewer.ui.window import Window
 
 Key = Qt.Key

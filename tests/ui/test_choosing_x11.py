@@ -9,7 +9,7 @@ import pytest
 from program import write_stack
 from screen import Program, Screen, ask_to_close, missing
 
-from viewer.ui import theme
+from viewer.ui.widgets import theme
 
 absent = missing()
 pytestmark = pytest.mark.skipif(bool(absent), reason=f"needs the Debian packages {' '.join(absent)}")

@@ -9,7 +9,7 @@ from program import write_model, write_stack
 from PySide6.QtCore import Qt
 
 from viewer.settings import Settings
-from viewer.ui.cine import Cine
+from viewer.ui.presenter.cine import Cine
 from viewer.ui.window import Window
 
 

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QWidget
 
 from viewer.settings import Settings
 from viewer.ui.commands import BY_NAME, COMMANDS, assigned, found, owner
-from viewer.ui.displaying import PRESETS
 from viewer.ui.keyboard import Keyboard, written
+from viewer.ui.presenter.display import PRESETS
 from viewer.ui.window import Window
 
 NONE, SHIFT = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier

@@ -4,7 +4,7 @@ from unittest.mock import create_autospec
 
 from viewer.models import Model
 from viewer.settings import Settings
-from viewer.ui.maps import Maps
+from viewer.ui.presenter.maps import Maps
 
 
 def test_another_study_or_model_lets_go_of_what_the_network_felt() -> None:

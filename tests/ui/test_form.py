@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLineEdit
 from pytestqt.qtbot import QtBot
 
-from viewer.ui.controls import Combo, Switch
-from viewer.ui.form import RealNumber, SettingsForm, WholeNumber, describe, read_hint
+from viewer.ui.widgets.controls import Combo, Switch
+from viewer.ui.widgets.form import RealNumber, SettingsForm, WholeNumber, describe, read_hint
 
 DEFAULTS: Mapping[str, Any] = {
     "layer": None,

@@ -8,7 +8,7 @@ from program import write_model, write_stack
 from PySide6.QtCore import Qt
 
 from viewer.settings import Settings
-from viewer.ui.history import ONE_MOVE, History, Step
+from viewer.ui.presenter.history import ONE_MOVE, History, Step
 from viewer.ui.window import Window as MainWindow
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier

@@ -13,12 +13,12 @@ from pytestqt.qtbot import QtBot
 
 from viewer import demo
 from viewer.types import ModelInput, Region
-from viewer.ui.controls import Combo
-from viewer.ui.form import SettingsForm, read_hint
-from viewer.ui.maps import Wish
 from viewer.ui.panels import ExplainPanel
-from viewer.ui.running import pictures
+from viewer.ui.presenter.running import pictures
 from viewer.ui.state import MethodItem, ModelItem, ViewState
+from viewer.ui.state.request import Wish
+from viewer.ui.widgets.controls import Combo
+from viewer.ui.widgets.form import SettingsForm, read_hint
 
 CAM = MethodItem("grad-cam", "Grad-CAM", "CAM", "", "1", {"layer": None})
 OCCLUSION = MethodItem("occlusion", "Occlusion", "perturbation", "", "many", {"baseline": "mean"})

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from viewer.types import Style
 from viewer.ui.panels.explain import completeness_words
-from viewer.ui.panels.methodcard import cost_words, family_words
+from viewer.ui.panels.method_card import cost_words, family_words
 from viewer.ui.state import MethodItem, ModelItem, ViewState
 from viewer.ui.window import Window
 

@@ -36,8 +36,8 @@ from viewer.ui.panels import (
     TopBar,
 )
 from viewer.ui.panels.series import gist
-from viewer.ui.parts import Text
 from viewer.ui.state import Busy, Memory, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
+from viewer.ui.widgets.parts import Text
 
 LEFT = Qt.MouseButton.LeftButton
 LABELS = ("pneumonia", "nodule", "effusion")

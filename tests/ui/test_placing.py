@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
-import brought_files as files
+import companion_files as files
 import numpy as np
 import pytest
 import torch
@@ -16,12 +16,14 @@ from desk import Desk
 from program import COLUMNS, LABELS, ROWS, arrays_of, write_model, write_stack
 
 from viewer import affine, dicom, overlay, session
-from viewer.outline import box, outlines, trimmed
+from viewer.overlay.outline import box, outlines, trimmed
 from viewer.types import DerivedMap, Region, Sweep
-from viewer.ui import jobs, words
-from viewer.ui.maps import Wish, _input_bytes, place_of
-from viewer.ui.running import leading
+from viewer.ui import jobs
+from viewer.ui.presenter.maps import _input_bytes
+from viewer.ui.presenter.running import leading
 from viewer.ui.state import NOWHERE, WHOLE, ViewState
+from viewer.ui.state.request import Wish, place_of
+from viewer.ui.views import captions
 
 SIZES = {2: [8, 8], 3: [4, 8, 8]}
 PLACES: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -219,7 +221,7 @@ def test_a_model_of_the_whole_image_has_no_patch(desk: Desk, paths: Path, tmp_pa
         assert "reads the whole image" in desk.state.notice.text
         assert desk.state.attribution is before.attribution
         assert (desk.state.placed, desk.state.swept, desk.state.patch) == (None, None, None)
-    assert words.patched(desk.state) == ()
+    assert captions.patched(desk.state) == ()
 
 
 def test_placing_here_is_where_the_pointer_is(desk: Desk, paths: Path, tmp_path: Path) -> None:
@@ -247,7 +249,7 @@ def test_undo_goes_back_to_the_place_before_and_runs_nothing(placed: Desk, dimen
 
 
 def test_the_corner_names_the_place(placed: Desk, dimensions: int) -> None:
-    text = lambda: [line for line, _role in words.plain(placed.state).bottom_left]  # noqa: E731
+    text = lambda: [line for line, _role in captions.plain(placed.state).bottom_left]  # noqa: E731
     assert "patch in the middle" in text()
     put(placed, PLACES[dimensions][0])
     assert {2: "patch at row 5, column 9", 3: "patch at Im 3, row 5, column 9"}[dimensions] in text()
@@ -277,7 +279,9 @@ def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: De
     placed.at_rest()
     state: ViewState = placed.state
     assert (state.attribution, state.prediction, state.busy) == (None, None, None)
-    assert ("not swept yet: whole " + {2: "slice", 3: "volume"}[dimensions], "accent") in words.patched(state)
+    assert ("not swept yet: whole " + {2: "slice", 3: "volume"}[dimensions], "accent") in captions.patched(
+        state
+    )
     state = run(placed)
     found = wanted(placed, Sweep())
     same(state, found)
@@ -285,7 +289,7 @@ def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: De
     assert state.patch is None  # its border is that of the image
     many = len(found.predictions)
     assert many > 10
-    assert words.patched(state)[0][0].endswith(f", {many} patches")
+    assert captions.patched(state)[0][0].endswith(f", {many} patches")
     score = lambda p: p.score(state.target).logit  # noqa: E731
     assert score(state.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
     asked = idle(placed)
@@ -328,7 +332,7 @@ def test_the_target_of_a_sweep_is_the_label_with_the_highest_score_of_any_patch(
     desk.explained(paths, patch_model(tmp_path / "model"))
     desk.at_rest()
     desk.presenter.patches.sweep(WHOLE)
-    desk.presenter._board.note(target=None)
+    desk.presenter._store.note(target=None)
     state = run(desk)
     assert state.target == leading(state.attribution.predictions).top.label
     for label in LABELS:  # all came from one sweep of a slice
@@ -457,7 +461,7 @@ def test_a_region_is_swept_in_its_box(regions: Desk, dimensions: int) -> None:
     state = swept(regions, region.source)
     assert state.at == Sweep(box)
     same(state, wanted(regions, Sweep(box)))
-    assert words.patched(state)[0][0].startswith("swept: thing 2, ")
+    assert captions.patched(state)[0][0].startswith("swept: thing 2, ")
     low, high = (
         affine.apply(state.patch.matrix, corner)
         for corner in ((-0.5,) * 3, np.array(state.patch.shape) - 0.5)
@@ -476,7 +480,9 @@ def test_a_region_that_is_not_on_the_slice_is_said(desk: Desk, tmp_path: Path) -
     desk.presenter.go_to(5)
     desk.at_rest()
     assert desk.state.at == NOWHERE
-    assert words.patched(desk.state) == (("thing 1 does not lie on this slice: nothing to sweep", "warning"),)
+    assert captions.patched(desk.state) == (
+        ("thing 1 does not lie on this slice: nothing to sweep", "warning"),
+    )
     desk.presenter.explaining.explain()
     desk.at_rest()
     assert desk.state.notice.text.startswith("The region does not lie on this slice")
@@ -569,7 +575,7 @@ def test_strip_and_sheet_are_of_the_place_and_sweep_nothing_unasked(
     assert not any(cell.tile for cell in desk.state.sheet)
     run(desk)
     assert sum(tile is not None for tile in desk.state.strip) == 1
-    desk.presenter.strip.wish()
+    desk.presenter.layer_strip.wish()
     state = desk.wait(lambda s: all(s.strip))
     assert len({len(tile.map.predictions) for tile in state.strip}) == 1
     assert len(state.strip[0].map.predictions) > 1
@@ -604,7 +610,7 @@ def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_
     desk.presenter.patches.place(5, 9)
     desk.at_rest()
     assert (desk.state.prediction, desk.state.attribution, desk.state.patch) == (None, None, None)
-    assert words.patched(desk.state) == ()
+    assert captions.patched(desk.state) == ()
     desk.presenter.explaining.answer("override")
     state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
     assert state.placed == (5, 9)

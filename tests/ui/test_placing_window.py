@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import brought_files as files
+import companion_files as files
 import numpy as np
 import pytest
 from program import COLUMNS, ROWS, write_model
@@ -16,11 +16,11 @@ from test_placing import patch_model, paths
 from test_three_planes import THREE, settled, view
 
 from viewer import affine
-from viewer.outline import border
+from viewer.overlay.outline import border
 from viewer.types import Field
-from viewer.ui.canvas import SliceView
 from viewer.ui.state import WHOLE, ViewState
-from viewer.ui.theme import DARK
+from viewer.ui.views.slice_view import SliceView
+from viewer.ui.widgets.theme import DARK
 from viewer.ui.window import Window
 
 __all__ = ["paths"]
@@ -172,7 +172,7 @@ def test_the_key_places_it_at_the_crosshair(deep: Window, qtbot: QtBot) -> None:
     deep.run("three-planes")
     state = settled(deep, qtbot)
     deep.presenter.point(None, None)
-    deep.presenter.reformat.mark(state.series.geometry.position(3))
+    deep.presenter.mpr.mark(state.series.geometry.position(3))
     deep.run("place-patch")
     assert deep.presenter.state.placed == (3, 0, 0)
 

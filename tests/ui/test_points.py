@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import brought_files as files
+import companion_files as files
 import numpy as np
 import pytest
-from brought_files import SLICES
+from companion_files import SLICES
 from desk import Desk
 from program import write_model
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -16,8 +16,8 @@ from test_three_planes import settled
 from viewer.types import Part
 from viewer.ui.panels.stacks import entries, row_of
 from viewer.ui.state import SeriesItem
+from viewer.ui.views.captions import point_words, several_points
 from viewer.ui.window import Window
-from viewer.ui.words import point_words, several_points
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_zoom_crosshair_and_planes_follow_to_the_next_point(beating: Window, qtb
     presenter.display.choose_layout("3")
     settled(beating, qtbot)
     place = presenter.state.crosshair
-    presenter.reformat.mark((place[0] + 3, place[1] - 2, place[2] + 1))
+    presenter.mpr.mark((place[0] + 3, place[1] - 2, place[2] + 1))
     state = settled(beating, qtbot)
     presenter.step_point(1)
     after = settled(beating, qtbot)

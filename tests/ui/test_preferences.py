@@ -12,10 +12,10 @@ import pytest
 from viewer import demo
 from viewer.errors import WhyscopeError
 from viewer.settings import MIB, Limits, Preferences, Recent, Trusted
-from viewer.ui.board import Board, View
-from viewer.ui.choices import MOST_PATHS, Choices
 from viewer.ui.jobs import Jobs
-from viewer.ui.preferences import MOST_RECENT, NAME, PreferencesFile, folder, read
+from viewer.ui.presenter.preferences import MOST_PATHS, ReaderPreferences
+from viewer.ui.presenter.preferences_file import MOST_RECENT, NAME, PreferencesFile, folder, read
+from viewer.ui.presenter.store import Store, View
 
 CHOSEN = Preferences(
     colours="light",
@@ -101,8 +101,8 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(create_autospec(View, instance=True))
+def store() -> Store:
+    return Store(create_autospec(View, instance=True))
 
 
 @pytest.fixture
@@ -113,81 +113,87 @@ def jobs(qapp) -> Iterator[Jobs]:
 
 
 @pytest.fixture
-def choices(board: Board, jobs: Jobs, file: PreferencesFile) -> Choices:
-    return Choices(board, jobs, Preferences(), file)
+def reader(store: Store, jobs: Jobs, file: PreferencesFile) -> ReaderPreferences:
+    return ReaderPreferences(store, jobs, Preferences(), file)
 
 
-def test_a_change_is_shown_at_once_and_saved(choices: Choices, board: Board, file, jobs, qtbot) -> None:
-    choices.prefer(colours="light")
-    assert board.state.preferences.colours == "light"
+def test_a_change_is_shown_at_once_and_saved(
+    reader: ReaderPreferences, store: Store, file, jobs, qtbot
+) -> None:
+    reader.prefer(colours="light")
+    assert store.state.preferences.colours == "light"
     qtbot.waitUntil(lambda: not jobs.busy)
     assert file.load()[0].colours == "light"
 
 
-def test_what_the_worker_did_not_come_to_is_saved_at_the_end(choices: Choices, file, jobs) -> None:
+def test_what_the_worker_did_not_come_to_is_saved_at_the_end(reader: ReaderPreferences, file, jobs) -> None:
     for rate in range(2, 50):
-        choices.prefer(rate=rate)
+        reader.prefer(rate=rate)
     jobs.close()
-    choices.close()
+    reader.close()
     assert file.load()[0].rate == 49
 
 
-def test_without_a_file_nothing_is_written(board: Board, jobs: Jobs, tmp_path: Path) -> None:
-    made = Choices(board, jobs, Preferences(), None)
+def test_without_a_file_nothing_is_written(store: Store, jobs: Jobs, tmp_path: Path) -> None:
+    made = ReaderPreferences(store, jobs, Preferences(), None)
     made.prefer(rate=3)
     assert made.now.rate == 3
     assert not jobs.busy
 
 
-def test_a_disk_that_does_not_take_it_is_told_once(board: Board, jobs: Jobs, tmp_path: Path, qtbot) -> None:
+def test_a_disk_that_does_not_take_it_is_told_once(store: Store, jobs: Jobs, tmp_path: Path, qtbot) -> None:
     (tmp_path / "config").write_text("", "utf-8")
-    made = Choices(board, jobs, Preferences(), PreferencesFile(tmp_path / "config" / NAME))
+    made = ReaderPreferences(store, jobs, Preferences(), PreferencesFile(tmp_path / "config" / NAME))
     made.prefer(rate=3)
-    qtbot.waitUntil(lambda: board.state.notice is not None)
-    assert "could not be saved" in board.state.notice.text
+    qtbot.waitUntil(lambda: store.state.notice is not None)
+    assert "could not be saved" in store.state.notice.text
 
 
-def test_a_key_that_means_something_is_refused_by_name(choices: Choices) -> None:
-    assert choices.set_key("invert", "Down") == "Down already means “Next slice”."
-    assert choices.now.keys == {}
-    assert choices.set_key("invert", "X") is None
-    assert choices.set_key("mask", "X") == "X already means “Invert the grey values”."
-    assert choices.set_key("mask", "I") is None
-    assert choices.default_key("invert") == "I already means “Show or mask the patient”."
-    assert choices.set_key("mask", None) is None
-    assert choices.default_key("invert") is None
-    assert choices.now.keys == {"mask": ()}
-    choices.default_keys()
-    assert choices.now.keys == {}
+def test_a_key_that_means_something_is_refused_by_name(reader: ReaderPreferences) -> None:
+    assert reader.set_key("invert", "Down") == "Down already means “Next slice”."
+    assert reader.now.keys == {}
+    assert reader.set_key("invert", "X") is None
+    assert reader.set_key("mask", "X") == "X already means “Invert the grey values”."
+    assert reader.set_key("mask", "I") is None
+    assert reader.default_key("invert") == "I already means “Show or mask the patient”."
+    assert reader.set_key("mask", None) is None
+    assert reader.default_key("invert") is None
+    assert reader.now.keys == {"mask": ()}
+    reader.default_keys()
+    assert reader.now.keys == {}
 
 
-def test_the_newest_is_first_and_ten_are_kept(choices: Choices, tmp_path: Path) -> None:
+def test_the_newest_is_first_and_ten_are_kept(reader: ReaderPreferences, tmp_path: Path) -> None:
     for i in range(14):
-        choices.opened_study([tmp_path / str(i)])
-    choices.opened_study([tmp_path / "9"])
-    names = [Path(one.paths[0]).name for one in choices.now.studies]
+        reader.opened_study([tmp_path / str(i)])
+    reader.opened_study([tmp_path / "9"])
+    names = [Path(one.paths[0]).name for one in reader.now.studies]
     assert names == ["9", "13", "12", "11", "10", "8", "7", "6", "5", "4"]
 
 
-def test_the_demo_and_large_heaps_are_not_remembered(choices: Choices, tmp_path: Path) -> None:
-    choices.opened_model(demo.models()["cnn"])
-    choices.opened_study([tmp_path / str(i) for i in range(MOST_PATHS + 1)])
-    assert (choices.now.models, choices.now.studies) == ((), ())
+def test_the_demo_and_large_heaps_are_not_remembered(reader: ReaderPreferences, tmp_path: Path) -> None:
+    reader.opened_model(demo.models()["cnn"])
+    reader.opened_study([tmp_path / str(i) for i in range(MOST_PATHS + 1)])
+    assert (reader.now.models, reader.now.studies) == ((), ())
 
 
-def test_a_reader_who_wants_nothing_remembered_has_nothing_left(choices: Choices, tmp_path: Path) -> None:
-    choices.opened_study([tmp_path / "a"])
-    choices.prefer(remember=False)
-    assert choices.now.studies == ()
-    choices.opened_study([tmp_path / "b"])
-    assert choices.now.studies == ()
+def test_a_reader_who_wants_nothing_remembered_has_nothing_left(
+    reader: ReaderPreferences, tmp_path: Path
+) -> None:
+    reader.opened_study([tmp_path / "a"])
+    reader.prefer(remember=False)
+    assert reader.now.studies == ()
+    reader.opened_study([tmp_path / "b"])
+    assert reader.now.studies == ()
 
 
-def test_what_is_no_longer_there_is_found_out(choices: Choices, board: Board, tmp_path: Path, qtbot) -> None:
+def test_what_is_no_longer_there_is_found_out(
+    reader: ReaderPreferences, store: Store, tmp_path: Path, qtbot
+) -> None:
     (tmp_path / "there").mkdir()
-    choices.opened_study([tmp_path / "there"])
-    choices.opened_model(tmp_path / "gone")
-    qtbot.waitUntil(lambda: board.state.missing == {str(tmp_path / "gone")})
+    reader.opened_study([tmp_path / "there"])
+    reader.opened_model(tmp_path / "gone")
+    qtbot.waitUntil(lambda: store.state.missing == {str(tmp_path / "gone")})
 
 
 def test_the_file_is_plain_json(file: PreferencesFile) -> None:

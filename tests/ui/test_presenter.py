@@ -24,9 +24,9 @@ from viewer.dicom.scan import MANY
 from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Window
-from viewer.ui import words
-from viewer.ui.displaying import levels
-from viewer.ui.evidence import next_peak, volume_profile
+from viewer.ui.presenter.display import levels
+from viewer.ui.presenter.slice_profile import next_peak, volume_profile
+from viewer.ui.views import captions
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
@@ -255,7 +255,7 @@ def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_pa
     (model / "network.py").write_text(code + "# changed\n", "utf-8")
     explaining.load_model(model)
     assert desk.wait(lambda s: s.busy is None and s.notice).notice.action == "Trust and run it"
-    desk.presenter.choices.forget_trusted()
+    desk.presenter.preferences.forget_trusted()
     (model / "network.py").write_text(code, "utf-8")
     explaining.load_model(model)
     desk.wait(lambda s: s.busy is not None)
@@ -418,13 +418,13 @@ def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> Non
     desk.presenter.open([tmp_path / "s"])
     desk.wait(lambda s: s.values is not None)
     bone = Window(500, 2000, "BONE")
-    assert (desk.state.window, words.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
+    assert (desk.state.window, captions.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
     said = []
     for _ in range(3):
         desk.presenter.display.preset(1)
         said.append((desk.state.window, desk.state.levels))
     assert said == [(bone, (-500.0, 1499.0)), (None, (-160.0, 239.0)), (bone, (-500.0, 1499.0))]
-    assert words.window_words(desk.state) == "C 500  W 2000  BONE"
+    assert captions.window_words(desk.state) == "C 500  W 2000  BONE"
     desk.presenter.display.preset(2)
     desk.presenter.display.preset(1)
     assert desk.state.window is None
@@ -440,7 +440,7 @@ def test_a_window_in_hounsfield_units_is_kept_from_other_values(desk: Desk, tmp_
     assert desk.state.notice is not None
     assert "Hounsfield" in desk.state.notice.text
     desk.presenter.display.preset(0)
-    assert words.window_words(desk.state).endswith("auto")
+    assert captions.window_words(desk.state).endswith("auto")
 
 
 def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -> None:
@@ -449,7 +449,7 @@ def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -
     assert series is not None
     table = (0, np.linspace(0, 1, 100).astype(np.float32))
     shown = replace(series, display=replace(series.display, voi_lut=table))
-    desk.presenter._board.show(series=shown)
+    desk.presenter._store.show(series=shown)
     desk.presenter.display.preset(2)
     windows = []
     for _ in range(3):
@@ -490,7 +490,7 @@ class Held:
 
     def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         self._go = threading.Semaphore(0)
-        listener = desk.presenter.arriving.listener
+        listener = desk.presenter.scan_preview.listener
         monkeypatch.setattr(arrivals, "EVERY", 0.0)
         monkeypatch.setattr(arrivals, "_LATEST", 0.0)
 
@@ -503,7 +503,7 @@ class Held:
 
             return held
 
-        monkeypatch.setattr(desk.presenter.arriving, "listener", waiting)
+        monkeypatch.setattr(desk.presenter.scan_preview, "listener", waiting)
 
     def go(self, files: int = 10**6) -> None:
         """Let the scan read so many more files, or all."""
@@ -520,7 +520,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
     state = desk.wait(lambda s: s.values is not None)
     assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,)]
     assert (state.chosen, state.arriving, state.series.shape[0], state.busy is not None) == (None, 0, 1, True)
-    assert words.plain(state).top_left[1] == ("Im ? · still being read", "warning")
+    assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
     desk.presenter.toggle_mask()
     desk.presenter.step(1)
     desk.presenter.explaining.explain()
@@ -759,7 +759,7 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         state = desk.wait(lambda s: s.preview)
         half = state.attribution.values
         assert state.busy is not None
-        assert words.explained(state, True).bottom_left[0][0].startswith("Preview")
+        assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
         desk.presenter.go_to(1)  # of this slice there is nothing yet
         assert desk.state.attribution is None
         assert not desk.state.preview

@@ -16,8 +16,8 @@ from screen import Box, Program, Screen, ask_to_close, missing
 
 from viewer import demo
 from viewer.settings import Settings
-from viewer.ui import theme
 from viewer.ui.panels import ExportDialog
+from viewer.ui.widgets import theme
 from viewer.ui.window import Window
 
 absent = missing()

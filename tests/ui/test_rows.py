@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from viewer.types import Display, Geometry, Identity, Series
-from viewer.ui.rows import row, thumbnail, title
+from viewer.ui.presenter.rows import row, thumbnail, title
 
 
 def made(slices: int = 1, shape: tuple[int, int] = (8, 8), aspect: float = 1.0, **more: Any) -> Series:

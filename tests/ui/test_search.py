@@ -94,9 +94,9 @@ def test_the_list_shows_keys_as_they_are_now(window: Window, qtbot) -> None:
     assert window.search.rows.data(window.search.rows.index(0), Qt.ItemDataRole.AccessibleTextRole) == (
         "Invert the grey values, Image, X"
     )
-    window.presenter.choices.set_key("search", "F3")
+    window.presenter.preferences.set_key("search", "F3")
     assert "F3" in window.top.search.toolTip()
-    window.presenter.choices.set_key("overlay", "O")
+    window.presenter.preferences.set_key("overlay", "O")
     assert window.display.overlay_key.full == "O"
     assert window.display.overlay.toolTip().endswith("(O)")
 

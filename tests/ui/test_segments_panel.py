@@ -11,11 +11,11 @@ from pytestqt.qtbot import QtBot
 from viewer import demo
 from viewer.explain import explainer, setting_types
 from viewer.types import Region
-from viewer.ui.controls import Combo
-from viewer.ui.maps import NO_SEGMENTS
 from viewer.ui.panels import ExplainPanel
 from viewer.ui.state import MethodItem, ModelItem, ViewState
-from viewer.ui.words import feature_values
+from viewer.ui.state.request import NO_SEGMENTS
+from viewer.ui.views.captions import feature_values
+from viewer.ui.widgets.controls import Combo
 
 HINTS = setting_types(explainer("kernel-shap"))
 SHAPLEY = MethodItem(
@@ -127,6 +127,6 @@ def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
     presenter.explaining.choose_within(region.source)
     presenter.display.choose_layout("sheet")
     desk.at_rest()
-    presenter.sheet.wish()
+    presenter.contact_sheet.wish()
     state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet) and s.busy is None)
     assert {cell.tile.map.within for cell in state.sheet if cell.tile} == {region}

@@ -11,7 +11,7 @@ from program import LABELS, write_model
 from PySide6.QtGui import QImage
 
 from viewer import explain
-from viewer.ui.panels.strip import REST, LayerStrip, shortened, some_of
+from viewer.ui.panels.layer_strip import REST, LayerStripView, shortened, some_of
 from viewer.ui.state import ViewState
 
 
@@ -62,7 +62,7 @@ def test_a_volume_and_a_long_method_wait_to_be_asked(desk: Desk, study: Path, tm
     desk.at_rest()
     assert desk.state.strip
     assert sum(tile is None for tile in desk.state.strip) == len(desk.state.strip) - 1
-    desk.presenter.strip.wish()
+    desk.presenter.layer_strip.wish()
     assert desk.state.busy is not None
     state = desk.wait(lambda s: all(s.strip) and s.busy is None)
     assert _belongs(state)
@@ -101,8 +101,8 @@ def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: 
     assert sum(any(s.strip) for s in desk.shown) > 5
 
 
-def _strip(qtbot, state: ViewState) -> LayerStrip:
-    strip = LayerStrip()
+def _strip(qtbot, state: ViewState) -> LayerStripView:
+    strip = LayerStripView()
     qtbot.addWidget(strip)
     strip.resize(280, 140)
     strip.show(state)
@@ -110,7 +110,7 @@ def _strip(qtbot, state: ViewState) -> LayerStrip:
     return strip
 
 
-def _pictures(strip: LayerStrip) -> list[QImage]:
+def _pictures(strip: LayerStripView) -> list[QImage]:
     """The small maps without their edges."""
     shot = strip.row.grab().toImage()
     return [shot.copy(box.toAlignedRect().adjusted(3, 3, -3, -3)) for box in strip.row.boxes()]

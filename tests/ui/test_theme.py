@@ -7,8 +7,8 @@ from PySide6.QtGui import QColor, QFontInfo
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from viewer.ui import theme
-from viewer.ui.theme import DARK, LIGHT, Palette
+from viewer.ui.widgets import theme
+from viewer.ui.widgets.theme import DARK, LIGHT, Palette
 
 
 def luminance(colour: str) -> float:
@@ -35,7 +35,7 @@ def test_texts_stand_out(palette: Palette) -> None:
 
 def test_texts_over_a_white_image_stand_out() -> None:
     """The dark ground under each text keeps it readable on white."""
-    from viewer.ui.marks import _GROUND
+    from viewer.ui.views.marks import _GROUND
 
     grey = round(255 * (1 - _GROUND.alphaF()))
     for role in ("text", "quiet", "warning", "stop"):

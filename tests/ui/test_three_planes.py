@@ -15,9 +15,9 @@ from PySide6.QtWidgets import QApplication
 
 from viewer import affine, demo, overlay
 from viewer.planes import ANATOMICAL, Point
-from viewer.ui import reformat
-from viewer.ui.planeview import PlaneView, direction
+from viewer.ui.presenter import mpr
 from viewer.ui.state import Slab, ViewState
+from viewer.ui.views.plane_view import PlaneView, direction
 from viewer.ui.window import Window
 
 THREE = ("axial", "sagittal", "coronal")
@@ -118,7 +118,7 @@ def test_a_move_without_shift_marks_nothing(three: Window) -> None:
 
 
 def test_the_crosshair_stays_in_the_volume(three: Window, qtbot) -> None:
-    three.presenter.reformat.mark((1e4, -1e4, 1e4))
+    three.presenter.mpr.mark((1e4, -1e4, 1e4))
     state = settled(three, qtbot)
     agree(state)
     assert state.slice == 8
@@ -144,7 +144,7 @@ def test_slices_and_crosshair_follow_each_other(three: Window, qtbot) -> None:
     three.presenter.go_to(0)
     agree(settled(three, qtbot))
     x, y, _z = three.presenter.state.crosshair
-    three.presenter.reformat.mark((x, y, 13.4))
+    three.presenter.mpr.mark((x, y, 13.4))
     assert three.presenter.state.slice == 4
     state = settled(three, qtbot)
     assert state.crosshair == (x, y, 13.4)
@@ -160,16 +160,16 @@ def test_the_window_goes_for_all(three: Window, qtbot) -> None:
 
 def test_planes_are_cut_by_the_worker_and_the_latest_wish_wins(three: Window, qtbot, monkeypatch) -> None:
     threads = []
-    real = reformat.resampled
+    real = mpr.resampled
 
     def noted(*given):
         threads.append(threading.current_thread().name)
         return real(*given)
 
-    monkeypatch.setattr(reformat, "resampled", noted)
+    monkeypatch.setattr(mpr, "resampled", noted)
     x, y, z = three.presenter.state.crosshair
     for i in range(60):
-        three.presenter.reformat.mark((x + 0.01 * i, y, z))
+        three.presenter.mpr.mark((x + 0.01 * i, y, z))
     state = settled(three, qtbot)
     agree(state)
     assert state.crosshair[0] == pytest.approx(x + 0.59)
@@ -181,7 +181,7 @@ def test_planes_are_cut_by_the_worker_and_the_latest_wish_wins(three: Window, qt
 def test_nothing_of_another_series_is_drawn(three: Window, qtbot, monkeypatch) -> None:
     """The series changes while its planes are being cut: what comes late is dropped."""
     going, may_go = threading.Event(), threading.Event()
-    real = reformat.resampled
+    real = mpr.resampled
 
     def slow(*given):
         going.set()
@@ -190,11 +190,11 @@ def test_nothing_of_another_series_is_drawn(three: Window, qtbot, monkeypatch) -
 
     shown: list[ViewState] = []
     draw = three.show_state
-    three.presenter._board._view = type(
+    three.presenter._store._view = type(
         "Spy", (), {"show_state": lambda _self, s: (shown.append(s), draw(s))}
     )()
-    monkeypatch.setattr(reformat, "resampled", slow)
-    three.presenter.reformat.step("sagittal", 3)
+    monkeypatch.setattr(mpr, "resampled", slow)
+    three.presenter.mpr.step("sagittal", 3)
     assert going.wait(20)
     three.presenter.choose_series(1)
     assert three.presenter.state.cuts == ()
@@ -260,7 +260,7 @@ def test_a_slab_is_cut_anew(three: Window, qtbot) -> None:
         assert cut.plane.thickness == 10
         assert np.nansum(cut.values - before) > 0
         assert np.nanmin(cut.values - before) > -1e-3
-    three.presenter.reformat.set_slab(Slab())
+    three.presenter.mpr.set_slab(Slab())
     assert np.array_equal(settled(three, qtbot).cuts[0].values, thin[0], equal_nan=True)
 
 
@@ -269,16 +269,14 @@ def test_the_probe_reads_native_values(three: Window, qtbot) -> None:
     row, column = coronal.plane.index(affine.apply(three.presenter.state.series.geometry.matrix, (6, 9, 8)))[
         1:
     ]
-    three.presenter.reformat.mark(
-        tuple(affine.apply(three.presenter.state.series.geometry.matrix, (6, 9, 8)))
-    )
+    three.presenter.mpr.mark(tuple(affine.apply(three.presenter.state.series.geometry.matrix, (6, 9, 8))))
     settled(three, qtbot)
-    three.presenter.reformat.point("coronal", row, column)
+    three.presenter.mpr.point("coronal", row, column)
     probed = three.presenter.state.probed
     assert (probed.slice, probed.row, probed.column) == (6, 9, 8)
     assert (probed.raw, probed.value) == ("1324", "300 HU")
     assert three.presenter.state.marked.value == "300 HU"
-    three.presenter.reformat.point("coronal", None, None)
+    three.presenter.mpr.point("coronal", None, None)
     assert three.presenter.state.probed is None
 
 
@@ -366,7 +364,7 @@ def test_the_crosshair_is_painted_at_the_place_that_it_marks(three: Window, qtbo
     """The block's voxel at the crosshair is bright in all views, and the lines are drawn beside it."""
     matrix = three.presenter.state.series.geometry.matrix
     for voxel, bright in (((5, 10, 14), True), ((4, 17, 24), False)):
-        three.presenter.reformat.mark(tuple(float(v) for v in affine.apply(matrix, voxel)))
+        three.presenter.mpr.mark(tuple(float(v) for v in affine.apply(matrix, voxel)))
         settled(three, qtbot)
         for name in THREE:
             drawn = view(three, name)
@@ -386,7 +384,7 @@ def test_segmentations_are_outlined_in_all_planes(window: Window, qtbot) -> None
     (region,) = state.regions
     middle = [(n - 1) / 2 for n in region.mask.shape]
     voxel = affine.apply(region.matrix, middle)
-    window.presenter.reformat.mark(tuple(affine.apply(state.series.geometry.matrix, voxel)))
+    window.presenter.mpr.mark(tuple(affine.apply(state.series.geometry.matrix, voxel)))
     for cut in settled(window, qtbot).cuts:
         (drawn,) = cut.outlines
         assert drawn.name == "Nodule"
@@ -522,15 +520,15 @@ def test_a_slab_askew_follows_its_thin_plane(three: Window, qtbot, monkeypatch) 
     turn(view(three, "axial"), 30)
     settled(three, qtbot)
     going, may_go = threading.Event(), threading.Event()
-    real = reformat._thick
+    real = mpr._thick
 
     def slow(*given):
         going.set()
         assert may_go.wait(20)
         return real(*given)
 
-    monkeypatch.setattr(reformat, "_thick", slow)
-    three.presenter.reformat.set_slab(Slab(6.0, "max"))
+    monkeypatch.setattr(mpr, "_thick", slow)
+    three.presenter.mpr.set_slab(Slab(6.0, "max"))
     qtbot.waitUntil(going.is_set, timeout=10_000)
     thin = three.presenter.state.cuts
     assert [cut.slab for cut in thin] == [Slab(6.0, "max"), Slab(), Slab()]  # the axial one lies in the grid
@@ -550,7 +548,7 @@ def test_a_slab_in_the_making_is_given_up_for_another_place(three: Window, qtbot
     turn(view(three, "axial"), 30)
     settled(three, qtbot)
     going, ended = threading.Event(), []
-    real = reformat._thick
+    real = mpr._thick
 
     def slow(shown, cut, slab, task):
         going.set()
@@ -562,11 +560,11 @@ def test_a_slab_in_the_making_is_given_up_for_another_place(three: Window, qtbot
             task.check()
         return real(shown, cut, slab, task)
 
-    monkeypatch.setattr(reformat, "_thick", slow)
-    three.presenter.reformat.set_slab(Slab(6.0, "max"))
+    monkeypatch.setattr(mpr, "_thick", slow)
+    three.presenter.mpr.set_slab(Slab(6.0, "max"))
     qtbot.waitUntil(going.is_set, timeout=10_000)
     x, y, z = three.presenter.state.crosshair
-    three.presenter.reformat.mark((x + 1.3, y - 1.1, z))
+    three.presenter.mpr.mark((x + 1.3, y - 1.1, z))
     state = settled(three, qtbot)
     assert ended == ["waited", "cancelled"]
     agree(state)
@@ -595,7 +593,7 @@ def shown_at(window: Window, folder: Path, point: Point, qtbot) -> ViewState:
     settled(window, qtbot)
     window.run("three-planes")
     settled(window, qtbot)
-    window.presenter.reformat.mark(point)
+    window.presenter.mpr.mark(point)
     return settled(window, qtbot)
 
 
@@ -612,8 +610,8 @@ def test_a_ball_in_a_tilted_gantry_is_round_in_all_planes(
     state = shown_at(window, folder, tuple(centre), qtbot)
     assert any("slant" in w or "tilt" in w for w in state.series.warnings)
     if turned:
-        window.presenter.reformat.turn("axial", 0.7)
-        window.presenter.reformat.turn("sagittal", -0.4)
+        window.presenter.mpr.turn("axial", 0.7)
+        window.presenter.mpr.turn("sagittal", -0.4)
         state = settled(window, qtbot)
     for cut in state.cuts:
         row, column = cut.plane.index(tuple(centre))[1:]
@@ -718,7 +716,7 @@ def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one
 
 
 def test_the_facts_say_the_place(three: Window, qtbot) -> None:
-    three.presenter.reformat.mark((-3.0, -12.5, 12.0))
+    three.presenter.mpr.mark((-3.0, -12.5, 12.0))
     settled(three, qtbot)
     facts = three.planes.facts
     assert facts.where.full == "R 3.0 · A 12.5 · H 12.0 mm"

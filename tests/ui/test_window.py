@@ -13,8 +13,9 @@ from PySide6.QtWidgets import QApplication
 
 from viewer.dicom import Row
 from viewer.types import Identity
-from viewer.ui import theme, words
 from viewer.ui.state import Header
+from viewer.ui.views import captions
+from viewer.ui.widgets import theme
 from viewer.ui.window import Window
 
 
@@ -105,7 +106,7 @@ def test_keys_change_the_drawing(explained: Window, qtbot) -> None:
 
 
 def test_the_window_is_called_as_the_file_calls_it(explained: Window, qtbot) -> None:
-    shown = lambda: [text for text, _ in words.plain(explained.presenter.state).bottom_left]  # noqa: E731
+    shown = lambda: [text for text, _ in captions.plain(explained.presenter.state).bottom_left]  # noqa: E731
     assert "C 0  W 2000" in shown()  # not the ends of its grey values, which lie half a unit inside
     qtbot.keyClick(explained, Qt.Key.Key_3)
     assert "C −600  W 1500  lung" in shown()

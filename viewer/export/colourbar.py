@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, WARNING, elide, font, number, wrap, write
-from viewer.overlay import colour, shown_range
+from viewer.overlay import coloured, shown_range
 from viewer.types import Overlay, Style
 
 BAR = 104
@@ -22,7 +22,7 @@ def colour_bar(frame: Image.Image, overlay: Overlay, x: int, height: int) -> Non
     top, left = (height - length) // 2, x + 4
     low, high = shown_range(style)
     values = np.linspace(high, low, length, dtype=np.float32)[:, None]
-    opaque = colour(np.repeat(values, _WIDTH, axis=1), replace(style, opacity=1.0))
+    opaque = coloured(np.repeat(values, _WIDTH, axis=1), replace(style, opacity=1.0))
     frame.paste(Image.fromarray(opaque), (left, top), Image.fromarray(opaque[..., 3]))
     draw = ImageDraw.Draw(frame)
     draw.rectangle((left - 1, top - 1, left + _WIDTH, top + length), outline=LINE)

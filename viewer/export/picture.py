@@ -40,7 +40,7 @@ from viewer.export.panel import (
 from viewer.export.provenance import RESEARCH_USE, SAME_FOR_ALL, meaning
 from viewer.overlay import (
     Bytes,
-    colour,
+    coloured,
     composite,
     hatched,
     native_facts,
@@ -164,12 +164,12 @@ def _laid_over(plain: Image.Image, values: Array, snapshot: Snapshot) -> Image.I
     style = snapshot.overlay.style
     rows, columns = values.shape
     if style.interpolation == "nearest":
-        colours = _resized(colour(values, style), plain.size, Image.Resampling.NEAREST)
+        colours = _resized(coloured(values, style), plain.size, Image.Resampling.NEAREST)
     elif plain.width >= columns and plain.height >= rows:
-        colours = colour(_enlarged(values, plain.size), style)
+        colours = coloured(_enlarged(values, plain.size), style)
     else:
         # Colours, not values: a mean over several pixels could fall below the threshold and vanish.
-        colours = _resized(colour(values, style), plain.size, Image.Resampling.BILINEAR)
+        colours = _resized(coloured(values, style), plain.size, Image.Resampling.BILINEAR)
     if _negative(snapshot):
         colours = hatched(colours, HATCH)
     return Image.fromarray(composite(np.asarray(plain), colours))

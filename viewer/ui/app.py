@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication
 from viewer.errors import WhyscopeError
 from viewer.export import whole
 from viewer.settings import Device, Preferences, Settings
-from viewer.ui.preferences import PreferencesFile
+from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.window import Window
 
 _SWITCH = 5e-4

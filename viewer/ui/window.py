@@ -22,15 +22,12 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.settings import Preferences, Settings
-from viewer.ui import theme
-from viewer.ui.canvas import SliceBar, SliceView
 from viewer.ui.commands import assigned
-from viewer.ui.comparegrid import CompareGrid
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
-    BroughtPanel,
     CommandSearch,
+    CompanionsPanel,
     DisplayPanel,
     ExplainPanel,
     ExportDialog,
@@ -45,12 +42,15 @@ from viewer.ui.panels import (
     StatusBar,
     TopBar,
 )
-from viewer.ui.parts import dress_panel
-from viewer.ui.planegrid import PlaneGrid
-from viewer.ui.preferences import PreferencesFile
-from viewer.ui.presenter import Presenter
-from viewer.ui.sheetgrid import SheetGrid
+from viewer.ui.presenter.preferences_file import PreferencesFile
+from viewer.ui.presenter.presenter import Presenter
 from viewer.ui.state import ViewState
+from viewer.ui.views.compare_grid import CompareGrid
+from viewer.ui.views.contact_sheet_grid import ContactSheetGrid
+from viewer.ui.views.plane_grid import PlaneGrid
+from viewer.ui.views.slice_view import SliceBar, SliceView
+from viewer.ui.widgets import theme
+from viewer.ui.widgets.parts import dress_panel
 
 NARROW = 1400
 """Below this width of the window the series list starts as a strip."""
@@ -80,8 +80,8 @@ class Window(QMainWindow):
             DisplayPanel(),
         )
         self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
-        self.planes, self.points, self.brought = PlaneGrid(), PointBar(), BroughtPanel()
-        self.sheet, self.compare = SheetGrid(), CompareGrid()
+        self.planes, self.points, self.companions = PlaneGrid(), PointBar(), CompanionsPanel()
+        self.sheet, self.compare = ContactSheetGrid(), CompareGrid()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
@@ -119,7 +119,7 @@ class Window(QMainWindow):
         column = QVBoxLayout(inside)
         column.setSpacing(0)
         column.setContentsMargins(0, 0, 0, 0)
-        for panel in (self.prediction, self.explaining, self.brought, self.display):
+        for panel in (self.prediction, self.explaining, self.companions, self.display):
             column.addWidget(panel)
         column.addStretch(1)
         self.right = QScrollArea()
@@ -162,7 +162,7 @@ class Window(QMainWindow):
         self.keyboard.bind(assigned(p.state.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
-        c = p.choices
+        c = p.preferences
         self.top.open_requested.connect(self._open)
         self.start.wished.connect(self._open)
         self.top.model_requested.connect(lambda _entry: self.ask_model())
@@ -194,14 +194,14 @@ class Window(QMainWindow):
         self.explaining.layer_chosen.connect(e.choose_layer)
         self.explaining.within_chosen.connect(e.choose_within)
         self.explaining.sweep_chosen.connect(p.patches.sweep)
-        self.explaining.strip_requested.connect(p.strip.wish)
+        self.explaining.strip_requested.connect(p.layer_strip.wish)
         self.explaining.card_requested.connect(partial(self.run, "method-card"))
         self.explaining.looked_at.connect(self._look_at)
         self.explaining.setting_changed.connect(e.set_setting)
         self.explaining.explain_requested.connect(e.explain)
         self.explaining.cancel_requested.connect(p.cancel)
-        self.brought.map_chosen.connect(p.bringing.choose)
-        self.brought.hidden_changed.connect(p.bringing.hide)
+        self.companions.map_chosen.connect(p.companions.choose)
+        self.companions.hidden_changed.connect(p.companions.hide)
         self.points.point_requested.connect(p.slices.go_to_point)
         self.points.along_chosen.connect(p.play_along)
         self.display.style_changed.connect(d.set_style)
@@ -211,16 +211,16 @@ class Window(QMainWindow):
         self.message.dismissed.connect(p.dismiss)
         self.slices.slice_requested.connect(p.go_to)
         self.planes.window_dragged.connect(d.drag_window)
-        self.planes.marked.connect(p.reformat.mark)
+        self.planes.marked.connect(p.mpr.mark)
         self.planes.placed.connect(p.patches.place_at)
-        self.planes.stepped.connect(p.reformat.step)
-        self.planes.pointed.connect(p.reformat.point)
-        self.planes.enlarge_requested.connect(p.reformat.enlarge)
-        self.planes.slab_changed.connect(p.reformat.set_slab)
-        self.planes.turned.connect(p.reformat.turn)
-        self.planes.alignment_chosen.connect(p.reformat.align)
-        self.sheet.of_chosen.connect(p.sheet.choose)
-        self.sheet.all_requested.connect(p.sheet.wish)
+        self.planes.stepped.connect(p.mpr.step)
+        self.planes.pointed.connect(p.mpr.point)
+        self.planes.enlarge_requested.connect(p.mpr.enlarge)
+        self.planes.slab_changed.connect(p.mpr.set_slab)
+        self.planes.turned.connect(p.mpr.turn)
+        self.planes.alignment_chosen.connect(p.mpr.align)
+        self.sheet.of_chosen.connect(p.contact_sheet.choose)
+        self.sheet.all_requested.connect(p.contact_sheet.wish)
         self.sheet.negatives_requested.connect(partial(e.answer, "show"))
         self.sheet.cell_chosen.connect(
             lambda kind, name: (e.choose_target if kind == "label" else e.choose_method)(name)
@@ -294,8 +294,8 @@ class Window(QMainWindow):
             "sheet": partial(d.choose_layout, "sheet"),
             "compare": partial(d.choose_layout, "compare"),
             "three-planes": partial(d.choose_layout, "3"),
-            "patient-planes": partial(p.reformat.align, "patient"),
-            "acquired-planes": partial(p.reformat.align, "acquired"),
+            "patient-planes": partial(p.mpr.align, "patient"),
+            "acquired-planes": partial(p.mpr.align, "acquired"),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }
@@ -339,7 +339,7 @@ class Window(QMainWindow):
         """The other colours than those shown, which `--light` may have chosen."""
         dark = not self._dark
         self._dress(dark)
-        self.presenter.choices.prefer(colours="dark" if dark else "light")
+        self.presenter.preferences.prefer(colours="dark" if dark else "light")
 
     def _dress(self, dark: bool) -> None:
         self._dark = dark
@@ -402,7 +402,7 @@ class Window(QMainWindow):
         for widget in (
             self.top, self.series, self.message, self.plain, self.mapped, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
-            self.search, self.settings, self.header, self.card, self.planes, self.points, self.brought,
+            self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
             self.sheet, self.compare,
         ):  # fmt: skip
             widget.show(state)

@@ -1,12 +1,12 @@
 """The panels and bars around the views."""
 
 from viewer.ui.panels.bars import MessageBar, StatusBar, TopBar
-from viewer.ui.panels.brought import BroughtPanel
+from viewer.ui.panels.companions import CompanionsPanel
 from viewer.ui.panels.display import DisplayPanel
 from viewer.ui.panels.explain import ExplainPanel
 from viewer.ui.panels.export import ExportDialog, ExportWish
 from viewer.ui.panels.header import HeaderDialog
-from viewer.ui.panels.methodcard import MethodCard
+from viewer.ui.panels.method_card import MethodCard
 from viewer.ui.panels.opening import StartPanel
 from viewer.ui.panels.points import PointBar
 from viewer.ui.panels.prediction import PredictionPanel
@@ -15,8 +15,8 @@ from viewer.ui.panels.search import CommandSearch
 from viewer.ui.panels.series import SeriesPanel
 
 __all__ = [
-    "BroughtPanel",
     "CommandSearch",
+    "CompanionsPanel",
     "DisplayPanel",
     "ExplainPanel",
     "ExportDialog",

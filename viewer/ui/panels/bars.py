@@ -9,15 +9,15 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 from viewer.export import RESEARCH_USE
 from viewer.settings import GIB, MIB
 from viewer.types import Series
-from viewer.ui.controls import IconButton, Segments
-from viewer.ui.icons import Icon, draw_icon
 from viewer.ui.keyboard import key_of
 from viewer.ui.panels.opening import MODEL, STUDY, MenuButton
 from viewer.ui.panels.prediction import device_name
 from viewer.ui.panels.search import SearchField
-from viewer.ui.parts import Sentence, Text, by_tab, colours, dress_panel
 from viewer.ui.state import Memory, Notice, ViewState
-from viewer.ui.theme import DARK
+from viewer.ui.widgets.controls import IconButton, Segments
+from viewer.ui.widgets.icons import Icon, draw_icon
+from viewer.ui.widgets.parts import Sentence, Text, by_tab, colours, dress_panel
+from viewer.ui.widgets.theme import DARK
 
 MASK = "●●●●●●"
 LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}

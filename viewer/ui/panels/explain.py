@@ -17,15 +17,26 @@ from PySide6.QtWidgets import (
 
 from viewer.export.drawing import clean
 from viewer.types import Array
-from viewer.ui.controls import Combo, IconButton
-from viewer.ui.form import SettingsForm
-from viewer.ui.maps import NO_SEGMENTS, SEGMENTS, Wish
-from viewer.ui.panels.methodcard import MethodCombo
-from viewer.ui.panels.strip import LayerStrip
+from viewer.ui.panels.layer_strip import LayerStripView
+from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
-from viewer.ui.parts import MARGIN, ROW, Text, add_row, by_tab, dress_panel, heading, image, pair, rows
 from viewer.ui.state import NOWHERE, WHOLE, Busy, MethodItem, ViewState
-from viewer.ui.words import patch_place, region_name, swept_name
+from viewer.ui.state.request import NO_SEGMENTS, SEGMENTS, Wish
+from viewer.ui.views.captions import patch_place, region_name, swept_name
+from viewer.ui.widgets.controls import Combo, IconButton
+from viewer.ui.widgets.form import SettingsForm
+from viewer.ui.widgets.parts import (
+    MARGIN,
+    ROW,
+    Text,
+    add_row,
+    by_tab,
+    dress_panel,
+    heading,
+    image,
+    pair,
+    rows,
+)
 
 SUGGESTED = "suggested"
 SMALL = 40
@@ -196,7 +207,7 @@ class ExplainPanel(QWidget):
         self.completeness = Text("", "quiet")
         self.form = SettingsForm()
         self.run_bar = RunBar()
-        self.strip = LayerStrip()
+        self.strip = LayerStripView()
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 4)
         column.setSpacing(6)

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.ui.controls import Switch
-from viewer.ui.parts import Sentence, heading
+from viewer.ui.widgets.controls import Switch
+from viewer.ui.widgets.parts import Sentence, heading
 
 FORMATS = {
     "png": "Picture (png)",

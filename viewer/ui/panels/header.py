@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
 from viewer.dicom import Row
 from viewer.export import without_identity
 from viewer.types import Identity
-from viewer.ui.parts import Text
 from viewer.ui.state import Header, ViewState
+from viewer.ui.widgets.parts import Text
 
 COLUMNS = ("Tag", "VR", "Name", "Value")
 MASKED = "●●●"

@@ -7,10 +7,10 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from viewer.ui.commands import BY_NAME, COMMANDS, assigned
-from viewer.ui.controls import IconButton, Link
 from viewer.ui.keyboard import shown, written
-from viewer.ui.parts import ROW, Sentence, Text, by_tab, colours, focus_ring, heading
 from viewer.ui.state import ViewState
+from viewer.ui.widgets.controls import IconButton, Link
+from viewer.ui.widgets.parts import ROW, Sentence, Text, by_tab, colours, focus_ring, heading
 
 WIDTH = 150
 _MODIFIERS = frozenset(

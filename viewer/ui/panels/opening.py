@@ -9,11 +9,11 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWid
 
 from viewer.export.drawing import clean
 from viewer.settings import Recent
-from viewer.ui.controls import Link
-from viewer.ui.icons import draw_icon
-from viewer.ui.parts import ROW, Sentence, by_tab, colours, heading
 from viewer.ui.state import ViewState
-from viewer.ui.theme import mark
+from viewer.ui.widgets.controls import Link
+from viewer.ui.widgets.icons import draw_icon
+from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, heading
+from viewer.ui.widgets.theme import mark
 
 HIDDEN = "●●●●●●"
 LONGEST = 48

@@ -4,11 +4,11 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from viewer import dicom
-from viewer.ui.controls import IconButton, Segments, Slider
 from viewer.ui.keyboard import key_of
-from viewer.ui.parts import Text, dress_panel
 from viewer.ui.state import ViewState
-from viewer.ui.words import point_words
+from viewer.ui.views.captions import point_words
+from viewer.ui.widgets.controls import IconButton, Segments, Slider
+from viewer.ui.widgets.parts import Text, dress_panel
 
 HEIGHT, WORDS = 38, 190
 """Of the bar, and width of its words."""

@@ -25,9 +25,9 @@ from PySide6.QtWidgets import (
 from viewer.export.drawing import clean, number
 from viewer.export.panel import figures, kind_of
 from viewer.types import Score
-from viewer.ui.controls import Rows
-from viewer.ui.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
 from viewer.ui.state import ViewState
+from viewer.ui.widgets.controls import Rows
+from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
 
 ROW = 26
 MOST_ROWS = 12

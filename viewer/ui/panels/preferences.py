@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
 
-from viewer.settings import MIB, RANGES, SLICE_MEMORY, Limits, Preferences
-from viewer.ui.controls import Combo, Link, Segments, Switch
-from viewer.ui.form import Field, WholeNumber
+from viewer.settings import BATCHES, MIB, RANGES, RATES, SLICE_MEMORY, Limits, Preferences
 from viewer.ui.panels.keys import KeysPage
-from viewer.ui.parts import Sentence, add_row, heading, pair, rows
-from viewer.ui.preferences import BATCHES, RATES
 from viewer.ui.state import ViewState
+from viewer.ui.widgets.controls import Combo, Link, Segments, Switch
+from viewer.ui.widgets.form import Field, WholeNumber
+from viewer.ui.widgets.parts import Sentence, add_row, heading, pair, rows
 
 PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
 COLOURS = {"dark": "Dark", "light": "Light"}

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QFont, QTextBlockFormat, QTextCharFormat, QTex
 from PySide6.QtWidgets import QTextBrowser
 
 from viewer.export.drawing import clean
-from viewer.ui.parts import colours, keep_keys
+from viewer.ui.widgets.parts import colours, keep_keys
 
 FEW = 3
 """Up to so many files stand below their reason at once; of more the number opens the list."""

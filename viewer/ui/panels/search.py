@@ -17,11 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.ui.commands import Command, assigned, found
-from viewer.ui.icons import draw_icon
 from viewer.ui.keyboard import shown
 from viewer.ui.panels.series import Index
-from viewer.ui.parts import ROW, Sentence, by_tab, colours, focus_ring, mark_as
 from viewer.ui.state import ViewState
+from viewer.ui.widgets.icons import draw_icon
+from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, focus_ring, mark_as
 
 WORDS = "Search commands"
 WIDE, NARROW = 196, 30

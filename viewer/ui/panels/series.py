@@ -34,13 +34,13 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.export.drawing import clean
-from viewer.ui.controls import IconButton, Rows
-from viewer.ui.icons import draw_icon
-from viewer.ui.panels.notopened import NotOpened
+from viewer.ui.panels.not_opened import NotOpened
 from viewer.ui.panels.stacks import Entry, entries, row_of
-from viewer.ui.parts import Sentence, colours, dress_panel, heading, image, wrapped
 from viewer.ui.state import SeriesItem, ViewState
-from viewer.ui.words import point_name
+from viewer.ui.views.captions import point_name
+from viewer.ui.widgets.controls import IconButton, Rows
+from viewer.ui.widgets.icons import draw_icon
+from viewer.ui.widgets.parts import Sentence, colours, dress_panel, heading, image, wrapped
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from viewer.ui.state import SeriesItem
-from viewer.ui.words import several_points
+from viewer.ui.views.captions import several_points
 
 MOST_POINTS = 8
 """More points than this have no rows of their own: the bar below the views leads through them."""

@@ -2,9 +2,9 @@
 
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from viewer.ui.parts import Text
 from viewer.ui.state import ViewState
-from viewer.ui.words import feature_values
+from viewer.ui.views.captions import feature_values
+from viewer.ui.widgets.parts import Text
 
 MOST = 6
 """Features that are listed before "and more"."""

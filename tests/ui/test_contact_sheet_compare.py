@@ -1,0 +1,228 @@
+"""The contact sheet and the comparison: whatever is shown is of this slice, method and label."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import numpy as np
+from desk import Desk
+from program import LABELS
+from PySide6.QtCore import Qt
+
+from viewer.overlay import ranks
+from viewer.ui.presenter.comparing import apart_words
+from viewer.ui.state import ViewState
+from viewer.ui.views.contact_sheet_grid import cell_words, sheet_words
+from viewer.ui.window import Window
+
+
+def _sheet_belongs(state: ViewState) -> None:
+    for cell in state.sheet:
+        if cell.tile is None:
+            continue
+        map = cell.tile.map
+        assert map.series is state.series
+        assert map.slice in (None, state.slice)
+        if state.sheet_of == "labels":
+            assert map.explainer.name == state.method
+            assert map.target is None or map.target.words == cell.name
+        else:
+            assert map.explainer.name == cell.name
+            assert map.target is None or map.target.words == state.target_words
+        if cell.score is not None:
+            assert cell.score in map.predictions[0].scores
+
+
+def _compare_belongs(state: ViewState) -> None:
+    found = state.compared
+    for side in () if found is None else (found.one, found.other, found.difference):
+        if side.map is not None:
+            assert side.map.series is state.series
+            assert side.drawn.shape == state.series.shape[1:]
+            parents = getattr(side.map, "parents", (side.map,))
+            assert all(p.slice in (None, state.slice) for p in parents)
+    if found is not None and found.other.map is not None:
+        shown = found.other.map
+        assert shown is state.attribution or shown.parents == (state.attribution,)
+
+
+def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.presenter.display.choose_layout("sheet")
+    state = desk.state
+    assert [cell.name for cell in state.sheet] == list(LABELS)
+    assert all(cell.tile is not None for cell in state.sheet)
+    assert [cell.chosen for cell in state.sheet] == [label == state.target for label in LABELS]
+    assert len({cell.tile.style for cell in state.sheet}) == 1  # one range, so that they compare
+    assert sheet_words(state).endswith("one range for all")
+    desk.presenter.display.lock_range(False)
+    tops = [cell.tile.style.range for cell in desk.state.sheet]
+    assert len(set(tops)) == len(tops)
+    assert cell_words(desk.state.sheet[0]).endswith("logit")
+    desk.jobs.run.assert_not_called()
+
+
+def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.display.choose_layout("sheet")
+    desk.presenter.contact_sheet.choose("methods")
+    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet))
+    assert {c.name for c in state.sheet} == {m.name for m in state.model.methods if m.quick}
+    assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.sheet}
+    desk.at_rest()
+    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.presenter.explaining.choose_method("layer-cam")
+    assert desk.state.attribution.explainer.name == "layer-cam"
+    kept = {c.name: c.tile.map for c in state.sheet}
+    assert desk.state.attribution is kept["layer-cam"]
+
+
+def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.explaining.choose_method("occlusion")
+    desk.presenter.display.choose_layout("sheet")
+    desk.at_rest()
+    assert not any(cell.tile for cell in desk.state.sheet)
+    desk.presenter.contact_sheet.wish()
+    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet) and s.busy is None)
+    _sheet_belongs(state)
+
+
+def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.explaining.answer("show")
+    first = desk.state.attribution
+    desk.presenter.comparing.keep()
+    assert desk.state.layout == "compare"
+    desk.presenter.explaining.choose_method("layer-cam")
+    desk.presenter.explaining.answer("show")
+    state = desk.wait(lambda s: s.compared.difference.map is not None)
+    assert state.compared.ranks
+    assert state.compared.apart == "The methods differ: only ranks compare."
+    assert state.compared.one.map.unit == "rank"
+    wanted = ranks.difference(first, state.attribution)
+    np.testing.assert_array_equal(state.compared.difference.map.values, wanted.values)
+    desk.presenter.explaining.choose_method("grad-cam")
+    other = next(label for label in LABELS if label != state.target)
+    desk.presenter.explaining.choose_target(other)
+    desk.presenter.explaining.answer("show")
+    state = desk.wait(lambda s: s.compared.difference.map is not None)
+    assert not state.compared.ranks
+    assert state.compared.one.map is first
+    assert state.compared.other.map is state.attribution
+    assert state.compared.one.style == state.compared.other.style
+    desk.presenter.comparing.as_ranks(True)
+    assert desk.state.compared.ranks
+
+
+def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.comparing.keep()
+    desk.presenter.explaining.choose_method("layer-cam")
+    desk.at_rest()
+    desk.presenter.go_to(0)
+    assert desk.state.compared.one.map is None
+    desk.wait(lambda s: s.attribution is not None and s.compared.one.title.startswith("Grad-CAM · "))
+    desk.presenter.explaining.answer("show")
+    state = desk.wait(lambda s: s.compared.difference.map is not None)
+    assert {p.slice for p in state.compared.difference.map.parents} == {0}
+
+
+def test_a_label_below_its_threshold_stays_hidden_in_a_comparison(
+    desk: Desk, study: Path, model: Path
+) -> None:
+    card = model / "model.yaml"
+    card.write_text(card.read_text("utf-8").replace("mass: 0.25", "mass: 0.99"), "utf-8")
+    desk.explained(study, model)
+    desk.at_rest()
+    desk.presenter.explaining.choose_target("mass")
+    desk.presenter.comparing.keep()
+    desk.at_rest()
+    for side in (desk.state.compared.one, desk.state.compared.other, desk.state.compared.difference):
+        assert side.map is None
+        assert "hidden until asked" in side.why
+
+
+def test_no_cell_and_no_side_is_ever_of_something_else(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    chance = random.Random(11)
+    explaining = desk.presenter.explaining
+    for _ in range(110):
+        wish = chance.choice(
+            ("series", "slice", "label", "method", "layer", "layout", "of", "keep", "show", "wait")
+        )
+        if wish == "series":
+            desk.presenter.choose_series(chance.randrange(2))
+        elif wish == "slice":
+            desk.presenter.go_to(chance.randrange(5))
+        elif wish == "label":
+            explaining.choose_target(chance.choice(LABELS))
+        elif wish == "method":
+            explaining.choose_method(chance.choice(("grad-cam", "saliency", "layer-cam")))
+        elif wish == "layer":
+            explaining.choose_layer(chance.choice((None, *desk.state.model.stages)))
+        elif wish == "layout":
+            desk.presenter.display.choose_layout(chance.choice(("1", "sheet", "sheet", "compare")))
+        elif wish == "of":
+            desk.presenter.contact_sheet.choose(chance.choice(("labels", "methods")))
+        elif wish == "keep":
+            desk.presenter.comparing.keep()
+        elif wish == "show":
+            explaining.answer("show")
+        else:
+            desk.qtbot.wait(chance.randrange(120))
+    explaining.choose_method("grad-cam")
+    desk.presenter.display.choose_layout("sheet")
+    desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet))
+    desk.at_rest()
+    for state in desk.shown:
+        _sheet_belongs(state)
+        _compare_belongs(state)
+        assert state.compared is None or state.layout == "compare"
+        assert not state.sheet or state.layout == "sheet"
+    assert sum(any(c.tile for c in s.sheet) for s in desk.shown) > 3
+    assert sum(s.compared is not None and s.compared.other.map is not None for s in desk.shown) > 3
+
+
+def test_units_layers_and_kinds_of_target_keep_values_apart(desk: Desk, study: Path, model: Path) -> None:
+    state = desk.explained(study, model)
+    one = state.attribution
+    assert apart_words(one, one) == ""
+    assert "only ranks" in apart_words(one, replace(one, unit="activation"))
+    assert "layers differ" in apart_words(one, replace(one, layer="elsewhere"))
+
+
+def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, model: Path, qtbot) -> None:
+    p = window.presenter
+    p.open([study])
+    qtbot.waitUntil(lambda: p.state.values is not None, timeout=20_000)
+    p.explaining.load_model(model)
+    qtbot.waitUntil(lambda: p.state.attribution is not None and not p.working, timeout=20_000)
+    window.run("sheet")
+    assert window.sheet.isVisible()
+    assert not window.mapped.isVisible()
+    boxes = window.sheet.cells.boxes()
+    assert len(boxes) == len(LABELS)
+    place = next(i for i, label in enumerate(LABELS) if label != p.state.target)
+    qtbot.mouseClick(window.sheet.cells, Qt.MouseButton.LeftButton, pos=boxes[place].center().toPoint())
+    assert p.state.target == LABELS[place]
+    qtbot.mouseClick(window.sheet.of.buttons["methods"], Qt.MouseButton.LeftButton)
+    assert p.state.sheet_of == "methods"
+    window.run("compare")
+    assert window.compare.isVisible()
+    assert not window.sheet.isVisible()
+    window.compare.left.zoom(2)
+    seen = window.compare.left._seen
+    assert seen is not None
+    assert all(view._seen == seen for view in (*window.compare.views, window.mapped))
+    window.grab()
+    window.run("two-views")
+    assert window.mapped.isVisible()
+    assert window.plain.isVisible()

@@ -1,0 +1,191 @@
+"""The method card: what a method shows, what it costs, when not to believe it, and where it was published."""
+
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from viewer.ui.state import MethodItem, ViewState
+from viewer.ui.widgets.controls import Combo, IconButton
+from viewer.ui.widgets.parts import Sentence, Text, heading, mark_as
+
+WIDTH = 348
+_GAP = 8
+
+
+class MethodCombo(Combo):
+    """The methods by family; `looked_at` tells the one that is pointed at while the list is open."""
+
+    looked_at = Signal(object)
+    """The name of a method, suitable or not; None when the list closes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open = False
+        self.view().setMouseTracking(True)
+        self.view().entered.connect(lambda index: self._look(index.row()))
+        self.highlighted.connect(self._look)
+        self.setMaxVisibleItems(24)
+
+    def _look(self, place: int) -> None:
+        name = self.itemData(place)
+        if name is not None and self._open:  # the arrows change a closed one too
+            self.looked_at.emit(name)
+
+    def showPopup(self) -> None:
+        self._open = True
+        super().showPopup()
+        self._look(self.currentIndex())
+
+    def hidePopup(self) -> None:
+        super().hidePopup()
+        if self._open:
+            self._open = False
+            self.looked_at.emit(None)
+
+
+class MethodCard(QFrame):
+    """Opens beside the chooser, over the views; it is no dialogue, and goes with Esc or a click elsewhere."""
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        mark_as(self, "popup")
+        self.setAccessibleName("About the method")
+        self._state = ViewState()
+        self._name: str | None = None
+        self._stays = False
+        self._anchor = QRect()
+        self.title, self.family = Text("", "title"), Text("", "quiet")
+        self.unsuitable = Sentence("", "warning")
+        self.shows, self.cost, self.paper = Sentence(), Sentence(), Sentence("", "quiet")
+        self.caution = Sentence()
+        self.close_button = IconButton("close", "Close")
+        self.close_button.clicked.connect(self.give_up)
+        head = QHBoxLayout()
+        head.addWidget(self.title, 1)
+        head.addWidget(self.close_button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(16, 10, 12, 14)
+        column.setSpacing(4)
+        column.addLayout(head)
+        column.addWidget(self.family)
+        column.addWidget(self.unsuitable)
+        self._parts: list[tuple[QWidget, Sentence]] = []
+        for words, sentence in (
+            ("What it shows", self.shows),
+            ("What it costs", self.cost),
+            ("When not to believe it", self.caution),
+            ("Published", self.paper),
+        ):
+            above = heading(words)
+            above.setContentsMargins(0, 8, 0, 0)
+            if sentence is self.caution:
+                mark_as(above, "warning")
+            column.addWidget(above)
+            column.addWidget(sentence)
+            self._parts.append((above, sentence))
+        self._column = column
+        self.hide()
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Take a state. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        changed = state.model is not self._state.model or state.method != self._state.method
+        self._state = state
+        if changed and self.isVisible():
+            self._fill()
+
+    def open(self, anchor: QRect, name: str | None = None) -> None:
+        """Open left of the chooser; of a method by name for as long as that is looked at, else to stay."""
+        if name is None and self.isVisible() and self._stays:
+            self.give_up()
+            return
+        self._anchor, self._name = anchor, name
+        self._stays = self._stays or name is None
+        if self._item() is None:
+            return
+        if not self.isVisible():
+            QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
+        self.show()
+        self.raise_()
+        self._fill()
+
+    def rest(self) -> None:
+        """Nothing is looked at any more: what was opened to stay shows the chosen method again."""
+        self._name = None
+        if self._stays:
+            self._fill()
+        else:
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Close."""
+        self._stays, self._name = False, None
+        if self.isVisible():
+            QApplication.instance().removeEventFilter(self)  # type: ignore[union-attr]
+            self.hide()
+
+    def _item(self) -> MethodItem | None:
+        methods = () if self._state.model is None else self._state.model.methods
+        name = self._name or self._state.method
+        return next((m for m in methods if m.name == name), None)
+
+    def _fill(self) -> None:
+        item = self._item()
+        if item is None:
+            self.give_up()
+            return
+        self.title.say(item.title)
+        self.family.say(family_words(item))
+        self.unsuitable.setText(f"Not for this model: {item.unsuitable}" if item.unsuitable else "")
+        self.unsuitable.setVisible(bool(item.unsuitable))
+        for sentence, text in (
+            (self.shows, item.shows), (self.cost, cost_words(item)),
+            (self.caution, item.caution), (self.paper, item.paper),
+        ):  # fmt: skip
+            sentence.setText(text)
+        for above, sentence in self._parts:
+            above.setVisible(bool(sentence.text()))
+            sentence.setVisible(bool(sentence.text()))
+        self.setFixedWidth(WIDTH)
+        self._column.invalidate()
+        height = self._column.totalHeightForWidth(WIDTH)
+        room = self.window().height()
+        self.resize(WIDTH, height)
+        top = max(_GAP, min(self._anchor.top() - 10, room - height - 40))
+        self.move(QPoint(self._anchor.left() - WIDTH - _GAP, top))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Esc closes it, and so does a press beside it, though not one on the open list of methods."""
+        kind = event.type()
+        if kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if self._stays and QApplication.activePopupWidget() is None:
+                self.give_up()
+                return True
+        elif kind == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent):
+            here = QRect(self.mapToGlobal(QPoint(0, 0)), self.size())
+            beside = not here.contains(event.globalPosition().toPoint())
+            ours = isinstance(watched, QWidget) and watched.window() is self.window()
+            if ours and beside and not watched.property("opens-card"):
+                self.give_up()
+        return False
+
+
+def family_words(item: MethodItem) -> str:
+    """The family, and what kind of values its maps have."""
+    facts = [item.family.capitalize() if item.family.islower() else item.family]
+    if item.unit:
+        facts.append(f"values in {item.unit}, {'both signs' if item.signed else 'positive'}")
+    if not item.target_dependent:
+        facts.append("the same for every label")
+    return " · ".join(facts)
+
+
+def cost_words(item: MethodItem) -> str:
+    """Passes through the network, in words."""
+    forwards, _, backwards = item.cost.partition("; ")
+    parts = [f"Forward: {forwards}." if forwards else ""]
+    parts.append(f"Backward: {backwards}." if backwards and backwards != "0" else "")
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""Who decides what the window shows: one part a file; they share one store."""

@@ -1,0 +1,216 @@
+"""What came with the study and lies on the shown series: its maps, and what segmentations mark.
+
+Nothing of it needs a model. It is read once for each series, and follows the state: whatever slice of
+whatever series is about to be shown gets its own outlines, and its own slice of the wished map, or none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from viewer import dicom
+from viewer.dicom import Study
+from viewer.errors import SeriesError
+from viewer.overlay import quantity_style
+from viewer.overlay.outline import Box, Outline, box, outlines, slices_of, trimmed
+from viewer.settings import Limits
+from viewer.task import Task
+from viewer.types import LoadedMap, Region, Series, Style
+from viewer.ui.jobs import Jobs
+from viewer.ui.kept import DrawnMaps, Kept
+from viewer.ui.presenter.explaining import Explaining
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Notice, ViewState
+from viewer.ui.views.captions import span_words
+
+_ROOM = 512 * 2**20
+"""Bytes of maps and regions that are kept for going from series to series."""
+_DRAWN = 64 * 2**20
+_JOB = "brought"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Brought:
+    """What lies on one series; `outlines` by slice, `faults` what is wrong with what could not be read.
+
+    Of each map its `spans` in words and its first style: a volume is looked through once, by the worker.
+    """
+
+    series: Series
+    maps: tuple[LoadedMap, ...] = ()
+    spans: tuple[str, ...] = ()
+    styles: tuple[Style, ...] = ()
+    regions: tuple[Region, ...] = ()
+    outlines: Mapping[int, tuple[Outline, ...]] = field(default_factory=dict)
+    boxes: Mapping[tuple[str, int | None], Box] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        lines = sum(one.lines.nbytes for found in self.outlines.values() for one in found)
+        return lines + sum(m.values.nbytes for m in self.maps) + sum(r.mask.nbytes for r in self.regions)
+
+
+class Companions:
+    """Reads what came along, and draws of it what the reader wishes."""
+
+    def __init__(self, store: Store, jobs: Jobs, explaining: Explaining, limits: Limits) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._explaining = explaining
+        self._limits = limits
+        self._kept: Kept[Brought] = Kept(_ROOM)
+        self._drawn = DrawnMaps(_DRAWN)
+        self._styles: dict[tuple[str, ...], Style] = {}
+        self._wished: tuple[str, ...] | None = None
+        self._study: Study | None = None
+        self._asked: Series | None = None
+        store.completions.append(self.completed)
+
+    @property
+    def _state(self) -> ViewState:
+        return self._store.state
+
+    # --- following --------------------------------------------------------------------------------
+
+    def open(self, study: Study) -> None:
+        """Another study: nothing of the old one is read or kept."""
+        self._study = study
+        self.leave()
+        self._kept.clear()
+        self._drawn.clear()
+        self._styles.clear()
+        self._store.note(hidden=frozenset())
+
+    def limit(self, limits: Limits) -> None:
+        """What the files of the next study may ask for."""
+        self._limits = limits
+
+    def leave(self) -> None:
+        """Another series, and no other point of this one: no map of it is wished yet."""
+        self._jobs.cancel(_JOB)
+        self._asked = self._wished = None
+
+    def _ask(self, state: ViewState) -> None:
+        """Read what lies on the shown series, after its slice; of those that are played, of the last."""
+        series, number, study, limits = state.series, state.chosen, self._study, self._limits
+        ready = state.values is not None and not state.playing and series is not self._asked
+        if not ready or series is None or number is None or study is None:
+            return
+        self._asked = series
+        self._jobs.cancel(_JOB)
+        drawn = [one for one in study.segmentations if series in dicom.belongs(one, study.series)]
+        computed = [one for one in study.parametric if series in dicom.belongs(one, study.series)]
+        if not drawn and not computed:
+            return
+
+        def done(found: Brought) -> None:
+            self._kept.put(number, found, found.size)
+            notice = Notice(found.faults[0], "warning") if found.faults else self._state.notice
+            self._store.show(notice=notice)
+
+        self._jobs.run(
+            "io", _JOB, lambda task: read(series, drawn, computed, limits, task), done, self._store.failed
+        )
+
+    def _of(self, state: ViewState) -> Brought | None:
+        """What is kept of the series of a state."""
+        found = None if state.chosen is None else self._kept.get(state.chosen)
+        return found if found is not None and found.series is state.series else None
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """What comes to a state that is about to be shown."""
+        here = self._of(state)
+        if here is None:
+            self._ask(state)
+            if not (state.boxes or state.came or state.regions or state.outlines or state.loaded):
+                return {}
+            nothing: dict[str, Any] = {"came": (), "spans": (), "regions": (), "outlines": (), "boxes": {}}
+            return nothing | self._without(state)
+        changes: dict[str, Any] = {
+            "came": here.maps, "spans": here.spans, "regions": here.regions,
+            "outlines": here.outlines.get(state.slice, ()), "boxes": here.boxes,
+        }  # fmt: skip
+        loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
+        if loaded is None:
+            return changes | self._without(state)
+        style = self._styles.setdefault(quantity(loaded), here.styles[here.maps.index(loaded)])
+        map = self._drawn.on_slice(loaded, state.slice, style)
+        # What it asks belongs to the map that is not drawn now; it is asked again with that.
+        asks = state.notice is not None and state.notice.wish == "show"
+        notice = None if asks else state.notice
+        return changes | {"loaded": loaded, "style": style, "map": map, "notice": notice}
+
+    @staticmethod
+    def _without(state: ViewState) -> dict[str, Any]:
+        """What no map that came along leaves: its style, where there is no other map, goes with it."""
+        left = state.loaded is not None and state.attribution is None
+        return {"loaded": None, "map": None, "style": Style()} if left else {"loaded": None}
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def choose(self, number: int | None) -> None:
+        """Draw one of the maps that came along; None: what the model says again."""
+        came = self._state.came
+        if number is not None and not 0 <= number < len(came):
+            return
+        self._wished = None if number is None else quantity(came[number])
+        if number is None:
+            self._store.note(**self._without(self._state))
+            self._explaining.redraw()
+        else:
+            self._store.show(overlay=True)
+
+    def restyle(self, style: Style) -> None:
+        """Change how the drawn quantity is drawn."""
+        if self._state.loaded is not None:
+            self._styles[quantity(self._state.loaded)] = style
+            self._store.show()
+
+    def hide(self, sources: Sequence[str], hidden: bool) -> None:
+        """Outline these regions, or not; what all outlines are is another wish."""
+        now = self._state.hidden
+        self._store.show(hidden=now | set(sources) if hidden else now - set(sources))
+
+
+def quantity(map: LoadedMap) -> tuple[str, ...]:
+    """What a map that came along measures, in which file: the same on each series that it lies on."""
+    return (map.provenance, map.name, map.unit)
+
+
+def read(
+    series: Series,
+    drawn: Sequence[dicom.Segmentation],
+    computed: Sequence[dicom.ParametricMap],
+    limits: Limits,
+    task: Task,
+) -> Brought:
+    """Decode segmentations and parametric maps; those that cannot be are said, and the others come."""
+    regions: list[Region] = []
+    maps: list[LoadedMap] = []
+    faults = []
+    every: tuple[dicom.Segmentation | dicom.ParametricMap, ...] = (*drawn, *computed)
+    for one in every:
+        task.check()
+        try:
+            if isinstance(one, dicom.ParametricMap):
+                maps += dicom.maps(one, series, limits)
+            else:
+                regions += (trimmed(region) for region in dicom.regions(one, series, limits))
+        except SeriesError as error:
+            faults.append(str(error))
+    found = {}
+    for slice in sorted({i for region in regions for i in slices_of(region)}):
+        task.check()
+        found[slice] = outlines(tuple(regions), slice)
+    boxes: dict[tuple[str, int | None], Box] = {(one.source, None): box(one) for one in regions}
+    boxes |= {(one.region.source, i): box(one.region, one) for i, some in found.items() for one in some}
+    spans, styles = [], []
+    for map in maps:
+        task.check()
+        spans.append(span_words(map))
+        styles.append(quantity_style(map))
+    return Brought(
+        series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, boxes, tuple(faults)
+    )

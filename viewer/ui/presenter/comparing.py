@@ -1,0 +1,194 @@
+"""Comparing two maps of one slice: as values where those mean the same, else as ranks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from viewer.export.panel import explained_prediction
+from viewer.overlay import ranks
+from viewer.task import Task
+from viewer.types import Attribution, DerivedMap, Map, Style, Sweep
+from viewer.ui.jobs import Jobs
+from viewer.ui.kept import Kept
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.running import run
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Compared, Side, ViewState
+from viewer.ui.state.request import Wish, place_of
+
+_ROOM = 256 * 2**20
+_RUN, _RANK = "compare", "ranks"
+_HIDDEN = "Below its threshold: hidden until asked."
+Pair = tuple[Attribution, Attribution]
+Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
+
+
+class Comparing:
+    """Completes the states with the two maps: what was kept for comparison, and what is chosen now."""
+
+    def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._maps = maps
+        self._kept: tuple[object, Wish, str | None, str | None] | None = None
+        """The model, and the method and labels that were kept for comparison."""
+        self._wished = False
+        self._ranked: Kept[Ranks] = Kept(_ROOM)
+        self._asked: tuple[object, ...] = ()
+        self._ranking: Pair | None = None
+        store.completions.append(self.completed)
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def keep(self) -> None:
+        """Keep what is chosen now, to compare others with it."""
+        state = self._store.state
+        if state.model is not None:
+            self._kept = (state.model, Wish.of(state), state.target, state.against)
+            self._store.show(layout="compare")
+
+    def as_ranks(self, ranks: bool) -> None:
+        """Compare ranks where values could be compared too, or values again."""
+        self._wished = ranks
+        self._store.show()
+
+    # --- state ------------------------------------------------------------------------------------
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """The comparison of a state that is about to be shown, both maps of its own slice."""
+        if state.layout != "compare" or state.model is None or state.series is None:
+            self._rest()
+            return {"compared": None} if state.compared is not None else {}
+        if self._kept is None or self._kept[0] is not state.model:
+            self._kept = (state.model, Wish.of(state), state.target, state.against)
+        _, wish, label, against = self._kept
+        label = label or state.target
+        target = label if against is None else f"{label} − {against}"
+        one = None if state.gate == "outside" else self._maps.find(place_of(state), wish, target)
+        other = state.attribution
+        if one is None and state.gate != "outside":
+            self._ask(state, wish, label, against)
+        return {"compared": self._compared(state, one, other, (wish, target))}
+
+    def _compared(
+        self,
+        state: ViewState,
+        one: Attribution | None,
+        other: Attribution | None,
+        kept: tuple[Wish, str | None],
+    ) -> Compared:
+        apart = "" if one is None or other is None else apart_words(one, other)
+        as_ranks = bool(apart) or self._wished
+        found = None
+        if one is not None and other is not None and not state.preview:
+            found = self._ranked.get((one, other))
+            if found is None:
+                self._rank((one, other))
+        title = (
+            next((m.title for m in state.model.methods if m.name == kept[0].method), "")
+            if state.model
+            else ""
+        )
+        left = self._side(state, one, found and found[0], as_ranks, title, kept[1] or "")
+        item = state.chosen_method
+        right = self._side(state, other, found and found[1], as_ranks,
+                           "" if item is None else item.title, state.target_words or "")  # fmt: skip
+        difference = Side("Difference of ranks", why="" if one is None or other is None else "Ranking …")
+        if _HIDDEN in (left.why, right.why):
+            difference = Side("Difference of ranks", why=_HIDDEN)
+        elif found is not None:
+            style = _as_shown(state, ranks.DIFFERENCE)
+            drawn = self._maps.drawn.on_slice(found[2], state.slice, style)
+            negative = left.negative or right.negative
+            difference = Side(difference.title, "right − left", found[2], drawn, style, negative=negative)
+        return Compared(left, right, difference, as_ranks, apart)
+
+    def _side(
+        self, state: ViewState, map: Attribution | None, ranked: DerivedMap | None, as_ranks: bool,
+        title: str, target: str,
+    ) -> Side:  # fmt: skip
+        if map is None:
+            return Side(title, target, why="No map of this slice yet.")
+        title = f"{map.title} · {map.layer}" if map.layer else map.title
+        target = "the same for every label" if map.target is None else map.target.words
+        negative = _negative(map)
+        if negative and not state.asked:
+            return Side(title, target, why=_HIDDEN, negative=True)
+        if as_ranks and ranked is None:
+            return Side(title, target, why="Ranking …")
+        style = _as_shown(state, ranks.RANKS) if as_ranks else self._maps.style(map, {None: map}, True)
+        drawn: Map = ranked if as_ranks and ranked is not None else map
+        on_slice = self._maps.drawn.on_slice(drawn, state.slice, style)
+        return Side(title, target, drawn, on_slice, style, negative=negative)
+
+    # --- work -------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        self._asked, self._ranking = (), None
+        self._jobs.cancel(_RUN)
+        self._jobs.cancel(_RANK)
+
+    def _rank(self, pair: Pair) -> None:
+        """Rank two maps, away from the window."""
+        if self._ranking is not None and self._ranking[0] is pair[0] and self._ranking[1] is pair[1]:
+            return
+        self._ranking = pair
+        one, other = pair
+
+        def done(found: Ranks) -> None:
+            self._ranked.put(pair, found, sum(m.values.nbytes for m in found))
+            self._store.show()
+
+        def work(task: Task) -> Ranks:
+            first = ranks.ranked(one)
+            task.check()
+            second = ranks.ranked(other)
+            task.check()
+            return first, second, ranks.difference(one, other)
+
+        self._jobs.run("io", _RANK, work, done, self._store.failed)
+
+    def _ask(self, state: ViewState, wish: Wish, label: str | None, against: str | None) -> None:
+        """Explain the shown slice as what was kept, where that costs next to nothing."""
+        place, series, model = place_of(state), state.series, state.model
+        item = next((m for m in model.methods if m.name == wish.method), None) if model else None
+        key = (place, wish, label, against)
+        ready = state.prediction is not None and state.busy is None and not state.playing
+        costly = item is None or not item.quick or isinstance(state.at, Sweep)
+        if series is None or costly or not ready or key == self._asked:
+            return
+        self._asked = key
+        target = f"{label}-{against}" if label and against else label or "top"
+
+        def done(explained: Any) -> None:
+            self._maps.put(place, wish, explained.attributions)
+            self._store.show()
+
+        regions = state.regions
+        work = lambda task: run(self._maps, series, place, wish, target, task, regions=regions)  # noqa: E731
+        self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
+
+
+def _as_shown(state: ViewState, style: Style) -> Style:
+    """A style of ranks, as opaque and as smooth as the reader draws other maps."""
+    return replace(style, opacity=state.style.opacity, interpolation=state.style.interpolation)
+
+
+def _negative(map: Attribution) -> bool:
+    """Whether a map explains a label that the model does not call."""
+    target = map.target
+    if target is None or target.minus is not None:
+        return False
+    return any(s.label == target.label and s.positive is False for s in explained_prediction(map).scores)
+
+
+def apart_words(one: Attribution, other: Attribution) -> str:
+    """Why the values of two maps do not compare, in a sentence; "" where they do."""
+    if one.unit != other.unit:
+        return f"One is in {one.unit}, the other in {other.unit}: only ranks compare."
+    if one.explainer.name != other.explainer.name:
+        return "The methods differ: only ranks compare."
+    if one.layer != other.layer:
+        return "The layers differ: only ranks compare."
+    kinds = {m.target.kind for m in (one, other) if m.target is not None}
+    return "One explains a difference of labels: only ranks compare." if len(kinds) > 1 else ""

@@ -1,0 +1,165 @@
+"""The contact sheet: all labels by one method, or all quick methods for one label, side by side."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from viewer import overlay
+from viewer.task import Task
+from viewer.types import Style, Sweep
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.running import run, run_all, targets_of
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState
+from viewer.ui.state.request import Wish, place_of
+
+SIDE = 256
+"""Cells along the longer side of a map in the sheet."""
+MOST = 36
+"""Labels that the sheet shows: those with the highest scores."""
+_JOB = "sheet"
+
+
+class ContactSheet:
+    """Completes the states with the cells of the sheet, while that is the layout."""
+
+    def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._maps = maps
+        self._asked: tuple[object, ...] = ()
+        self._tiles: dict[object, Tile] = {}
+        store.completions.append(self.completed)
+
+    def choose(self, what: Literal["labels", "methods"]) -> None:
+        """Fill the sheet with all labels, or with all quick methods."""
+        self._store.show(sheet_of=what)
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """The sheet of a state that is about to be shown: each cell has the map of its own, or none."""
+        if state.layout != "sheet" or state.model is None or state.series is None or state.gate == "outside":
+            self._rest()
+            self._tiles.clear()
+            return {"sheet": ()} if state.sheet else {}
+        cells = self._labels(state) if state.sheet_of == "labels" else self._methods(state)
+        if any(cell.tile is None for cell in cells):
+            self._ask(state)
+        self._tiles = {(c.tile.map, state.slice, state.locked): c.tile for c in cells if c.tile is not None}
+        return {"sheet": cells}
+
+    # --- cells ------------------------------------------------------------------------------------
+
+    def _labels(self, state: ViewState) -> tuple[Cell, ...]:
+        item, place, wish = state.chosen_method, place_of(state), Wish.of(state)
+        assert state.model is not None
+        said = self._maps.predictions.get(place)
+        scores = {} if said is None else {s.label: s for s in said.scores}
+        labels = list(state.model.labels)
+        if len(labels) > MOST:
+            labels = sorted(labels, key=lambda n: -scores[n].probability if n in scores else 0.0)[:MOST]
+        every = item is not None and not item.target_dependent
+        cells = []
+        for label in labels:
+            tile = self._tile(state, wish, label)
+            chosen = label == state.target and state.against is None
+            cells.append(Cell(label, label, scores.get(label), tile, chosen))
+        return tuple(cells[:1] if every else cells)
+
+    def _methods(self, state: ViewState) -> tuple[Cell, ...]:
+        said = self._maps.predictions.get(place_of(state))
+        score = next((s for s in said.scores if s.label == state.target), None) if said else None
+        return tuple(
+            Cell(item.name, item.title, score, self._tile(state, _wish(state, item), state.target_words),
+                 item.name == state.method)
+            for item in _quick(state)
+        )  # fmt: skip
+
+    def _tile(self, state: ViewState, wish: Wish, target: str | None) -> Tile | None:
+        place = place_of(state)
+        one = self._maps.find(place, wish, target)
+        if one is None:
+            return None
+        among = self._maps.all(place, wish)
+        own = state.sheet_of == "labels" and not state.locked
+        kept = self._tiles.get((one, state.slice, state.locked))
+        style: Style
+        if own and kept is not None:
+            style = kept.style
+        else:
+            style = overlay.automatic_style([one]) if own else self._maps.style(one, among, True)
+        if kept is not None and kept.style == style:
+            return kept
+        return self._maps.tile(one, state.slice, style, SIDE)
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def _ask(self, state: ViewState) -> None:
+        """Run the quick methods that are missing, once what is shown is there."""
+        key = (state.model, place_of(state), targets_of(state), Wish.of(state), state.sheet_of)
+        if key != self._asked or state.busy is not None:
+            self._rest()
+        ready = state.prediction is not None and state.busy is None and not state.playing
+        if not ready or key == self._asked or isinstance(state.at, Sweep):
+            return
+        self._asked = key
+        if state.sheet_of == "methods":
+            self._run_methods(state)
+        elif state.chosen_method is not None and state.chosen_method.quick:
+            self._run_labels(state, _JOB)
+
+    def _rest(self) -> None:
+        self._asked = ()
+        self._jobs.cancel(_JOB)
+
+    def wish(self) -> None:
+        """Run the method for all labels, however long that takes."""
+        state = self._store.state
+        if state.sheet and state.busy is None:
+            self._store.show(busy=Busy("explaining every label"))
+            self._run_labels(state, "explain")
+
+    def _run_labels(self, state: ViewState, kind: str) -> None:
+        series, place, wish, regions = state.series, place_of(state), Wish.of(state), state.regions
+        if series is None:
+            return
+
+        def work(task: Task) -> Any:
+            return run(self._maps, series, place, wish, "all", task, regions=regions)
+
+        def done(explained: Any) -> None:
+            self._maps.put(place, wish, explained.attributions)
+            self._store.show(**({} if kind == _JOB else {"busy": None}))
+
+        quiet = kind == _JOB
+        failed = (lambda _sentence: None) if quiet else self._store.failed
+        self._jobs.run("model", kind, work, done, failed, None if quiet else self._store.progress)
+
+    def _run_methods(self, state: ViewState) -> None:
+        series, place, target = state.series, place_of(state), targets_of(state)
+        words = state.target_words
+        missing = [w for w in (_wish(state, item) for item in _quick(state))
+                   if self._maps.find(place, w, words) is None]  # fmt: skip
+        if series is None:
+            return
+
+        def work(task: Task) -> Any:
+            return run_all(self._maps, series, place, missing, target, task)
+
+        def done(explained: Any) -> None:
+            for wish in missing:
+                some = [a for a in explained.attributions if a.explainer.name == wish.method]
+                self._maps.put(place, wish, some)
+            self._store.show()
+
+        self._jobs.run("model", _JOB, work, done, lambda _sentence: None)
+
+
+def _quick(state: ViewState) -> list[MethodItem]:
+    return [] if state.model is None else [item for item in state.model.methods if item.quick]
+
+
+def _wish(state: ViewState, item: MethodItem) -> Wish:
+    """A method as it would be chosen; the chosen one as it is set."""
+    if item.name == state.method or state.model is None:
+        return Wish.of(state)
+    return Wish(item.name, (), state.model.layers[0] if item.layered and state.model.layers else None)

@@ -1,0 +1,226 @@
+"""How the image and its map are drawn: window, layout, style, where a patch lies, and taking that back."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from viewer.overlay import DIVERGING, NAMES
+from viewer.types import Array, Series, Window
+from viewer.ui.presenter.companions import Companions, quantity
+from viewer.ui.presenter.explaining import Explaining
+from viewer.ui.presenter.history import History, Step
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Notice, ViewState
+
+# Exact, so that the command line draws the same with their two numbers.
+PRESETS = {
+    2: Window(40, 400, "soft tissue", "LINEAR_EXACT"),
+    3: Window(-600, 1500, "lung", "LINEAR_EXACT"),
+    4: Window(400, 1800, "bone", "LINEAR_EXACT"),
+    5: Window(40, 80, "brain", "LINEAR_EXACT"),
+    6: Window(50, 350, "mediastinum", "LINEAR_EXACT"),
+    7: Window(300, 600, "angiography", "LINEAR_EXACT"),
+    8: Window(60, 160, "liver", "LINEAR_EXACT"),
+}
+_STYLE, _LOOK = "style", "look"
+
+
+class Displaying:
+    """Changes the drawing, and nothing else."""
+
+    def __init__(
+        self, store: Store, explaining: Explaining, companions: Companions, history: History | None = None
+    ) -> None:
+        self._store = store
+        self._explaining = explaining
+        self._companions = companions
+        self._history = history or History()
+        self._before_peek: bool | None = None
+
+    @property
+    def _state(self) -> ViewState:
+        return self._store.state
+
+    # --- image ------------------------------------------------------------------------------------
+
+    def drag_window(self, across: float, down: float) -> None:
+        """Left drag: width by the way across, centre by the way down, in proportion to the width."""
+        low, high = self._state.levels
+        width, centre = high - low, (low + high) / 2
+        width = max(width * (1 + 0.005 * across), 1e-3 * max(abs(centre), 1.0))
+        window = Window(centre + 0.003 * width * down, width, "", "LINEAR_EXACT")
+        self._change("drag", joins=True, window=window)
+
+    def preset(self, number: int) -> None:
+        """0 automatic, 1 the file's windows in turn, 2 to 8 presets in Hounsfield units."""
+        values, series = self._state.values, self._state.series
+        if values is None or series is None:
+            return
+        if series.colour:
+            self._store.show(notice=Notice("A colour image has no window."))
+        elif number == 0:
+            low, high = (float(v) for v in np.percentile(values[np.isfinite(values)], (1, 99)))
+            window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
+            self._change("window", window=window)
+        elif number == 1:
+            self._change("window", window=self._next_of_file())
+        elif number in PRESETS and series.modality != "CT" and series.display.unit != "HU":
+            said = f"The window “{PRESETS[number].name}” is in Hounsfield units, and this image is not."
+            self._store.show(notice=Notice(said))
+        elif number in PRESETS:
+            self._change("window", window=PRESETS[number])
+
+    def _next_of_file(self) -> Window | None:
+        """The file's first window, as None; where one of them is shown already, the next."""
+        state = self._state
+        if state.series is None:
+            return None
+        display = state.series.display
+        # A VOI table goes before the windows, as it does without a reader's wish (PS3.3 C.11.2).
+        further = display.windows_of(state.slice)[0 if display.voi_lut is not None else 1 :]
+        ring = (None, *further)
+        return ring[(ring.index(state.window) + 1) % len(ring)] if state.window in ring else None
+
+    def invert(self) -> None:
+        self._change("invert", inverted=not self._state.inverted)
+
+    def choose_layout(self, layout: str) -> None:
+        """Show one view, two, or the three planes of a volume."""
+        if layout == "3" and self._state.flat is not None:
+            self._store.show(notice=Notice(self._state.flat))
+        else:
+            self._change("layout", layout=layout)
+
+    # --- map --------------------------------------------------------------------------------------
+
+    def toggle_overlay(self, shown: bool | None = None) -> None:
+        self._change("overlay", overlay=not self._state.overlay if shown is None else shown)
+
+    def peek(self, down: bool) -> None:
+        """Hide the map for as long as a key is down; nothing that could be taken back."""
+        if down:
+            self._before_peek = self._state.overlay
+            self._store.show(overlay=False)
+        elif self._before_peek is not None:
+            self._store.show(overlay=self._before_peek)
+            self._before_peek = None
+
+    def toggle_outlines(self) -> None:
+        """Show or hide what the segmentations mark."""
+        self._change("outlines", outlined=not self._state.outlined)
+
+    def toggle_annotations(self) -> None:
+        """Show or hide what the file lays over its image: overlays and shutter."""
+        self._change("annotations", annotated=not self._state.annotated)
+
+    def lock_range(self, locked: bool) -> None:
+        self._change("lock", locked=locked)
+
+    def set_style(self, name: str, value: Any) -> None:
+        """Change how the map is drawn; the model is never asked."""
+        old, changes = self._state.style, {name: value}
+        if name == "sign" and (value == "signed") != (old.colours == DIVERGING):
+            # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
+            changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
+        self._restyle(changes)
+        new = self._state.style
+        changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
+        before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
+        self._history.record(Step(f"{_STYLE} {name}", self._map, before, after), joins=True)
+
+    def change_opacity(self, by: float) -> None:
+        """More or less opacity, within 0 and 1."""
+        self.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
+
+    def look(self, placed: tuple[float, ...] | None, swept: str | None = None) -> None:
+        """Show the model another patch, or patches all over; `Explaining.look` says which."""
+        before = {"placed": self._state.placed, "swept": self._state.swept}
+        after = {"placed": placed, "swept": swept}
+        self._history.record(Step(_LOOK, (_LOOK, self._state.model), before, after))
+        self._explaining.look(placed, swept)
+
+    # --- taking back ------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Take back the last change of the drawing."""
+        step = self._history.undo(self._applies)
+        if step is not None:
+            self._apply(step, step.before)
+
+    def redo(self) -> None:
+        """Make again what was taken back last."""
+        step = self._history.redo(self._applies)
+        if step is not None:
+            self._apply(step, step.after)
+
+    def forget(self) -> None:
+        """Another series: what was changed on the old one is past."""
+        self._history.clear()
+
+    @property
+    def _map(self) -> object:
+        """Which maps a style belongs to: thresholds of others are in other units."""
+        loaded = self._state.loaded
+        explained = (self._state.model, self._state.method, self._state.layer)
+        return explained if loaded is None else quantity(loaded)
+
+    def _restyle(self, changes: Mapping[str, Any]) -> None:
+        """Change the style of the drawn map."""
+        of = self._explaining if self._state.loaded is None else self._companions
+        of.restyle(replace(self._state.style, **changes))
+
+    def _applies(self, step: Step) -> bool:
+        return step.where in (None, self._map, (_LOOK, self._state.model))
+
+    def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
+        if step.kind.startswith(_STYLE):
+            self._restyle(values)
+        elif step.kind == _LOOK:
+            self._explaining.look(values["placed"], values["swept"])
+        else:
+            self._put(values)
+
+    def _change(self, kind: str, joins: bool = False, **changes: Any) -> None:
+        before = {name: getattr(self._state, name) for name in changes}
+        self._history.record(Step(kind, None, before, changes), joins)
+        self._put(changes)
+
+    def _put(self, changes: Mapping[str, Any]) -> None:
+        """Change the state; the levels follow the window."""
+        if "window" not in changes:
+            self._store.show(**changes)
+            return
+        shown = levels_of(self._state.series, changes["window"], self._state.own)
+        self._store.show(**changes, levels=shown or self._state.levels)
+
+
+def levels_of(series: Series | None, window: Window | None, own: Window | None) -> tuple[float, float] | None:
+    """The levels of what is shown: the reader's window, else the file's VOI table, else `own`."""
+    if window is None and series is not None and series.display.voi_lut is not None:
+        return table_levels(series.display.voi_lut)
+    window = window or own
+    return None if window is None else levels(window)
+
+
+def table_levels(table: tuple[int, Array]) -> tuple[float, float]:
+    """The levels of the line that a VOI table is closest to in its middle.
+
+    Through the places where it has climbed a quarter and three quarters of its height.
+    """
+    first, entries = table
+    low, high = float(entries.min()), float(entries.max())
+    quarter, most = (int(np.argmax(entries >= low + k * (high - low))) for k in (0.25, 0.75))
+    if entries[0] > entries[-1]:  # it falls: a line between levels cannot, but it can have the width
+        most, quarter = (int(np.argmax(entries <= low + k * (high - low))) for k in (0.25, 0.75))
+    reach = max(float(most - quarter), 0.5)
+    centre = first + (quarter + most) / 2
+    return (centre - reach, centre + reach)
+
+
+def levels(window: Window) -> tuple[float, float]:
+    """The modality values shown as black and white (PS3.3 C.11.2.1.2); of a SIGMOID, its steepest line."""
+    if window.function == "LINEAR" and window.width > 1:
+        return (window.center - window.width / 2, window.center + window.width / 2 - 1)
+    return (window.center - window.width / 2, window.center + window.width / 2)

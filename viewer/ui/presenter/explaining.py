@@ -1,0 +1,399 @@
+"""What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from viewer.errors import UntrustedError
+from viewer.export.panel import explained_prediction
+from viewer.settings import Device, Trusted
+from viewer.task import Task
+from viewer.types import Attribution, Prediction, Style, Sweep
+from viewer.ui.jobs import Jobs
+from viewer.ui.kept import OfArrays
+from viewer.ui.presenter.loading import loaded
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.preferences import ReaderPreferences
+from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
+from viewer.ui.presenter.slice_profile import SliceProfile, volume_profile
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Busy, ModelItem, Notice, ViewState
+from viewer.ui.state.request import NO_SEGMENTS, Place, Wish, place_of
+
+if TYPE_CHECKING:
+    from viewer.models import Model
+
+
+class Explaining:
+    """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
+
+    def __init__(self, store: Store, jobs: Jobs, choices: ReaderPreferences, maps: Maps) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._preferences = choices
+        self._maps = maps
+        self._slice_profile = SliceProfile(store, jobs, maps)
+        self._asked: tuple[Path, Trusted] | None = None
+        self._overridden: set[int] = set()
+        self._profiles: OfArrays[tuple[float, ...]] = OfArrays(2**20)
+        store.completions.append(self._completed)
+
+    def _completed(self, state: ViewState) -> dict[str, Any]:
+        """What is known of the map of a state that is about to be shown."""
+        shown = state.attribution
+        return {"preview": self._maps.is_preview(shown), "baselines": self._maps.baselines(shown)}
+
+    @property
+    def _state(self) -> ViewState:
+        return self._store.state
+
+    # --- model ------------------------------------------------------------------------------------
+
+    def compute_with(self, device: Device, batch: int) -> None:
+        """Use these from the next model on."""
+        self._maps.settings = replace(self._maps.settings, device=device, batch=batch)
+
+    def load_model(self, path: Path, trust: bool = False, decided: Trusted | None = None) -> None:
+        """Open a model in the background; the first time this starts the engine.
+
+        `trust` runs whatever program comes with it, `decided` only the one that the reader was shown.
+        """
+        known = self._preferences.now.trusted
+        settings = self._maps.settings
+        lasting = self._store.lasting  # what it says of another model does not
+        warned = lasting if lasting is not None and lasting.kind == "warning" else None
+        self._stop()
+        self._slice_profile.rest()
+        self._store.show(busy=Busy("starting engine"), notice=warned)
+
+        def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
+            return loaded(path, trust, settings, known if decided is None else (*known, decided))
+
+        def done(found: tuple[Any, ModelItem] | UntrustedError) -> None:
+            if isinstance(found, UntrustedError):
+                self._ask(path, found)
+                return
+            if decided is not None and (found[0].code, found[0].sha256) == (decided.code, decided.weights):
+                self._preferences.trust(decided)
+            self._preferences.opened_model(path)
+            self._loaded(*found, known)
+
+        self._jobs.run("model", "load", work, done, self._store.failed)
+
+    def _ask(self, path: Path, question: UntrustedError) -> None:
+        """Whether the program beside the weights may run: the reader decides for these bytes alone."""
+        self._asked = (path, Trusted(question.code, question.weights))
+        text = (
+            f"This model brings a program of its own, {question.path}, SHA-256 {question.code}, which would "
+            f"run with your rights; {question.advice(question.path)} first."
+        )
+        self._store.show(busy=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
+
+    def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
+        remembered = model.code is not None and Trusted(model.code, model.sha256) in known
+        text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
+        self._maps.open(model)
+        suited = [m.name for m in item.methods if m.unsuitable is None]
+        method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
+        self._store.show(
+            model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
+            against=None, placed=None, swept=None, attribution=None, map=None, prediction=None, profile=(),
+            notice=Notice(text, stays=True) if remembered else self._store.lasting,
+        )  # fmt: skip
+        self.study_changed()
+
+    # --- what is shown ----------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """Another study: nothing that was computed for the old one can be asked for again."""
+        self.leave()
+        self._maps.forget()
+        self._overridden.clear()
+
+    def leave(self) -> None:
+        """Another series: what runs for the old one stops."""
+        self._stop()
+        self._slice_profile.leave()
+
+    def study_changed(self) -> None:
+        """A new pair of series and model: ask the gate, then predict and explain."""
+        if self._maps.model is None or self._state.series is None or self._state.chosen is None:
+            return
+        if self._refused():
+            self._refuse()
+            return
+        self._store.show()
+        self.explain()
+
+    def point_changed(self, run: bool = True) -> None:
+        """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
+        self.leave()
+        self._store.note(busy=None)
+        series, placed = self._state.series, self._state.placed
+        if series is not None and placed is not None:  # of a shorter stack, the nearest voxel there is
+            most = series.shape[3 - len(placed) :]
+            self._store.note(placed=tuple(min(i, n - 1) for i, n in zip(placed, most, strict=True)))
+        if self._maps.model is None or not self._refused():
+            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
+        elif run:
+            self._refuse()
+        else:
+            self._store.show()
+
+    def _refused(self) -> bool:
+        """Ask the gate of the shown series."""
+        model, series, number = self._maps.model, self._state.series, self._state.chosen
+        outside = None if model is None or series is None else model.accepts(series)
+        refused = outside is not None and number not in self._overridden
+        self._store.note(outside=outside, gate="outside" if refused else "open")
+        return refused
+
+    def _refuse(self) -> None:
+        """Say that the model was not made for this series, and leave the decision to the reader."""
+        text = self._state.outside or "This lies outside what the model accepts."
+        self._store.show(notice=Notice(text, "stop", "Go on all the same", "override"))
+
+    def rest(self) -> None:
+        """Slices are about to be played: what runs for the one that is left stops."""
+        if self._stop():
+            self._store.note(busy=None)
+
+    def slice_changed(self, run: bool = True) -> None:
+        """Show the map of the new slice with it, or none: never that of another slice.
+
+        `run` says whether one that is not kept may be computed.
+        """
+        model, attribution = self._state.model, self._state.attribution
+        if model is None or self._state.gate == "outside":
+            self._store.show(attribution=None, map=None)
+        elif model.volume:
+            self._store.show() if attribution is None else self._draw_map()
+        else:
+            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
+
+    def answer(self, wish: str) -> None:
+        """The button of the message bar."""
+        if wish == "override" and self._state.chosen is not None:
+            self._overridden |= {self._state.chosen, *self._state.points}
+            self._store.show(notice=None, gate="open")
+            self.study_changed()
+        elif wish == "show":
+            self._store.show(asked=True, notice=None)
+        elif wish == "trust" and self._asked is not None:
+            path, decided = self._asked
+            self.load_model(path, decided=decided)
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def choose_target(self, label: str) -> None:
+        """Explain another label: from what is kept where it is, without running the model."""
+        against = None if label == self._state.against else self._state.against
+        self._wish(target=label, against=against, asked=False)
+
+    def choose_against(self, label: str | None) -> None:
+        """Explain why the target rather than this label: the difference of the two; None for the target."""
+        self._wish(against=None if label == self._state.target else label, asked=False)
+
+    def choose_method(self, name: str) -> None:
+        self._wish(method=name, settings={})
+
+    def choose_layer(self, layer: str | None) -> None:
+        self._wish(layer=layer)
+
+    def choose_within(self, source: str | None) -> None:
+        """Change the image in this region only; None: anywhere."""
+        self._wish(within=source, run=False)
+
+    def set_setting(self, name: str, value: object) -> None:
+        self._wish(settings={**self._state.settings, name: value}, run=False)
+
+    def look(self, placed: tuple[float, ...] | None = None, swept: str | None = None) -> None:
+        """Show the model the patch about a voxel, the middle one, or patches all over; see `ViewState`.
+
+        A sweep waits for the reader, for it is many forwards.
+        """
+        if (placed, swept) == (self._state.placed, self._state.swept):
+            return
+        self._slice_profile.rest()
+        self._store.note(placed=placed, swept=swept, attribution=None, map=None)
+        if self._state.model is None or self._state.gate == "outside":
+            self._store.show()
+            return
+        if self._state.model.volume:
+            self._store.note(profile=())
+        self._wish(prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
+        if self._state.attribution is not None:
+            self._slice_profile.score_slices()
+        elif self._state.prediction is None and not self._state.free:
+            self._predict()
+
+    def _wish(self, run: bool = True, **changes: Any) -> None:
+        """Another target, method, layer or setting: show the kept map for it, or run what is quick.
+
+        The old map goes in the same state in which the wish comes: the two are never seen together.
+        """
+        self._store.note(attribution=None, map=None, **changes)
+        if self._state.profile:
+            self._slice_profile.follow()
+        self._store.show(**self._kept_map())
+        if self._state.attribution is None and self._maps.shown(self._state) is not None:
+            self._store.show(**self._kept_map())  # what came with the study has said what is swept
+        if self._state.attribution is None and run and self._state.free:
+            self.explain()
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def explain(self) -> None:
+        """Run the chosen method on the shown slice or volume, for all labels where that is free."""
+        model, series, item = self._maps.model, self._state.series, self._state.chosen_method
+        if model is None or series is None or item is None or self._state.chosen is None:
+            return  # a series that is shown and not chosen is a provisional one
+        if self._state.gate == "outside":
+            self._refuse()  # again, where the bar has been dismissed
+            return
+        if item.unsuitable is not None:
+            self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
+            return
+        place, wish = place_of(self._state), Wish.of(self._state)
+        if wish.segmented and not self._state.regions:
+            self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
+            return
+        self._stop()
+        self._slice_profile.rest()
+        target, regions = target_of(self._state), self._state.regions
+        words, slice = self._state.target_words, self._state.slice
+        interpolation = self._state.style.interpolation
+
+        def work(task: Task) -> Answer:
+            def preview(so_far: Attribution) -> None:
+                self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
+
+            explained = run(self._maps, series, place, wish, target, task, preview, regions)
+            return answer(explained, place, words, slice, interpolation)
+
+        def failed(sentence: str) -> None:
+            self._stop()
+            self._store.failed(sentence)
+
+        self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
+
+        def done(found: Answer) -> None:
+            for attribution, one in found.laid:
+                self._maps.drawn.put(attribution, slice, interpolation, one)
+            self._explained(place, wish, found)
+
+        self._jobs.run("model", "explain", work, done, failed, self._store.progress)
+
+    def _predict(self) -> None:
+        """Ask for the scores of the shown place alone: a map of it waits for the reader."""
+        series, place = self._state.series, place_of(self._state)
+        if series is None or self._maps.model is None or isinstance(place.at, Sweep):
+            return
+
+        def done(found: Prediction) -> None:
+            self._maps.predictions[place] = found
+            if place == place_of(self._state):
+                self._store.show(prediction=found, target=self._state.target or found.top.label)
+                self._slice_profile.score_slices()
+
+        work = lambda task: predict(self._maps, series, place, task)  # noqa: E731
+        self._jobs.run("model", "predict", work, done, self._store.failed)
+
+    def _preview(self, place: Place, wish: Wish, so_far: Attribution, compared: Pictures) -> None:
+        """Show what a method has so far, where the reader still looks at the same and asks for the same."""
+        self._maps.put_preview(place, wish, so_far)
+        self._maps.picture(so_far, compared)
+        if (place, wish) == (place_of(self._state), Wish.of(self._state)):
+            self._store.show(**self._kept_map())
+
+    def _stop(self) -> bool:
+        """End what is under way, if anything is: what it had so far is no map and goes with it."""
+        self._jobs.cancel("predict")
+        stopped = self._jobs.cancel("explain")
+        if self._maps.is_preview(self._state.attribution):
+            self._store.note(attribution=None, map=None)
+        self._maps.drop_previews()
+        return stopped
+
+    def cancel(self) -> bool:
+        """The reader stops what is under way; whether anything was."""
+        self._slice_profile.rest()
+        return self._stop()
+
+    def _explained(self, place: Place, wish: Wish, found: Answer) -> None:
+        self._stop()
+        explained, said = found.explained, found.said
+        self._maps.predictions[place] = said
+        self._maps.put(place, wish, explained.attributions, anew=True)
+        for i, attribution in enumerate(explained.attributions):
+            self._maps.picture(attribution, found.pictures[i])
+            if found.profiles[i]:
+                self._profile(attribution, found.profiles[i])
+            if found.styles:
+                self._maps.suggest(attribution, found.styles[i])
+        refused = explained.refused
+        notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
+        target = self._state.target or said.top.label
+        shown = self._maps.predictions.get(place_of(self._state))  # the reader may have gone on
+        self._store.note(busy=None, notice=notice, prediction=shown, target=target)
+        self._store.show(**self._kept_map())
+        self._slice_profile.score_slices()
+
+    def _kept_map(self) -> dict[str, Any]:
+        """What changes in the state where a map for the present wishes is kept; else nothing."""
+        attribution = self._maps.shown(self._state)
+        if attribution is None:
+            return {}
+        changes = self._maps.shows(self._state, attribution)
+        if attribution.slice is None:
+            changes["profile"] = self._profile(attribution)
+        return changes | self._judged(explained_prediction(attribution))
+
+    def _profile(self, attribution: Attribution, found: tuple[float, ...] | None = None) -> tuple[float, ...]:
+        """The share of a volume's evidence in each slice; `found` is what the worker made of it."""
+
+        def made() -> tuple[tuple[float, ...], int]:
+            profile = volume_profile(attribution) if found is None else found
+            return profile, 8 * len(profile)
+
+        return self._profiles.get(attribution.values, "", made)
+
+    def _judged(self, prediction: Prediction) -> dict[str, Any]:
+        """Hide the map of a label below its threshold until the reader asks for it."""
+        state = self._state
+        score = next((s for s in prediction.scores if s.label == state.target), None)
+        if score is None or score.positive is not False or state.against is not None:
+            offered = state.notice is not None and state.notice.wish == "show"
+            return {"gate": "open", "notice": None if offered else state.notice}
+        if state.asked:
+            return {"gate": "negative"}
+        text = f"{score.label} is below its threshold; the map would explain a negative."
+        return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
+
+    def next_peak(self) -> int | None:
+        """The slice with the strongest evidence not visited since the last round."""
+        return self._slice_profile.next_peak()
+
+    def _draw_map(self) -> None:
+        """The shown slice of the map again, after another slice of a volume or another interpolation."""
+        state = self._state
+        if state.attribution is not None:
+            self._store.show(map=self._maps.drawn.on_slice(state.attribution, state.slice, state.style))
+
+    # --- display ----------------------------------------------------------------------------------
+
+    def restyle(self, style: Style) -> None:
+        """Change the style of the shown kind of map."""
+        again = style.interpolation != self._state.style.interpolation
+        attribution = self._state.attribution
+        if attribution is not None:
+            self._maps.restyle(attribution, style)
+        self._store.show(style=style)
+        if again:
+            self._draw_map()
+
+    def redraw(self) -> None:
+        """Show what is kept for the present wishes, after something else was drawn in its place."""
+        shown = self._state.gate != "outside"
+        self._store.show(**{"map": None, **(self._kept_map() if shown else {})})

@@ -1,0 +1,45 @@
+"""The header of the shown slice's file, read while somebody looks at it."""
+
+from viewer import dicom
+from viewer.settings import Limits
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Header
+
+
+class Headers:
+    """Reads a header when it is asked for; the latest request wins."""
+
+    def __init__(self, store: Store, jobs: Jobs, limits: Limits) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._limits = limits
+
+    def limit(self, limits: Limits) -> None:
+        """What a header may be."""
+        self._limits = limits
+
+    def look(self) -> None:
+        """Show the header of the shown slice's file."""
+        state, limits = self._store.state, self._limits
+        series, slice = state.series, state.slice
+        if series is None:
+            return
+        title = f"Image {slice + 1} of {series.shape[0]}"
+        path = series.paths[slice] if series.paths else None
+
+        def read(rows: tuple[dicom.Row, ...]) -> None:
+            words = title if rows else f"{title}: a picture has no header."
+            self._store.show(header=Header(words, rows, series.identity))
+
+        def failed(sentence: str) -> None:
+            self._store.show(header=Header(sentence, (), series.identity))
+
+        self._jobs.run(
+            "io", "header", lambda _task: () if path is None else dicom.header(path, limits), read, failed
+        )
+
+    def leave(self) -> None:
+        """Nobody looks any more."""
+        self._jobs.cancel("header")
+        self._store.show(header=None)

@@ -1,0 +1,98 @@
+"""The layer strip: the same method at every stage of the network, from one forward."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from viewer.task import Task
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.running import run, targets_of
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Busy, Tile, ViewState
+from viewer.ui.state.request import Wish, place_of
+
+SIDE = 128
+"""Cells along the longer side of a small map, for a picture of half as many pixels."""
+_JOB = "strip"
+
+
+class LayerStrip:
+    """Completes the states with the maps of all stages, and runs what is missing once all else is done."""
+
+    def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._maps = maps
+        self._asked: tuple[object, ...] = ()
+        self._last: tuple[tuple[object, ...], tuple[Tile | None, ...]] = ((), ())
+        store.completions.append(self.completed)
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """The strip of a state about to be shown: each stage's map of its place and target, or None."""
+        item, model = state.chosen_method, state.model
+        suits = model is not None and item is not None and item.layered and not item.unsuitable
+        if model is None or not suits or state.series is None or state.gate == "outside":
+            self._rest()
+            return {"strip": ()} if state.strip else {}
+        place, wish = place_of(state), Wish.of(state)
+        found = [self._maps.find(place, _at(wish, stage), state.target_words) for stage in model.stages]
+        if any(one is None for one in found):
+            self._ask(state)
+        styles = [
+            None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
+            for stage, one in zip(model.stages, found, strict=True)
+        ]
+        key = (model, state.series, state.slice, *found, *styles)
+        if key != self._last[0]:
+            tiles = tuple(
+                None if one is None or style is None else self._maps.tile(one, state.slice, style, SIDE)
+                for one, style in zip(found, styles, strict=True)
+            )
+            self._last = key, tiles
+        return {"strip": self._last[1]}
+
+    def _ask(self, state: ViewState) -> None:
+        """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
+        key = (state.model, place_of(state), Wish.of(state), targets_of(state))
+        if key != self._asked or state.busy is not None:
+            self._rest()
+        ready = state.attribution is not None and not state.preview and state.busy is None
+        free = state.free and state.model is not None and not state.model.volume
+        if ready and free and not state.playing and key != self._asked:
+            self._asked = key
+            self._run(state, _JOB)
+
+    def _rest(self) -> None:
+        self._asked = ()
+        self._jobs.cancel(_JOB)
+
+    def wish(self) -> None:
+        """Run the method at all stages, however long that takes."""
+        state = self._store.state
+        if state.model is not None and state.strip and state.busy is None:
+            self._store.show(busy=Busy("explaining at every layer"))
+            self._run(state, "explain")
+
+    def _run(self, state: ViewState, kind: str) -> None:
+        model, series = state.model, state.series
+        if model is None or series is None:
+            return
+        place, wish, target = place_of(state), Wish.of(state), targets_of(state)
+        said, regions, layers = kind != _JOB, state.regions, ",".join(model.stages)
+
+        def work(task: Task) -> Any:
+            return run(self._maps, series, place, wish, target, task, regions=regions, layer=layers)
+
+        def done(explained: Any) -> None:
+            for stage in model.stages:
+                some = [a for a in explained.attributions if a.layer == stage]
+                self._maps.put(place, _at(wish, stage), some)
+            self._store.show(**({"busy": None} if said else {}))
+
+        failed = self._store.failed if said else lambda _sentence: None
+        self._jobs.run("model", kind, work, done, failed, self._store.progress if said else None)
+
+
+def _at(wish: Wish, stage: str) -> Wish:
+    return replace(wish, layer=stage)

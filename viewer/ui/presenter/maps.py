@@ -1,0 +1,153 @@
+"""What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viewer import overlay
+from viewer.export.panel import explained_prediction
+from viewer.settings import Settings
+from viewer.types import Array, Attribution, Prediction, Style
+from viewer.ui.kept import DrawnMaps, Kept, OfArrays
+from viewer.ui.state import Tile, ViewState
+from viewer.ui.state.request import Place, Wish, place_of
+
+if TYPE_CHECKING:
+    from viewer.explain import Kept as Felt
+    from viewer.models import Model
+
+_ROOM = 512 * 2**20
+Found = Mapping[str | None, Attribution]
+"""Maps by what they explain, in words; None for a method that is the same for every label."""
+
+
+class Maps:
+    """The model, what it said, and the maps that were made of it; no longer than the model or the study."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        """With which the model is opened and asked."""
+        self.model: Model | None = None
+        self.felt: Felt | None = None
+        """Made on the model's worker, for it comes with the engine."""
+        self.predictions: dict[Place, Prediction] = {}
+        self.drawn = DrawnMaps()
+        self._found: Kept[dict[str | None, Attribution]] = Kept(_ROOM)
+        self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
+        self._pictures: OfArrays[tuple[Array, ...]] = OfArrays(2**20)
+        self._styles: dict[tuple[str, str | None], Style] = {}
+
+    def forget(self) -> None:
+        """Another study: what was computed for the old one can not be asked for again."""
+        self.felt = None  # a run that goes on keeps the old one for itself
+        self.predictions.clear()
+        self.drawn.clear()
+        self._found.clear()
+        self._previews.clear()
+
+    def open(self, model: "Model") -> None:
+        """Another model."""
+        self.forget()
+        self._styles.clear()
+        self.model = model
+
+    def remember(self) -> "Felt":
+        """What the network felt at its layers; only the model's worker asks."""
+        from viewer import explain
+
+        self.felt = self.felt or explain.Kept()
+        return self.felt
+
+    # --- maps -------------------------------------------------------------------------------------
+
+    def all(self, place: Place, wish: Wish) -> Found:
+        """All that is kept of a place for a wish, whatever it explains; previews last of all."""
+        return self._found.get((place, wish)) or self._previews.get((place, wish), {})
+
+    def find(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
+        """The map for a wish and a target in words, or the one for every label."""
+        found = self.all(place, wish)
+        return found.get(None) or found.get(target)
+
+    def shown(self, state: ViewState) -> Attribution | None:
+        """The map for what a state asks for."""
+        return self.find(place_of(state), Wish.of(state), state.target_words)
+
+    def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution], anew: bool = False) -> None:
+        """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
+        self._previews.pop((place, wish), None)
+        before, new = self._found.get((place, wish)) or {}, {_words(a): a for a in attributions}
+        found = {**before, **new} if anew else {**new, **before}
+        if found:
+            size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
+            self._found.put((place, wish), found, size)
+
+    def put_preview(self, place: Place, wish: Wish, attribution: Attribution) -> None:
+        """Keep what a method has so far, until it has all."""
+        self._previews.setdefault((place, wish), {})[_words(attribution)] = attribution
+
+    def drop_previews(self) -> None:
+        """What was under way has ended, or never will."""
+        self._previews.clear()
+
+    def is_preview(self, attribution: Attribution | None) -> bool:
+        """Whether a map is not finished."""
+        return any(attribution is one for found in self._previews.values() for one in found.values())
+
+    def baselines(self, attribution: Attribution | None) -> tuple[Array, ...]:
+        """The pictures of what a map's image was compared with."""
+        if attribution is None or attribution.baselines is None:
+            return ()
+        return self._pictures.get(attribution.baselines, "", lambda: ((), 0))
+
+    def picture(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
+        """Keep these pictures; they are made on the model's worker, for an input is a tensor."""
+        if attribution.baselines is not None:
+            size = sum(one.nbytes for one in made)
+            self._pictures.get(attribution.baselines, "", lambda: (made, size))
+
+    # --- drawing ----------------------------------------------------------------------------------
+
+    def style(self, attribution: Attribution, among: Found, locked: bool) -> Style:
+        """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`."""
+        kind = (attribution.explainer.name, attribution.layer)
+        if kind not in self._styles or not locked:
+            self._styles[kind] = overlay.automatic_style(list(among.values()) or [attribution])
+        return self._styles[kind]
+
+    def suggest(self, attribution: Attribution, style: Style) -> None:
+        """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""
+        self._styles.setdefault((attribution.explainer.name, attribution.layer), style)
+
+    def restyle(self, attribution: Attribution, style: Style) -> None:
+        """Draw maps of this kind so from now on."""
+        self._styles[(attribution.explainer.name, attribution.layer)] = style
+
+    def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
+        """A map over a slice, drawn small."""
+        return Tile(map, self.drawn.small(map, slice, style, side), style)
+
+    def shows(self, state: ViewState, attribution: Attribution) -> dict[str, Any]:
+        """What of a state changes with the map that it asks for."""
+        style = self.style(attribution, self.all(place_of(state), Wish.of(state)), state.locked)
+        drawn = self.drawn.on_slice(attribution, state.slice, style)
+        return {
+            "attribution": attribution,
+            "prediction": explained_prediction(attribution),
+            "style": style,
+            "map": drawn,
+        }
+
+
+def _input_bytes(attribution: Attribution) -> int:
+    """What the patches of a sweep keep in memory: they are views of one input as large as its map."""
+    if len(attribution.predictions) == 1:
+        return 0
+    source = attribution.predictions[0].input
+    pixels = attribution.values.size * abs(np.linalg.det(attribution.matrix) / np.linalg.det(source.matrix))
+    return 4 * int(source.tensor.shape[1]) * round(float(pixels))
+
+
+def _words(attribution: Attribution) -> str | None:
+    return None if attribution.target is None else attribution.target.words

@@ -1,0 +1,286 @@
+"""The three planes: where the crosshair is, and what lies on the planes through it.
+
+Volumes are read and planes are cut by the worker for files. While one set of planes is being cut, the one
+before stays; a slab that takes long is cut after its thin plane has been shown. A set that was cut for
+another series, or for another map, is never shown as this one's.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from viewer import affine, overlay, planes
+from viewer.dicom import Graphics
+from viewer.dicom.volume import Volume, no_volume, volume
+from viewer.overlay import Interpolation, outline
+from viewer.planes import Plane, Point
+from viewer.planes.resample import laid_on, lies_straight, resampled
+from viewer.task import Progress, Task
+from viewer.types import Map, Series
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState, one_stack
+
+Alignment = Literal["patient", "acquired"]
+_JOB, _THICK = "planes", "slabs"
+
+
+class MPR:
+    """Follows the state: whatever changes in it, crosshair and planes come to agree with it."""
+
+    def __init__(self, store: Store, jobs: Jobs, slices: Slices) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._slices = slices
+        self._series: Series | None = None
+        self._volume: Volume | None = None
+        self._asked: tuple[Any, ...] = ()
+        store.completions.append(self.completed)
+
+    @property
+    def _state(self) -> ViewState:
+        return self._store.state
+
+    # --- following --------------------------------------------------------------------------------
+
+    def completed(self, state: ViewState) -> Mapping[str, Any]:
+        """What the three planes add to a state that is about to be shown."""
+        changes: dict[str, Any] = {}
+        if state.series is not self._series:
+            together = one_stack(self._series, state.series)
+            self._leave(state.series)
+            flat = None if state.series is None else no_volume(state.series)
+            changes = {"flat": flat, "cuts": (), "marked": None, "building": None}
+            changes |= {} if together else {"crosshair": None, "enlarged": None, "views": planes.ANATOMICAL}
+            state = replace(state, **changes)
+        series = state.series
+        if not state.three or series is None:
+            if self._asked:
+                self._stop()
+                changes["building"] = None
+            return changes
+        crosshair = _on_slice(series, state.crosshair, state.slice)
+        state = replace(state, crosshair=crosshair)
+        self._ask(state, crosshair)
+        marked = self._marked(series, crosshair, state.shown)
+        return {**changes, "crosshair": crosshair, "marked": marked}
+
+    def _leave(self, series: Series | None) -> None:
+        """Another series: nothing of the old one is cut or kept."""
+        self._stop()
+        self._series, self._volume = series, None
+
+    def _stop(self) -> None:
+        self._jobs.cancel(_JOB)
+        self._jobs.cancel(_THICK)
+        self._asked = ()
+
+    def _ask(self, state: ViewState, crosshair: Point) -> None:
+        """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
+        series = state.series
+        # What lies over a slice counts once that slice has been read.
+        laid = None if state.values is None else state.graphics
+        asked = (
+            series, crosshair, state.views, state.slab, state.shown, state.style.interpolation,
+            state.regions, laid,
+        )  # fmt: skip
+        same = len(self._asked) == len(asked) and all(
+            a is b or a == b for a, b in zip(asked, self._asked, strict=True)
+        )
+        if series is None or self._jobs.active(_JOB):
+            return
+        if not same:
+            self._jobs.cancel(_THICK)
+            self._asked = asked
+            self._cut_planes(state, crosshair, laid)
+        elif not self._jobs.active(_THICK) and any(cut.slab != state.slab for cut in state.cuts):
+            self._thicken(state)
+
+    def _cut_planes(self, state: ViewState, crosshair: Point, laid: Graphics | None) -> None:
+        series, slab, slice = state.series, state.slab, state.slice
+        assert series is not None
+        known, before, views, regions = self._volume, state.cuts, state.views, state.regions
+        shown, interpolation = state.shown, state.style.interpolation
+
+        def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
+            voxels = known or volume(series, task)
+            cuts = []
+            for name in planes.ANATOMICAL:
+                plane = planes.lying(series, name, views[name], crosshair)
+                cut = _cut(voxels, plane, slab, before, task)
+                cut = _mapped(cut, shown, interpolation, task)
+                over = None if laid is None else laid_on(laid, slice, cut.plane, series)
+                cuts.append(replace(cut, outlines=outline.on_plane(regions, plane), graphics=over))
+            return voxels, tuple(cuts)
+
+        def done(found: tuple[Volume, tuple[Cut, ...]]) -> None:
+            self._volume = found[0]
+            self._store.show(cuts=found[1], building=None)
+
+        self._jobs.run("io", _JOB, work, done, self._failed, self._progress)
+
+    def _thicken(self, state: ViewState) -> None:
+        """Put the slab in the place of each thin plane that was shown for it."""
+        shown, slab, cuts, interpolation = self._volume, state.slab, state.cuts, state.style.interpolation
+        assert shown is not None
+
+        def work(task: Task) -> tuple[Cut, ...]:
+            return tuple(
+                cut
+                if cut.slab == slab
+                else _mapped(_thick(shown, cut, slab, task), cut.of, interpolation, task)
+                for cut in cuts
+            )
+
+        self._jobs.run("io", _THICK, work, lambda found: self._store.show(cuts=found), self._failed)
+
+    def _failed(self, sentence: str) -> None:
+        self._store.show(flat=sentence, building=None, notice=Notice(sentence, "warning"))
+
+    def _progress(self, step: Progress) -> None:
+        self._store.show(building=Busy(step.doing, step.done, step.total))
+
+    # --- wishes -----------------------------------------------------------------------------------
+
+    def mark(self, point: Point) -> None:
+        """Move the crosshair to an LPS position, the nearest one in the volume; its slice is then shown."""
+        series = self._state.series
+        if series is None or not self._state.three:
+            return
+        point = planes.within(series, point)
+        slice = _slice_at(series, point)
+        self._store.note(crosshair=point)
+        if slice != self._state.slice:
+            self._slices.go_to(slice)
+        else:
+            self._store.show()
+
+    def mark_strongest(self) -> None:
+        """Move the crosshair to where the map is strongest on the shown slice, if one is drawn."""
+        state = self._state
+        if not state.three or state.series is None or state.map is None or not np.isfinite(state.map).any():
+            return
+        row, column = divmod(int(np.nanargmax(state.map)), state.map.shape[1])
+        x, y, z = affine.apply(state.series.geometry.matrix, (state.slice, row, column))
+        self.mark((float(x), float(y), float(z)))
+
+    def step(self, name: str, by: int) -> None:
+        """Move a plane along its normal, so many layers of voxels away from the reader or towards them."""
+        state, cut = self._state, self._cut(name)
+        if cut is None or state.crosshair is None:
+            return
+        way = cut.plane.normal * (cut.plane.step(cut.series) * by)
+        x, y, z = (float(a + b) for a, b in zip(state.crosshair, way, strict=True))
+        self.mark((x, y, z))
+
+    def turn(self, name: str, angle: float) -> None:
+        """Turn the other two planes about the normal of one, by radians clockwise as it is seen."""
+        if self._state.three:
+            self._store.show(views=planes.turned(self._state.views, name, angle))
+
+    def align(self, how: Alignment) -> None:
+        """Lay the planes along the patient's axes, or one of them onto the slices as they were acquired."""
+        series = self._state.series
+        if series is not None and self._state.three:
+            self._store.show(views=planes.ANATOMICAL if how == "patient" else planes.acquired(series))
+
+    def set_slab(self, slab: Slab) -> None:
+        """Change how thick the planes are, and what is shown of that."""
+        self._store.show(slab=slab)
+
+    def enlarge(self, name: str) -> None:
+        """Show one plane alone, or all three again."""
+        self._store.show(enlarged=None if self._state.enlarged == name else name)
+
+    def point(self, name: str, row: float | None, column: float | None) -> None:
+        """Say what lies under the pointer in one of the planes, from native values."""
+        cut = self._cut(name)
+        if cut is None or row is None or column is None:
+            self._store.show(probed=None)
+            return
+        at = cut.plane.point(row, column)
+        place = affine.apply(affine.inverse(cut.series.geometry.matrix), at)
+        found = self._marked(cut.series, at, self._state.shown)
+        inside = all(affine.inside(i, n).all() for i, n in zip(place, cut.series.shape, strict=True))
+        if not inside or found is None or self._volume is None:
+            self._store.show(probed=None)
+            return
+        raw = str(self._volume.voxels[found.voxel]) if self._volume.voxels.dtype.kind in "iu" else ""
+        slice, r, c = found.voxel
+        self._store.show(probed=Probed(r, c, raw, found.value, found.map, slice))
+
+    def _cut(self, name: str) -> Cut | None:
+        return next((cut for cut in self._state.cuts if cut.plane.name == name), None)
+
+    def _marked(self, series: Series, point: Point, map: Map | None) -> Marked:
+        """The voxel at an LPS position, with the native values of image and map."""
+        place = affine.apply(affine.inverse(series.geometry.matrix), point)
+        s, r, c = (int(i) for i in np.clip(np.rint(place), 0, np.asarray(series.shape) - 1))
+        shown = self._volume
+        value = ""
+        if shown is not None and shown.series is series:
+            number = float(shown.voxels[s, r, c]) * shown.slope + shown.intercept
+            value = f"{number:g} {series.display.unit}".strip()
+        seen = None if map is None or map.series is not series else overlay.native_value(map, place)
+        return Marked((s, r, c), value, "" if seen is None else f"{seen:+.3g}")
+
+
+def _on_slice(series: Series, crosshair: Point | None, slice: int) -> Point:
+    """The crosshair where it lies on a slice, else moved along the stack to the middle of that slice."""
+    if crosshair is not None and _slice_at(series, crosshair) == slice:
+        return crosshair
+    matrix = series.geometry.matrix
+    place = np.array([slice, *(n // 2 for n in series.shape[1:])], np.float64)
+    if crosshair is not None:
+        place[1:] = affine.apply(affine.inverse(matrix), crosshair)[1:]
+    x, y, z = (float(v) for v in affine.apply(matrix, place))
+    return (x, y, z)
+
+
+def _slice_at(series: Series, point: Point) -> int:
+    place = float(affine.apply(affine.inverse(series.geometry.matrix), point)[0])
+    return min(max(round(place), 0), series.shape[0] - 1)
+
+
+def _cut(shown: Volume, plane: Plane, slab: Slab, before: Sequence[Cut], task: Task) -> Cut:
+    """The image on one plane; one that has not moved since the last time is taken from there.
+
+    A slab that lies askew in the voxels is cut thin: `_thick` follows.
+    """
+    wished = replace(plane, thickness=slab.thickness)
+    kept = [cut for cut in before if cut.series is shown.series and _same(cut.plane, plane)]
+    ready = next((cut for cut in kept if cut.slab == slab), None)
+    if ready is not None:
+        return ready
+    if lies_straight(wished, shown.series):
+        return Cut(wished, shown.series, slab, resampled(shown, wished, slab.how, task))
+    thin = next((cut for cut in kept if cut.slab == Slab()), None)
+    now = slab if slab.thickness == 0 else Slab()
+    return thin or Cut(plane, shown.series, now, resampled(shown, plane, task=task))
+
+
+def _thick(shown: Volume, cut: Cut, slab: Slab, task: Task) -> Cut:
+    """The same cut as a slab, without its map."""
+    plane = replace(cut.plane, thickness=slab.thickness)
+    values = resampled(shown, plane, slab.how, task)
+    return replace(cut, plane=plane, slab=slab, values=values, of=None, map=None, remark=None)
+
+
+def _mapped(cut: Cut, shown: Map | None, interpolation: Interpolation, task: Task) -> Cut:
+    """The same with a map, or with the reason why there is none of it."""
+    if cut.of is shown and cut.interpolation == interpolation:
+        return cut
+    map, remark = None, None
+    if shown is not None:
+        remark = overlay.off_plane(shown, cut.plane)
+        map = overlay.on_plane(shown, cut.plane, interpolation, task) if remark is None else None
+    return replace(cut, of=shown, interpolation=interpolation, map=map, remark=remark)
+
+
+def _same(plane: Plane, other: Plane) -> bool:
+    """Whether two planes are one, but for their thickness."""
+    near = plane.shape == other.shape and np.allclose(plane.matrix, other.matrix, rtol=0, atol=1e-6)
+    return near and plane.name == other.name

@@ -1,0 +1,364 @@
+"""What the window does: it takes wishes, starts work, and shows one frozen state after another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import Literal
+
+from viewer import demo, dicom
+from viewer.dicom import Study
+from viewer.export import export
+from viewer.overlay import native_value
+from viewer.settings import Preferences, Settings
+from viewer.task import Task
+from viewer.types import Array, Attribution, LoadedMap, Map
+from viewer.ui import garbage
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.companions import Companions
+from viewer.ui.presenter.comparing import Comparing
+from viewer.ui.presenter.contact_sheet import ContactSheet
+from viewer.ui.presenter.display import Displaying
+from viewer.ui.presenter.explaining import Explaining
+from viewer.ui.presenter.headers import Headers
+from viewer.ui.presenter.layer_strip import LayerStrip
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.mpr import MPR
+from viewer.ui.presenter.patches import Patches
+from viewer.ui.presenter.preferences import ReaderPreferences
+from viewer.ui.presenter.preferences_file import PreferencesFile
+from viewer.ui.presenter.rows import Laid, Names, laid, not_opened, row, thumbnail
+from viewer.ui.presenter.scan_preview import ScanPreview
+from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.store import Store, View
+from viewer.ui.state import Busy, Notice, Probed, ViewState
+from viewer.ui.views.captions import nothing_opened
+
+
+class Presenter:
+    """The study, whose image it is and where it goes; all else is shared out.
+
+    `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
+    `patches` where a network that reads patches looks,
+    `companions` what came with the study, `explaining` the model and its maps, `choices` what the reader
+    prefers, `arriving` what is shown of a study that is still being read.
+
+    Lives on the GUI thread, where no file is read and torch is never called.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        jobs: Jobs,
+        settings: Settings,
+        preferences: Preferences | None = None,
+        file: PreferencesFile | None = None,
+    ) -> None:
+        self._store = Store(view)
+        self.preferences = ReaderPreferences(self._store, jobs, preferences or Preferences(), file)
+        maps = Maps(settings)
+        self.explaining = Explaining(self._store, jobs, self.preferences, maps)
+        self.layer_strip = LayerStrip(self._store, jobs, maps)
+        self.contact_sheet = ContactSheet(self._store, jobs, maps)
+        self.comparing = Comparing(self._store, jobs, maps)
+        self.companions = Companions(self._store, jobs, self.explaining, settings.limits)
+        self.slices = Slices(self._store, jobs, self.explaining, settings.limits)
+        self.headers = Headers(self._store, jobs, settings.limits)
+        self.display = Displaying(self._store, self.explaining, self.companions)
+        self.mpr = MPR(self._store, jobs, self.slices)
+        self.patches = Patches(self._store, maps, self.display, self.mpr)
+        self._jobs = jobs
+        self._settings = settings
+        self.scan_preview = ScanPreview(self._store, jobs, settings.limits)
+        self._study: Study | None = None
+
+    @property
+    def state(self) -> ViewState:
+        """What is shown now."""
+        return self._store.state
+
+    def start(self, warning: str | None = None) -> None:
+        """What can only be found out once the window is there; `warning` is of the preferences."""
+        if warning is not None:
+            self._store.show(notice=Notice(warning, "warning", stays=True))
+        self.preferences.look()
+
+    def start_decoders(self) -> None:
+        """Have what decodes compressed images ready before there is one."""
+        limits = self._settings.limits
+        self._jobs.run(
+            "aside", "decoders", lambda _task: dicom.start_decoders(limits), lambda _: None, lambda _: None
+        )
+
+    def prefer(self, name: str, value: object) -> None:
+        """Change a preference; device and batch are for the next model, limits for the next study."""
+        self.preferences.prefer(**{name: value})
+        if name == "rate" and self.state.playing:
+            self.slices.start_playing()
+        if name in ("device", "batch"):
+            self.explaining.compute_with(self.state.preferences.device, self.state.preferences.batch)
+        if name == "slice_memory":
+            self._settings = replace(self._settings, slice_memory=self.state.preferences.slice_memory)
+            self.slices.resize(self._settings.slice_memory)
+        if name == "limits":
+            self._settings = replace(self._settings, limits=self.state.preferences.limits)
+            self.slices.limit(self._settings.limits)
+            self.companions.limit(self._settings.limits)
+            self.headers.limit(self._settings.limits)
+
+    # --- study ------------------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Scan files and folders in the background; a folder with a model card is opened as a model."""
+        self._forget_arriving()
+        self._store.show(busy=Busy("reading files"), notice=self._store.lasting)
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._store.failed)
+
+    def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
+        models, studies = found
+        if models:
+            self.explaining.load_model(models[0])
+        if not studies:
+            return
+        first = self._study is None  # else what is read now stays until there is something to show for it
+
+        def work(task: Task) -> tuple[Study, Names, Laid]:
+            listener = self.scan_preview.listener(task) if first else None
+            with garbage.put_off():
+                study = dicom.scan(studies, self._settings, task, listener)
+            return study, not_opened(study), laid(study)
+
+        def failed(sentence: str) -> None:
+            self._forget_arriving()
+            self._store.failed(sentence)
+
+        opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
+        self._jobs.run("io", "scan", work, opened, failed, self._store.progress)
+
+    def _forget_arriving(self) -> None:
+        """The study whose series were shown as they were found was not read to its end."""
+        if self.scan_preview:
+            self.scan_preview.forget()
+            self.display.forget()
+            self._store.note(items=(), series=None, values=None, probed=None, arriving=None)
+
+    def open_demo(self) -> None:
+        """Open the studies that the program brings along, and the network that reads their radiographs."""
+        self.explaining.load_model(demo.models()["cnn"])
+        self.open(demo.studies())
+
+    def reopen(self, kind: str, paths: Sequence[str]) -> None:
+        """Open something again: "studies" or "models"."""
+        found = [Path(path) for path in paths]
+        if kind == "models":
+            self.explaining.load_model(found[0])
+        else:
+            self.open(found)
+
+    def show_study(
+        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Laid | None = None
+    ) -> None:
+        """Show a study at its first series, or at the image that was chosen while it was read.
+
+        `over` is what lies on its series, as `laid` has it.
+        """
+        place = self.scan_preview.place_in(study)
+        self.scan_preview.forget()
+        self.slices.forget()
+        self.explaining.forget()
+        self._study = study
+        self.companions.open(study)
+        items = tuple(
+            replace(row(s, self.state.masked), laid=words)
+            for s, words in zip(study.series, over or laid(study), strict=True)
+        )
+        nothing = Notice(nothing_opened(not_opened), "warning")
+        notice = self._store.lasting or (None if items else nothing)
+        self._store.show(
+            items=items, not_opened=not_opened, chosen=None, series=None, values=None, busy=None,
+            notice=notice, attribution=None, map=None, prediction=None, profile=(), arriving=None,
+        )  # fmt: skip
+        if items:
+            self.preferences.opened_study(paths)
+            self._choose(study, *(place or (0, None)))
+            self._thumbnails(0)
+
+    def choose_series(self, number: int) -> None:
+        """Show another series from its middle slice, or another point of the same stack at the same place.
+
+        Of one that is still being read, its first image.
+        """
+        if self.scan_preview:
+            self.display.forget()
+            self.scan_preview.choose(number)
+        elif number in self.state.points and self.slices.go_to_point(self.state.points.index(number)):
+            return
+        elif self._study is not None and 0 <= number < len(self._study.series):
+            self._choose(self._study, number)
+
+    def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
+        series = study.series[number]
+        self.slices.leave()
+        self.companions.leave()
+        self.display.forget()
+        self.explaining.leave()
+        self._store.show(
+            chosen=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
+            values=None, window=None,
+            inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
+            placed=None, swept=None, probed=None, busy=None, asked=False, gate="open", outside=None,
+            notice=self._store.lasting,
+        )  # fmt: skip
+        self.slices.enter(study)
+        self.explaining.study_changed()
+
+    def go_to(self, slice: int) -> None:
+        """Show another slice, the nearest there is."""
+        self.slices.go_to(slice)
+
+    def step(self, by: int) -> None:
+        """Show the slice so many onward, or back."""
+        self.go_to(self.state.slice + by)
+
+    def step_series(self, by: int) -> None:
+        """Show the next series or the one before; points of one fourth dimension count as one."""
+        now = self.state.current or 0
+        here = self.state.points or range(now, now + 1)
+        number = here.stop if by > 0 else here.start - 1
+        part = self.state.items[number].part if 0 <= number < len(self.state.items) else None
+        self.choose_series(number if part is None else number - part.index)
+
+    def step_point(self, by: int) -> None:
+        """Show the next point of the fourth dimension, or the one before."""
+        series = self.state.series
+        if series is not None and series.part is not None:
+            self.slices.go_to_point(series.part.index + by)
+
+    def play_along(self, along: Literal["slices", "points"]) -> None:
+        """Play this from now on where there are both."""
+        self._store.show(along=along)
+        if self.state.playing:
+            self.slices.start_playing()
+
+    def play_other(self) -> None:
+        """Play the other of slices and points."""
+        self.play_along("points" if self.state.played == "slices" else "slices")
+
+    def _thumbnails(self, number: int) -> None:
+        """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
+        study = self._study
+        if study is None or number >= len(study.series):
+            return
+        series = study.series[number]
+
+        def done(picture: Array | None) -> None:
+            items = list(self.state.items)
+            if picture is not None and number < len(items):
+                items[number] = replace(items[number], thumbnail=picture)
+                self._store.show(items=tuple(items))
+            self._thumbnails(number + 1)
+
+        self._jobs.run(
+            "io", "thumbnails", lambda _task: thumbnail(series), done, lambda _sentence: done(None)
+        )
+
+    # --- image ------------------------------------------------------------------------------------
+
+    def toggle_mask(self) -> None:
+        """Show or hide whose image this is, in the file's own descriptions too."""
+        masked = not self.state.masked
+        self._store.note(masked=masked)
+        if self.scan_preview:
+            items = self.scan_preview.rows()
+        else:
+            named = zip(self.state.items, self._study.series if self._study else (), strict=True)
+            again = ((item, row(series, masked)) for item, series in named)
+            items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
+        self._store.show(items=items)
+
+    def point(self, row: float | None, column: float | None) -> None:
+        """Say what lies under the pointer, from native values."""
+        state = self.state
+        if row is None or column is None or state.values is None or state.series is None:
+            self._store.show(probed=None)
+            return
+        r, c = round(row), round(column)
+        if not (0 <= r < state.values.shape[0] and 0 <= c < state.values.shape[1]):
+            self._store.show(probed=None)
+            return
+        kept = self.slices.shown
+        raw = "" if kept is None else str(kept.stored[r, c])
+        value = "" if state.series.colour else f"{state.values[r, c]:g} {state.series.display.unit}".strip()
+        shown = state.shown if state.map_shown else None
+        native = None if shown is None else native_value(shown, (state.slice, r, c))
+        mapped = "" if native is None or not isfinite(native) else f"{native:+.3g} {_unit(shown)}".strip()
+        self._store.show(probed=Probed(r, c, raw, value, mapped))
+
+    def next_evidence(self) -> None:
+        """Go to the strongest peak of the evidence that has not been visited since the last round."""
+        peak = self.explaining.next_peak()
+        if peak is not None:
+            self.go_to(peak)
+            self.mpr.mark_strongest()
+
+    # --- export -----------------------------------------------------------------------------------
+
+    def export(self, folder: Path, formats: Sequence[str], show_identity: bool) -> None:
+        """Write the shown map as the command line would."""
+        shown = self.state.shown
+        if shown is None:
+            self._store.show(notice=Notice("There is no map to export yet; run a method first.", "warning"))
+            return
+        state = self.state
+        inverted = state.inverted != shown.series.display.inverted
+
+        def work(task: Task) -> None:
+            predictions = shown.predictions if isinstance(shown, Attribution) else ()
+            export(
+                [shown], predictions, folder, formats, style=state.style, window=state.window,
+                inverted=inverted, overlays=state.annotated, show_slice=state.slice,
+                show_identity=show_identity, task=task,
+            )  # fmt: skip
+
+        self._store.show(busy=Busy("writing"))
+        written = lambda _nothing: self._store.show(busy=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
+        self._jobs.run("io", "export", work, written, self._store.failed, self._store.progress)
+
+    # --- work -------------------------------------------------------------------------------------
+
+    def dismiss(self) -> None:
+        """Close the message bar."""
+        self._store.show(notice=None)
+
+    def cancel(self) -> None:
+        """Stop what is under way, first of all what plays; what is drawn stays."""
+        if self.state.playing:
+            self.slices.play()
+            return
+        stopped = [kind for kind in ("load", "scan") if self._jobs.cancel(kind)]
+        stopped += ["explain"] if self.explaining.cancel() else []
+        if "scan" in stopped:
+            self._forget_arriving()
+        self._store.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
+
+    @property
+    def working(self) -> bool:
+        """Whether anything is under way."""
+        return self._jobs.busy
+
+    def close(self) -> None:
+        """End all work."""
+        self.slices.close()
+        self._jobs.close()
+        self.preferences.close()
+
+
+def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Folders of models, and all else."""
+    models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
+    return models, [p for p in paths if p not in models]
+
+
+def _unit(map: Map | None) -> str:
+    """The unit of a quantity; that of an attribution stands at its colour bar, in words."""
+    return map.unit if isinstance(map, LoadedMap) else ""

@@ -1,0 +1,185 @@
+"""Asking the model, on its worker."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viewer import overlay
+from viewer.errors import ExplainerError
+from viewer.overlay import Interpolation
+from viewer.task import Task
+from viewer.types import Array, Attribution, Prediction, Region, Series, Style, Sweep
+from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.slice_profile import volume_profile
+from viewer.ui.state import NOWHERE, At, ViewState
+from viewer.ui.state.request import Place, Wish
+
+if TYPE_CHECKING:
+    from viewer.explain import Explained
+
+
+def target_of(state: ViewState) -> str:
+    """The target as the command line writes it; labels that cost nothing more come along."""
+    if state.target is not None and state.against is not None:
+        return f"{state.target}-{state.against}"
+    item = state.chosen_method
+    free = item is not None and item.quick and item.family != "attention" and not _large(state)
+    return "all" if free else state.target or "top"
+
+
+def _large(state: ViewState) -> bool:
+    """Whether a map for each label is too much: that of a swept volume may have a cell for each voxel."""
+    many = state.model is not None and (state.model.volume or len(state.model.labels) > MANY)
+    return isinstance(state.at, Sweep) and many
+
+
+_MOST = 4
+"""Baselines of which there are pictures."""
+Pictures = tuple[Array, ...]
+MANY = 8
+"""With more labels than this, several maps are made for one label at a time: backward takes that long."""
+
+
+def targets_of(state: ViewState) -> str:
+    """The target of several maps at once; all labels where those are few."""
+    many = state.model is not None and len(state.model.labels) > MANY
+    if state.against is not None and state.target is not None:
+        return target_of(state)
+    return state.target or "top" if many or _large(state) else "all"
+
+
+def run(
+    maps: Maps,
+    series: Series,
+    place: Place,
+    wish: Wish,
+    target: str,
+    task: Task,
+    preview: Callable[[Attribution], None] | None = None,
+    regions: Sequence[Region] = (),
+    layer: str | None = None,
+) -> "Explained":
+    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the wish
+    and may name several."""
+    from viewer import session
+
+    model: Any = maps.model
+    within = next((one for one in regions if one.source == wish.within), None)
+    return session.explain(
+        series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
+        settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
+        within=within, preview=preview, kept=maps.remember(), features=regions if wish.segmented else (),
+    )  # fmt: skip
+
+
+def predict(maps: Maps, series: Series, place: Place, task: Task) -> Prediction:
+    """What the model says of one place, without a map."""
+    from viewer import session
+
+    model: Any = maps.model
+    found = session.predict(
+        series, model, place.slice, _there(place), outside_intended_use=True, settings=maps.settings,
+        task=task,
+    )  # fmt: skip
+    return leading(found)
+
+
+def leading(predictions: Sequence[Prediction]) -> Prediction:
+    """Of the patches of a sweep the one with the highest score of any label; else the only one."""
+    return max(predictions, key=lambda one: one.top.probability)
+
+
+def alone(prediction: Prediction) -> Prediction:
+    """The same with pixels of its own: those of a patch would keep all of a swept volume in memory."""
+    source = prediction.input
+    return replace(prediction, input=replace(source, tensor=source.tensor.clone()))
+
+
+def _there(place: Place) -> At:
+    """What of a place the model is shown, where there is anything."""
+    if place.at == NOWHERE:
+        raise ExplainerError("The region does not lie on this slice, so there is nothing to sweep.")
+    return place.at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a run found, and what the worker made of it so that the window need not.
+
+    Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
+    are suggestions, `laid` maps over the slice that was shown.
+    """
+
+    explained: "Explained"
+    said: Prediction
+    pictures: Sequence["Pictures"]
+    profiles: Sequence[tuple[float, ...]]
+    styles: Sequence[Style] = ()
+    laid: Sequence[tuple[Attribution, Array]] = ()
+
+
+def answer(
+    explained: "Explained", place: Place, words: str | None, slice: int, interpolation: Interpolation
+) -> Answer:
+    """Look through the maps of a place; `words` are those of the target."""
+    maps, said = explained.attributions, leading(explained.predictions)
+    swept = isinstance(place.at, Sweep)
+    return Answer(
+        explained,
+        alone(said) if swept else said,
+        [pictures(one) for one in maps],
+        [volume_profile(one) if one.slice is None else () for one in maps],
+        [overlay.automatic_style(maps)] * len(maps) if swept else (),
+        laid(explained, words, slice, interpolation),
+    )
+
+
+_AHEAD = 16 * 2**20
+"""Bytes of maps that are laid over a slice before anyone has asked for their labels."""
+Laid = list[tuple[Attribution, Array]]
+
+
+def laid(explained: "Explained", words: str | None, slice: int, interpolation: Interpolation) -> Laid:
+    """Maps over a slice, as `overlay.on_source` gives them: the one to be shown, others if they are small.
+
+    `words` are those of the target, None for that of the label with the highest score.
+    """
+    wanted = words or leading(explained.predictions).top.label
+    found: Laid = []
+    for one in sorted(explained.attributions, key=lambda a: a.target is None or a.target.words != wanted):
+        if found and sum(drawn.nbytes for _, drawn in found) + found[0][1].nbytes > _AHEAD:
+            break
+        found.append((one, overlay.on_source(one, slice, interpolation)))
+    return found
+
+
+def pictures(attribution: Attribution) -> tuple[Array, ...]:
+    """What a map's image was compared with, uint8 (rows, columns), in the greys of the image itself."""
+    if attribution.baselines is None:
+        return ()
+    found, image = attribution.baselines, attribution.predictions[0].input.tensor
+    low, high = float(image.min()), float(image.max())
+    grey = np.clip((found.mean(1) - low) / max(high - low, 1e-12), 0, 1)
+    if grey.ndim == 4:
+        grey = grey[:, grey.shape[1] // 2]
+    return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST])
+
+
+def run_all(
+    maps: Maps, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
+) -> "Explained":
+    """Explain one place by several methods, out of one forward."""
+    from viewer import explain, session
+
+    at = _there(place)
+    methods = []
+    for wish in wishes:
+        layer = {} if wish.layer is None else {"layer": wish.layer}
+        methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
+    model: Any = maps.model
+    return session.explain(
+        series, model, methods, target, place.slice, at, outside_intended_use=True, preferences=maps.settings,
+        task=task, kept=maps.remember(),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What shows images: a view a file, and the layers, marks and words that views are painted with."""

@@ -1,0 +1,260 @@
+"""The contact sheet: maps of all labels, or of all quick methods, in a grid."""
+
+import math
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from viewer.export.drawing import clean, number
+from viewer.export.panel import figures, kind_of
+from viewer.overlay import no_positive_evidence, shown_range
+from viewer.ui.state import Cell, ViewState
+from viewer.ui.views.tiles import TilePainter
+from viewer.ui.widgets.controls import Link, Segments
+from viewer.ui.widgets.parts import Text, by_tab, dress_panel
+from viewer.ui.widgets.theme import DARK, font
+
+OF = {"labels": "All labels", "methods": "All quick methods"}
+TIPS = {
+    "labels": "The chosen method, for every label",
+    "methods": "Every method that costs next to nothing, for the chosen label",
+}
+LINE, GAP, HEIGHT = 17, 10, 40
+
+
+class ContactSheetGrid(QWidget):
+    """`cell_chosen` tells "label" or "method" and its name, `opened` that it was asked to be shown large."""
+
+    cell_chosen = Signal(str, str)
+    opened = Signal()
+    of_chosen = Signal(str)
+    all_requested = Signal()
+    negatives_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of = Segments(OF, TIPS)
+        self.words = Text("", "quiet")
+        self.all = Link("Run for every label")
+        self.negatives = Link("Show those below their threshold")
+        self.cells = _Cells()
+        bar = QWidget()
+        dress_panel(bar, "top")
+        bar.setFixedHeight(HEIGHT)
+        line = QHBoxLayout(bar)
+        line.setContentsMargins(14, 0, 14, 0)
+        line.setSpacing(12)
+        line.addWidget(self.of)
+        line.addWidget(self.words, 1)
+        line.addWidget(self.negatives)
+        line.addWidget(self.all)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(bar)
+        column.addWidget(self.cells, 1)
+        self._of = "labels"
+        self.of.chosen.connect(self.of_chosen)
+        self.all.clicked.connect(lambda: self.all_requested.emit())
+        self.negatives.clicked.connect(lambda: self.negatives_requested.emit())
+        self.cells.chosen.connect(lambda name: self.cell_chosen.emit(self._of.removesuffix("s"), name))
+        self.cells.opened.connect(self.opened)
+        self.setVisible(False)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        if state.layout != "sheet":
+            return
+        self._of = state.sheet_of
+        self.of.put(state.sheet_of)
+        item = state.chosen_method
+        missing = any(cell.tile is None for cell in state.sheet)
+        slow = item is not None and not state.free
+        self.all.setVisible(missing and slow and state.sheet_of == "labels")
+        self.all.setEnabled(state.busy is None)
+        some = any(is_negative(state, cell) and cell.tile is not None for cell in state.sheet)
+        self.negatives.setVisible(some and not state.asked)
+        self.words.say(sheet_words(state))
+        self.cells.put(state)
+
+
+class _Cells(QWidget):
+    """The cells, painted in as many columns as make them largest."""
+
+    chosen = Signal(str)
+    opened = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._state = ViewState()
+        self._painters: list[TilePainter] = []
+        self._under = self._focus = -1
+        self.setMouseTracking(True)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setMinimumSize(160, 160)
+        self.setAccessibleName("Contact sheet")
+        by_tab(self)
+
+    def sizeHint(self) -> QSize:
+        return QSize(1040, 700)
+
+    def put(self, state: ViewState) -> None:
+        if state is self._state:
+            return
+        self._state = state
+        if len(self._painters) != len(state.sheet):
+            self._painters = [TilePainter() for _ in state.sheet]
+        self.update()
+
+    def boxes(self) -> list[QRectF]:
+        """Where the cells lie, texts among them."""
+        count = len(self._state.sheet)
+        if not count:
+            return []
+        values = self._state.values
+        shape = (1, 1) if values is None else values.shape[:2]
+        aspect = shape[1] / shape[0]
+        best = max(range(1, count + 1), key=lambda columns: self._height(columns, count, aspect))
+        across, down = best, math.ceil(count / best)
+        width, height = (self.width() - GAP) / across, (self.height() - GAP) / down
+        return [
+            QRectF(GAP + (i % across) * width, GAP + (i // across) * height, width - GAP, height - GAP)
+            for i in range(count)
+        ]
+
+    def _height(self, columns: int, count: int, aspect: float) -> float:
+        """How high an image is drawn in so many columns."""
+        width = (self.width() - GAP) / columns - GAP
+        height = (self.height() - GAP) / math.ceil(count / columns) - GAP - 2 * LINE - 6
+        return min(height, width / aspect)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(DARK.images))
+        state = self._state
+        if not state.sheet:
+            painter.setPen(QColor(DARK.quiet))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
+        for i, (box, cell) in enumerate(zip(self.boxes(), state.sheet, strict=True)):
+            picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
+            negative = is_negative(state, cell)
+            hidden = negative and not state.asked
+            tile = None if hidden else cell.tile
+            self._painters[i].draw(painter, state, tile, picture, self.devicePixelRatioF(), negative)
+            self._frame(painter, i, box, cell)
+            self._texts(painter, box, cell, hidden)
+        painter.end()
+
+    def _frame(self, painter: QPainter, i: int, box: QRectF, cell: Cell) -> None:
+        focus = i == self._focus and self.hasFocus()
+        tone = DARK.accent if cell.chosen or focus else DARK.quiet if i == self._under else DARK.line
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(tone), 2 if cell.chosen else 1))
+        painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 4, 4)
+
+    def _texts(self, painter: QPainter, box: QRectF, cell: Cell, hidden: bool) -> None:
+        top = box.bottom() - 2 * LINE
+        left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
+        score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
+        if self._state.sheet_of == "methods":
+            score = ""
+        painter.setFont(font(bold=True))
+        room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, LINE), score, DARK.text, right)
+        tone = DARK.warning if cell.chosen and self._state.sheet_of == "labels" else DARK.text
+        _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
+        painter.setFont(font(12))
+        below = "below its threshold, hidden" if hidden else cell_words(cell)
+        _write(painter, QRectF(box.left() + 2, top + LINE, box.width() - 4, LINE), below, DARK.quiet, left)
+
+    # Hands
+
+    def _at(self, point: QPointF) -> int:
+        return next((i for i, box in enumerate(self.boxes()) if box.contains(point)), -1)
+
+    def _tell(self, i: int) -> None:
+        if 0 <= i < len(self._state.sheet):
+            self.chosen.emit(self._state.sheet[i].name)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._tell(self._at(event.position()))
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._at(event.position()) >= 0:
+            self.opened.emit()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._hover(self._at(event.position()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._hover(-1)
+
+    def _hover(self, i: int) -> None:
+        if i != self._under:
+            self._under = i
+            self.setCursor(Qt.CursorShape.PointingHandCursor if i >= 0 else Qt.CursorShape.ArrowCursor)
+            self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
+        if event.key() in steps and self._state.sheet:
+            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.sheet)
+            self.update()
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self._tell(self._focus)
+        else:
+            super().keyPressEvent(event)
+
+
+def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.AlignmentFlag) -> float:
+    """Write one line; how much room it leaves."""
+    fits = QFontMetricsF(painter.font()).elidedText(text, Qt.TextElideMode.ElideMiddle, max(box.width(), 0))
+    painter.setPen(QColor(tone))
+    painter.drawText(box, align | Qt.AlignmentFlag.AlignVCenter, fits)
+    return box.width() - QFontMetricsF(painter.font()).horizontalAdvance(fits)
+
+
+def is_negative(state: ViewState, cell: Cell) -> bool:
+    """Whether a cell explains a label that the model does not call."""
+    difference = state.sheet_of == "methods" and state.against is not None
+    return cell.score is not None and cell.score.positive is False and not difference
+
+
+def cell_words(cell: Cell) -> str:
+    """The range in which a cell is drawn, with its unit; or that there is nothing to draw."""
+    if cell.tile is None:
+        return "not computed yet"
+    style, map = cell.tile.style, cell.tile.map
+    if no_positive_evidence(map) and style.sign == "positive":
+        return "no positive evidence"
+    low, high = shown_range(style)
+    return f"{number(low)} … {number(high)} {map.unit}"
+
+
+def sheet_words(state: ViewState) -> str:
+    """What the cells have in common, and whether they compare."""
+    item = state.chosen_method
+    title = "" if item is None else item.title
+    if state.sheet_of == "methods":
+        how = (
+            "own ranges: methods compare as ranks only" if state.swept is None else "a sweep runs one method"
+        )
+        return f"{clean(state.target_words or '')} · {how}"
+    if item is not None and not item.target_dependent:
+        return f"{title} · the same for every label"
+    count = 0 if state.model is None else len(state.model.labels)
+    some = f" · the {len(state.sheet)} highest of {count}" if len(state.sheet) < count else ""
+    return f"{title}{some} · {'one range for all' if state.locked else 'each in a range of its own'}"
+
+
+def empty_words(state: ViewState) -> str:
+    """Why there is no sheet."""
+    if state.model is None:
+        return "Open a model: the sheet then shows the maps of all its labels."
+    return "No map: outside what the model accepts." if state.gate == "outside" else "Open an image first."

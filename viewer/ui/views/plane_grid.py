@@ -1,0 +1,75 @@
+"""The three planes and what is said of them, two by two; or one plane alone."""
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from viewer.planes import ANATOMICAL
+from viewer.ui.state import ViewState
+from viewer.ui.views.plane_view import PlaneView
+from viewer.ui.views.planes_panel import PlanesPanel
+from viewer.ui.widgets.theme import DARK
+
+FIRST = next(iter(ANATOMICAL))
+"""The plane that is read first; they stand in the order of reading."""
+
+
+class PlaneGrid(QWidget):
+    """Axial and sagittal above, coronal and the facts below."""
+
+    window_dragged = Signal(float, float)
+    marked = Signal(object)
+    placed = Signal(object)
+    stepped = Signal(str, int)
+    pointed = Signal(str, object, object)
+    enlarge_requested = Signal(str)
+    slab_changed = Signal(object)
+    turned = Signal(str, float)
+    alignment_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views = {name: PlaneView(name) for name in ANATOMICAL}
+        self.facts = PlanesPanel()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(1)
+        for place, widget in enumerate((*self.views.values(), self.facts)):
+            grid.addWidget(widget, place // 2, place % 2)
+        self._grid = grid
+        for name, view in self.views.items():
+            view.window_dragged.connect(self.window_dragged)
+            view.marked.connect(self.marked)
+            view.placed.connect(self.placed)
+            view.slice_wheel.connect(partial(self.stepped.emit, name))
+            view.pointer_moved.connect(partial(self.pointed.emit, name))
+            view.maximise_requested.connect(partial(self.enlarge_requested.emit, name))
+            view.turned.connect(partial(self.turned.emit, name))
+        self.facts.slab_changed.connect(self.slab_changed)
+        self.facts.alignment_chosen.connect(self.alignment_chosen)
+        self.setSizePolicy(self.views[FIRST].sizePolicy())
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setStyleSheet(
+            f"PlaneGrid {{ background: {DARK.line}; }}"
+        )  # between images, in light colours too
+        self.setVisible(False)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        self.setVisible(state.three)
+        alone = state.enlarged
+        # What is said once, the colour bar among it, stands where a map is.
+        first = alone or next((cut.plane.name for cut in state.cuts if cut.map is not None), FIRST)
+        for name, view in self.views.items():
+            view.setVisible(alone in (None, name))
+            view.show(state, name == first)
+        self.facts.setVisible(alone is None)
+        self.facts.show(state)
+        place = None if alone is None else list(ANATOMICAL).index(alone)
+        for i in (0, 1):  # what is hidden must leave no room behind
+            self._grid.setRowStretch(i, int(place is None or place // 2 == i))
+            self._grid.setColumnStretch(i, int(place is None or place % 2 == i))

@@ -1,0 +1,1 @@
+"""Controls, icons and colours that know nothing of the program."""
