@@ -95,7 +95,7 @@ def open_all(window: Window, folder: Path) -> None:
     p = window.presenter
     p.open([folder])
     rest(window)
-    for number in range(len(p.state.items)):
+    for number in range(len(p.state.studies.items)):
         p.choose_series(number)
         rest(window)
 
@@ -106,9 +106,9 @@ def scroll_while(window: Window, method: str, **settings: Any) -> None:
 
     def on() -> None:
         nonlocal step
-        series = p.state.series
+        series = p.state.view.series
         assert series is not None
-        if not 0 <= p.state.slice + step < series.shape[0]:
+        if not 0 <= p.state.view.slice + step < series.shape[0]:
             step = -step
         p.step(step)
 

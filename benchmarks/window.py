@@ -128,7 +128,9 @@ def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dic
     p.explaining.choose_method("integrated-gradients")
     p.explaining.set_setting("steps", 1000)
     p.explaining.explain()
-    while p.state.busy is not None and not p.state.busy.total:  # imports of the method, told by `waits.py`
+    while (
+        p.state.shell.busy is not None and not p.state.shell.busy.total
+    ):  # imports of the method, told by `waits.py`
         app.processEvents()
         time.sleep(0.002)
     p.explaining.choose_method("grad-cam")  # whose maps are shown meanwhile

@@ -155,8 +155,8 @@ def compare() -> None:
     with opened(0, size=(1024, 640)) as window:
         window.run("compare")
         state = window.presenter.state
-        assert state.model is not None
-        window.presenter.explaining.choose_layer(state.model.stages[-2])
+        assert state.answer.model is not None
+        window.presenter.explaining.choose_layer(state.answer.model.stages[-2])
         settle(window)
         save(window, GUIDE / "compare.png", part(window, window.compare))
 

@@ -27,14 +27,14 @@ class Desk:
         return self.presenter.state
 
     def wait(self, until: Callable[[ViewState], object]) -> ViewState:
-        self.qtbot.waitUntil(lambda: bool(until(self.state)), timeout=20_000)
+        self.qtbot.waitUntil(lambda: bool(until(self.state)), timeout=6_000)
         return self.state
 
     def explained(self, study: Path, model: Path) -> ViewState:
         self.presenter.open([study])
-        self.wait(lambda s: s.values is not None)
+        self.wait(lambda s: s.view.values is not None)
         self.presenter.explaining.load_model(model)
-        return self.wait(lambda s: s.attribution is not None and s.busy is None)
+        return self.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
 
     def at_rest(self) -> None:
         self.wait(lambda _s: not self.jobs.busy)

@@ -1,6 +1,5 @@
 """Made-up states for the tests of the window's widgets."""
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,9 +51,9 @@ def series(slices: int = 1, rows: int = 40, columns: int = 40, aspect: float = 1
 def image(values: np.ndarray, **more: Any) -> ViewState:
     """A state that shows these values, black at 0 and white at 100."""
     shown = more.pop("series", None) or series(rows=values.shape[0], columns=values.shape[1])
-    return ViewState(
+    return ViewState().changed(
         items=(SeriesItem("HEAD", ()),),
-        chosen=0,
+        number=0,
         series=shown,
         values=values,
         levels=(0.0, 100.0),
@@ -66,9 +65,9 @@ def image(values: np.ndarray, **more: Any) -> ViewState:
 def explained(values: np.ndarray, map_values: np.ndarray, score: float = 0.82, **more: Any) -> ViewState:
     """The same with a map of as many cells as pixels, explaining "pneumonia" with threshold 0.5."""
     base = image(values)
-    assert base.series is not None
+    assert base.view.series is not None
     said = Prediction(
-        ModelInput(base.series, 0, None, np.eye(4)),  # type: ignore[arg-type]
+        ModelInput(base.view.series, 0, None, np.eye(4)),  # type: ignore[arg-type]
         "net",
         "00ff",
         "cpu",
@@ -84,8 +83,7 @@ def explained(values: np.ndarray, map_values: np.ndarray, score: float = 0.82, *
         "conv_2",
     )
     style = Style(range=(0.0, 1.0), threshold=0.2, opacity=0.5)
-    return replace(
-        base,
+    return base.changed(
         prediction=said,
         target="pneumonia",
         attribution=shown,

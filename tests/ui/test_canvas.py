@@ -59,11 +59,13 @@ def greys_of(series: Series, window: Window | None = None) -> np.ndarray:
     own = dicom.default_window(series, 0)
     shown = image(dicom.modality_values(series, 0), series=series)
     inverted = series.display.inverted
-    shown = replace(
-        shown, window=window, own=own, inverted=inverted, levels=levels_of(series, window, own) or (0.0, 1.0)
+    shown = shown.changed(
+        window=window, own=own, inverted=inverted, levels=levels_of(series, window, own) or (0.0, 1.0)
     )
-    assert shown.values is not None
-    return pixels.greys(shown.values, shown.levels, shown.inverted, shown.curve).astype(int)
+    assert shown.view.values is not None
+    return pixels.greys(shown.view.values, shown.view.levels, shown.view.inverted, shown.view.curve).astype(
+        int
+    )
 
 
 @pytest.mark.shared
@@ -100,11 +102,11 @@ def test_a_curve_leaves_black_what_is_not_a_number() -> None:
 
 def test_a_view_follows_the_curve(qtbot: QtBot) -> None:
     window = Window(50, 100, "lungs", "SIGMOID")
-    state = replace(image(flat(75)), window=window)
+    state = image(flat(75)).changed(window=window)
     shown = view(qtbot, state)
     assert seen(shown, *LOOK) == (round(255 / (1 + np.exp(-1))),) * 3
     assert captions.window_words(state) == "C 50  W 100  SIGMOID  lungs"
-    shown.show(replace(state, window=Window(50, 100, "", "LINEAR_EXACT")))
+    shown.show(state.changed(window=Window(50, 100, "", "LINEAR_EXACT")))
     assert seen(shown, *LOOK) == (191,) * 3
 
 
@@ -115,13 +117,13 @@ def test_a_table_is_named_and_a_pull_begins_at_a_line_close_to_it() -> None:
     state = image(flat(0), series=replace(series(), display=display))
     assert table_levels(display.voi_lut or (0, ramp)) == pytest.approx((0, 100), abs=1.5)
     assert table_levels((-50, flanks[::-1])) == pytest.approx((0, 100), abs=1.5)
-    assert captions.window_words(replace(state, window=None)) == "VOI LUT  NORMAL"
+    assert captions.window_words(state.changed(window=None)) == "VOI LUT  NORMAL"
     assert captions.window_words(state) == "C 50  W 100  test"
 
 
 def test_nan_is_black_and_the_levels_may_be_equal(qtbot: QtBot) -> None:
     assert seen(view(qtbot, image(flat(np.nan))), *LOOK) == (0, 0, 0)
-    assert seen(view(qtbot, replace(image(flat(5)), levels=(3.0, 3.0))), *LOOK) == (0, 0, 0)
+    assert seen(view(qtbot, image(flat(5)).changed(levels=(3.0, 3.0))), *LOOK) == (0, 0, 0)
 
 
 def test_colour_as_it_is(qtbot: QtBot) -> None:
@@ -174,7 +176,7 @@ def test_the_map_is_laid_over_with_one_opacity(qtbot: QtBot) -> None:
 
 def test_below_the_threshold_is_blank(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8))
-    state = replace(state, style=replace(state.style, threshold=0.9))
+    state = state.changed(style=replace(state.views.style, threshold=0.9))
     shown = view(qtbot, state, plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
     assert ("Nothing reaches the threshold on this slice.", "warning") in captions.explained(
@@ -184,10 +186,10 @@ def test_below_the_threshold_is_blank(qtbot: QtBot) -> None:
 
 def test_what_the_model_did_not_see_is_blank(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8))
-    assert state.map is not None
-    holes = state.map.copy()
+    assert state.view.map is not None
+    holes = state.view.map.copy()
     holes[10:20] = np.nan
-    shown = view(qtbot, replace(state, map=holes), plain=False)
+    shown = view(qtbot, state.changed(map=holes), plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
     assert seen(shown, LOOK[0], 250) != (102, 102, 102)
 
@@ -195,7 +197,7 @@ def test_what_the_model_did_not_see_is_blank(qtbot: QtBot) -> None:
 @pytest.mark.parametrize(("sign", "drawn"), [("positive", False), ("signed", True), ("magnitude", True)])
 def test_negative_values(qtbot: QtBot, sign: str, drawn: bool) -> None:
     state = explained(flat(40), half(-0.8))
-    state = replace(state, style=replace(state.style, sign=sign))
+    state = state.changed(style=replace(state.views.style, sign=sign))
     assert (seen(view(qtbot, state, plain=False), *LOOK) != (102, 102, 102)) is drawn
 
 
@@ -208,7 +210,7 @@ def test_the_gate_hides_then_hatches(qtbot: QtBot) -> None:
     shown = view(qtbot, state, plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
     assert "hidden until asked" in captions.explained(state, False).bottom_left[0][0]
-    state = replace(state, asked=True)
+    state = state.changed(asked=True)
     shown.show(state)
     row = {seen(shown, x, LOOK[1]) for x in range(LOOK[0], LOOK[0] + 2 * pixels.HATCH)}
     assert len(row) == 2
@@ -263,13 +265,13 @@ def test_only_what_changed_is_computed(qtbot: QtBot) -> None:
     shown = view(qtbot, state, plain=False)
     before = seen(shown, *LOOK)
     image_before, map_before = shown._image.uploads, shown._map.uploads
-    shown.show(replace(state, style=replace(state.style, opacity=0.1)))
+    shown.show(state.changed(style=replace(state.views.style, opacity=0.1)))
     assert seen(shown, *LOOK) != before
     assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before)
-    shown.show(replace(state, style=replace(state.style, threshold=0.3)))
+    shown.show(state.changed(style=replace(state.views.style, threshold=0.3)))
     shown.grab()
     assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before + 1)
-    shown.show(replace(state, levels=(0.0, 50.0)))
+    shown.show(state.changed(levels=(0.0, 50.0)))
     shown.grab()
     assert shown._image.uploads == image_before + 1
 
@@ -288,7 +290,7 @@ def test_texts() -> None:
         ("Shows influence on the score. Not a segmentation.", "text"),
     )
     assert mapped.top_right == (("image + map", "text"),)
-    hidden = captions.explained(replace(state, overlay=False), False)
+    hidden = captions.explained(state.changed(overlay=False), False)
     assert hidden.top_right == (("image, map hidden", "text"),)
 
 
@@ -314,7 +316,9 @@ def test_sides(qtbot: QtBot) -> None:
 
 def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
     state = explained(flat(0), half(0.8))
-    shown = view(qtbot, replace(state, style=replace(state.style, threshold=0.5)), plain=False, height=800)
+    shown = view(
+        qtbot, state.changed(style=replace(state.views.style, threshold=0.5)), plain=False, height=800
+    )
     x = SIDE - 14 - 6
     assert np.abs(np.array(seen(shown, x, 84)) - colour_table("inferno")[253]).max() < 12
     assert seen(shown, x, 82 + 140) == (0, 0, 0)
@@ -326,9 +330,9 @@ def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
     ("state", "said"),
     [
         (ViewState(), captions.EMPTY),
-        (replace(image(flat(0)), values=None), "Reading the slice …"),
-        (ViewState(busy=Busy("reading the folder")), "reading the folder …"),
-        (replace(image(flat(0)), values=None, series=None), "Choose a series on the left"),
+        (image(flat(0)).changed(values=None), "Reading the slice …"),
+        (ViewState().changed(busy=Busy("reading the folder")), "reading the folder …"),
+        (image(flat(0)).changed(values=None, series=None), "Choose a series on the left"),
     ],
 )
 def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: str) -> None:
@@ -352,7 +356,7 @@ def laid() -> dicom.Graphics:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
-    state = replace(explained(flat(40), flat(0)), graphics=laid())
+    state = explained(flat(40), flat(0)).changed(graphics=laid())
     shown = view(qtbot, state, plain=plain)
     across = {x: seen(shown, x, 150) for x in (155, 145, 165, 135, 299, 305, 340)}
     assert across[155] == (255, 255, 255)
@@ -360,16 +364,16 @@ def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
     assert max(across[165]) < 40
     assert across[135] == across[299] == (102, 102, 102)
     assert across[305] == across[340] == (0, 0, 0)
-    shown.show(replace(state, annotated=False))
+    shown.show(state.changed(annotated=False))
     assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
-    told = [captions.plain(replace(state, annotated=on)).bottom_left[0] for on in (True, False)]
+    told = [captions.plain(state.changed(annotated=on)).bottom_left[0] for on in (True, False)]
     assert told == [("overlay and shutter", "quiet"), ("overlay and shutter hidden", "quiet")]
-    unread = captions.plain(replace(state, values=None)).bottom_left
+    unread = captions.plain(state.changed(values=None)).bottom_left
     assert not any("shutter" in line for line, _ in unread)
 
 
 def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:
-    state = replace(explained(flat(40), flat(0.8)), graphics=laid())
+    state = explained(flat(40), flat(0.8)).changed(graphics=laid())
     over = colour_table("inferno")[round(0.8 * 255)].astype(float)
     drawn = seen(view(qtbot, state, plain=False), 305, 150)
     assert np.abs(np.array(drawn) - np.round(0.5 * over)).max() <= 2
@@ -378,7 +382,7 @@ def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:
 def test_a_thin_line_stays_on_a_large_image(qtbot: QtBot) -> None:
     overlay = np.zeros((1500, 1500), dtype=bool)
     overlay[:, 701] = True
-    state = replace(image(flat(100, 1500, 1500)), graphics=dicom.Graphics(overlay, None))
+    state = image(flat(100, 1500, 1500)).changed(graphics=dicom.Graphics(overlay, None))
     shown = view(qtbot, state)
     row = [seen(shown, x, 150)[0] for x in range(184, 192)]
     assert row.count(255) < 8
@@ -386,7 +390,7 @@ def test_a_thin_line_stays_on_a_large_image(qtbot: QtBot) -> None:
 
 
 def test_the_shutter_has_the_grey_level_that_the_file_asks_for(qtbot: QtBot) -> None:
-    state = replace(image(flat(100)), graphics=replace(laid(), shade=128))
+    state = image(flat(100)).changed(graphics=replace(laid(), shade=128))
     assert seen(view(qtbot, state), 340, 150) == (128, 128, 128)
 
 
@@ -489,7 +493,7 @@ def bar(qtbot: QtBot, state: ViewState) -> SliceBar:
 
 
 def stack(slices: int, profile: tuple[float | None, ...] = ()) -> ViewState:
-    return replace(explained(flat(0), half(0.8)), series=series(slices), profile=profile)
+    return explained(flat(0), half(0.8)).changed(series=series(slices), profile=profile)
 
 
 def test_a_click_on_the_bar_asks_for_a_slice(qtbot: QtBot) -> None:
@@ -507,7 +511,7 @@ def test_one_slice_needs_no_bar(qtbot: QtBot) -> None:
 
 def test_evidence_per_slice(qtbot: QtBot) -> None:
     """Above the threshold amber, below it blue, not run blank; a score of zero is not blank."""
-    shown = bar(qtbot, replace(stack(4, (0.9, 0.3, None, 0.0)), slice=2))
+    shown = bar(qtbot, stack(4, (0.9, 0.3, None, 0.0)).changed(slice=2))
     x = shown.width() - 8 - 6 - 4 - 1
     colours = [seen(shown, x, 14 + 100 * i + 30) for i in range(4)]
     rgb = [QColor(c) for c in (DARK.warning, DARK.bar, "#000000", DARK.bar)]

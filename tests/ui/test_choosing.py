@@ -63,13 +63,13 @@ def test_a_key_is_changed_refused_and_restored(window: Window, qtbot, file: Pref
     assert button.listening
     qtbot.keyClick(button, Key.Key_Down)
     assert settings.keys.refusal.text() == "Down already means “Next slice”."
-    assert window.presenter.state.preferences.keys == {}
+    assert window.presenter.state.shell.preferences.keys == {}
     qtbot.keyClick(button, Key.Key_Space)
     qtbot.keyClick(button, Key.Key_Tab)
     assert settings.keys.refusal.text() == (
         "Tab moves the keyboard from control to control; choose another key."
     )
-    assert window.presenter.state.preferences.keys == {}
+    assert window.presenter.state.shell.preferences.keys == {}
     qtbot.mouseClick(button, LEFT)
     qtbot.keyPress(button, Key.Key_Shift)
     qtbot.keyClick(button, Key.Key_J, CONTROL)
@@ -77,16 +77,16 @@ def test_a_key_is_changed_refused_and_restored(window: Window, qtbot, file: Pref
     assert button.accessibleName() == "Invert the grey values: Ctrl+J"
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-    before = window.presenter.state.inverted
+    before = window.presenter.state.view.inverted
     qtbot.keyClick(window, Key.Key_I)
-    assert window.presenter.state.inverted == before
+    assert window.presenter.state.view.inverted == before
     qtbot.keyClick(window, Key.Key_J, CONTROL)
-    assert window.presenter.state.inverted != before
+    assert window.presenter.state.view.inverted != before
     settled(window, qtbot)
     assert file.load()[0].keys == {"invert": ("Ctrl+J",)}
     assert not settings.keys.restore["mask"].isVisible()
     qtbot.mouseClick(settings.keys.restore["invert"], LEFT)
-    assert window.presenter.state.preferences.keys == {}
+    assert window.presenter.state.shell.preferences.keys == {}
 
 
 def test_backspace_takes_a_key_away_and_all_come_back(window: Window, qtbot) -> None:
@@ -98,10 +98,10 @@ def test_backspace_takes_a_key_away_and_all_come_back(window: Window, qtbot) -> 
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keyClick(window, Key.Key_M)
-    assert window.presenter.state.masked
+    assert window.presenter.state.shell.masked
     qtbot.mouseClick(keys.all, LEFT)
     qtbot.keyClick(window, Key.Key_M)
-    assert not window.presenter.state.masked
+    assert not window.presenter.state.shell.masked
 
 
 def test_a_button_that_loses_the_keyboard_listens_no_more(window: Window, qtbot) -> None:
@@ -124,11 +124,11 @@ def test_general_settings_hold_at_once_and_after_a_restart(window: Window, qtbot
     settings.rate.selectAll()
     qtbot.keyClicks(settings.rate, "25")
     qtbot.keyClick(settings.rate, Key.Key_Return)
-    assert window.presenter.state.masked, "at the start only"
+    assert window.presenter.state.shell.masked, "at the start only"
     window.close()
     again = opened(qtbot, file)
-    assert not again.presenter.state.masked
-    assert again.presenter.state.preferences.rate == 25
+    assert not again.presenter.state.shell.masked
+    assert again.presenter.state.shell.preferences.rate == 25
     assert ground() == theme.LIGHT.behind
     qtbot.mouseClick(again.top.theme, LEFT)
     assert ground() == theme.DARK.behind
@@ -143,10 +143,10 @@ def test_device_and_batch_are_for_the_next_model(window: Window, qtbot, tmp_path
     combo.setCurrentIndex(combo.findData("mps"))
     combo.activated.emit(combo.currentIndex())
     window.settings.batch.setValue(3)
-    assert window.presenter.state.preferences.batch == 3
+    assert window.presenter.state.shell.preferences.batch == 3
     window.presenter.explaining.load_model(write_model(tmp_path / "model"))
     settled(window, qtbot)
-    assert "no mps device" in window.presenter.state.notice.text
+    assert "no mps device" in window.presenter.state.shell.notice.text
 
 
 def test_memory_and_limits_are_set_and_put_back(window: Window, qtbot, file: PreferencesFile) -> None:
@@ -161,7 +161,7 @@ def test_memory_and_limits_are_set_and_put_back(window: Window, qtbot, file: Pre
     kept, warning = file.load()
     assert (kept.limits, kept.slice_memory, warning) == (wanted, 300 * MIB, None)
     qtbot.mouseClick(window.settings.usual_limits, LEFT)
-    assert window.presenter.state.preferences.limits == Limits()
+    assert window.presenter.state.shell.preferences.limits == Limits()
     assert window.settings.limits["rows"].value() == Limits().rows
     assert not window.settings.usual_limits.isEnabled()
 
@@ -179,7 +179,7 @@ def test_a_damaged_file_is_told_until_it_is_dismissed(qtbot, file: PreferencesFi
     settled(window, qtbot)
     assert "defaults" in window.message.sentence.text()
     qtbot.mouseClick(window.message.close_button, LEFT)
-    assert window.presenter.state.notice is None
+    assert window.presenter.state.shell.notice is None
     window.close()
 
 
@@ -203,9 +203,9 @@ def test_what_was_opened_is_offered_again(window: Window, qtbot, tmp_path: Path)
     menu = window.top.open.menu_below
     qtbot.waitUntil(menu.isVisible)
     qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(menu.actions()[4]).center())
-    assert window.presenter.state.busy is not None
+    assert window.presenter.state.shell.busy is not None
     settled(window, qtbot)
-    assert len(window.presenter.state.preferences.studies) == 1
+    assert len(window.presenter.state.shell.preferences.studies) == 1
     forget = menu.actions()[-1]
     assert forget.text() == "Forget these"
     forget.trigger()
@@ -229,6 +229,6 @@ def test_an_empty_window_offers_files_the_demo_and_what_is_still_there(
     settled(window, qtbot)
     assert not window.start.isVisible()
     assert window.mapped.hasFocus()
-    assert window.presenter.state.series.shape[0] == 2
-    assert window.presenter.state.preferences.studies[0].paths == tuple(picked)
+    assert window.presenter.state.view.series.shape[0] == 2
+    assert window.presenter.state.shell.preferences.studies[0].paths == tuple(picked)
     window.close()

@@ -26,24 +26,24 @@ def test_the_clock_tells_where_one_should_be_by_now(qapp) -> None:
 
 def test_it_goes_round_and_escape_stops_it(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     desk.presenter.prefer("rate", 60)
     desk.shown.clear()
     desk.presenter.slices.play()
-    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
+    desk.wait(lambda _s: len({s.view.slice for s in desk.shown}) == 5)
     desk.presenter.cancel()
-    assert not desk.state.playing
-    assert all(s.values is not None for s in desk.shown), "a slice is shown when it has been read"
-    before = desk.state.slice
+    assert not desk.state.views.playing
+    assert all(s.view.values is not None for s in desk.shown), "a slice is shown when it has been read"
+    before = desk.state.view.slice
     desk.qtbot.wait(100)
-    assert desk.state.slice == before
+    assert desk.state.view.slice == before
     desk.at_rest()
 
 
 def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     desk.presenter.slices.play()
     desk.presenter.slices._cine.stop()  # the test is the clock
@@ -52,7 +52,7 @@ def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, st
     for steps in range(1, 30):
         desk.presenter.slices._advance(steps)
     run.assert_called_once()
-    assert desk.state.slice == 2
+    assert desk.state.view.slice == 2
 
 
 def test_no_run_while_it_plays_and_one_where_it_stops(desk: Desk, study: Path, model: Path) -> None:
@@ -63,16 +63,16 @@ def test_no_run_while_it_plays_and_one_where_it_stops(desk: Desk, study: Path, m
     desk.presenter.prefer("rate", 60)
     desk.shown.clear()
     desk.presenter.slices.play()
-    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
+    desk.wait(lambda _s: len({s.view.slice for s in desk.shown}) == 5)
     explaining.explain.assert_not_called()
     for state in desk.shown:
-        assert (state.map is not None) == (state.slice == first.slice)
-        assert state.attribution in (None, first.attribution)
-        assert state.prediction is None or state.prediction.input.slice == state.slice
-    desk.wait(lambda s: s.slice != first.slice)
+        assert (state.view.map is not None) == (state.view.slice == first.view.slice)
+        assert state.answer.attribution in (None, first.answer.attribution)
+        assert state.answer.prediction is None or state.answer.prediction.input.slice == state.view.slice
+    desk.wait(lambda s: s.view.slice != first.view.slice)
     desk.presenter.slices.play()
     explaining.explain.assert_called_once()
-    assert not desk.state.playing
+    assert not desk.state.views.playing
     desk.at_rest()
 
 
@@ -82,8 +82,10 @@ def test_the_map_of_a_volume_follows(desk: Desk, study: Path, tmp_path: Path) ->
     desk.presenter.prefer("rate", 60)
     desk.shown.clear()
     desk.presenter.slices.play()
-    desk.wait(lambda _s: len({s.slice for s in desk.shown}) == 5)
-    assert all(s.attribution is first.attribution and s.map is not None for s in desk.shown)
+    desk.wait(lambda _s: len({s.view.slice for s in desk.shown}) == 5)
+    assert all(
+        s.answer.attribution is first.answer.attribution and s.view.map is not None for s in desk.shown
+    )
     desk.presenter.slices.play()
     desk.at_rest()
 
@@ -93,27 +95,27 @@ def test_the_map_of_a_volume_follows(desk: Desk, study: Path, tmp_path: Path) ->
     [
         lambda p: p.go_to(4),
         lambda p: p.step(-1),
-        lambda p: p.go_to(p.state.slice),
+        lambda p: p.go_to(p.state.view.slice),
         lambda p: p.choose_series(1),
         lambda p: p.slices.play(),
     ],
 )
 def test_whatever_else_chooses_a_slice_stops_it(desk: Desk, study: Path, change) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.slices.play()
-    assert desk.state.playing
+    assert desk.state.views.playing
     change(desk.presenter)
-    assert not desk.state.playing
-    assert not desk.shown[-1].playing
+    assert not desk.state.views.playing
+    assert not desk.shown[-1].views.playing
     desk.at_rest()
 
 
 def test_a_single_slice_does_not_play(desk: Desk, tmp_path: Path) -> None:
     desk.presenter.open([write_stack(tmp_path / "one", 1)])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.slices.play()
-    assert not desk.state.playing
+    assert not desk.state.views.playing
     desk.at_rest()
 
 
@@ -123,12 +125,12 @@ def test_the_key_plays_and_the_bar_shows_it(qtbot, tmp_path: Path) -> None:
     with qtbot.waitActive(window):
         window.show()
     window.presenter.open([write_stack(tmp_path / "study", 4)])
-    qtbot.waitUntil(lambda: not window.presenter.working and window.presenter.state.values is not None)
+    qtbot.waitUntil(lambda: not window.presenter.working and window.presenter.state.view.values is not None)
     still = window.slices.grab().toImage()
     qtbot.keyClick(window, Qt.Key.Key_C)
     assert window.slices.accessibleDescription() == "playing"
     assert window.slices.grab().toImage() != still
-    qtbot.waitUntil(lambda: window.presenter.state.slice != 2)
+    qtbot.waitUntil(lambda: window.presenter.state.view.slice != 2)
     qtbot.keyClick(window, Qt.Key.Key_Escape)
-    assert not window.presenter.state.playing
+    assert not window.presenter.state.views.playing
     window.close()

@@ -37,7 +37,7 @@ def study(tmp_path: Path) -> Path:
 @pytest.fixture
 def brought(desk: Desk, study: Path) -> Desk:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.came and s.regions)
+    desk.wait(lambda s: s.regions.came and s.regions.regions)
     desk.at_rest()
     return desk
 
@@ -45,47 +45,57 @@ def brought(desk: Desk, study: Path) -> Desk:
 def test_maps_and_segments_are_offered_where_they_lie(brought: Desk) -> None:
     state = brought.state
     known = [("apparent diffusion", "mm2/s"), ("relative change", "")]
-    assert [(m.name, m.unit) for m in state.came] == known
-    assert [r.name for r in state.regions] == ["thing 1", "thing 2", "thing 3"]
-    here, other = state.items
+    assert [(m.name, m.unit) for m in state.regions.came] == known
+    assert [r.name for r in state.regions.regions] == ["thing 1", "thing 2", "thing 3"]
+    here, other = state.studies.items
     drawn, computed = here.laid
     assert drawn == "3 segments: thing 1, thing 2, thing 3"
     assert computed == "2 maps: apparent diffusion, relative change"
     assert other.laid == ()
-    assert state.not_opened == ()
-    assert (state.loaded, state.map) == (None, None)
+    assert state.studies.not_opened == ()
+    assert (state.regions.loaded, state.view.map) == (None, None)
     brought.presenter.choose_series(1)
-    assert (brought.state.came, brought.state.regions, brought.state.outlines) == ((), (), ())
+    assert (brought.state.regions.came, brought.state.regions.regions, brought.state.view.outlines) == (
+        (),
+        (),
+        (),
+    )
 
 
 def test_a_chosen_map_is_drawn_without_a_model(brought: Desk) -> None:
     brought.presenter.companions.choose(0)
     state = brought.state
-    assert (state.model, state.attribution) == (None, None)
-    assert state.shown is state.loaded is state.came[0]
+    assert (state.answer.model, state.answer.attribution) == (None, None)
+    assert state.shown is state.regions.loaded is state.regions.came[0]
     assert state.map_shown
     for slice in range(SLICES):
         brought.presenter.go_to(slice)
-        np.testing.assert_array_equal(brought.state.map, np.float32(1e-3) + CELLS[slice] * np.float32(1e-7))
-    low, high = overlay.shown_range(state.style)
-    assert (low, state.style.threshold) == (0.0, 0.0)
-    assert high == state.came[0].values.max()
+        np.testing.assert_array_equal(
+            brought.state.view.map, np.float32(1e-3) + CELLS[slice] * np.float32(1e-7)
+        )
+    low, high = overlay.shown_range(state.views.style)
+    assert (low, state.views.style.threshold) == (0.0, 0.0)
+    assert high == state.regions.came[0].values.max()
     brought.presenter.companions.choose(None)
-    assert (brought.state.loaded, brought.state.map, brought.state.style) == (None, None, Style())
+    assert (brought.state.regions.loaded, brought.state.view.map, brought.state.views.style) == (
+        None,
+        None,
+        Style(),
+    )
 
 
 def test_the_probe_reads_the_native_value_with_its_unit(brought: Desk) -> None:
     brought.presenter.companions.choose(0)
     brought.presenter.go_to(2)
-    brought.wait(lambda s: s.values is not None)
+    brought.wait(lambda s: s.view.values is not None)
     brought.presenter.point(7.0, 11.0)
     value = 1e-3 + float(CELLS[2, 7, 11]) * 1e-7
-    assert brought.state.probed.map == f"{value:+.3g} mm2/s"
+    assert brought.state.shell.probed.map == f"{value:+.3g} mm2/s"
 
 
 def test_both_signs_wear_colours_with_a_middle(brought: Desk) -> None:
     brought.presenter.companions.choose(1)
-    style = brought.state.style
+    style = brought.state.views.style
     assert (style.colours, style.sign) == ("blue-white-red", "signed")
     assert style.threshold == pytest.approx(0.1 * overlay.shown_range(style)[1])
 
@@ -95,17 +105,17 @@ def test_each_quantity_keeps_its_style(brought: Desk) -> None:
     brought.presenter.display.set_style("opacity", 0.3)
     brought.presenter.display.set_style("interpolation", "nearest")
     brought.presenter.companions.choose(1)
-    assert brought.state.style.opacity == 0.5
+    assert brought.state.views.style.opacity == 0.5
     brought.presenter.companions.choose(0)
-    assert (brought.state.style.opacity, brought.state.style.interpolation) == (0.3, "nearest")
+    assert (brought.state.views.style.opacity, brought.state.views.style.interpolation) == (0.3, "nearest")
     brought.presenter.display.undo()
     brought.presenter.display.undo()
-    assert (brought.state.style.opacity, brought.state.style.interpolation) == (0.5, "bilinear")
+    assert (brought.state.views.style.opacity, brought.state.views.style.interpolation) == (0.5, "bilinear")
     brought.presenter.display.set_style("threshold", 0.002)
     brought.presenter.companions.choose(1)
-    before = brought.state.style
+    before = brought.state.views.style
     brought.presenter.display.undo()  # of the other quantity: its unit is another
-    assert brought.state.style == before
+    assert brought.state.views.style == before
 
 
 def test_no_state_holds_a_map_of_another_series_or_slice(brought: Desk, tmp_path: Path) -> None:
@@ -120,38 +130,38 @@ def test_no_state_holds_a_map_of_another_series_or_slice(brought: Desk, tmp_path
     brought.at_rest()
     drawn = 0
     for state in brought.shown:
-        assert all(m.series is state.series for m in state.came)
-        assert all(o.region.series is state.series for o in state.outlines)
-        if state.loaded is None:
+        assert all(m.series is state.view.series for m in state.regions.came)
+        assert all(o.region.series is state.view.series for o in state.view.outlines)
+        if state.regions.loaded is None:
             continue
         drawn += 1
-        assert state.loaded.series is state.series
-        expected = overlay.on_source(state.loaded, state.slice, state.style.interpolation)
-        np.testing.assert_array_equal(state.map, expected)
+        assert state.regions.loaded.series is state.view.series
+        expected = overlay.on_source(state.regions.loaded, state.view.slice, state.views.style.interpolation)
+        np.testing.assert_array_equal(state.view.map, expected)
     assert drawn > 10
 
 
 def test_the_models_map_comes_back_when_the_loaded_one_goes(brought: Desk, tmp_path: Path) -> None:
     presenter = brought.presenter
     presenter.explaining.load_model(write_model(tmp_path / "model", accepts={"modality": ["MR"]}))
-    before = brought.wait(lambda s: s.attribution is not None and s.map is not None)
+    before = brought.wait(lambda s: s.answer.attribution is not None and s.view.map is not None)
     presenter.companions.choose(0)
     assert isinstance(brought.state.shown, LoadedMap)
     presenter.companions.choose(None)
     after = brought.state
-    assert after.shown is after.attribution is before.attribution
-    assert after.map is before.map
-    assert after.style == before.style
+    assert after.shown is after.answer.attribution is before.answer.attribution
+    assert after.view.map is before.view.map
+    assert after.views.style == before.views.style
 
 
 def test_a_segment_is_hidden_and_stays_so(brought: Desk) -> None:
-    second = brought.state.regions[1]
+    second = brought.state.regions.regions[1]
     brought.presenter.companions.hide([second.source], True)
     assert [o.name for o in brought.state.drawn_outlines] == ["thing 1", "thing 3"]
     assert captions.outlined(brought.state)[0][0] == "outlined: thing 1, thing 3"
     brought.presenter.choose_series(1)
     brought.presenter.choose_series(0)
-    brought.wait(lambda s: s.outlines)
+    brought.wait(lambda s: s.view.outlines)
     assert [o.name for o in brought.state.drawn_outlines] == ["thing 1", "thing 3"]
     brought.presenter.companions.hide([second.source], False)
     assert len(brought.state.drawn_outlines) == 3
@@ -162,11 +172,11 @@ def test_a_loaded_map_is_exported_with_where_it_came_from(brought: Desk, tmp_pat
     brought.presenter.go_to(2)
     brought.presenter.display.set_style("threshold", 0.002)
     brought.presenter.export(tmp_path / "out", ("png", "npz", "json"), False)
-    brought.wait(lambda s: s.notice is not None and s.notice.text.startswith("Written"))
+    brought.wait(lambda s: s.shell.notice is not None and s.shell.notice.text.startswith("Written"))
     document = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
     assert (document["model"], document["predictions"], document["attributions"]) == (None, [], [])
     (facts,) = document["maps"]
-    came = brought.state.came[0]
+    came = brought.state.regions.came[0]
     assert (facts["title"], facts["unit"], facts["origin"]) == (came.name, "mm2/s", came.provenance)
     assert facts["style"]["threshold"] == 0.002
     assert facts["display"]["slice"] == 2
@@ -195,13 +205,13 @@ def test_a_click_draws_a_map_and_another_ends_that(window: Window, qtbot, study:
         qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=at)
         return window.presenter.state
 
-    assert click(0).loaded is window.presenter.state.came[0]
+    assert click(0).regions.loaded is window.presenter.state.regions.came[0]
     assert window.top.export.isEnabled()
     said = captions.explained(window.presenter.state, drawn=True)
     assert [t for t, _ in said.top_left] == ["apparent diffusion", "0.001 … 0.00238 mm2/s"]
     assert said.bottom_right[1][0] == "Came with the study, not computed here."
-    assert click(0).loaded is None
-    assert click(3).hidden == {window.presenter.state.regions[1].source}
+    assert click(0).regions.loaded is None
+    assert click(3).regions.hidden == {window.presenter.state.regions.regions[1].source}
     panel.every.click()
     assert window.presenter.state.drawn_outlines == ()
     window.presenter.choose_series(1)
@@ -215,10 +225,10 @@ def test_a_loaded_map_is_cut_into_the_three_planes(window: Window, qtbot, study:
     window.presenter.companions.choose(0)
     window.presenter.display.choose_layout("3")
     state = settled(window, qtbot)
-    came = state.came[0]
-    slice, row, column = state.marked.voxel
-    assert state.marked.map == f"{came.values[slice, row, column]:+.3g}"
-    for cut in state.cuts:
+    came = state.regions.came[0]
+    slice, row, column = state.planes.marked.voxel
+    assert state.planes.marked.map == f"{came.values[slice, row, column]:+.3g}"
+    for cut in state.planes.cuts:
         assert cut.of is came
         np.testing.assert_array_equal(cut.map, overlay.on_plane(came, cut.plane))
         assert np.isfinite(cut.map).any()
@@ -250,8 +260,8 @@ def test_nothing_that_came_takes_no_room(qtbot) -> None:
 def test_the_real_map_is_drawn_on_its_series(desk: Desk, shared: Path) -> None:
     path = shared / "dicom/pydicom-data/parametric_map_float.dcm"
     desk.presenter.open([path, shared / "dicom/pydicom/test_files/CT_small.dcm"])
-    desk.wait(lambda s: s.came)
+    desk.wait(lambda s: s.regions.came)
     desk.presenter.companions.choose(0)
     state = desk.state
-    assert state.loaded.name == "feature_001"
-    np.testing.assert_allclose(state.map, state.loaded.values[0], rtol=1e-6, atol=1e-9)
+    assert state.regions.loaded.name == "feature_001"
+    np.testing.assert_allclose(state.view.map, state.regions.loaded.values[0], rtol=1e-6, atol=1e-9)

@@ -18,14 +18,14 @@ from viewer.ui.window import Window
 
 
 def _sheet_belongs(state: ViewState) -> None:
-    for cell in state.sheet:
+    for cell in state.answer.sheet:
         if cell.tile is None:
             continue
         map = cell.tile.map
-        assert map.series is state.series
-        assert map.slice in (None, state.slice)
-        if state.sheet_of == "labels":
-            assert map.explainer.name == state.method
+        assert map.series is state.view.series
+        assert map.slice in (None, state.view.slice)
+        if state.answer.sheet_of == "labels":
+            assert map.explainer.name == state.request.method
             assert map.target is None or map.target.words == cell.name
         else:
             assert map.explainer.name == cell.name
@@ -35,16 +35,16 @@ def _sheet_belongs(state: ViewState) -> None:
 
 
 def _compare_belongs(state: ViewState) -> None:
-    found = state.compared
+    found = state.answer.compared
     for side in () if found is None else (found.one, found.other, found.difference):
         if side.map is not None:
-            assert side.map.series is state.series
-            assert side.drawn.shape == state.series.shape[1:]
+            assert side.map.series is state.view.series
+            assert side.drawn.shape == state.view.series.shape[1:]
             parents = getattr(side.map, "parents", (side.map,))
-            assert all(p.slice in (None, state.slice) for p in parents)
+            assert all(p.slice in (None, state.view.slice) for p in parents)
     if found is not None and found.other.map is not None:
         shown = found.other.map
-        assert shown is state.attribution or shown.parents == (state.attribution,)
+        assert shown is state.answer.attribution or shown.parents == (state.answer.attribution,)
 
 
 def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Path, model: Path) -> None:
@@ -53,15 +53,15 @@ def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Pa
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     desk.presenter.display.choose_layout("sheet")
     state = desk.state
-    assert [cell.name for cell in state.sheet] == list(LABELS)
-    assert all(cell.tile is not None for cell in state.sheet)
-    assert [cell.chosen for cell in state.sheet] == [label == state.target for label in LABELS]
-    assert len({cell.tile.style for cell in state.sheet}) == 1  # one range, so that they compare
+    assert [cell.name for cell in state.answer.sheet] == list(LABELS)
+    assert all(cell.tile is not None for cell in state.answer.sheet)
+    assert [cell.chosen for cell in state.answer.sheet] == [label == state.request.target for label in LABELS]
+    assert len({cell.tile.style for cell in state.answer.sheet}) == 1  # one range, so that they compare
     assert sheet_words(state).endswith("one range for all")
     desk.presenter.display.lock_range(False)
-    tops = [cell.tile.style.range for cell in desk.state.sheet]
+    tops = [cell.tile.style.range for cell in desk.state.answer.sheet]
     assert len(set(tops)) == len(tops)
-    assert cell_words(desk.state.sheet[0]).endswith("logit")
+    assert cell_words(desk.state.answer.sheet[0]).endswith("logit")
     desk.jobs.run.assert_not_called()
 
 
@@ -70,15 +70,15 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     desk.at_rest()
     desk.presenter.display.choose_layout("sheet")
     desk.presenter.contact_sheet.choose("methods")
-    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet))
-    assert {c.name for c in state.sheet} == {m.name for m in state.model.methods if m.quick}
-    assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.sheet}
+    state = desk.wait(lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet))
+    assert {c.name for c in state.answer.sheet} == {m.name for m in state.answer.model.methods if m.quick}
+    assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.answer.sheet}
     desk.at_rest()
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     desk.presenter.explaining.choose_method("layer-cam")
-    assert desk.state.attribution.explainer.name == "layer-cam"
-    kept = {c.name: c.tile.map for c in state.sheet}
-    assert desk.state.attribution is kept["layer-cam"]
+    assert desk.state.answer.attribution.explainer.name == "layer-cam"
+    kept = {c.name: c.tile.map for c in state.answer.sheet}
+    assert desk.state.answer.attribution is kept["layer-cam"]
 
 
 def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path, model: Path) -> None:
@@ -87,9 +87,11 @@ def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path
     desk.presenter.explaining.choose_method("occlusion")
     desk.presenter.display.choose_layout("sheet")
     desk.at_rest()
-    assert not any(cell.tile for cell in desk.state.sheet)
+    assert not any(cell.tile for cell in desk.state.answer.sheet)
     desk.presenter.contact_sheet.wish()
-    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet) and s.busy is None)
+    state = desk.wait(
+        lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet) and s.shell.busy is None
+    )
     _sheet_belongs(state)
 
 
@@ -97,28 +99,28 @@ def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study
     desk.explained(study, model)
     desk.at_rest()
     desk.presenter.explaining.answer("show")
-    first = desk.state.attribution
+    first = desk.state.answer.attribution
     desk.presenter.comparing.keep()
-    assert desk.state.layout == "compare"
+    assert desk.state.views.layout == "compare"
     desk.presenter.explaining.choose_method("layer-cam")
     desk.presenter.explaining.answer("show")
-    state = desk.wait(lambda s: s.compared.difference.map is not None)
-    assert state.compared.ranks
-    assert state.compared.apart == "The methods differ: only ranks compare."
-    assert state.compared.one.map.unit == "rank"
-    wanted = ranks.difference(first, state.attribution)
-    np.testing.assert_array_equal(state.compared.difference.map.values, wanted.values)
+    state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
+    assert state.answer.compared.ranks
+    assert state.answer.compared.apart == "The methods differ: only ranks compare."
+    assert state.answer.compared.one.map.unit == "rank"
+    wanted = ranks.difference(first, state.answer.attribution)
+    np.testing.assert_array_equal(state.answer.compared.difference.map.values, wanted.values)
     desk.presenter.explaining.choose_method("grad-cam")
-    other = next(label for label in LABELS if label != state.target)
+    other = next(label for label in LABELS if label != state.request.target)
     desk.presenter.explaining.choose_target(other)
     desk.presenter.explaining.answer("show")
-    state = desk.wait(lambda s: s.compared.difference.map is not None)
-    assert not state.compared.ranks
-    assert state.compared.one.map is first
-    assert state.compared.other.map is state.attribution
-    assert state.compared.one.style == state.compared.other.style
+    state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
+    assert not state.answer.compared.ranks
+    assert state.answer.compared.one.map is first
+    assert state.answer.compared.other.map is state.answer.attribution
+    assert state.answer.compared.one.style == state.answer.compared.other.style
     desk.presenter.comparing.as_ranks(True)
-    assert desk.state.compared.ranks
+    assert desk.state.answer.compared.ranks
 
 
 def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) -> None:
@@ -128,11 +130,13 @@ def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) ->
     desk.presenter.explaining.choose_method("layer-cam")
     desk.at_rest()
     desk.presenter.go_to(0)
-    assert desk.state.compared.one.map is None
-    desk.wait(lambda s: s.attribution is not None and s.compared.one.title.startswith("Grad-CAM · "))
+    assert desk.state.answer.compared.one.map is None
+    desk.wait(
+        lambda s: s.answer.attribution is not None and s.answer.compared.one.title.startswith("Grad-CAM · ")
+    )
     desk.presenter.explaining.answer("show")
-    state = desk.wait(lambda s: s.compared.difference.map is not None)
-    assert {p.slice for p in state.compared.difference.map.parents} == {0}
+    state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
+    assert {p.slice for p in state.answer.compared.difference.map.parents} == {0}
 
 
 def test_a_label_below_its_threshold_stays_hidden_in_a_comparison(
@@ -145,7 +149,11 @@ def test_a_label_below_its_threshold_stays_hidden_in_a_comparison(
     desk.presenter.explaining.choose_target("mass")
     desk.presenter.comparing.keep()
     desk.at_rest()
-    for side in (desk.state.compared.one, desk.state.compared.other, desk.state.compared.difference):
+    for side in (
+        desk.state.answer.compared.one,
+        desk.state.answer.compared.other,
+        desk.state.answer.compared.difference,
+    ):
         assert side.map is None
         assert "hidden until asked" in side.why
 
@@ -167,7 +175,7 @@ def test_no_cell_and_no_side_is_ever_of_something_else(desk: Desk, study: Path, 
         elif wish == "method":
             explaining.choose_method(chance.choice(("grad-cam", "saliency", "layer-cam")))
         elif wish == "layer":
-            explaining.choose_layer(chance.choice((None, *desk.state.model.stages)))
+            explaining.choose_layer(chance.choice((None, *desk.state.answer.model.stages)))
         elif wish == "layout":
             desk.presenter.display.choose_layout(chance.choice(("1", "sheet", "sheet", "compare")))
         elif wish == "of":
@@ -180,20 +188,22 @@ def test_no_cell_and_no_side_is_ever_of_something_else(desk: Desk, study: Path, 
             desk.qtbot.wait(chance.randrange(120))
     explaining.choose_method("grad-cam")
     desk.presenter.display.choose_layout("sheet")
-    desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet))
+    desk.wait(lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet))
     desk.at_rest()
     for state in desk.shown:
         _sheet_belongs(state)
         _compare_belongs(state)
-        assert state.compared is None or state.layout == "compare"
-        assert not state.sheet or state.layout == "sheet"
-    assert sum(any(c.tile for c in s.sheet) for s in desk.shown) > 3
-    assert sum(s.compared is not None and s.compared.other.map is not None for s in desk.shown) > 3
+        assert state.answer.compared is None or state.views.layout == "compare"
+        assert not state.answer.sheet or state.views.layout == "sheet"
+    assert sum(any(c.tile for c in s.answer.sheet) for s in desk.shown) > 3
+    assert (
+        sum(s.answer.compared is not None and s.answer.compared.other.map is not None for s in desk.shown) > 3
+    )
 
 
 def test_units_layers_and_kinds_of_target_keep_values_apart(desk: Desk, study: Path, model: Path) -> None:
     state = desk.explained(study, model)
-    one = state.attribution
+    one = state.answer.attribution
     assert apart_words(one, one) == ""
     assert "only ranks" in apart_words(one, replace(one, unit="activation"))
     assert "layers differ" in apart_words(one, replace(one, layer="elsewhere"))
@@ -202,19 +212,19 @@ def test_units_layers_and_kinds_of_target_keep_values_apart(desk: Desk, study: P
 def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, model: Path, qtbot) -> None:
     p = window.presenter
     p.open([study])
-    qtbot.waitUntil(lambda: p.state.values is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: p.state.view.values is not None, timeout=20_000)
     p.explaining.load_model(model)
-    qtbot.waitUntil(lambda: p.state.attribution is not None and not p.working, timeout=20_000)
+    qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)
     window.run("sheet")
     assert window.sheet.isVisible()
     assert not window.mapped.isVisible()
     boxes = window.sheet.cells.boxes()
     assert len(boxes) == len(LABELS)
-    place = next(i for i, label in enumerate(LABELS) if label != p.state.target)
+    place = next(i for i, label in enumerate(LABELS) if label != p.state.request.target)
     qtbot.mouseClick(window.sheet.cells, Qt.MouseButton.LeftButton, pos=boxes[place].center().toPoint())
-    assert p.state.target == LABELS[place]
+    assert p.state.request.target == LABELS[place]
     qtbot.mouseClick(window.sheet.of.buttons["methods"], Qt.MouseButton.LeftButton)
-    assert p.state.sheet_of == "methods"
+    assert p.state.answer.sheet_of == "methods"
     window.run("compare")
     assert window.compare.isVisible()
     assert not window.sheet.isVisible()

@@ -35,7 +35,7 @@ def test_the_window_appears_and_lists_a_study_without_the_engine(tmp_path: Path)
         "w = Window(Settings()); w.show(); app.processEvents(); w.grab()\n"
         f"w.presenter.open([Path({str(study)!r})])\n"
         "while w.presenter.working: app.processEvents()\n"
-        "assert w.presenter.state.values is not None\n"
+        "assert w.presenter.state.view.values is not None\n"
         "w.grab(); w.close()\n"
         "assert 'torch' not in sys.modules\n"
     )
@@ -57,7 +57,7 @@ def test_the_models_worker_stands_back_and_the_window_does_not(tmp_path: Path) -
         "before = nice(threading.get_native_id())\n"
         f"w.presenter.explaining.load_model(Path({str(model)!r}))\n"
         "while w.presenter.working: app.processEvents()\n"
-        "assert w.presenter.state.model is not None\n"
+        "assert w.presenter.state.answer.model is not None\n"
         "by_name = {t.name: nice(t.native_id) for t in threading.enumerate()}\n"
         "assert by_name['whyscope model'] == min(before + 5, 19)\n"
         "assert by_name['whyscope io'] == by_name['MainThread'] == before\n"

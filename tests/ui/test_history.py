@@ -75,37 +75,37 @@ def test_steps_that_do_not_apply_are_passed_over() -> None:
 
 def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    levels = desk.wait(lambda s: s.values is not None).levels
+    levels = desk.wait(lambda s: s.view.values is not None).view.levels
     display = desk.presenter.display
     for _ in range(6):
         display.drag_window(10, 3)
-    dragged = desk.state.levels
+    dragged = desk.state.view.levels
     display.preset(2)
     display.invert()
     display.choose_layout("1")
     display.undo()
-    assert desk.state.layout == "1|1"
+    assert desk.state.views.layout == "1|1"
     display.undo()
-    assert not desk.state.inverted
+    assert not desk.state.view.inverted
     display.undo()
-    assert desk.state.levels == dragged
+    assert desk.state.view.levels == dragged
     display.undo()
-    assert (desk.state.levels, desk.state.window) == (levels, None)
+    assert (desk.state.view.levels, desk.state.view.window) == (levels, None)
     display.undo()
     display.redo()
-    assert desk.state.levels == dragged
+    assert desk.state.view.levels == dragged
     desk.at_rest()
 
 
 def test_the_files_window_is_that_of_the_slice_where_one_is(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    own = desk.wait(lambda s: s.values is not None).levels
+    own = desk.wait(lambda s: s.view.values is not None).view.levels
     desk.presenter.display.preset(3)
     desk.presenter.step(1)
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.display.undo()
-    assert desk.state.levels == own
-    assert desk.state.slice == 3
+    assert desk.state.view.levels == own
+    assert desk.state.view.slice == 3
     desk.at_rest()
 
 
@@ -118,25 +118,25 @@ def test_a_style_goes_back_without_a_run_and_only_on_its_own_maps(
     display.invert()
     display.set_style("sign", "signed")
     display.set_style("opacity", 0.3)
-    assert desk.state.style.colours == "blue-white-red"
+    assert desk.state.views.style.colours == "blue-white-red"
     display.undo()
     display.undo()
-    assert desk.state.style == first.style
-    assert desk.state.attribution is first.attribution
+    assert desk.state.views.style == first.views.style
+    assert desk.state.answer.attribution is first.answer.attribution
     display.redo()
-    assert (desk.state.style.sign, desk.state.style.colours) == ("signed", "blue-white-red")
+    assert (desk.state.views.style.sign, desk.state.views.style.colours) == ("signed", "blue-white-red")
     desk.presenter.explaining.choose_method("hires-cam")
-    desk.wait(lambda s: s.attribution is not None)
-    other = desk.state.style
+    desk.wait(lambda s: s.answer.attribution is not None)
+    other = desk.state.views.style
     display.undo()
-    assert desk.state.style is other, "the style of another method is passed over"
-    assert not desk.state.inverted
+    assert desk.state.views.style is other, "the style of another method is passed over"
+    assert not desk.state.view.inverted
     desk.at_rest()
 
 
 def test_another_series_forgets(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.display.preset(3)
     desk.presenter.choose_series(1)
     before = desk.state
@@ -150,13 +150,13 @@ def test_a_look_below_the_map_is_no_change(desk: Desk) -> None:
     display.toggle_overlay(False)
     display.peek(True)
     display.peek(False)
-    assert not desk.state.overlay
+    assert not desk.state.views.overlay
     display.undo()
-    assert desk.state.overlay
+    assert desk.state.views.overlay
     display.peek(True)
-    assert not desk.state.overlay
+    assert not desk.state.views.overlay
     display.peek(False)
-    assert desk.state.overlay
+    assert desk.state.views.overlay
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def window(qtbot, tmp_path: Path) -> MainWindow:
 
 def test_one_drag_of_the_mouse_and_one_pull_are_taken_back_by_keys(window: MainWindow, qtbot) -> None:
     state = lambda: window.presenter.state  # noqa: E731
-    levels, opacity = state().levels, state().style.opacity
+    levels, opacity = state().view.levels, state().views.style.opacity
     view, start = window.mapped, window.mapped.rect().center()
     qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=start)
     for move in range(1, 8):
@@ -187,14 +187,14 @@ def test_one_drag_of_the_mouse_and_one_pull_are_taken_back_by_keys(window: MainW
     for move in range(1, 6):
         qtbot.mouseMove(slider, left + left.__class__(5 * move, 0))
     qtbot.mouseRelease(slider, Qt.MouseButton.LeftButton)
-    dragged, pulled = state().levels, state().style.opacity
+    dragged, pulled = state().view.levels, state().views.style.opacity
     assert dragged != levels
     assert pulled != opacity
     qtbot.keyClick(window, Qt.Key.Key_Z, CONTROL)
-    assert (state().levels, state().style.opacity) == (dragged, opacity)
+    assert (state().view.levels, state().views.style.opacity) == (dragged, opacity)
     assert slider.value() == round(100 * opacity)
     qtbot.keyClick(window, Qt.Key.Key_Z, CONTROL)
-    assert state().levels == levels
+    assert state().view.levels == levels
     qtbot.keyClick(window, Qt.Key.Key_Z, CONTROL | SHIFT)
     qtbot.keyClick(window, Qt.Key.Key_Z, CONTROL | SHIFT)
-    assert (state().levels, state().style.opacity) == (dragged, pulled)
+    assert (state().view.levels, state().views.style.opacity) == (dragged, pulled)

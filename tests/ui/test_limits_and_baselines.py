@@ -15,8 +15,7 @@ from viewer import demo
 from viewer.types import ModelInput, Region
 from viewer.ui.panels import ExplainPanel
 from viewer.ui.presenter.running import pictures
-from viewer.ui.state import MethodItem, ModelItem, ViewState
-from viewer.ui.state.request import Wish
+from viewer.ui.state import MethodItem, ModelItem, ViewState, Wish
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.form import SettingsForm, read_hint
 
@@ -27,19 +26,19 @@ OCCLUSION = MethodItem("occlusion", "Occlusion", "perturbation", "", "many", {"b
 @pytest.fixture
 def state() -> ViewState:
     made = explained(np.zeros((8, 8)), np.ones((8, 8)))
-    region = Region(np.ones((1, 2, 2), bool), np.eye(4), made.series, "Nodule", "seg", "seg 1")
+    region = Region(np.ones((1, 2, 2), bool), np.eye(4), made.view.series, "Nodule", "seg", "seg 1")
     model = ModelItem("net", "00", "CPU", ("pneumonia",), ("conv_2",), (CAM, OCCLUSION), False)
-    return replace(made, model=model, regions=(region,), masked=False)
+    return made.changed(model=model, regions=(region,), masked=False)
 
 
 def test_a_region_limits_what_changes_the_image_and_nothing_else(state: ViewState) -> None:
-    limited = replace(state, within="seg 1")
+    limited = state.changed(within="seg 1")
     assert limited.region is None  # Grad-CAM changes nothing
     assert Wish.of(limited) == Wish.of(state)
-    changed = replace(limited, method="occlusion")
-    assert changed.region is state.regions[0]
-    assert Wish.of(changed) != Wish.of(replace(changed, within=None))
-    assert replace(changed, regions=()).region is None  # on another series there is no such region
+    changed = limited.changed(method="occlusion")
+    assert changed.region is state.regions.regions[0]
+    assert Wish.of(changed) != Wish.of(changed.changed(within=None))
+    assert changed.changed(regions=()).region is None  # on another series there is no such region
 
 
 def test_regions_are_offered_where_they_lie(qtbot: QtBot, state: ViewState) -> None:
@@ -47,14 +46,14 @@ def test_regions_are_offered_where_they_lie(qtbot: QtBot, state: ViewState) -> N
     qtbot.addWidget(panel)
     panel.show(state)
     assert panel.within.isHidden()
-    panel.show(replace(state, method="occlusion"))
+    panel.show(state.changed(method="occlusion"))
     assert not panel.within.isHidden()
     told = []
     panel.within_chosen.connect(told.append)
     qtbot.keyClick(panel.within, Qt.Key.Key_Down)
     qtbot.keyClick(panel.within, Qt.Key.Key_Up)
     assert told == ["seg 1", None]
-    panel.show(replace(state, method="occlusion", within="seg 1"))
+    panel.show(state.changed(method="occlusion", within="seg 1"))
     assert panel.within.currentText() == "Nodule"
 
 
@@ -62,23 +61,23 @@ def test_an_occlusion_limited_to_a_region_is_zero_elsewhere(desk: Desk) -> None:
     presenter = desk.presenter
     presenter.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
-    desk.wait(lambda s: s.attribution is not None and s.busy is None and s.regions)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("occlusion")
-    region = desk.state.regions[0]
+    region = desk.state.regions.regions[0]
     presenter.explaining.choose_within(region.source)
-    assert desk.state.attribution is None
+    assert desk.state.answer.attribution is None
     presenter.explaining.explain()
-    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
-    assert state.attribution.within is region
-    inside = region.on(state.attribution.matrix, state.attribution.values.shape)
-    assert np.abs(state.attribution.values).max() > 0
-    assert np.abs(state.attribution.values[~inside]).max() == 0
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert state.answer.attribution.within is region
+    inside = region.on(state.answer.attribution.matrix, state.answer.attribution.values.shape)
+    assert np.abs(state.answer.attribution.values).max() > 0
+    assert np.abs(state.answer.attribution.values[~inside]).max() == 0
     presenter.explaining.choose_within(None)
-    assert desk.state.attribution is None  # what is kept is of the region only
+    assert desk.state.answer.attribution is None  # what is kept is of the region only
 
 
 def test_a_baseline_has_the_greys_of_its_image() -> None:
-    made = explained(np.zeros((8, 8)), np.ones((8, 8))).attribution
+    made = explained(np.zeros((8, 8)), np.ones((8, 8))).answer.attribution
     image = torch.linspace(-1, 1, 16).reshape(1, 1, 4, 4)
     source = ModelInput(made.series, 0, image, np.eye(4))
     shown = replace(made.predictions[0], input=source)

@@ -26,7 +26,7 @@ OTHER = MethodItem("rollout", "Rollout", "attention", "Ways.", "1", {}, "No atte
 def carded(window: Window) -> Callable[..., None]:
     def show(**changes: object) -> None:
         model = ModelItem("net", "00ff", "CPU", ("a",), (), (ITEM, OTHER), False)
-        window.show_state(replace(ViewState(), model=model, **changes))
+        window.show_state(ViewState().changed(model=model, **changes))
 
     show()
     return show
@@ -97,8 +97,10 @@ def test_completeness_is_said_or_that_there_is_none() -> None:
 
     state = explained(np.zeros((8, 8)), np.ones((8, 8)))
     assert completeness_words(state)[0] == "Completeness not defined for this method"
-    exact = replace(state, attribution=replace(state.attribution, completeness_error=0.43, seconds=1.26))
+    exact = state.changed(
+        attribution=replace(state.answer.attribution, completeness_error=0.43, seconds=1.26)
+    )
     assert completeness_words(exact)[0] == "Completeness error 0.43 %"
     assert completeness_words(exact)[1].endswith("The map took 1.3 s.")
-    assert completeness_words(replace(exact, preview=True))[0] == "Preview, still computing"
-    assert completeness_words(replace(state, attribution=None, style=Style()))[0] == ""
+    assert completeness_words(exact.changed(preview=True))[0] == "Preview, still computing"
+    assert completeness_words(state.changed(attribution=None, style=Style()))[0] == ""

@@ -85,13 +85,13 @@ def _state() -> ViewState:
         ),
         MethodItem("saliency", "Saliency", "gradient", "Pixels.", "1", {"steps": 5}, None, {"steps": int}),
     )
-    return ViewState(
+    return ViewState().changed(
         items=(
             SeriesItem("CHEST", ("CR · 8 × 8",), (), np.zeros((8, 8), np.uint8)),
             SeriesItem("Head", ("CT · 93 slices",), ("slices are missing",)),
         ),
         not_opened=(("a.txt", "not an image"), ("b.txt", "not an image"), ("c.dcm", "truncated")),
-        chosen=0,
+        number=0,
         series=series,
         model=ModelItem(
             "Chest CNN", "3f9a" + "0" * 58 + "c1", "cpu", LABELS, ("block1", "block2"), methods, False
@@ -116,7 +116,7 @@ def shown(qtbot: QtBot, state: ViewState) -> Callable[..., Any]:
     def make(kind: type[QWidget], **changes: Any) -> Any:
         widget: Any = kind()
         qtbot.addWidget(widget)
-        widget.show(dataclasses.replace(state, **changes))
+        widget.show(state.changed(**changes))
         widget.resize(300, 600) if widget.maximumWidth() > 1000 else None
         if kind in (TopBar, StatusBar):
             widget.resize(1280, widget.height())
@@ -158,9 +158,8 @@ def test_showing_a_state_emits_nothing(
 ) -> None:
     widget = shown(kind)
     told = heard(*(getattr(widget, name) for name in SIGNALS[kind]))
-    other = dataclasses.replace(
-        state,
-        chosen=1,
+    other = state.changed(
+        number=1,
         target="effusion",
         method="saliency",
         settings={"steps": 9},
@@ -268,15 +267,15 @@ def test_a_list_that_grows_stays_where_it_was(
 ) -> None:
     panel = shown(SeriesPanel)
     rows = tuple(SeriesItem(f"{k}", ("CT · 1 image so far",)) for k in range(60))
-    panel.show(dataclasses.replace(state, items=rows, chosen=None, arriving=40))
+    panel.show(state.changed(items=rows, number=None, arriving=40))
     bar = panel.list.verticalScrollBar()
     qtbot.waitUntil(lambda: bar.maximum() > 500)
     bar.setValue(500)
-    panel.show(dataclasses.replace(state, items=(*rows, *rows[:9]), chosen=None, arriving=40))
+    panel.show(state.changed(items=(*rows, *rows[:9]), number=None, arriving=40))
     assert panel.list.model().rowCount() == 69
     qtbot.waitUntil(lambda: bar.maximum() > 3000)
     assert (bar.value(), panel.list.currentIndex().row()) == (500, 40)
-    panel.show(dataclasses.replace(state, items=rows[:3], chosen=2))
+    panel.show(state.changed(items=rows[:3], number=2))
     assert (panel.list.model().rowCount(), panel.list.currentIndex().row()) == (3, 2)
 
 
@@ -316,7 +315,7 @@ def test_a_thumbnail_alone_asks_no_row_for_its_size(
 ) -> None:
     panel = shown(SeriesPanel)
     rows = tuple(SeriesItem(f"{k}", ("CT · 8 slices",)) for k in range(9))
-    panel.show(dataclasses.replace(state, items=rows))
+    panel.show(state.changed(items=rows))
     qtbot.wait(50)
     asked: set[str] = set()
     delegate = panel.list.itemDelegate()
@@ -325,16 +324,16 @@ def test_a_thumbnail_alone_asks_no_row_for_its_size(
         delegate, "_paragraphs", lambda item, room: asked.add(item.title) or broken(item, room)
     )
     pictured = dataclasses.replace(rows[0], thumbnail=np.zeros((8, 8), np.uint8))
-    panel.show(dataclasses.replace(state, items=(pictured, *rows[1:])))
+    panel.show(state.changed(items=(pictured, *rows[1:])))
     qtbot.wait(50)
     assert asked <= {"0"}
     renamed = dataclasses.replace(rows[1], facts=("CT · 9 slices",))
-    panel.show(dataclasses.replace(state, items=(pictured, renamed, *rows[2:])))
+    panel.show(state.changed(items=(pictured, renamed, *rows[2:])))
     qtbot.waitUntil(lambda: len(asked) == 9)
 
 
 def test_an_empty_list_says_what_to_do(shown: Callable[..., Any]) -> None:
-    panel = shown(SeriesPanel, items=(), not_opened=(), chosen=None)
+    panel = shown(SeriesPanel, items=(), not_opened=(), number=None)
     assert panel.empty.isVisible()
     assert not panel.not_opened.isVisible()
 
@@ -355,10 +354,10 @@ def test_the_model_is_named_and_its_numbers_are_scores(shown: Callable[..., Any]
     panel = shown(PredictionPanel)
     assert (panel.model_name.full, panel.model_facts.full) == ("Chest CNN", "· 3f9a…c1 · CPU")
     assert panel.caption.full == "Scores, not probabilities"
-    assert state.prediction is not None
-    sure = tuple(dataclasses.replace(score, calibrated=True) for score in state.prediction.scores)
-    calibrated = dataclasses.replace(state.prediction, scores=sure)
-    panel.show(dataclasses.replace(state, prediction=calibrated))
+    assert state.answer.prediction is not None
+    sure = tuple(dataclasses.replace(score, calibrated=True) for score in state.answer.prediction.scores)
+    calibrated = dataclasses.replace(state.answer.prediction, scores=sure)
+    panel.show(state.changed(prediction=calibrated))
     assert panel.caption.full == "Calibrated probabilities"
     tip = panel.list.model().index(0).data(Qt.ItemDataRole.ToolTipRole)
     assert tip == "pneumonia\nprobability 0.82 · threshold 0.5: called · logit 0.5"
@@ -379,8 +378,8 @@ def test_without_a_model_a_button_opens_one(shown: Callable[..., Any], qtbot: Qt
 
 
 def test_many_labels_scroll(shown: Callable[..., Any], state: ViewState) -> None:
-    assert state.model is not None
-    model = dataclasses.replace(state.model, labels=tuple(f"label {i}" for i in range(40)))
+    assert state.answer.model is not None
+    model = dataclasses.replace(state.answer.model, labels=tuple(f"label {i}" for i in range(40)))
     panel = shown(PredictionPanel, model=model, prediction=None)
     assert panel.list.height() == 12 * 26
     assert panel.list.verticalScrollBar().maximum() > 0
@@ -437,12 +436,12 @@ def test_run_makes_room_for_progress_and_cancel(
     height = panel.sizeHint().height()
     qtbot.mouseClick(panel.run_bar.run, LEFT)
     panel.run_bar.run.setFocus()
-    panel.show(dataclasses.replace(state, busy=Busy("integrating", 21, 32)))
+    panel.show(state.changed(busy=Busy("integrating", 21, 32)))
     assert panel.sizeHint().height() == height
     assert panel.run_bar.words.full == "step 21 / 32"
     assert panel.window().focusWidget() is panel.run_bar.cancel
     qtbot.mouseClick(panel.run_bar.cancel, LEFT)
-    panel.show(dataclasses.replace(state, busy=Busy("starting engine")))
+    panel.show(state.changed(busy=Busy("starting engine")))
     assert panel.run_bar.words.full == "starting engine…"
     assert (len(run), len(cancel)) == (1, 1)
 
@@ -520,7 +519,7 @@ def test_the_patient_is_masked(shown: Callable[..., Any], state: ViewState) -> N
     bar = shown(TopBar)
     assert bar.patient.full == "Patient ●●●●●●"
     assert "DOE" not in bar.patient.toolTip() + bar.patient.accessibleName()
-    bar.show(dataclasses.replace(state, masked=False))
+    bar.show(state.changed(masked=False))
     assert bar.patient.full == "DOE JANE · 4711"
     bar.show(ViewState())
     assert bar.patient.full == "No image"
@@ -532,10 +531,10 @@ def test_the_status_bar_always_says_what_it_must(shown: Callable[..., Any], stat
     facts = [fact.full for fact in (bar.row, bar.column, bar.raw, bar.value, bar.map, bar.device)]
     assert facts == ["row 812", "column 402", "raw 5 211", "−204 HU", "map +0.27", "CPU"]
     place = bar.map.x()
-    bar.show(dataclasses.replace(state, probed=Probed(1, 2, "3", "4 HU", "0")))
+    bar.show(state.changed(probed=Probed(1, 2, "3", "4 HU", "0")))
     bar.layout().activate()
     assert bar.map.x() == place  # nothing moves when a number gets shorter
-    bar.show(dataclasses.replace(state, memory=Memory(300 * 2**20, 3 * 2**29)))
+    bar.show(state.changed(memory=Memory(300 * 2**20, 3 * 2**29)))
     assert bar.memory.full == "Slices 300 MiB of 1.5 GiB"
     bar.show(ViewState())
     assert bar.research.text() == "For research use only. Not for diagnostic use."
@@ -548,9 +547,9 @@ def test_a_message_acts_and_goes(shown: Callable[..., Any], state: ViewState, qt
     qtbot.mouseClick(bar.close_button, LEFT)
     assert action == [("override",)]
     assert len(gone) == 1
-    bar.show(dataclasses.replace(state, notice=Notice("Done.")))
+    bar.show(state.changed(notice=Notice("Done.")))
     assert not bar.button.isVisible()
-    bar.show(dataclasses.replace(state, notice=None))
+    bar.show(state.changed(notice=None))
     assert not bar.isVisible()
 
 

@@ -21,8 +21,7 @@ from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs
 from viewer.ui.presenter.maps import _input_bytes
 from viewer.ui.presenter.running import leading
-from viewer.ui.state import NOWHERE, WHOLE, ViewState
-from viewer.ui.state.request import Wish, place_of
+from viewer.ui.state import NOWHERE, WHOLE, ViewState, Wish, place_of
 from viewer.ui.views import captions
 
 SIZES = {2: [8, 8], 3: [4, 8, 8]}
@@ -65,7 +64,7 @@ def put(desk: Desk, place: tuple[int, ...]) -> ViewState:
     if len(place) == 3:
         desk.presenter.go_to(place[0])
     desk.presenter.patches.place(*place[-2:])
-    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     desk.at_rest()
     return desk.state
 
@@ -73,20 +72,20 @@ def put(desk: Desk, place: tuple[int, ...]) -> ViewState:
 def wanted(desk: Desk, at: Any, method: str = "grad-cam") -> Any:
     """What the program without a window finds of the shown slice or volume."""
     state, model = desk.state, desk.presenter.explaining._maps.model
-    slice = None if state.model.volume else state.slice
-    assert state.target is not None
-    return session.explain(state.series, model, [method], state.target, slice, at)
+    slice = None if state.answer.model.volume else state.view.slice
+    assert state.request.target is not None
+    return session.explain(state.view.series, model, [method], state.request.target, slice, at)
 
 
 def same(state: ViewState, found: Any) -> None:
     (one,) = found.attributions
-    shown = state.attribution
+    shown = state.answer.attribution
     np.testing.assert_allclose(shown.values, one.values, rtol=1e-4, atol=1e-6 * np.abs(one.values).max())
     np.testing.assert_allclose(shown.matrix, one.matrix)
     assert len(shown.predictions) == len(found.predictions)
     for a, b in zip(shown.predictions, found.predictions, strict=True):
         assert [s.logit for s in a.scores] == pytest.approx([s.logit for s in b.scores], abs=1e-5)
-    np.testing.assert_array_equal(state.map, overlay.on_source(shown, state.slice))
+    np.testing.assert_array_equal(state.view.map, overlay.on_source(shown, state.view.slice))
 
 
 def idle(desk: Desk) -> Any:
@@ -102,33 +101,33 @@ def test_a_place_has_its_own_prediction_and_map_those_of_the_command_line(
     placed: Desk, dimensions: int
 ) -> None:
     middle = placed.state
-    assert middle.placed is None
+    assert middle.request.placed is None
     same(middle, wanted(placed, None))
-    maps, said = [middle.attribution], [middle.prediction]
+    maps, said = [middle.answer.attribution], [middle.answer.prediction]
     for place in PLACES[dimensions]:
         state = put(placed, place)
-        assert state.placed == place
+        assert state.request.placed == place
         same(state, wanted(placed, place))
-        assert state.prediction is state.attribution.predictions[0]
-        maps.append(state.attribution)
-        said.append(state.prediction)
+        assert state.answer.prediction is state.answer.attribution.predictions[0]
+        maps.append(state.answer.attribution)
+        said.append(state.answer.prediction)
     assert len({id(one) for one in maps}) == len(PLACES[dimensions]) + 1
     assert len({one.scores for one in said}) > 1
 
 
 def test_going_back_to_a_place_runs_nothing(placed: Desk, dimensions: int) -> None:
-    known = {place: put(placed, place).attribution for place in PLACES[dimensions]}
+    known = {place: put(placed, place).answer.attribution for place in PLACES[dimensions]}
     asked = idle(placed)
     for place, attribution in known.items():
         if dimensions == 3:
             placed.presenter.explaining.look(place)
         else:
             placed.presenter.patches.place(*place)
-        assert placed.state.attribution is attribution
-        assert placed.state.prediction is attribution.predictions[0]
+        assert placed.state.answer.attribution is attribution
+        assert placed.state.answer.prediction is attribution.predictions[0]
     placed.presenter.patches.middle()
-    assert placed.state.placed is None
-    assert placed.state.attribution not in known.values()
+    assert placed.state.request.placed is None
+    assert placed.state.answer.attribution not in known.values()
     kinds = {call.args[1] for call in asked.call_args_list}
     assert kinds <= {"slice", "ahead"}
 
@@ -137,15 +136,15 @@ def test_the_border_goes_round_what_the_map_covers(placed: Desk, dimensions: int
     """Pixel by pixel: a pixel has a value of the map where its middle lies in the field, and nowhere else."""
     for place in PLACES[dimensions]:
         state = put(placed, place)
-        for slice in range(state.series.shape[0]):
+        for slice in range(state.view.series.shape[0]):
             placed.presenter.go_to(slice)
-            state = placed.wait(lambda s: s.map is not None)
+            state = placed.wait(lambda s: s.view.map is not None)
             index = np.stack(np.meshgrid([slice], range(ROWS), range(COLUMNS), indexing="ij"), -1)
-            at = affine.apply(affine.inverse(state.patch.matrix), index)[0]
+            at = affine.apply(affine.inverse(state.request.patch.matrix), index)[0]
             inside = np.logical_and.reduce(
-                [affine.inside(at[..., i], n) for i, n in enumerate(state.patch.shape)]
+                [affine.inside(at[..., i], n) for i, n in enumerate(state.request.patch.shape)]
             )
-            np.testing.assert_array_equal(np.isfinite(state.map), inside)
+            np.testing.assert_array_equal(np.isfinite(state.view.map), inside)
             placed.at_rest()
 
 
@@ -154,41 +153,43 @@ def test_another_slice_keeps_row_and_column(desk: Desk, paths: Path, tmp_path: P
     put(desk, (12, 20))
     for slice in (0, 8, 3):
         desk.presenter.go_to(slice)
-        state = desk.wait(lambda s: s.attribution is not None)
-        assert (state.placed, state.attribution.slice) == ((12, 20), slice)
+        state = desk.wait(lambda s: s.answer.attribution is not None)
+        assert (state.request.placed, state.answer.attribution.slice) == ((12, 20), slice)
         desk.at_rest()
         same(desk.state, wanted(desk, (12, 20)))
 
 
 def test_the_profile_is_that_of_the_place(desk: Desk, paths: Path, tmp_path: Path) -> None:
     desk.explained(paths, patch_model(tmp_path / "model"))
-    desk.wait(lambda s: s.profile and None not in s.profile)
-    middle = desk.state.profile
+    desk.wait(lambda s: s.answer.profile and None not in s.answer.profile)
+    middle = desk.state.answer.profile
     state = put(desk, (5, 9))
-    desk.wait(lambda s: s.profile and None not in s.profile)
-    model, target = desk.presenter.explaining._maps.model, state.target
-    found = session.predict(state.series, model, "all", (5, 9))
-    assert desk.state.profile == pytest.approx([p.score(target).probability for p in found], abs=1e-6)
-    assert desk.state.profile != middle
+    desk.wait(lambda s: s.answer.profile and None not in s.answer.profile)
+    model, target = desk.presenter.explaining._maps.model, state.request.target
+    found = session.predict(state.view.series, model, "all", (5, 9))
+    assert desk.state.answer.profile == pytest.approx([p.score(target).probability for p in found], abs=1e-6)
+    assert desk.state.answer.profile != middle
     desk.presenter.patches.middle()
-    assert desk.state.profile == middle
+    assert desk.state.answer.profile == middle
 
 
 def test_another_study_or_model_puts_it_in_the_middle(placed: Desk, dimensions: int, tmp_path: Path) -> None:
     put(placed, PLACES[dimensions][0])
     placed.presenter.choose_series(1)
-    assert (placed.state.placed, placed.state.swept) == (None, None)
-    state = placed.wait(lambda s: s.attribution is not None and s.busy is None)
+    assert (placed.state.request.placed, placed.state.request.swept) == (None, None)
+    state = placed.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     same(state, wanted(placed, None))
     put(placed, PLACES[dimensions][0])
     placed.presenter.explaining.load_model(patch_model(tmp_path / "other", dimensions))
-    placed.wait(lambda s: s.placed is None and s.attribution is not None and s.busy is None)
+    placed.wait(
+        lambda s: s.request.placed is None and s.answer.attribution is not None and s.shell.busy is None
+    )
 
 
 def test_a_place_beside_the_image_is_the_nearest_pixel(desk: Desk, paths: Path, tmp_path: Path) -> None:
     desk.explained(paths, patch_model(tmp_path / "model"))
     desk.presenter.patches.place(-0.5, COLUMNS - 0.5)
-    assert desk.state.placed == (0, COLUMNS - 1)
+    assert desk.state.request.placed == (0, COLUMNS - 1)
 
 
 def test_a_slow_method_waits_and_the_prediction_does_not(placed: Desk, dimensions: int) -> None:
@@ -198,13 +199,16 @@ def test_a_slow_method_waits_and_the_prediction_does_not(placed: Desk, dimension
     if dimensions == 3:
         placed.presenter.go_to(place[0])
     placed.presenter.patches.place(*place[-2:])
-    assert (placed.state.prediction, placed.state.attribution) == (None, None)
-    state = placed.wait(lambda s: s.prediction is not None)
-    assert state.attribution is None
+    assert (placed.state.answer.prediction, placed.state.answer.attribution) == (None, None)
+    state = placed.wait(lambda s: s.answer.prediction is not None)
+    assert state.answer.attribution is None
     (said,) = session.predict(
-        state.series, placed.presenter.explaining._maps.model, None if dimensions == 3 else state.slice, place
+        state.view.series,
+        placed.presenter.explaining._maps.model,
+        None if dimensions == 3 else state.view.slice,
+        place,
     )
-    assert [s.logit for s in state.prediction.scores] == pytest.approx(
+    assert [s.logit for s in state.answer.prediction.scores] == pytest.approx(
         [s.logit for s in said.scores], abs=1e-5
     )
 
@@ -212,15 +216,19 @@ def test_a_slow_method_waits_and_the_prediction_does_not(placed: Desk, dimension
 def test_a_model_of_the_whole_image_has_no_patch(desk: Desk, paths: Path, tmp_path: Path) -> None:
     patches = desk.presenter.patches
     patches.middle()
-    assert "Open a model" in desk.state.notice.text
+    assert "Open a model" in desk.state.shell.notice.text
     before = desk.explained(paths, write_model(tmp_path / "model"))
     desk.at_rest()
     for wish in (lambda: patches.place(3, 3), patches.place_here, patches.middle, lambda: patches.sweep("")):
         desk.presenter.dismiss()
         wish()
-        assert "reads the whole image" in desk.state.notice.text
-        assert desk.state.attribution is before.attribution
-        assert (desk.state.placed, desk.state.swept, desk.state.patch) == (None, None, None)
+        assert "reads the whole image" in desk.state.shell.notice.text
+        assert desk.state.answer.attribution is before.answer.attribution
+        assert (desk.state.request.placed, desk.state.request.swept, desk.state.request.patch) == (
+            None,
+            None,
+            None,
+        )
     assert captions.patched(desk.state) == ()
 
 
@@ -228,23 +236,23 @@ def test_placing_here_is_where_the_pointer_is(desk: Desk, paths: Path, tmp_path:
     desk.explained(paths, patch_model(tmp_path / "model"))
     desk.presenter.point(None, None)
     desk.presenter.patches.place_here()
-    assert "hold Ctrl" in desk.state.notice.text
+    assert "hold Ctrl" in desk.state.shell.notice.text
     desk.presenter.point(7.4, 13.6)
     desk.presenter.patches.place_here()
-    assert desk.state.placed == (7, 14)
+    assert desk.state.request.placed == (7, 14)
 
 
 def test_undo_goes_back_to_the_place_before_and_runs_nothing(placed: Desk, dimensions: int) -> None:
-    middle = placed.state.attribution
+    middle = placed.state.answer.attribution
     first, second = PLACES[dimensions][:2]
-    known = [middle, put(placed, first).attribution, put(placed, second).attribution]
+    known = [middle, put(placed, first).answer.attribution, put(placed, second).answer.attribution]
     display = placed.presenter.display
     asked = idle(placed)
     for attribution, place in ((known[1], first), (known[0], None)):
         display.undo()
-        assert (placed.state.placed, placed.state.attribution) == (place, attribution)
+        assert (placed.state.request.placed, placed.state.answer.attribution) == (place, attribution)
     display.redo()
-    assert (placed.state.placed, placed.state.attribution) == (first, known[1])
+    assert (placed.state.request.placed, placed.state.answer.attribution) == (first, known[1])
     assert {call.args[1] for call in asked.call_args_list} <= {"slice", "ahead"}
 
 
@@ -261,68 +269,68 @@ def test_the_corner_names_the_place(placed: Desk, dimensions: int) -> None:
 def swept(desk: Desk, over: str = WHOLE) -> ViewState:
     desk.presenter.patches.sweep(over)
     desk.at_rest()
-    assert desk.state.attribution is None
+    assert desk.state.answer.attribution is None
     return run(desk)
 
 
 def run(desk: Desk) -> ViewState:
     """As the button does."""
     desk.presenter.explaining.explain()
-    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     desk.at_rest()
     return desk.state
 
 
 def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: Desk, dimensions: int) -> None:
-    one = placed.state.attribution
+    one = placed.state.answer.attribution
     placed.presenter.patches.sweep(WHOLE)
     placed.at_rest()
     state: ViewState = placed.state
-    assert (state.attribution, state.prediction, state.busy) == (None, None, None)
+    assert (state.answer.attribution, state.answer.prediction, state.shell.busy) == (None, None, None)
     assert ("not swept yet: whole " + {2: "slice", 3: "volume"}[dimensions], "accent") in captions.patched(
         state
     )
     state = run(placed)
     found = wanted(placed, Sweep())
     same(state, found)
-    assert np.isfinite(state.map).all()
-    assert state.patch is None  # its border is that of the image
+    assert np.isfinite(state.view.map).all()
+    assert state.request.patch is None  # its border is that of the image
     many = len(found.predictions)
     assert many > 10
     assert captions.patched(state)[0][0].endswith(f", {many} patches")
-    score = lambda p: p.score(state.target).logit  # noqa: E731
-    assert score(state.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
+    score = lambda p: p.score(state.request.target).logit  # noqa: E731
+    assert score(state.answer.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
     asked = idle(placed)
     placed.presenter.patches.sweep(None)
-    assert placed.state.attribution is one
+    assert placed.state.answer.attribution is one
     placed.presenter.patches.sweep(WHOLE)
-    assert placed.state.attribution is state.attribution
+    assert placed.state.answer.attribution is state.answer.attribution
     asked.assert_not_called()
 
 
 def test_what_a_sweep_keeps_in_memory_is_counted(placed: Desk, dimensions: int) -> None:
     """The patches are views of one input; what is said of a place keeps no more than its own patch."""
     state = swept(placed)
-    size = _input_bytes(state.attribution)
-    held = {p.input.tensor.untyped_storage().nbytes() for p in state.attribution.predictions}
+    size = _input_bytes(state.answer.attribution)
+    held = {p.input.tensor.untyped_storage().nbytes() for p in state.answer.attribution.predictions}
     assert held == {size}
     said = placed.presenter.explaining._maps.predictions[place_of(state)]
     assert said.input.tensor.untyped_storage().nbytes() == 4 * np.prod(SIZES[dimensions])
-    assert torch.equal(said.input.tensor, state.prediction.input.tensor)
+    assert torch.equal(said.input.tensor, state.answer.prediction.input.tensor)
 
 
 def test_one_patch_after_a_sweep_lies_where_it_lay(placed: Desk, dimensions: int) -> None:
     one = put(placed, PLACES[dimensions][1])
     swept(placed)
     placed.presenter.patches.sweep(None)
-    assert placed.state.placed == PLACES[dimensions][1]
-    assert placed.state.attribution is one.attribution
+    assert placed.state.request.placed == PLACES[dimensions][1]
+    assert placed.state.answer.attribution is one.answer.attribution
 
 
 def test_a_click_ends_the_sweep(placed: Desk, dimensions: int) -> None:
     swept(placed)
     state = put(placed, PLACES[dimensions][0])
-    assert (state.swept, state.placed) == (None, PLACES[dimensions][0])
+    assert (state.request.swept, state.request.placed) == (None, PLACES[dimensions][0])
     same(state, wanted(placed, PLACES[dimensions][0]))
 
 
@@ -334,12 +342,12 @@ def test_the_target_of_a_sweep_is_the_label_with_the_highest_score_of_any_patch(
     desk.presenter.patches.sweep(WHOLE)
     desk.presenter._store.note(target=None)
     state = run(desk)
-    assert state.target == leading(state.attribution.predictions).top.label
+    assert state.request.target == leading(state.answer.attribution.predictions).top.label
     for label in LABELS:  # all came from one sweep of a slice
         desk.presenter.explaining.choose_target(label)
-        assert desk.state.attribution.target.words == label
-        best = max(p.score(label).logit for p in desk.state.attribution.predictions)
-        assert desk.state.prediction.score(label).logit == best
+        assert desk.state.answer.attribution.target.words == label
+        best = max(p.score(label).logit for p in desk.state.answer.attribution.predictions)
+        assert desk.state.answer.prediction.score(label).logit == best
 
 
 def holding(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
@@ -357,20 +365,20 @@ def holding(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading
 
 
 def test_a_cancelled_sweep_leaves_nothing(placed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = placed.state.attribution
+    one = placed.state.answer.attribution
     began, go = holding(monkeypatch)
     placed.presenter.patches.sweep(WHOLE)
     placed.presenter.explaining.explain()
     placed.wait(lambda _s: began.is_set())
-    assert placed.state.busy is not None
+    assert placed.state.shell.busy is not None
     placed.presenter.cancel()
     go.set()
     placed.at_rest()
-    assert (placed.state.attribution, placed.state.busy) == (None, None)
-    assert placed.state.notice.text == "Cancelled."
+    assert (placed.state.answer.attribution, placed.state.shell.busy) == (None, None)
+    assert placed.state.shell.notice.text == "Cancelled."
     assert not placed.presenter.explaining._maps.all(place_of(placed.state), Wish.of(placed.state))
     placed.presenter.patches.sweep(None)
-    assert placed.state.attribution is one
+    assert placed.state.answer.attribution is one
 
 
 def test_a_sweep_that_ends_late_lands_on_its_own_slice(
@@ -383,24 +391,32 @@ def test_a_sweep_that_ends_late_lands_on_its_own_slice(
     desk.presenter.explaining.explain()
     desk.wait(lambda _s: began.is_set())
     desk.presenter.go_to(7)
-    desk.wait(lambda s: s.values is not None)
-    assert desk.state.busy is not None  # it goes on
+    desk.wait(lambda s: s.view.values is not None)
+    assert desk.state.shell.busy is not None  # it goes on
     go.set()
-    desk.wait(lambda s: s.busy is None)
+    desk.wait(lambda s: s.shell.busy is None)
     desk.at_rest()
-    assert (desk.state.slice, desk.state.attribution, desk.state.prediction) == (7, None, None)
+    assert (desk.state.view.slice, desk.state.answer.attribution, desk.state.answer.prediction) == (
+        7,
+        None,
+        None,
+    )
     asked = idle(desk)
     desk.presenter.go_to(4)
-    assert desk.state.attribution.slice == 4
-    assert len(desk.state.attribution.predictions) > 1
+    assert desk.state.answer.attribution.slice == 4
+    assert len(desk.state.answer.attribution.predictions) > 1
     assert {call.args[1] for call in asked.call_args_list} <= {"slice", "ahead"}
 
 
 def test_progress_counts_the_patches(placed: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_REPORT_EVERY", 0.0)
     state = swept(placed)
-    told = {s.busy.total for s in placed.shown if s.busy is not None and s.busy.doing == "sweeping patches"}
-    assert told == {len(state.attribution.predictions)}
+    told = {
+        s.shell.busy.total
+        for s in placed.shown
+        if s.shell.busy is not None and s.shell.busy.doing == "sweeping patches"
+    }
+    assert told == {len(state.answer.attribution.predictions)}
 
 
 def test_no_state_ever_holds_what_belongs_to_another_place(placed: Desk, dimensions: int) -> None:
@@ -423,20 +439,20 @@ def test_no_state_ever_holds_what_belongs_to_another_place(placed: Desk, dimensi
         dice.choice(wishes)()
     placed.at_rest()
     model = presenter.explaining._maps.model
-    seen = [s for s in placed.shown if s.attribution is not None]
+    seen = [s for s in placed.shown if s.answer.attribution is not None]
     assert len(seen) > 5
     for state in seen:
-        made = state.attribution
-        assert made.slice == (None if dimensions == 3 else state.slice)
-        assert made.target.words == state.target
-        assert state.prediction in made.predictions
-        if state.swept == WHOLE:
+        made = state.answer.attribution
+        assert made.slice == (None if dimensions == 3 else state.view.slice)
+        assert made.target.words == state.request.target
+        assert state.answer.prediction in made.predictions
+        if state.request.swept == WHOLE:
             assert len(made.predictions) > 1
             continue
-        field = model.field(state.series, made.slice, state.placed)
+        field = model.field(state.view.series, made.slice, state.request.placed)
         (said,) = made.predictions
         np.testing.assert_array_equal(said.input.matrix, field.matrix)
-        np.testing.assert_array_equal(state.patch.matrix, field.matrix)
+        np.testing.assert_array_equal(state.request.patch.matrix, field.matrix)
 
 
 # --- regions --------------------------------------------------------------------------------------
@@ -450,21 +466,21 @@ def regions(desk: Desk, tmp_path: Path, dimensions: int) -> Desk:
     files.segmentation(folder / "seg.dcm", sources)
     model = patch_model(tmp_path / "model", dimensions, accepts={"modality": ["MR"]})
     desk.explained(folder, model)
-    desk.wait(lambda s: s.regions)
+    desk.wait(lambda s: s.regions.regions)
     desk.at_rest()
     return desk
 
 
 def test_a_region_is_swept_in_its_box(regions: Desk, dimensions: int) -> None:
-    region = regions.state.regions[1]
+    region = regions.state.regions.regions[1]
     box: Any = ((14, 18), (25, 25)) if dimensions == 2 else ((1, 14, 18), (4, 25, 25))
     state = swept(regions, region.source)
     assert state.at == Sweep(box)
     same(state, wanted(regions, Sweep(box)))
     assert captions.patched(state)[0][0].startswith("swept: thing 2, ")
     low, high = (
-        affine.apply(state.patch.matrix, corner)
-        for corner in ((-0.5,) * 3, np.array(state.patch.shape) - 0.5)
+        affine.apply(state.request.patch.matrix, corner)
+        for corner in ((-0.5,) * 3, np.array(state.request.patch.shape) - 0.5)
     )
     assert (low[1:] <= np.array([13.5, 17.5])).all()
     assert (high[1:] >= np.array([25.5, 25.5])).all()
@@ -474,8 +490,8 @@ def test_a_region_that_is_not_on_the_slice_is_said(desk: Desk, tmp_path: Path) -
     folder = tmp_path / "brought"
     files.segmentation(folder / "seg.dcm", files.stack(folder, "1.2.70", 1.0))
     desk.explained(folder, patch_model(tmp_path / "model", accepts={"modality": ["MR"]}))
-    desk.wait(lambda s: s.regions)
-    source = desk.state.regions[0].source
+    desk.wait(lambda s: s.regions.regions)
+    source = desk.state.regions.regions[0].source
     there = swept(desk, source)
     desk.presenter.go_to(5)
     desk.at_rest()
@@ -485,11 +501,11 @@ def test_a_region_that_is_not_on_the_slice_is_said(desk: Desk, tmp_path: Path) -
     )
     desk.presenter.explaining.explain()
     desk.at_rest()
-    assert desk.state.notice.text.startswith("The region does not lie on this slice")
-    assert desk.state.attribution is None
-    desk.presenter.go_to(there.slice)
+    assert desk.state.shell.notice.text.startswith("The region does not lie on this slice")
+    assert desk.state.answer.attribution is None
+    desk.presenter.go_to(there.view.slice)
     desk.at_rest()
-    assert desk.state.attribution is there.attribution
+    assert desk.state.answer.attribution is there.answer.attribution
 
 
 def test_the_box_of_a_region_holds_it_and_no_more(paths: Path) -> None:
@@ -525,12 +541,13 @@ def test_the_export_is_that_of_the_command_line(
     place = PLACES[dimensions][0]
     state = put(placed, place) if over is None else swept(placed)
     placed.presenter.export(tmp_path / "window", ("npz", "json"), False)
-    placed.wait(lambda s: s.notice is not None and "Written" in s.notice.text)
-    where = [] if dimensions == 3 else ["--slice", state.slice]
+    placed.wait(lambda s: s.shell.notice is not None and "Written" in s.shell.notice.text)
+    where = [] if dimensions == 3 else ["--slice", state.view.slice]
     done = whyscope(
-        "explain", paths, "--model", tmp_path / "model", "--method", "grad-cam", "--target", state.target,
+        "explain", paths, "--model", tmp_path / "model", "--method", "grad-cam",
+        "--target", state.request.target,
         "--series", 0, *where, "--at", ",".join(map(str, place)) if over is None else "sweep",
-        "--layer", state.attribution.layer, "--format", "npz,json", "--out", tmp_path / "line",
+        "--layer", state.answer.attribution.layer, "--format", "npz,json", "--out", tmp_path / "line",
     )  # fmt: skip
     assert done.status == 0, done.err
     assert comparable(tmp_path / "window") == comparable(tmp_path / "line")
@@ -547,17 +564,19 @@ def test_the_export_is_that_of_the_command_line(
 def test_both_maps_of_a_comparison_are_of_the_place(placed: Desk, dimensions: int) -> None:
     placed.presenter.comparing.keep()
     placed.presenter.explaining.choose_method("hires-cam")
-    placed.wait(lambda s: s.attribution is not None and s.busy is None)
+    placed.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     put(placed, PLACES[dimensions][0])
-    compared = placed.wait(lambda s: s.compared is not None and s.compared.one.map is not None).compared
+    compared = placed.wait(
+        lambda s: s.answer.compared is not None and s.answer.compared.one.map is not None
+    ).answer.compared
     assert compared is not None
     for side in (compared.one, compared.other):
         made = side.map.parents[0] if isinstance(side.map, DerivedMap) else side.map
         (said,) = made.predictions
-        np.testing.assert_array_equal(said.input.matrix, placed.state.patch.matrix)
+        np.testing.assert_array_equal(said.input.matrix, placed.state.request.patch.matrix)
     placed.presenter.patches.sweep(WHOLE)
     placed.at_rest()
-    assert placed.state.compared.one.map is None  # nothing sweeps unasked
+    assert placed.state.answer.compared.one.map is None  # nothing sweeps unasked
 
 
 def test_strip_and_sheet_are_of_the_place_and_sweep_nothing_unasked(
@@ -566,19 +585,19 @@ def test_strip_and_sheet_are_of_the_place_and_sweep_nothing_unasked(
     desk.explained(paths, patch_model(tmp_path / "model"))
     desk.presenter.display.choose_layout("sheet")
     put(desk, (5, 9))
-    state = desk.wait(lambda s: all(s.strip) and all(cell.tile for cell in s.sheet))
-    for tile in (*state.strip, *(cell.tile for cell in state.sheet)):
-        np.testing.assert_array_equal(tile.map.predictions[0].input.matrix, state.patch.matrix)
+    state = desk.wait(lambda s: all(s.answer.strip) and all(cell.tile for cell in s.answer.sheet))
+    for tile in (*state.answer.strip, *(cell.tile for cell in state.answer.sheet)):
+        np.testing.assert_array_equal(tile.map.predictions[0].input.matrix, state.request.patch.matrix)
     desk.presenter.patches.sweep(WHOLE)
     desk.at_rest()
-    assert not any(desk.state.strip)
-    assert not any(cell.tile for cell in desk.state.sheet)
+    assert not any(desk.state.answer.strip)
+    assert not any(cell.tile for cell in desk.state.answer.sheet)
     run(desk)
-    assert sum(tile is not None for tile in desk.state.strip) == 1
+    assert sum(tile is not None for tile in desk.state.answer.strip) == 1
     desk.presenter.layer_strip.wish()
-    state = desk.wait(lambda s: all(s.strip))
-    assert len({len(tile.map.predictions) for tile in state.strip}) == 1
-    assert len(state.strip[0].map.predictions) > 1
+    state = desk.wait(lambda s: all(s.answer.strip))
+    assert len({len(tile.map.predictions) for tile in state.answer.strip}) == 1
+    assert len(state.answer.strip[0].map.predictions) > 1
 
 
 def test_points_of_one_place_keep_the_patch_as_far_as_they_reach(
@@ -591,35 +610,45 @@ def test_points_of_one_place_keep_the_patch_as_far_as_they_reach(
     place = {2: (30, 12), 3: (5, 30, 12)}[dimensions]
     put(desk, place)
     desk.presenter.step_point(1)
-    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
-    assert (state.chosen, state.placed) == (1, place)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert (state.view.number, state.request.placed) == (1, place)
     desk.at_rest()
     same(desk.state, wanted(desk, place))
     desk.presenter.step_point(1)
-    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
-    assert (state.chosen, state.placed) == (2, {2: (30, 12), 3: (4, 30, 12)}[dimensions])
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert (state.view.number, state.request.placed) == (2, {2: (30, 12), 3: (4, 30, 12)}[dimensions])
     desk.at_rest()
-    same(desk.state, wanted(desk, state.placed))
+    same(desk.state, wanted(desk, state.request.placed))
 
 
 def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_path: Path) -> None:
     desk.presenter.open([paths])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.explaining.load_model(patch_model(tmp_path / "model", accepts={"modality": ["MR"]}))
-    desk.wait(lambda s: s.gate == "outside")
+    desk.wait(lambda s: s.answer.gate == "outside")
     desk.presenter.patches.place(5, 9)
     desk.at_rest()
-    assert (desk.state.prediction, desk.state.attribution, desk.state.patch) == (None, None, None)
+    assert (desk.state.answer.prediction, desk.state.answer.attribution, desk.state.request.patch) == (
+        None,
+        None,
+        None,
+    )
     assert captions.patched(desk.state) == ()
     desk.presenter.explaining.answer("override")
-    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
-    assert state.placed == (5, 9)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert state.request.placed == (5, 9)
     same(state, wanted_all_the_same(desk, (5, 9)))
 
 
 def wanted_all_the_same(desk: Desk, at: Any) -> Any:
     state, model = desk.state, desk.presenter.explaining._maps.model
-    assert state.target is not None
+    assert state.request.target is not None
     return session.explain(
-        state.series, model, ["grad-cam"], state.target, state.slice, at, outside_intended_use=True
+        state.view.series,
+        model,
+        ["grad-cam"],
+        state.request.target,
+        state.view.slice,
+        at,
+        outside_intended_use=True,
     )

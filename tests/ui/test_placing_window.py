@@ -34,7 +34,7 @@ def opened(window: Window, qtbot: QtBot, study: Path, model: Path) -> Window:
     window.presenter.explaining.load_model(model)
     window.presenter.open([study])
     settled(window, qtbot)
-    assert window.presenter.state.attribution is not None
+    assert window.presenter.state.answer.attribution is not None
     return window
 
 
@@ -74,9 +74,9 @@ def test_ctrl_and_a_click_place_the_patch_on_the_voxel_below(flat: Window, qtbot
     shown: SliceView = getattr(flat, name)
     for row, column in ((4, 6), (0, 0), (ROWS - 1, COLUMNS - 1), (13, 21)):
         click(qtbot, shown, row, column)
-        assert flat.presenter.state.placed == (row, column)
+        assert flat.presenter.state.request.placed == (row, column)
     settled(flat, qtbot)
-    middle = affine.apply(flat.presenter.state.prediction.input.matrix, (0, 3.5, 3.5))
+    middle = affine.apply(flat.presenter.state.answer.prediction.input.matrix, (0, 3.5, 3.5))
     assert middle[1:] == pytest.approx((13, 21), abs=0.5)
 
 
@@ -96,30 +96,30 @@ def test_the_voxel_is_found_through_zoom_and_pan(flat: Window, qtbot: QtBot) -> 
         ]
         for row, column in seen[:: max(1, len(seen) // 5)]:
             click(qtbot, shown, row, column)
-            assert flat.presenter.state.placed == (row, column)
+            assert flat.presenter.state.request.placed == (row, column)
 
 
 def test_a_click_with_ctrl_neither_drags_nor_maximises(flat: Window, qtbot: QtBot) -> None:
-    levels, layout = flat.presenter.state.levels, flat.presenter.state.layout
+    levels, layout = flat.presenter.state.view.levels, flat.presenter.state.views.layout
     at = pixel(flat.mapped, 5, 9)
     qtbot.mousePress(flat.mapped, LEFT, CONTROL, at)
     qtbot.mouseMove(flat.mapped, at + QPoint(40, 25))
     qtbot.mouseRelease(flat.mapped, LEFT, CONTROL, at + QPoint(40, 25))
     qtbot.mouseDClick(flat.mapped, LEFT, CONTROL, at)
-    assert (flat.presenter.state.levels, flat.presenter.state.layout) == (levels, layout)
-    assert flat.presenter.state.placed == (5, 9)
+    assert (flat.presenter.state.view.levels, flat.presenter.state.views.layout) == (levels, layout)
+    assert flat.presenter.state.request.placed == (5, 9)
 
 
 def test_other_clicks_and_other_models_place_nothing(flat: Window, qtbot: QtBot, tmp_path: Path) -> None:
     at = pixel(flat.mapped, 5, 9)
     qtbot.mouseClick(flat.mapped, LEFT, NONE, at)
     qtbot.mouseClick(flat.mapped, Qt.MouseButton.RightButton, CONTROL, at)
-    assert flat.presenter.state.placed is None
+    assert flat.presenter.state.request.placed is None
     flat.presenter.explaining.load_model(write_model(tmp_path / "whole"))
     settled(flat, qtbot)
     qtbot.mouseClick(flat.mapped, LEFT, CONTROL, at)
-    assert flat.presenter.state.placed is None
-    assert flat.presenter.state.notice is None  # as without Ctrl
+    assert flat.presenter.state.request.placed is None
+    assert flat.presenter.state.shell.notice is None  # as without Ctrl
     assert not len(flat.mapped.border())
 
 
@@ -127,7 +127,7 @@ def test_in_a_volume_the_slice_counts(deep: Window, qtbot: QtBot) -> None:
     deep.presenter.go_to(6)
     settled(deep, qtbot)
     click(qtbot, deep.plain, 12, 20)
-    assert deep.presenter.state.placed == (6, 12, 20)
+    assert deep.presenter.state.request.placed == (6, 12, 20)
 
 
 @pytest.mark.parametrize("name", THREE)
@@ -142,39 +142,41 @@ def test_in_three_planes_a_click_is_a_voxel_of_the_patient(
     shown.zoom(1.4, QPointF(150, 120))
     at = QPoint(171, 133)
     point = shown.plane.point(*shown.position(QPointF(at)))
-    voxel = affine.apply(affine.inverse(state.series.geometry.matrix), point)
-    wished = tuple(int(i) for i in np.clip(np.rint(voxel), 0, np.array(state.series.shape) - 1))
+    voxel = affine.apply(affine.inverse(state.view.series.geometry.matrix), point)
+    wished = tuple(int(i) for i in np.clip(np.rint(voxel), 0, np.array(state.view.series.shape) - 1))
     qtbot.mouseClick(shown, LEFT, CONTROL, at)
     state = settled(three, qtbot)
-    assert state.placed == wished[3 - dimensions :]
-    assert state.slice == wished[0]
+    assert state.request.placed == wished[3 - dimensions :]
+    assert state.view.slice == wished[0]
     np.testing.assert_allclose(
-        affine.apply(affine.inverse(state.series.geometry.matrix), state.crosshair), voxel, atol=0.51
+        affine.apply(affine.inverse(state.view.series.geometry.matrix), state.planes.crosshair),
+        voxel,
+        atol=0.51,
     )
-    assert state.attribution is not None
-    (said,) = state.attribution.predictions
+    assert state.answer.attribution is not None
+    (said,) = state.answer.attribution.predictions
     field = three.presenter.explaining._maps.model.field(
-        state.series, None if dimensions == 3 else wished[0], state.placed
+        state.view.series, None if dimensions == 3 else wished[0], state.request.placed
     )
     np.testing.assert_array_equal(said.input.matrix, field.matrix)
 
 
 def test_keys_place_it_at_the_pointer_and_in_the_middle(flat: Window, qtbot: QtBot) -> None:
     qtbot.mouseMove(flat.plain, pixel(flat.plain, 11, 17))
-    qtbot.waitUntil(lambda: flat.presenter.state.probed is not None)
+    qtbot.waitUntil(lambda: flat.presenter.state.shell.probed is not None)
     qtbot.keyClick(flat, Qt.Key.Key_B)
-    assert flat.presenter.state.placed == (11, 17)
+    assert flat.presenter.state.request.placed == (11, 17)
     qtbot.keyClick(flat, Qt.Key.Key_B, Qt.KeyboardModifier.ShiftModifier)
-    assert flat.presenter.state.placed is None
+    assert flat.presenter.state.request.placed is None
 
 
 def test_the_key_places_it_at_the_crosshair(deep: Window, qtbot: QtBot) -> None:
     deep.run("three-planes")
     state = settled(deep, qtbot)
     deep.presenter.point(None, None)
-    deep.presenter.mpr.mark(state.series.geometry.position(3))
+    deep.presenter.mpr.mark(state.view.series.geometry.position(3))
     deep.run("place-patch")
-    assert deep.presenter.state.placed == (3, 0, 0)
+    assert deep.presenter.state.request.placed == (3, 0, 0)
 
 
 # --- border ---------------------------------------------------------------------------------------
@@ -195,7 +197,7 @@ def test_the_border_is_drawn_round_the_patch_and_nowhere_else(flat: Window, qtbo
         assert (columns.min(), columns.max()) == pytest.approx(
             (first.x() + 10 * across, first.x() + 18 * across), abs=1.01
         )
-    seen = np.argwhere(np.isfinite(state.map))
+    seen = np.argwhere(np.isfinite(state.view.map))
     assert (seen.min(0).tolist(), seen.max(0).tolist()) == ([5, 10], [12, 17])
     flat.run("outlines")
     assert not accent(flat.plain)[0].size
@@ -219,7 +221,7 @@ def test_in_a_volume_the_border_lies_on_its_slices_only(deep: Window, qtbot: QtB
     for slice in range(SLICES):
         deep.presenter.go_to(slice)
         settled(deep, qtbot)
-        mapped = np.isfinite(deep.presenter.state.map).any()
+        mapped = np.isfinite(deep.presenter.state.view.map).any()
         assert bool(len(deep.mapped.border())) == mapped
         drawn += [slice] if mapped else []
     assert drawn == [2, 3, 4, 5]
@@ -234,7 +236,7 @@ def test_in_three_planes_the_border_is_where_each_plane_cuts_the_patch(
     settled(three, qtbot)
     three.presenter.go_to(4)
     state = settled(three, qtbot)
-    x, y, z = affine.apply(state.series.geometry.matrix, (4, 9, 14))
+    x, y, z = affine.apply(state.view.series.geometry.matrix, (4, 9, 14))
     three.presenter.patches.place_at((float(x), float(y), float(z)))
     state = settled(three, qtbot)
     low, high = {2: ((3.5, 4.5, 9.5), (4.5, 12.5, 17.5)), 3: ((1.5, 4.5, 9.5), (5.5, 12.5, 17.5))}[dimensions]
@@ -242,7 +244,7 @@ def test_in_three_planes_the_border_is_where_each_plane_cuts_the_patch(
         shown = view(three, name)
         lines = shown.border()
         voxels = affine.apply(
-            affine.inverse(state.series.geometry.matrix),
+            affine.inverse(state.view.series.geometry.matrix),
             [shown.plane.point(float(r), float(c)) for r, c in lines.reshape(-1, 2)],
         )
         free = [i for i in range(3) if np.ptp(voxels[:, i]) > 1e-3]
@@ -301,20 +303,20 @@ def test_the_row_is_there_for_such_models_only(flat: Window, qtbot: QtBot, tmp_p
 
 
 def test_a_sweep_is_chosen_run_and_left(deep: Window, qtbot: QtBot) -> None:
-    one = deep.presenter.state.attribution
+    one = deep.presenter.state.answer.attribution
     assert entries(deep)[1] == ("sweep: whole volume", WHOLE)
     choose(deep, 1)
     state = settled(deep, qtbot)
-    assert state.attribution is None
+    assert state.answer.attribution is None
     qtbot.mouseClick(deep.explaining.run_bar.run, LEFT)
     state = settled(deep, qtbot)
-    assert len(state.attribution.predictions) > 1
+    assert len(state.answer.attribution.predictions) > 1
     assert deep.prediction.caption.full == (
-        f"Of {len(state.attribution.predictions)} patches, the one with the highest score"
+        f"Of {len(state.answer.attribution.predictions)} patches, the one with the highest score"
     )
     assert not len(deep.mapped.border())
     choose(deep, 0)
-    assert deep.presenter.state.attribution is one
+    assert deep.presenter.state.answer.attribution is one
 
 
 def test_regions_are_offered_and_greyed_where_they_do_not_lie(
@@ -332,7 +334,7 @@ def test_regions_are_offered_and_greyed_where_they_do_not_lie(
     state: ViewState = settled(window, qtbot)
     assert not run()
     assert window.explaining.run_bar.run.toolTip() == "thing 2 does not lie on this slice."
-    assert state.swept is not None
+    assert state.request.swept is not None
     window.presenter.go_to(3)
     settled(window, qtbot)
     assert run()

@@ -121,7 +121,7 @@ def test_a_change_is_shown_at_once_and_saved(
     reader: ReaderPreferences, store: Store, file, jobs, qtbot
 ) -> None:
     reader.prefer(colours="light")
-    assert store.state.preferences.colours == "light"
+    assert store.state.shell.preferences.colours == "light"
     qtbot.waitUntil(lambda: not jobs.busy)
     assert file.load()[0].colours == "light"
 
@@ -145,8 +145,8 @@ def test_a_disk_that_does_not_take_it_is_told_once(store: Store, jobs: Jobs, tmp
     (tmp_path / "config").write_text("", "utf-8")
     made = ReaderPreferences(store, jobs, Preferences(), PreferencesFile(tmp_path / "config" / NAME))
     made.prefer(rate=3)
-    qtbot.waitUntil(lambda: store.state.notice is not None)
-    assert "could not be saved" in store.state.notice.text
+    qtbot.waitUntil(lambda: store.state.shell.notice is not None)
+    assert "could not be saved" in store.state.shell.notice.text
 
 
 def test_a_key_that_means_something_is_refused_by_name(reader: ReaderPreferences) -> None:
@@ -193,7 +193,7 @@ def test_what_is_no_longer_there_is_found_out(
     (tmp_path / "there").mkdir()
     reader.opened_study([tmp_path / "there"])
     reader.opened_model(tmp_path / "gone")
-    qtbot.waitUntil(lambda: store.state.missing == {str(tmp_path / "gone")})
+    qtbot.waitUntil(lambda: store.state.shell.missing == {str(tmp_path / "gone")})
 
 
 def test_the_file_is_plain_json(file: PreferencesFile) -> None:

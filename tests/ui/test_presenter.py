@@ -31,43 +31,43 @@ from viewer.ui.views import captions
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    state = desk.wait(lambda s: s.values is not None)
-    assert [i.title for i in state.items] == ["Made-up block", "Other"]
-    assert (state.chosen, state.slice) == (0, 2)
-    assert state.not_opened == (("notes.txt", "This is neither DICOM nor a PNG or JPEG picture."),)
-    assert state.values.max() == 300
-    assert state.levels == levels(Window(0, 2000))
+    state = desk.wait(lambda s: s.view.values is not None)
+    assert [i.title for i in state.studies.items] == ["Made-up block", "Other"]
+    assert (state.view.number, state.view.slice) == (0, 2)
+    assert state.studies.not_opened == (("notes.txt", "This is neither DICOM nor a PNG or JPEG picture."),)
+    assert state.view.values.max() == 300
+    assert state.view.levels == levels(Window(0, 2000))
     desk.at_rest()
-    assert all(i.thumbnail is not None for i in desk.state.items)
+    assert all(i.thumbnail is not None for i in desk.state.studies.items)
 
 
 def test_the_truth_is_outlined_on_its_slices_only(desk: Desk) -> None:
     desk.presenter.open([demo.studies()[0]])
-    desk.wait(lambda s: s.outlines)
-    assert [one.name for one in desk.state.outlines] == ["Nodule"]
-    assert desk.state.not_opened == ()
+    desk.wait(lambda s: s.view.outlines)
+    assert [one.name for one in desk.state.view.outlines] == ["Nodule"]
+    assert desk.state.studies.not_opened == ()
     desk.presenter.choose_series(1)
-    assert desk.state.outlines == ()
+    assert desk.state.view.outlines == ()
     desk.at_rest()
     seen = []
-    for slice in range(desk.state.series.shape[0]):
+    for slice in range(desk.state.view.series.shape[0]):
         desk.presenter.go_to(slice)
-        seen += [slice] if desk.state.outlines else []
+        seen += [slice] if desk.state.view.outlines else []
     assert len(seen) == 5
     assert np.ptp(seen) == 4
 
 
 def test_nothing_there_is_a_sentence(desk: Desk, tmp_path: Path) -> None:
     desk.presenter.open([tmp_path / "nowhere"])
-    assert "nowhere" in desk.wait(lambda s: s.notice).notice.text
+    assert "nowhere" in desk.wait(lambda s: s.shell.notice).shell.notice.text
 
 
 def test_the_model_predicts_and_explains_unasked(desk: Desk, study: Path, model: Path) -> None:
     state = desk.explained(study, model)
-    assert [s.label for s in state.prediction.scores] == list(LABELS)
-    assert state.target == state.prediction.top.label
-    assert state.attribution.slice == 2
-    assert state.map.shape == state.values.shape
+    assert [s.label for s in state.answer.prediction.scores] == list(LABELS)
+    assert state.request.target == state.answer.prediction.top.label
+    assert state.answer.attribution.slice == 2
+    assert state.view.map.shape == state.view.values.shape
 
 
 def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: Path) -> None:
@@ -76,7 +76,7 @@ def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: P
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
-        assert desk.state.attribution.target.words == label
+        assert desk.state.answer.attribution.target.words == label
     desk.jobs.run.assert_not_called()
 
 
@@ -93,7 +93,9 @@ def test_maps_are_laid_over_the_slice_by_the_worker(
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
         shown = desk.state
-        assert np.array_equal(shown.map, laid(shown.attribution, state.slice), equal_nan=True)
+        assert np.array_equal(
+            shown.view.map, laid(shown.answer.attribution, state.view.slice), equal_nan=True
+        )
     assert len(threads) == len(LABELS)
     assert threading.main_thread() not in threads
 
@@ -105,26 +107,28 @@ def test_another_method_of_the_family_runs_no_network(desk: Desk, study: Path, m
     desk.presenter.explaining._maps.model._module.register_forward_hook(lambda *_: calls.append(1))
     for method in ("hires-cam", "layer-cam", "eigen-cam"):
         desk.presenter.explaining.choose_method(method)
-        state = desk.wait(lambda s, m=method: s.attribution is not None and s.attribution.explainer.name == m)
-        assert state.attribution.slice == 2
-    desk.presenter.explaining.choose_against(next(n for n in LABELS if n != state.target))
+        state = desk.wait(
+            lambda s, m=method: s.answer.attribution is not None and s.answer.attribution.explainer.name == m
+        )
+        assert state.answer.attribution.slice == 2
+    desk.presenter.explaining.choose_against(next(n for n in LABELS if n != state.request.target))
     desk.presenter.explaining.choose_method("grad-cam")
-    desk.wait(lambda s: s.attribution is not None and s.attribution.target.minus is not None)
+    desk.wait(lambda s: s.answer.attribution is not None and s.answer.attribution.target.minus is not None)
     assert calls == []
 
 
 def test_why_this_rather_than_that(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    target = desk.state.target
+    target = desk.state.request.target
     other = next(label for label in LABELS if label != target)
     desk.presenter.explaining.choose_against(other)
-    assert desk.state.attribution is None
-    state = desk.wait(lambda s: s.attribution is not None)
-    assert (state.attribution.target.label, state.attribution.target.minus) == (target, other)
+    assert desk.state.answer.attribution is None
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert (state.answer.attribution.target.label, state.answer.attribution.target.minus) == (target, other)
     desk.presenter.explaining.choose_target(other)
-    assert desk.state.against is None
-    assert desk.state.attribution.target.words == other
+    assert desk.state.request.against is None
+    assert desk.state.answer.attribution.target.words == other
 
 
 def test_the_evidence_follows_the_label(desk: Desk, study: Path, model: Path) -> None:
@@ -132,16 +136,16 @@ def test_the_evidence_follows_the_label(desk: Desk, study: Path, model: Path) ->
     desk.at_rest()
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
-        shown = desk.state.prediction.scores
-        assert desk.state.profile[2] == next(s.probability for s in shown if s.label == label)
+        shown = desk.state.answer.prediction.scores
+        assert desk.state.answer.profile[2] == next(s.probability for s in shown if s.label == label)
 
 
 def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.presenter.display.set_style("sign", "signed")
-    assert desk.state.style.colours == "blue-white-red"
+    assert desk.state.views.style.colours == "blue-white-red"
     desk.presenter.display.set_style("sign", "positive")
-    assert desk.state.style.colours == "inferno"
+    assert desk.state.views.style.colours == "inferno"
 
 
 @pytest.mark.parametrize(
@@ -170,54 +174,54 @@ def test_display_never_runs_anything(desk: Desk, study: Path, model: Path, chang
     change(desk.presenter)
     desk.jobs.run.assert_not_called()
     assert desk.state is not before
-    assert desk.state.attribution is before.attribution
+    assert desk.state.answer.attribution is before.answer.attribution
 
 
 def test_the_window_follows_the_drag_and_comes_back(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    state = desk.wait(lambda s: s.values is not None)
-    low, high = state.levels
+    state = desk.wait(lambda s: s.view.values is not None)
+    low, high = state.view.levels
     desk.presenter.display.drag_window(100, 0)
-    assert desk.state.levels[1] - desk.state.levels[0] == pytest.approx(1.5 * (high - low))
+    assert desk.state.view.levels[1] - desk.state.view.levels[0] == pytest.approx(1.5 * (high - low))
     desk.presenter.display.drag_window(0, 10)
-    assert sum(desk.state.levels) > low + high
+    assert sum(desk.state.view.levels) > low + high
     desk.presenter.display.preset(1)
-    assert desk.state.levels == (low, high)
+    assert desk.state.view.levels == (low, high)
 
 
 def test_the_probe_reads_native_values(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.point(5.1, 7.2)
-    probed = desk.state.probed
+    probed = desk.state.shell.probed
     assert (probed.row, probed.column, probed.raw, probed.value) == (5, 7, "1324", "300 HU")
     desk.presenter.point(-3, 1)
-    assert desk.state.probed is None
+    assert desk.state.shell.probed is None
 
 
 def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "mr", accepts={"modality": ["MR"]})
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.explaining.load_model(model)
-    state = desk.wait(lambda s: s.gate == "outside")
-    assert state.notice.kind == "stop"
-    assert state.attribution is None
+    state = desk.wait(lambda s: s.answer.gate == "outside")
+    assert state.shell.notice.kind == "stop"
+    assert state.answer.attribution is None
     desk.presenter.dismiss()
     desk.presenter.explaining.explain()
-    assert desk.state.notice.wish == "override"  # the way on is not lost with the bar
+    assert desk.state.shell.notice.wish == "override"  # the way on is not lost with the bar
     desk.presenter.explaining.answer("override")
-    state = desk.wait(lambda s: s.attribution is not None)
-    assert "MR" in state.attribution.predictions[0].override
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert "MR" in state.answer.attribution.predictions[0].override
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.presenter.open([study])
     desk.presenter.explaining.load_model(write_model(tmp_path / "mr", accepts={"modality": ["MR"]}))
-    desk.wait(lambda s: s.gate == "outside")
+    desk.wait(lambda s: s.answer.gate == "outside")
     desk.presenter.explaining.load_model(write_model(tmp_path / "ct"))
-    state = desk.wait(lambda s: s.attribution is not None)
-    assert (state.gate, state.outside) == ("open", None)
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert (state.answer.gate, state.answer.outside) == ("open", None)
 
 
 def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path, tmp_path: Path) -> None:
@@ -231,12 +235,12 @@ def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path,
     )
     desk.presenter.open([study])
     desk.presenter.explaining.load_model(model)
-    notice = desk.wait(lambda s: s.notice and s.notice.action).notice
+    notice = desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice
     assert "SHA-256" in notice.text
     assert "network.py" in notice.text
     assert not marker.exists()
     desk.presenter.explaining.answer(notice.wish)
-    desk.wait(lambda s: s.model is not None)
+    desk.wait(lambda s: s.answer.model is not None)
     assert marker.exists()
 
 
@@ -246,20 +250,24 @@ def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_pa
     (model / "network.py").write_text(code, "utf-8")
     explaining = desk.presenter.explaining
     explaining.load_model(model)
-    explaining.answer(desk.wait(lambda s: s.notice and s.notice.action).notice.wish)
-    desk.wait(lambda s: s.model is not None and s.notice is None)
-    assert len(desk.state.preferences.trusted) == 1
+    explaining.answer(desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice.wish)
+    desk.wait(lambda s: s.answer.model is not None and s.shell.notice is None)
+    assert len(desk.state.shell.preferences.trusted) == 1
     explaining.load_model(model)
-    assert "trusted before" in desk.wait(lambda s: s.busy is None and s.notice).notice.text
-    assert desk.state.notice.kind == "info"
+    assert "trusted before" in desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.text
+    assert desk.state.shell.notice.kind == "info"
     (model / "network.py").write_text(code + "# changed\n", "utf-8")
     explaining.load_model(model)
-    assert desk.wait(lambda s: s.busy is None and s.notice).notice.action == "Trust and run it"
+    assert (
+        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+    )
     desk.presenter.preferences.forget_trusted()
     (model / "network.py").write_text(code, "utf-8")
     explaining.load_model(model)
-    desk.wait(lambda s: s.busy is not None)
-    assert desk.wait(lambda s: s.busy is None and s.notice).notice.action == "Trust and run it"
+    desk.wait(lambda s: s.shell.busy is not None)
+    assert (
+        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+    )
 
 
 def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) -> None:
@@ -267,13 +275,15 @@ def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) 
     marker = tmp_path / "ran"
     (model / "network.py").write_text("Net = None\n", "utf-8")
     desk.presenter.explaining.load_model(model)
-    notice = desk.wait(lambda s: s.notice and s.notice.action).notice
+    notice = desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice
     (model / "network.py").write_text(f"open({str(marker)!r}, 'w').close()\nNet = None\n", "utf-8")
     desk.presenter.explaining.answer(notice.wish)
-    again = desk.wait(lambda s: s.busy is None and s.notice and s.notice.text != notice.text).notice
+    again = desk.wait(
+        lambda s: s.shell.busy is None and s.shell.notice and s.shell.notice.text != notice.text
+    ).shell.notice
     assert again.action == "Trust and run it"
     assert not marker.exists()
-    assert desk.state.preferences.trusted == ()
+    assert desk.state.shell.preferences.trusted == ()
 
 
 def test_a_label_below_its_threshold_hides_the_map_until_asked(
@@ -285,21 +295,21 @@ def test_a_label_below_its_threshold_hides_the_map_until_asked(
     )
     desk.explained(study, model)
     desk.presenter.explaining.choose_target("mass")
-    assert (desk.state.gate, desk.state.map_shown) == ("negative", False)
+    assert (desk.state.answer.gate, desk.state.map_shown) == ("negative", False)
     desk.presenter.explaining.answer("show")
     assert desk.state.map_shown
     desk.presenter.explaining.choose_target("nodule")
-    assert (desk.state.gate, desk.state.asked) == ("open", False)
+    assert (desk.state.answer.gate, desk.state.answer.asked) == ("open", False)
 
 
 def test_the_profile_fills_and_leads_to_the_evidence(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    profile = desk.state.profile
+    profile = desk.state.answer.profile
     assert len(profile) == 5
     assert None not in profile
     desk.presenter.next_evidence()
-    assert profile[desk.state.slice] == max(profile)
+    assert profile[desk.state.view.slice] == max(profile)
 
 
 def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> None:
@@ -309,12 +319,12 @@ def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> No
     desk.presenter.explaining.set_setting("steps", 600)
     desk.presenter.explaining.set_setting("chunk", 1)
     desk.presenter.explaining.explain()
-    desk.wait(lambda s: s.busy and s.busy.total > 1)
+    desk.wait(lambda s: s.shell.busy and s.shell.busy.total > 1)
     desk.presenter.cancel()
-    assert desk.state.busy is None
-    assert desk.state.notice.text == "Cancelled."
+    assert desk.state.shell.busy is None
+    assert desk.state.shell.notice.text == "Cancelled."
     desk.qtbot.wait(100)
-    assert desk.state.attribution is None
+    assert desk.state.answer.attribution is None
 
 
 def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: Path) -> None:
@@ -334,31 +344,31 @@ def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: P
         else:
             desk.qtbot.wait(chance.randrange(15))
     desk.at_rest()
-    drawn = [s for s in desk.shown if s.map is not None]
+    drawn = [s for s in desk.shown if s.view.map is not None]
     assert len(drawn) > 5
     for state in drawn:
-        assert state.attribution.series is state.series
-        assert state.attribution.slice == state.slice
-        assert state.attribution.explainer.name == state.method
-        assert state.attribution.target.words == state.target
-        assert state.map.shape == state.series.shape[1:]
+        assert state.answer.attribution.series is state.view.series
+        assert state.answer.attribution.slice == state.view.slice
+        assert state.answer.attribution.explainer.name == state.request.method
+        assert state.answer.attribution.target.words == state.request.target
+        assert state.view.map.shape == state.view.series.shape[1:]
 
 
 def test_a_volume_is_explained_once_for_all_slices(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
     desk.at_rest()
     first = desk.state
-    assert sum(first.profile) == pytest.approx(1)
+    assert sum(first.answer.profile) == pytest.approx(1)
     desk.presenter.step(1)
-    assert desk.state.attribution is first.attribution
-    assert not np.array_equal(desk.state.map, first.map)
-    assert desk.state.profile == volume_profile(first.attribution)
+    assert desk.state.answer.attribution is first.answer.attribution
+    assert not np.array_equal(desk.state.view.map, first.view.map)
+    assert desk.state.answer.profile == volume_profile(first.answer.attribution)
 
 
 def test_the_export_is_that_of_the_command_line(desk: Desk, study: Path, model: Path, tmp_path: Path) -> None:
     desk.explained(study, model)
     desk.presenter.export(tmp_path / "out", ("png", "npz", "json"), False)
-    desk.wait(lambda s: s.notice and s.notice.text.startswith("Written"))
+    desk.wait(lambda s: s.shell.notice and s.shell.notice.text.startswith("Written"))
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
@@ -367,7 +377,7 @@ def test_the_export_of_a_volume_shows_what_the_window_shows(desk: Desk, study: P
     desk.presenter.go_to(1)
     desk.presenter.display.invert()
     desk.presenter.export(tmp_path / "out", ("png",), False)
-    desk.wait(lambda s: s.notice and s.notice.text.startswith("Written"))
+    desk.wait(lambda s: s.shell.notice and s.shell.notice.text.startswith("Written"))
     (entry,) = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["attributions"]
     assert entry["display"] == {"slice": 1, "window": None, "inverted": True}
 
@@ -407,45 +417,45 @@ def test_a_finding_between_two_coarse_cells_is_found_between_them() -> None:
 def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> None:
     study = write_stack(tmp_path / "named", 2, SeriesDescription="Chest of Zoidberg")
     desk.presenter.open([study])
-    assert desk.wait(lambda s: s.items).items[0].title == "Chest of ●●●"
+    assert desk.wait(lambda s: s.studies.items).studies.items[0].title == "Chest of ●●●"
     desk.presenter.toggle_mask()
-    assert desk.state.items[0].title == "Chest of Zoidberg"
+    assert desk.state.studies.items[0].title == "Chest of Zoidberg"
 
 
 def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> None:
     several = {"WindowCenter": [40, 500], "WindowWidth": [400, 2000]}
     write_stack(tmp_path / "s", 3, **several, WindowCenterWidthExplanation=["SOFT", "BONE"])
     desk.presenter.open([tmp_path / "s"])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     bone = Window(500, 2000, "BONE")
-    assert (desk.state.window, captions.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
+    assert (desk.state.view.window, captions.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
     said = []
     for _ in range(3):
         desk.presenter.display.preset(1)
-        said.append((desk.state.window, desk.state.levels))
+        said.append((desk.state.view.window, desk.state.view.levels))
     assert said == [(bone, (-500.0, 1499.0)), (None, (-160.0, 239.0)), (bone, (-500.0, 1499.0))]
     assert captions.window_words(desk.state) == "C 500  W 2000  BONE"
     desk.presenter.display.preset(2)
     desk.presenter.display.preset(1)
-    assert desk.state.window is None
+    assert desk.state.view.window is None
 
 
 def test_a_window_in_hounsfield_units_is_kept_from_other_values(desk: Desk, tmp_path: Path) -> None:
     """The lung window would show an MR image black, and say that this is lung."""
     write_stack(tmp_path / "s", 3, Modality="MR", RescaleType="US")
     desk.presenter.open([tmp_path / "s"])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.display.preset(3)
-    assert desk.state.window is None
-    assert desk.state.notice is not None
-    assert "Hounsfield" in desk.state.notice.text
+    assert desk.state.view.window is None
+    assert desk.state.shell.notice is not None
+    assert "Hounsfield" in desk.state.shell.notice.text
     desk.presenter.display.preset(0)
     assert captions.window_words(desk.state).endswith("auto")
 
 
 def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    series = desk.wait(lambda s: s.values is not None).series
+    series = desk.wait(lambda s: s.view.values is not None).view.series
     assert series is not None
     table = (0, np.linspace(0, 1, 100).astype(np.float32))
     shown = replace(series, display=replace(series.display, voi_lut=table))
@@ -454,12 +464,12 @@ def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -
     windows = []
     for _ in range(3):
         desk.presenter.display.preset(1)
-        windows.append(desk.state.window)
+        windows.append(desk.state.view.window)
     assert windows == [None, series.display.windows[0], None]
     desk.presenter.display.drag_window(10, 0)
-    assert desk.state.curve is None
-    assert desk.state.window is not None
-    assert desk.state.window.width == pytest.approx(50 / 0.5 * 1.05, rel=0.02)
+    assert desk.state.view.curve is None
+    assert desk.state.view.window is not None
+    assert desk.state.view.window.width == pytest.approx(50 / 0.5 * 1.05, rel=0.02)
 
 
 def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
@@ -469,20 +479,22 @@ def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
     edges |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 8}
     write_stack(tmp_path / "s", 3, ShutterShape="RECTANGULAR", **edges)
     desk.presenter.open([tmp_path / "s"])
-    laid = desk.wait(lambda s: s.values is not None).graphics
+    laid = desk.wait(lambda s: s.view.values is not None).view.graphics
     assert laid is not None
     assert laid.overlay is None
     assert laid.shutter is not None
     assert np.argwhere(~laid.shutter).min(axis=0).tolist() == [1, 2]
     assert np.argwhere(~laid.shutter).max(axis=0).tolist() == [7, 8]
-    assert desk.state.values is not None
-    assert desk.state.values.max() == 300  # hidden from the reader's eye, not from the model or the probe
+    assert desk.state.view.values is not None
+    assert (
+        desk.state.view.values.max() == 300
+    )  # hidden from the reader's eye, not from the model or the probe
     desk.presenter.display.toggle_annotations()
-    assert not desk.state.annotated
+    assert not desk.state.views.annotated
     desk.presenter.display.undo()
-    assert desk.state.annotated
+    assert desk.state.views.annotated
     desk.presenter.step(1)
-    assert desk.wait(lambda s: s.values is not None and s.slice == 2).graphics is not laid
+    assert desk.wait(lambda s: s.view.values is not None and s.view.slice == 2).view.graphics is not laid
 
 
 class Held:
@@ -514,25 +526,36 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
     desk: Desk, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.presenter.explaining.load_model(model)
-    desk.wait(lambda s: s.model is not None)
+    desk.wait(lambda s: s.answer.model is not None)
     held = Held(desk, monkeypatch)
     desk.presenter.open([write_stack(tmp_path / "many", MANY)])
-    state = desk.wait(lambda s: s.values is not None)
-    assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,)]
-    assert (state.chosen, state.arriving, state.series.shape[0], state.busy is not None) == (None, 0, 1, True)
+    state = desk.wait(lambda s: s.view.values is not None)
+    assert [i.warnings for i in state.studies.items] == [(UNKNOWN_PLACE,)]
+    assert (
+        state.view.number,
+        state.studies.arriving,
+        state.view.series.shape[0],
+        state.shell.busy is not None,
+    ) == (None, 0, 1, True)
     assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
     desk.presenter.toggle_mask()
     desk.presenter.step(1)
     desk.presenter.explaining.explain()
     desk.presenter.point(1, 1)
     desk.presenter.export(tmp_path / "out", ["json"], False)
-    assert (desk.state.slice, desk.state.attribution, desk.state.prediction) == (0, None, None)
+    assert (desk.state.view.slice, desk.state.answer.attribution, desk.state.answer.prediction) == (
+        0,
+        None,
+        None,
+    )
     assert not desk.jobs.active("explain")
     assert not (tmp_path / "out").exists()
     held.go()
-    state = desk.wait(lambda s: s.chosen is not None and s.values is not None and s.attribution is not None)
-    assert (state.series.shape[0], state.slice) == (MANY, MANY // 2)
-    assert UNKNOWN_PLACE not in state.items[0].warnings
+    state = desk.wait(
+        lambda s: s.view.number is not None and s.view.values is not None and s.answer.attribution is not None
+    )
+    assert (state.view.series.shape[0], state.view.slice) == (MANY, MANY // 2)
+    assert UNKNOWN_PLACE not in state.studies.items[0].warnings
     desk.at_rest()
 
 
@@ -541,12 +564,17 @@ def test_a_cancelled_scan_takes_its_first_image_away(
 ) -> None:
     held = Held(desk, monkeypatch)
     desk.presenter.open([write_stack(tmp_path / "many", MANY)])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.cancel()
-    assert (desk.state.items, desk.state.series, desk.state.values, desk.state.busy) == ((), None, None, None)
+    assert (
+        desk.state.studies.items,
+        desk.state.view.series,
+        desk.state.view.values,
+        desk.state.shell.busy,
+    ) == ((), None, None, None)
     held.go()
     desk.at_rest()
-    assert desk.state.series is None
+    assert desk.state.view.series is None
 
 
 BRIGHTEST = {"last": 300, "first": 324}
@@ -570,22 +598,22 @@ def test_series_appear_as_they_are_found_and_count_their_images(
 ) -> None:
     held = Held(desk, monkeypatch)
     desk.presenter.open([two_series(tmp_path / "two")])
-    state = desk.wait(lambda s: s.items)
-    assert [(i.title, i.facts) for i in state.items] == [("last", ("CT · 1 image so far",))]
+    state = desk.wait(lambda s: s.studies.items)
+    assert [(i.title, i.facts) for i in state.studies.items] == [("last", ("CT · 1 image so far",))]
     held.go(2)
-    state = desk.wait(lambda s: len(s.items) == 2 and "2 images" in s.items[0].facts[0])
-    assert [i.facts for i in state.items] == [("CT · 2 images so far",), ("CT · 1 image so far",)]
-    assert [i.warnings for i in state.items] == [(UNKNOWN_PLACE,), ()]
-    unchanged = state.items[1]
+    state = desk.wait(lambda s: len(s.studies.items) == 2 and "2 images" in s.studies.items[0].facts[0])
+    assert [i.facts for i in state.studies.items] == [("CT · 2 images so far",), ("CT · 1 image so far",)]
+    assert [i.warnings for i in state.studies.items] == [(UNKNOWN_PLACE,), ()]
+    unchanged = state.studies.items[1]
     held.go(1)
     held.go(1)
-    state = desk.wait(lambda s: "3 images" in s.items[0].facts[0])
-    assert any(unchanged is i for shown in desk.shown for i in shown.items)
+    state = desk.wait(lambda s: "3 images" in s.studies.items[0].facts[0])
+    assert any(unchanged is i for shown in desk.shown for i in shown.studies.items)
     held.go()
-    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
-    assert [i.title for i in state.items] == ["first", "last"]
-    assert [i.facts[0] for i in state.items] == [f"CT · {MANY // 2} slices"] * 2
-    assert (state.chosen, state.slice, state.arriving) == (0, MANY // 4, None)
+    state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
+    assert [i.title for i in state.studies.items] == ["first", "last"]
+    assert [i.facts[0] for i in state.studies.items] == [f"CT · {MANY // 2} slices"] * 2
+    assert (state.view.number, state.view.slice, state.studies.arriving) == (0, MANY // 4, None)
     desk.at_rest()
 
 
@@ -595,24 +623,32 @@ def test_the_series_that_was_chosen_while_it_was_read_stays_chosen_at_its_image(
     held = Held(desk, monkeypatch)
     desk.presenter.open([two_series(tmp_path / "two")])
     held.go(3)
-    desk.wait(lambda s: len(s.items) == 2 and s.values is not None)
+    desk.wait(lambda s: len(s.studies.items) == 2 and s.view.values is not None)
     desk.presenter.choose_series(1)
-    assert (desk.state.arriving, desk.state.values, desk.state.series.description) == (1, None, "first")
+    assert (desk.state.studies.arriving, desk.state.view.values, desk.state.view.series.description) == (
+        1,
+        None,
+        "first",
+    )
     desk.presenter.choose_series(0)  # it was read before: nothing has to come
-    assert (desk.state.arriving, desk.state.values.max()) == (0, 300)
+    assert (desk.state.studies.arriving, desk.state.view.values.max()) == (0, 300)
     desk.presenter.choose_series(1)
     desk.presenter.choose_series(7)
     held.go(1)
-    state = desk.wait(lambda s: s.values is not None and s.arriving == 1)
-    assert state.values.max() == 324
+    state = desk.wait(lambda s: s.view.values is not None and s.studies.arriving == 1)
+    assert state.view.values.max() == 324
     desk.presenter.choose_series(0)
     held.go()
-    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
-    assert (state.items[state.chosen].title, state.slice, state.values.max()) == ("last", 0, 300)
+    state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
+    assert (state.studies.items[state.view.number].title, state.view.slice, state.view.values.max()) == (
+        "last",
+        0,
+        300,
+    )
     desk.at_rest()
     for state in desk.shown:  # every image that was ever shown was one of the series beside it
-        if state.values is not None and state.arriving is not None:
-            assert state.values.max() == BRIGHTEST[state.series.description]
+        if state.view.values is not None and state.studies.arriving is not None:
+            assert state.view.values.max() == BRIGHTEST[state.view.series.description]
 
 
 def test_a_copy_of_the_chosen_image_stands_for_it(
@@ -623,11 +659,11 @@ def test_a_copy_of_the_chosen_image_stands_for_it(
     shutil.copy(folder / "000-0.dcm", folder / "copy.dcm")
     desk.presenter.open([folder])
     held.go(2)
-    desk.wait(lambda s: len(s.items) == 2)
+    desk.wait(lambda s: len(s.studies.items) == 2)
     desk.presenter.choose_series(0)
     held.go()
-    state = desk.wait(lambda s: s.chosen is not None and s.values is not None)
-    assert (state.items[state.chosen].title, state.slice) == ("last", 0)
+    state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
+    assert (state.studies.items[state.view.number].title, state.view.slice) == ("last", 0)
     desk.at_rest()
 
 
@@ -635,18 +671,18 @@ def test_what_is_open_stays_until_another_study_has_been_read(
     desk: Desk, tmp_path: Path, study: Path
 ) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     desk.presenter.open([write_stack(tmp_path / "many", MANY)])
     desk.at_rest()
-    assert all(UNKNOWN_PLACE not in i.warnings for state in desk.shown for i in state.items)
-    assert desk.state.series.shape[0] == MANY
+    assert all(UNKNOWN_PLACE not in i.warnings for state in desk.shown for i in state.studies.items)
+    assert desk.state.view.series.shape[0] == MANY
 
 
 def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk, tmp_path: Path) -> None:
     desk.presenter.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
-    slices, series = desk.presenter.slices, desk.state.series
+    slices, series = desk.presenter.slices, desk.state.view.series
     assert [slices._kept((0, i)) is not None for i in range(9)] == [i == 4 for i in range(9)]
     series.voxels._ahead = 2
     order: list[int] = []
@@ -658,7 +694,7 @@ def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk,
     assert all(slices._kept((0, i)) is not None for i in range(9))
     desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
     desk.presenter.go_to(2)
-    assert desk.state.values is slices._kept((0, 2)).values
+    assert desk.state.view.values is slices._kept((0, 2)).values
     desk.jobs.run.assert_not_called()
 
 
@@ -668,39 +704,39 @@ def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path
     desk.presenter.prefer("slice_memory", 2 * each)
     desk.presenter.open([write_stack(tmp_path / "large", 9)])
     desk.at_rest()
-    series = desk.state.series
+    series = desk.state.view.series
     series.voxels._ahead = 2
     expected = [modality_values(series, i) for i in range(9)]
     for slice in (*range(9), *reversed(range(9)), 4, 0, 8):
         desk.presenter.go_to(slice)
         desk.at_rest()
-        np.testing.assert_array_equal(desk.state.values, expected[slice])
+        np.testing.assert_array_equal(desk.state.view.values, expected[slice])
         assert desk.presenter.slices.shown is not None
         assert KEPT.get(desk.presenter.slices._own, (0, slice)) is not None
         for i in range(9):  # somebody else goes through the series
             assert series.voxels[i].shape == (ROWS, COLUMNS)
         assert desk.presenter.slices.shown is not None
         assert KEPT.used <= 3 * each
-    assert desk.state.memory.room == 2 * each
+    assert desk.state.shell.memory.room == 2 * each
     desk.presenter.prefer("slice_memory", 40 * each)
-    assert desk.state.memory.room == 40 * each
+    assert desk.state.shell.memory.room == 40 * each
     desk.presenter.go_to(4)
     desk.at_rest()
     assert all(desk.presenter.slices._kept((0, i)) is not None for i in range(9))
-    assert 9 * each <= desk.state.memory.used == KEPT.used <= 10 * each  # one was read twice
+    assert 9 * each <= desk.state.shell.memory.used == KEPT.used <= 10 * each  # one was read twice
 
 
 def test_limits_hold_from_the_next_study_on(desk: Desk, study: Path) -> None:
     desk.presenter.open([study])
-    desk.wait(lambda s: s.values is not None)
+    desk.wait(lambda s: s.view.values is not None)
     desk.presenter.prefer("limits", Limits(rows=ROWS - 1))
     desk.presenter.go_to(0)
     desk.at_rest()
-    assert desk.state.values is not None
+    assert desk.state.view.values is not None
     desk.presenter.open([study])
     desk.at_rest()
-    assert desk.state.items == ()
-    assert any("more than the limit" in reason for _, reason in desk.state.not_opened)
+    assert desk.state.studies.items == ()
+    assert any("more than the limit" in reason for _, reason in desk.state.studies.not_opened)
 
 
 def test_decoders_are_started_before_there_is_an_image(desk: Desk) -> None:
@@ -718,7 +754,7 @@ def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
 ) -> None:
     desk.presenter.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
-    voxels = desk.state.series.voxels
+    voxels = desk.state.view.series.voxels
     voxels._ahead, reads = 2, voxels._read
 
     def broken(index: int) -> np.ndarray:
@@ -729,13 +765,13 @@ def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
     voxels._read = broken
     desk.presenter.go_to(7)
     desk.at_rest()
-    assert desk.state.notice is None
+    assert desk.state.shell.notice is None
     desk.presenter.go_to(1)
     desk.presenter.slices.leave()
     assert not desk.jobs.active("ahead")
     desk.presenter.go_to(6)
     desk.at_rest()
-    assert "Slice 7 of 9" in desk.state.notice.text
+    assert "Slice 7 of 9" in desk.state.shell.notice.text
 
 
 def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study: Path, model: Path) -> None:
@@ -756,18 +792,18 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         patch.setattr(session, "explain", slow)
         desk.presenter.explaining.choose_method("integrated-gradients")
         desk.presenter.explaining.explain()
-        state = desk.wait(lambda s: s.preview)
-        half = state.attribution.values
-        assert state.busy is not None
+        state = desk.wait(lambda s: s.answer.preview)
+        half = state.answer.attribution.values
+        assert state.shell.busy is not None
         assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
         desk.presenter.go_to(1)  # of this slice there is nothing yet
-        assert desk.state.attribution is None
-        assert not desk.state.preview
+        assert desk.state.answer.attribution is None
+        assert not desk.state.answer.preview
         desk.presenter.go_to(2)
-        assert desk.state.preview
+        assert desk.state.answer.preview
         answer.set()
-        state = desk.wait(lambda s: s.attribution is not None and not s.preview)
-    np.testing.assert_allclose(state.attribution.values, 2 * half)
+        state = desk.wait(lambda s: s.answer.attribution is not None and not s.answer.preview)
+    np.testing.assert_allclose(state.answer.attribution.values, 2 * half)
 
 
 def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, model: Path) -> None:
@@ -787,10 +823,10 @@ def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, 
         patch.setattr(session, "explain", slow)
         desk.presenter.explaining.choose_method("integrated-gradients")
         desk.presenter.explaining.explain()
-        desk.wait(lambda s: s.preview)
+        desk.wait(lambda s: s.answer.preview)
         desk.presenter.cancel()
-        assert desk.state.attribution is None
-        assert not desk.state.preview
+        assert desk.state.answer.attribution is None
+        assert not desk.state.answer.preview
         answer.set()
         desk.at_rest()
-    assert desk.state.attribution is None
+    assert desk.state.answer.attribution is None

@@ -32,27 +32,35 @@ def everything(window: Window, qtbot, shared: Path, model_folder: Callable[[str]
 
 def test_all_that_opens_opens_and_the_rest_says_why(everything: Window, qtbot) -> None:
     presenter = everything.presenter
-    assert len(presenter.state.items) == 93
-    assert all(item.thumbnail is not None for item in presenter.state.items)
-    assert all(is_sentence(f"{reason}\n") for _, reason in presenter.state.not_opened)
+    assert len(presenter.state.studies.items) == 93
+    assert all(item.thumbnail is not None for item in presenter.state.studies.items)
+    assert all(is_sentence(f"{reason}\n") for _, reason in presenter.state.studies.not_opened)
     seen = set()
     for number in range(93):
         presenter.choose_series(number)
         settled(everything, qtbot)
         state = presenter.state
-        assert state.values is not None or is_sentence(f"{state.notice.text}\n")
-        seen |= {name for name, is_it in STUDIES.items() if is_it(state.series) and state.values is not None}
-        if STUDIES["the chest radiograph"](state.series):
+        assert state.view.values is not None or is_sentence(f"{state.shell.notice.text}\n")
+        seen |= {
+            name
+            for name, is_it in STUDIES.items()
+            if is_it(state.view.series) and state.view.values is not None
+        }
+        if STUDIES["the chest radiograph"](state.view.series):
             assert state.map_shown
-        elif state.series.modality not in ("CR", "DX"):
-            assert (state.gate, state.map, state.notice.wish) == ("outside", None, "override")
+        elif state.view.series.modality not in ("CR", "DX"):
+            assert (state.answer.gate, state.view.map, state.shell.notice.wish) == (
+                "outside",
+                None,
+                "override",
+            )
     assert seen == set(STUDIES)
 
 
 def test_a_study_outside_the_card_is_explained_when_asked(everything: Window, qtbot) -> None:
     everything.presenter.choose_series(0)
     settled(everything, qtbot)
-    assert everything.presenter.state.map is None
+    assert everything.presenter.state.view.map is None
     everything.presenter.explaining.answer("override")
     settled(everything, qtbot)
-    assert everything.presenter.state.map is not None
+    assert everything.presenter.state.view.map is not None

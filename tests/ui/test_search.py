@@ -43,7 +43,7 @@ def test_typing_finds_the_arrows_choose_and_return_runs(window: Window, qtbot) -
     field.clear()
     qtbot.keyClicks(field, "one v")
     qtbot.keyClick(field, Key.Key_Return)
-    assert window.presenter.state.layout == "1"
+    assert window.presenter.state.views.layout == "1"
     assert not window.search.isVisible()
     assert QApplication.focusWidget() is before
 
@@ -79,7 +79,7 @@ def test_a_click_runs_and_a_click_elsewhere_closes(window: Window, qtbot) -> Non
     rows = window.search.list
     middle = rows.visualRect(window.search.rows.index(0)).center()
     qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=middle)
-    assert window.presenter.state.layout == "1|1"
+    assert window.presenter.state.views.layout == "1|1"
     window.run("search")
     qtbot.mouseClick(window.status, Qt.MouseButton.LeftButton)
     assert not window.search.isVisible()

@@ -12,8 +12,7 @@ from viewer import demo
 from viewer.explain import explainer, setting_types
 from viewer.types import Region
 from viewer.ui.panels import ExplainPanel
-from viewer.ui.state import MethodItem, ModelItem, ViewState
-from viewer.ui.state.request import NO_SEGMENTS
+from viewer.ui.state import NO_SEGMENTS, MethodItem, ModelItem, ViewState
 from viewer.ui.views.captions import feature_values
 from viewer.ui.widgets.controls import Combo
 
@@ -34,16 +33,16 @@ OVER = {"over": "segments"}
 @pytest.fixture
 def state() -> ViewState:
     made = explained(np.zeros((8, 8)), np.ones((8, 8)))
-    region = Region(np.ones((1, 2, 2), bool), np.eye(4), made.series, "Nodule", "seg", "seg 1")
+    region = Region(np.ones((1, 2, 2), bool), np.eye(4), made.view.series, "Nodule", "seg", "seg 1")
     model = ModelItem("net", "00", "CPU", ("pneumonia",), ("conv_2",), (SHAPLEY,), False)
-    return replace(made, model=model, method="kernel-shap", regions=(region,), masked=False)
+    return made.changed(model=model, method="kernel-shap", regions=(region,), masked=False)
 
 
 def test_segments_are_offered_where_there_are_some(qtbot: QtBot, state: ViewState) -> None:
     panel = ExplainPanel()
     qtbot.addWidget(panel)
-    for shown, reason in ((state, ""), (replace(state, regions=()), NO_SEGMENTS), (state, "")):
-        panel.show(replace(shown, settings=OVER))
+    for shown, reason in ((state, ""), (state.changed(regions=()), NO_SEGMENTS), (state, "")):
+        panel.show(shown.changed(settings=OVER))
         combo = panel.form.controls["over"]
         assert isinstance(combo, Combo)
         entry = combo.model().item(combo.findData("segments"))
@@ -63,25 +62,27 @@ def test_the_values_of_features_are_listed_the_strongest_first(qtbot: QtBot, sta
     panel.show(state)
     assert panel.values.isHidden()
     features = {"spleen": 0.02, "the rest": -1.5, "liver": 0.314}
-    who = replace(state.series.identity, patient="Zoidberg^Wilhelmina")
-    assert state.attribution is not None
-    shown = replace(state, attribution=replace(state.attribution, features=features))
+    who = replace(state.view.series.identity, patient="Zoidberg^Wilhelmina")
+    assert state.answer.attribution is not None
+    shown = state.changed(attribution=replace(state.answer.attribution, features=features))
     panel.show(shown)
     assert not panel.values.isHidden()
     listed = [(n.full, v.full) for n, v in panel.values.rows if not n.isHidden()]
     assert listed == [("the rest", "−1.5"), ("liver", "+0.314"), ("spleen", "+0.02")]
     many = {f"part {i}": 1.0 + i for i in range(12)}
-    words = feature_values(replace(shown, attribution=replace(state.attribution, features=many)), 6)
+    words = feature_values(shown.changed(attribution=replace(state.answer.attribution, features=many)), 6)
     assert words[0] == ("part 11", "+12")
     assert (len(words), words[-1]) == (7, ("and 6 more", ""))
-    prediction = state.attribution.predictions[0]
-    series = replace(state.series, identity=who)
+    prediction = state.answer.attribution.predictions[0]
+    series = replace(state.view.series, identity=who)
     source = replace(prediction.input, series=series)
     named = replace(
-        state.attribution, predictions=(replace(prediction, input=source),), features={"of Zoidberg": 1.0}
+        state.answer.attribution,
+        predictions=(replace(prediction, input=source),),
+        features={"of Zoidberg": 1.0},
     )
-    assert feature_values(replace(shown, attribution=named), 6) == [("of Zoidberg", "+1")]
-    assert feature_values(replace(shown, attribution=named, masked=True), 6) == [("of ●●●", "+1")]
+    assert feature_values(shown.changed(attribution=named), 6) == [("of Zoidberg", "+1")]
+    assert feature_values(shown.changed(attribution=named, masked=True), 6) == [("of ●●●", "+1")]
     panel.show(state)
     assert panel.values.isHidden()
 
@@ -90,30 +91,32 @@ def test_segments_of_the_study_get_their_values(desk: Desk) -> None:
     presenter = desk.presenter
     presenter.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
-    desk.wait(lambda s: s.attribution is not None and s.busy is None and s.regions)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("kernel-shap")
     presenter.explaining.set_setting("over", "segments")
     presenter.explaining.explain()
-    state = desk.wait(lambda s: s.attribution is not None and s.busy is None)
-    names = [region.name for region in state.regions]
-    assert list(state.attribution.features) == [*names, "the rest"]
-    assert state.attribution.regions == state.regions
-    inside = state.regions[0].on(state.attribution.matrix, state.attribution.values.shape)
-    value = state.attribution.features[names[0]]
-    assert np.unique(state.attribution.values[inside]) == pytest.approx([value])
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    names = [region.name for region in state.regions.regions]
+    assert list(state.answer.attribution.features) == [*names, "the rest"]
+    assert state.answer.attribution.regions == state.regions.regions
+    inside = state.regions.regions[0].on(
+        state.answer.attribution.matrix, state.answer.attribution.values.shape
+    )
+    value = state.answer.attribution.features[names[0]]
+    assert np.unique(state.answer.attribution.values[inside]) == pytest.approx([value])
 
 
 def test_a_study_without_segments_is_told_so(desk: Desk) -> None:
     desk.presenter.open([demo.studies()[1]])
     desk.presenter.explaining.load_model(demo.models()["cnn"])
-    desk.wait(lambda s: s.attribution is not None and s.busy is None)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     desk.at_rest()
     desk.presenter.explaining.choose_method("feature-ablation")
     desk.presenter.explaining.set_setting("over", "segments")
     desk.presenter.explaining.explain()  # by its key: the button is grey
-    assert desk.state.notice is not None
-    assert desk.state.notice.text == NO_SEGMENTS
-    assert (desk.state.busy, desk.state.attribution) == (None, None)
+    assert desk.state.shell.notice is not None
+    assert desk.state.shell.notice.text == NO_SEGMENTS
+    assert (desk.state.shell.busy, desk.state.answer.attribution) == (None, None)
 
 
 def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
@@ -121,12 +124,14 @@ def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
     presenter = desk.presenter
     presenter.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
-    desk.wait(lambda s: s.attribution is not None and s.busy is None and s.regions)
+    desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("occlusion")
-    region = desk.state.regions[0]
+    region = desk.state.regions.regions[0]
     presenter.explaining.choose_within(region.source)
     presenter.display.choose_layout("sheet")
     desk.at_rest()
     presenter.contact_sheet.wish()
-    state = desk.wait(lambda s: s.sheet and all(c.tile is not None for c in s.sheet) and s.busy is None)
-    assert {cell.tile.map.within for cell in state.sheet if cell.tile} == {region}
+    state = desk.wait(
+        lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet) and s.shell.busy is None
+    )
+    assert {cell.tile.map.within for cell in state.answer.sheet if cell.tile} == {region}

@@ -1,7 +1,6 @@
 """The layer strip: every stage's map of what is shown, from one forward, and never of anything else."""
 
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,14 @@ from viewer.ui.state import ViewState
 
 def _belongs(state: ViewState) -> bool:
     """Whether all small maps are of the shown place, method and target, each of its own stage."""
-    for stage, tile in zip(state.model.stages if state.strip else (), state.strip, strict=True):
+    for stage, tile in zip(
+        state.answer.model.stages if state.answer.strip else (), state.answer.strip, strict=True
+    ):
         if tile is None:
             continue
-        assert tile.map.series is state.series
-        assert tile.map.slice in (None, state.slice)
-        assert tile.map.explainer.name == state.method
+        assert tile.map.series is state.view.series
+        assert tile.map.slice in (None, state.view.slice)
+        assert tile.map.explainer.name == state.request.method
         assert tile.map.layer == stage
         assert tile.map.target is None or tile.map.target.words == state.target_words
     return True
@@ -30,19 +31,19 @@ def _belongs(state: ViewState) -> bool:
 
 def test_every_stage_comes_unasked_and_is_the_map_at_that_layer(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    state = desk.wait(lambda s: s.strip and all(s.strip))
-    assert state.model.stages == explain.stages(desk.presenter.explaining._maps.model)
-    assert len(state.strip) == len(state.model.stages) > 1
+    state = desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
+    assert state.answer.model.stages == explain.stages(desk.presenter.explaining._maps.model)
+    assert len(state.answer.strip) == len(state.answer.model.stages) > 1
     desk.at_rest()
     calls = []
     desk.presenter.explaining._maps.model._module.register_forward_hook(lambda *_: calls.append(1))
-    for stage, tile in zip(state.model.stages, state.strip, strict=True):
+    for stage, tile in zip(state.answer.model.stages, state.answer.strip, strict=True):
         desk.presenter.explaining.choose_layer(stage)
-        assert desk.state.attribution is tile.map
-        assert desk.state.attribution.layer == stage
+        assert desk.state.answer.attribution is tile.map
+        assert desk.state.answer.attribution.layer == stage
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
-        assert all(desk.state.strip)
+        assert all(desk.state.answer.strip)
         assert _belongs(desk.state)
     desk.at_rest()
     assert calls == []
@@ -50,29 +51,29 @@ def test_every_stage_comes_unasked_and_is_the_map_at_that_layer(desk: Desk, stud
 
 def test_a_small_map_says_what_the_large_one_says(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    state = desk.wait(lambda s: s.strip and all(s.strip))
-    for tile in state.strip:
-        assert tile.drawn.shape == state.values.shape  # so small an image has no smaller one
-        full = desk.presenter.explaining._maps.drawn.on_slice(tile.map, state.slice, tile.style)
+    state = desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
+    for tile in state.answer.strip:
+        assert tile.drawn.shape == state.view.values.shape  # so small an image has no smaller one
+        full = desk.presenter.explaining._maps.drawn.on_slice(tile.map, state.view.slice, tile.style)
         np.testing.assert_array_equal(tile.drawn, full)
 
 
 def test_a_volume_and_a_long_method_wait_to_be_asked(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
     desk.at_rest()
-    assert desk.state.strip
-    assert sum(tile is None for tile in desk.state.strip) == len(desk.state.strip) - 1
+    assert desk.state.answer.strip
+    assert sum(tile is None for tile in desk.state.answer.strip) == len(desk.state.answer.strip) - 1
     desk.presenter.layer_strip.wish()
-    assert desk.state.busy is not None
-    state = desk.wait(lambda s: all(s.strip) and s.busy is None)
+    assert desk.state.shell.busy is not None
+    state = desk.wait(lambda s: all(s.answer.strip) and s.shell.busy is None)
     assert _belongs(state)
 
 
 def test_methods_without_layers_have_no_strip(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    desk.wait(lambda s: s.strip and all(s.strip))
+    desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
     desk.presenter.explaining.choose_method("saliency")
-    assert desk.state.strip == ()
+    assert desk.state.answer.strip == ()
 
 
 def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: Path) -> None:
@@ -92,13 +93,13 @@ def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: 
         elif wish == "method":
             explaining.choose_method(chance.choice(("grad-cam", "saliency", "layer-cam")))
         elif wish == "layer":
-            explaining.choose_layer(chance.choice((None, *desk.state.model.stages)))
+            explaining.choose_layer(chance.choice((None, *desk.state.answer.model.stages)))
         else:
             desk.qtbot.wait(chance.randrange(30))
     desk.presenter.explaining.choose_method("grad-cam")
-    desk.wait(lambda s: s.strip and all(s.strip))
+    desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
     assert all(_belongs(state) for state in desk.shown)
-    assert sum(any(s.strip) for s in desk.shown) > 5
+    assert sum(any(s.answer.strip) for s in desk.shown) > 5
 
 
 def _strip(qtbot, state: ViewState) -> LayerStripView:
@@ -129,11 +130,11 @@ def _states(desk: Desk, study: Path, model: Path) -> list[ViewState]:
     found = []
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
-        for i in range(desk.state.series.shape[0]):
+        for i in range(desk.state.view.series.shape[0]):
             desk.presenter.go_to(i)
-            state = desk.wait(lambda s: s.values is not None and s.strip and all(s.strip))
+            state = desk.wait(lambda s: s.view.values is not None and s.answer.strip and all(s.answer.strip))
             desk.at_rest()
-            found.append(replace(state, gate="open", busy=None, levels=(-1000.0, 1400.0)))
+            found.append(state.changed(gate="open", busy=None, levels=(-1000.0, 1400.0)))
     return found
 
 
@@ -150,7 +151,7 @@ def test_a_single_step_is_drawn_at_once_and_a_scroll_once_it_rests(
     assert not _blank(_pictures(strip))
     strip.show(three)
     assert _blank(_pictures(strip))
-    strip.show(replace(three, levels=(0.0, 50.0)))
+    strip.show(three.changed(levels=(0.0, 50.0)))
     assert _blank(_pictures(strip))
     strip.show(one)
     qtbot.waitUntil(lambda: _pictures(strip) == first, timeout=20 * REST)
@@ -160,14 +161,14 @@ def test_a_drag_keeps_the_small_maps_and_their_greys_follow(
     qtbot, desk: Desk, study: Path, model: Path
 ) -> None:
     state = _states(desk, study, model)[0]
-    low, high = float(state.values.min()), float(state.values.max())
-    state = replace(state, levels=(low, high), overlay=False)
+    low, high = float(state.view.values.min()), float(state.view.values.max())
+    state = state.changed(levels=(low, high), overlay=False)
     strip = _strip(qtbot, state)
     qtbot.wait(2 * REST)
     before = _pictures(strip)
-    strip.show(replace(state, levels=(low, 2 * high)))
+    strip.show(state.changed(levels=(low, 2 * high)))
     began = _pictures(strip)
-    last = replace(state, levels=(low, 4 * high))
+    last = state.changed(levels=(low, 4 * high))
     strip.show(last)
     assert _pictures(strip) == began != before
     ended = _pictures(_strip(qtbot, last))
@@ -179,7 +180,7 @@ def test_nothing_is_ever_drawn_but_the_shown_maps_or_none(
     qtbot, desk: Desk, study: Path, model: Path
 ) -> None:
     states = _states(desk, study, model)
-    states += [replace(s, strip=(*s.strip[:1], *(None for _ in s.strip[1:]))) for s in states]
+    states += [s.changed(strip=(*s.answer.strip[:1], *(None for _ in s.answer.strip[1:]))) for s in states]
     right = [_pictures(_strip(qtbot, state)) for state in states]
     strip, chance, blank = _strip(qtbot, states[0]), random.Random(3), 0
     for _ in range(150):

@@ -70,12 +70,12 @@ def wheel(widget: PlaneView, notches: int) -> None:
 
 def agree(state: ViewState) -> None:
     """All three planes go through the crosshair, and the shown slice does."""
-    assert [cut.plane.name for cut in state.cuts] == list(THREE)
-    for cut in state.cuts:
-        assert cut.series is state.series
-        assert cut.plane.index(state.crosshair)[0] == pytest.approx(0, abs=1e-6)
-    voxel = affine.apply(np.linalg.inv(state.series.geometry.matrix), state.crosshair)
-    assert state.slice == round(float(voxel[0]))
+    assert [cut.plane.name for cut in state.planes.cuts] == list(THREE)
+    for cut in state.planes.cuts:
+        assert cut.series is state.view.series
+        assert cut.plane.index(state.planes.crosshair)[0] == pytest.approx(0, abs=1e-6)
+    voxel = affine.apply(np.linalg.inv(state.view.series.geometry.matrix), state.planes.crosshair)
+    assert state.view.slice == round(float(voxel[0]))
 
 
 def test_three_planes_come_in_place_of_two_views(three: Window) -> None:
@@ -99,37 +99,37 @@ def test_what_is_marked_in_one_plane_is_the_same_place_in_the_others(three: Wind
     at = QPointF(round(frame.x() + 0.3 * frame.width()), round(frame.y() + 0.6 * frame.height()))
     wished = marked.plane.point(*marked.position(at))
     move(marked, at)
-    np.testing.assert_allclose(three.presenter.state.crosshair, wished, atol=1e-9)
+    np.testing.assert_allclose(three.presenter.state.planes.crosshair, wished, atol=1e-9)
     state = settled(three, qtbot)
     agree(state)
     for other in THREE:
         drawn = view(three, other)
-        place = drawn.place(state.crosshair)
+        place = drawn.place(state.planes.crosshair)
         row, column = drawn.position(place)
         np.testing.assert_allclose(drawn.plane.point(row, column), wished, atol=1e-6)
-    assert abs(marked.place(state.crosshair).x() - at.x()) < 1e-6
-    assert abs(marked.place(state.crosshair).y() - at.y()) < 1e-6
+    assert abs(marked.place(state.planes.crosshair).x() - at.x()) < 1e-6
+    assert abs(marked.place(state.planes.crosshair).y() - at.y()) < 1e-6
 
 
 def test_a_move_without_shift_marks_nothing(three: Window) -> None:
-    before = three.presenter.state.crosshair
+    before = three.presenter.state.planes.crosshair
     move(view(three, "axial"), QPointF(100, 150), NONE)
-    assert three.presenter.state.crosshair == before
+    assert three.presenter.state.planes.crosshair == before
 
 
 def test_the_crosshair_stays_in_the_volume(three: Window, qtbot) -> None:
     three.presenter.mpr.mark((1e4, -1e4, 1e4))
     state = settled(three, qtbot)
     agree(state)
-    assert state.slice == 8
-    assert state.marked.voxel == (8, 0, 27)
+    assert state.view.slice == 8
+    assert state.planes.marked.voxel == (8, 0, 27)
 
 
 def test_the_wheel_moves_a_plane_by_a_layer_of_voxels(three: Window, qtbot) -> None:
     for name, axis, step in (("axial", 2, 3.0), ("coronal", 1, 0.75), ("sagittal", 0, -0.5)):
-        before = three.presenter.state.crosshair
+        before = three.presenter.state.planes.crosshair
         wheel(view(three, name), 1)
-        moved = np.subtract(settled(three, qtbot).crosshair, before)
+        moved = np.subtract(settled(three, qtbot).planes.crosshair, before)
         expected = np.zeros(3)
         expected[axis] = step
         np.testing.assert_allclose(moved, expected, atol=1e-9)
@@ -137,25 +137,27 @@ def test_the_wheel_moves_a_plane_by_a_layer_of_voxels(three: Window, qtbot) -> N
 
 
 def test_slices_and_crosshair_follow_each_other(three: Window, qtbot) -> None:
-    before = three.presenter.state.crosshair
+    before = three.presenter.state.planes.crosshair
     three.run("next-slice")
-    np.testing.assert_allclose(np.subtract(three.presenter.state.crosshair, before), (0, 0, 3), atol=1e-9)
+    np.testing.assert_allclose(
+        np.subtract(three.presenter.state.planes.crosshair, before), (0, 0, 3), atol=1e-9
+    )
     settled(three, qtbot)
     three.presenter.go_to(0)
     agree(settled(three, qtbot))
-    x, y, _z = three.presenter.state.crosshair
+    x, y, _z = three.presenter.state.planes.crosshair
     three.presenter.mpr.mark((x, y, 13.4))
-    assert three.presenter.state.slice == 4
+    assert three.presenter.state.view.slice == 4
     state = settled(three, qtbot)
-    assert state.crosshair == (x, y, 13.4)
-    assert state.values is not None
+    assert state.planes.crosshair == (x, y, 13.4)
+    assert state.view.values is not None
 
 
 def test_the_window_goes_for_all(three: Window, qtbot) -> None:
-    low, high = three.presenter.state.levels
+    low, high = three.presenter.state.view.levels
     view(three, "coronal").window_dragged.emit(50.0, 0.0)
-    assert three.presenter.state.levels[1] - three.presenter.state.levels[0] > high - low
-    assert all(view(three, n)._state.levels == three.presenter.state.levels for n in THREE)
+    assert three.presenter.state.view.levels[1] - three.presenter.state.view.levels[0] > high - low
+    assert all(view(three, n)._state.view.levels == three.presenter.state.view.levels for n in THREE)
 
 
 def test_planes_are_cut_by_the_worker_and_the_latest_wish_wins(three: Window, qtbot, monkeypatch) -> None:
@@ -167,12 +169,12 @@ def test_planes_are_cut_by_the_worker_and_the_latest_wish_wins(three: Window, qt
         return real(*given)
 
     monkeypatch.setattr(mpr, "resampled", noted)
-    x, y, z = three.presenter.state.crosshair
+    x, y, z = three.presenter.state.planes.crosshair
     for i in range(60):
         three.presenter.mpr.mark((x + 0.01 * i, y, z))
     state = settled(three, qtbot)
     agree(state)
-    assert state.crosshair[0] == pytest.approx(x + 0.59)
+    assert state.planes.crosshair[0] == pytest.approx(x + 0.59)
     assert set(threads) == {"whyscope io"}
     # What has not moved is not cut again, and wishes that were overtaken are not either.
     assert len(threads) < 20
@@ -197,16 +199,16 @@ def test_nothing_of_another_series_is_drawn(three: Window, qtbot, monkeypatch) -
     three.presenter.mpr.step("sagittal", 3)
     assert going.wait(20)
     three.presenter.choose_series(1)
-    assert three.presenter.state.cuts == ()
+    assert three.presenter.state.planes.cuts == ()
     assert all(view(three, name).frame() is None for name in THREE)
     may_go.set()
     three.presenter.choose_series(0)
     three.presenter.choose_series(1)
     state = settled(three, qtbot)
     agree(state)
-    assert state.series.shape[0] == 6
-    assert all(cut.series is s.series for s in shown for cut in s.cuts)
-    assert all(s.crosshair is not None for s in shown if s.three)
+    assert state.view.series.shape[0] == 6
+    assert all(cut.series is s.view.series for s in shown for cut in s.planes.cuts)
+    assert all(s.planes.crosshair is not None for s in shown if s.three)
 
 
 def test_what_is_no_volume_greys_the_layout_and_says_why(three: Window, qtbot) -> None:
@@ -217,11 +219,11 @@ def test_what_is_no_volume_greys_the_layout_and_says_why(three: Window, qtbot) -
     assert "single image" in button.toolTip()
     assert three.plain.isVisible()
     assert not three.planes.isVisible()
-    assert state.cuts == ()
+    assert state.planes.cuts == ()
     three.run("two-views")
     three.run("three-planes")
-    assert three.presenter.state.layout == "1|1"
-    assert "single image" in three.presenter.state.notice.text
+    assert three.presenter.state.views.layout == "1|1"
+    assert "single image" in three.presenter.state.shell.notice.text
     three.presenter.choose_series(0)
     assert button.isEnabled()
 
@@ -232,14 +234,14 @@ def test_a_volume_that_cannot_be_read_is_a_sentence(window: Window, study: Path,
     sorted((study / "a").iterdir())[7].unlink()
     window.run("three-planes")
     state = settled(window, qtbot)
-    assert "can no longer be opened" in state.notice.text
-    assert state.flat == state.notice.text
+    assert "can no longer be opened" in state.shell.notice.text
+    assert state.planes.flat == state.shell.notice.text
     assert window.plain.isVisible()
 
 
 def test_a_double_click_shows_one_plane_alone(three: Window, qtbot) -> None:
     qtbot.mouseDClick(view(three, "coronal"), Qt.MouseButton.LeftButton)
-    assert three.presenter.state.enlarged == "coronal"
+    assert three.presenter.state.planes.enlarged == "coronal"
     assert [n for n in THREE if view(three, n).isVisible()] == ["coronal"]
     assert not three.planes.facts.isVisible()
     qtbot.wait(20)
@@ -249,35 +251,37 @@ def test_a_double_click_shows_one_plane_alone(three: Window, qtbot) -> None:
 
 
 def test_a_slab_is_cut_anew(three: Window, qtbot) -> None:
-    thin = [cut.values for cut in three.presenter.state.cuts]
+    thin = [cut.values for cut in three.presenter.state.planes.cuts]
     facts = three.planes.facts
     for combo, words in ((facts.thick, "10 mm"), (facts.how, "max")):
         combo.setCurrentText(words)
         combo.activated.emit(combo.currentIndex())
     state = settled(three, qtbot)
-    assert state.slab == Slab(10.0, "max")
-    for before, cut in zip(thin, state.cuts, strict=True):
+    assert state.planes.slab == Slab(10.0, "max")
+    for before, cut in zip(thin, state.planes.cuts, strict=True):
         assert cut.plane.thickness == 10
         assert np.nansum(cut.values - before) > 0
         assert np.nanmin(cut.values - before) > -1e-3
     three.presenter.mpr.set_slab(Slab())
-    assert np.array_equal(settled(three, qtbot).cuts[0].values, thin[0], equal_nan=True)
+    assert np.array_equal(settled(three, qtbot).planes.cuts[0].values, thin[0], equal_nan=True)
 
 
 def test_the_probe_reads_native_values(three: Window, qtbot) -> None:
     coronal = view(three, "coronal")
-    row, column = coronal.plane.index(affine.apply(three.presenter.state.series.geometry.matrix, (6, 9, 8)))[
-        1:
-    ]
-    three.presenter.mpr.mark(tuple(affine.apply(three.presenter.state.series.geometry.matrix, (6, 9, 8))))
+    row, column = coronal.plane.index(
+        affine.apply(three.presenter.state.view.series.geometry.matrix, (6, 9, 8))
+    )[1:]
+    three.presenter.mpr.mark(
+        tuple(affine.apply(three.presenter.state.view.series.geometry.matrix, (6, 9, 8)))
+    )
     settled(three, qtbot)
     three.presenter.mpr.point("coronal", row, column)
-    probed = three.presenter.state.probed
+    probed = three.presenter.state.shell.probed
     assert (probed.slice, probed.row, probed.column) == (6, 9, 8)
     assert (probed.raw, probed.value) == ("1324", "300 HU")
-    assert three.presenter.state.marked.value == "300 HU"
+    assert three.presenter.state.planes.marked.value == "300 HU"
     three.presenter.mpr.point("coronal", None, None)
-    assert three.presenter.state.probed is None
+    assert three.presenter.state.shell.probed is None
 
 
 def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_path: Path) -> None:
@@ -287,10 +291,10 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
         three.presenter.explaining.choose_target(label)
         three.presenter.explaining.answer("show")
         state = settled(three, qtbot)
-        assert state.attribution.target.words == label
-        for cut in state.cuts:
-            assert cut.of is state.attribution
-            expected = overlay.on_plane(state.attribution, cut.plane, state.style.interpolation)
+        assert state.answer.attribution.target.words == label
+        for cut in state.planes.cuts:
+            assert cut.of is state.answer.attribution
+            expected = overlay.on_plane(state.answer.attribution, cut.plane, state.views.style.interpolation)
             np.testing.assert_array_equal(cut.map, expected)
             assert cut.map.shape == cut.values.shape
         assert [n for n in THREE if view(three, n)._with_bar()] == ["axial"]
@@ -298,14 +302,14 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
     three.presenter.explaining.choose_target(LABELS[0])
     for name in THREE:
         drawn = view(three, name)
-        assert drawn._cut.of is not three.presenter.state.attribution
-        assert np.isnan(drawn._state.map).all()
+        assert drawn._cut.of is not three.presenter.state.answer.attribution
+        assert np.isnan(drawn._state.view.map).all()
         drawn.grab()
         assert drawn.grab_map() is None or not drawn._map.anything
     assert view(three, "axial")._content()[1].top_right == (("image + map", "text"),)
     settled(three, qtbot)
     for name in THREE:
-        assert view(three, name)._state.map is view(three, name)._cut.map
+        assert view(three, name)._state.view.map is view(three, name)._cut.map
 
 
 def test_the_next_evidence_is_where_the_crosshair_goes(three: Window, qtbot, tmp_path: Path) -> None:
@@ -314,15 +318,15 @@ def test_the_next_evidence_is_where_the_crosshair_goes(three: Window, qtbot, tmp
     three.run("next-evidence")
     state = settled(three, qtbot)
     agree(state)
-    _slice, row, column = state.marked.voxel
-    assert state.map[row, column] == np.nanmax(state.map)
+    _slice, row, column = state.planes.marked.voxel
+    assert state.view.map[row, column] == np.nanmax(state.view.map)
 
 
 def test_the_map_of_a_slice_lies_in_the_plane_of_the_slice_only(three: Window, qtbot, tmp_path: Path) -> None:
     three.presenter.explaining.load_model(write_model(tmp_path / "model"))
     state = settled(three, qtbot)
-    axial, sagittal, coronal = state.cuts
-    assert state.attribution.slice == state.slice
+    axial, sagittal, coronal = state.planes.cuts
+    assert state.answer.attribution.slice == state.view.slice
     assert axial.remark is None
     assert np.isfinite(axial.map).any()
     for cut in (sagittal, coronal):
@@ -342,13 +346,13 @@ def test_the_colour_bar_stands_where_the_map_is(window: Window, qtbot, tmp_path:
     settled(window, qtbot)
     window.run("three-planes")
     state = settled(window, qtbot)
-    assert state.attribution is not None
-    assert [cut.map is not None for cut in state.cuts] == [False, True, False]
+    assert state.answer.attribution is not None
+    assert [cut.map is not None for cut in state.planes.cuts] == [False, True, False]
     assert [n for n in THREE if view(window, n)._with_bar()] == ["sagittal"]
 
 
 def test_the_lines_are_where_the_planes_meet(three: Window, qtbot) -> None:
-    planes = {cut.plane.name: cut.plane for cut in three.presenter.state.cuts}
+    planes = {cut.plane.name: cut.plane for cut in three.presenter.state.planes.cuts}
     assert direction(planes["axial"], planes["axial"].normal) is None
     for one in THREE:
         for other in THREE:
@@ -362,13 +366,13 @@ def test_the_lines_are_where_the_planes_meet(three: Window, qtbot) -> None:
 
 def test_the_crosshair_is_painted_at_the_place_that_it_marks(three: Window, qtbot) -> None:
     """The block's voxel at the crosshair is bright in all views, and the lines are drawn beside it."""
-    matrix = three.presenter.state.series.geometry.matrix
+    matrix = three.presenter.state.view.series.geometry.matrix
     for voxel, bright in (((5, 10, 14), True), ((4, 17, 24), False)):
         three.presenter.mpr.mark(tuple(float(v) for v in affine.apply(matrix, voxel)))
         settled(three, qtbot)
         for name in THREE:
             drawn = view(three, name)
-            at = drawn.place(three.presenter.state.crosshair)
+            at = drawn.place(three.presenter.state.planes.crosshair)
             shot = drawn.grab().toImage()
             ratio = shot.devicePixelRatio()
             grey = shot.pixelColor(round(at.x() * ratio), round(at.y() * ratio)).red()
@@ -381,14 +385,14 @@ def test_segmentations_are_outlined_in_all_planes(window: Window, qtbot) -> None
     window.presenter.choose_series(1)
     window.run("three-planes")
     state = settled(window, qtbot)
-    (region,) = state.regions
+    (region,) = state.regions.regions
     middle = [(n - 1) / 2 for n in region.mask.shape]
     voxel = affine.apply(region.matrix, middle)
-    window.presenter.mpr.mark(tuple(affine.apply(state.series.geometry.matrix, voxel)))
-    for cut in settled(window, qtbot).cuts:
+    window.presenter.mpr.mark(tuple(affine.apply(state.view.series.geometry.matrix, voxel)))
+    for cut in settled(window, qtbot).planes.cuts:
         (drawn,) = cut.outlines
         assert drawn.name == "Nodule"
-        row, column = cut.plane.index(window.presenter.state.crosshair)[1:]
+        row, column = cut.plane.index(window.presenter.state.planes.crosshair)[1:]
         low, high = drawn.lines.min(axis=(0, 1)), drawn.lines.max(axis=(0, 1))
         assert (low < (row, column)).all()
         assert (high > (row, column)).all()
@@ -409,7 +413,7 @@ def drag(widget: PlaneView, *places: QPointF) -> None:
 def turn(widget: PlaneView, degrees: float) -> None:
     """Drag one of the rings about the crosshair, clockwise."""
     ring = widget.handles()[0][0]
-    middle = widget.place(widget._whole_state.crosshair)
+    middle = widget.place(widget._whole_state.planes.crosshair)
     arm = ring - middle
     places = []
     for part in (0, 0.3, 0.7, 1):
@@ -420,14 +424,14 @@ def turn(widget: PlaneView, degrees: float) -> None:
 
 
 def test_a_ring_turns_the_other_two_planes(three: Window, qtbot) -> None:
-    crosshair, levels = three.presenter.state.crosshair, three.presenter.state.levels
+    crosshair, levels = three.presenter.state.planes.crosshair, three.presenter.state.view.levels
     axial = view(three, "axial")
     before = {name: view(three, name).plane for name in THREE}
     turn(axial, 25)
     state = settled(three, qtbot)
     agree(state)
-    assert state.crosshair == crosshair
-    assert state.levels == levels
+    assert state.planes.crosshair == crosshair
+    assert state.view.levels == levels
     np.testing.assert_array_equal(axial.plane.matrix, before["axial"].matrix)
     for name in ("sagittal", "coronal"):
         plane = view(three, name).plane
@@ -464,7 +468,7 @@ def test_what_is_marked_is_the_same_place_on_turned_planes_too(three: Window, qt
         at = QPointF(round(frame.center().x() + 6), round(frame.center().y() - 5))
         wished = marked.plane.point(*marked.position(at))
         move(marked, at)
-        np.testing.assert_allclose(three.presenter.state.crosshair, wished, atol=1e-9)
+        np.testing.assert_allclose(three.presenter.state.planes.crosshair, wished, atol=1e-9)
         state = settled(three, qtbot)
         agree(state)
         for other in THREE:
@@ -472,18 +476,18 @@ def test_what_is_marked_is_the_same_place_on_turned_planes_too(three: Window, qt
             np.testing.assert_allclose(
                 drawn.plane.point(*drawn.position(drawn.place(wished))), wished, atol=1e-6
             )
-    for cut in state.cuts:
-        expected = overlay.on_plane(state.attribution, cut.plane, state.style.interpolation)
+    for cut in state.planes.cuts:
+        expected = overlay.on_plane(state.answer.attribution, cut.plane, state.views.style.interpolation)
         np.testing.assert_array_equal(cut.map, expected)
         assert np.isfinite(cut.map).any()
 
 
 def test_planes_go_back_to_the_patients_axes_or_onto_the_slices(three: Window, qtbot) -> None:
-    straight = [cut.plane.matrix for cut in three.presenter.state.cuts]
+    straight = [cut.plane.matrix for cut in three.presenter.state.planes.cuts]
     turn(view(three, "coronal"), 40)
     settled(three, qtbot)
     three.run("patient-planes")
-    for cut, matrix in zip(settled(three, qtbot).cuts, straight, strict=True):
+    for cut, matrix in zip(settled(three, qtbot).planes.cuts, straight, strict=True):
         np.testing.assert_array_equal(cut.plane.matrix, matrix)
     facts = three.planes.facts
     assert facts.along.currentText() == "patient's axes"
@@ -493,25 +497,25 @@ def test_planes_go_back_to_the_patients_axes_or_onto_the_slices(three: Window, q
     turn(view(three, "coronal"), 40)
     settled(three, qtbot)
     three.presenter.choose_series(1)  # another series begins along the axes
-    assert settled(three, qtbot).views == ANATOMICAL
+    assert settled(three, qtbot).planes.ways == ANATOMICAL
 
 
 def test_a_drag_beside_the_rings_sets_the_window(three: Window, qtbot) -> None:
-    axial, levels = view(three, "axial"), three.presenter.state.levels
-    middle = axial.place(three.presenter.state.crosshair)
+    axial, levels = view(three, "axial"), three.presenter.state.view.levels
+    middle = axial.place(three.presenter.state.planes.crosshair)
     drag(axial, middle + QPointF(3, 3), middle + QPointF(60, 3))
-    assert three.presenter.state.levels != levels
-    assert three.presenter.state.views == ANATOMICAL
+    assert three.presenter.state.view.levels != levels
+    assert three.presenter.state.planes.ways == ANATOMICAL
 
 
 def test_an_enlarged_part_stays_where_it_was_seen(three: Window, qtbot) -> None:
     sagittal = view(three, "sagittal")
     sagittal.zoom(3.0)
-    before = sagittal.place(three.presenter.state.crosshair)
+    before = sagittal.place(three.presenter.state.planes.crosshair)
     scale = sagittal.frame().width() / sagittal.plane.shape[1] / sagittal.plane.pixel
     turn(view(three, "axial"), 30)
     state = settled(three, qtbot)
-    after = sagittal.place(state.crosshair)
+    after = sagittal.place(state.planes.crosshair)
     assert (after - before).manhattanLength() < 1e-6
     assert sagittal.frame().width() / sagittal.plane.shape[1] / sagittal.plane.pixel == pytest.approx(scale)
 
@@ -530,18 +534,18 @@ def test_a_slab_askew_follows_its_thin_plane(three: Window, qtbot, monkeypatch) 
     monkeypatch.setattr(mpr, "_thick", slow)
     three.presenter.mpr.set_slab(Slab(6.0, "max"))
     qtbot.waitUntil(going.is_set, timeout=10_000)
-    thin = three.presenter.state.cuts
+    thin = three.presenter.state.planes.cuts
     assert [cut.slab for cut in thin] == [Slab(6.0, "max"), Slab(), Slab()]  # the axial one lies in the grid
     words = [view(three, name)._content()[1].top_left[1] for name in THREE]
     assert words == [(f"maximum of 6 mm{end}", "text") for end in ("", " …", " …")]
     may_go.set()
     state = settled(three, qtbot)
     agree(state)
-    for cut, before in zip(state.cuts, thin, strict=True):
+    for cut, before in zip(state.planes.cuts, thin, strict=True):
         assert cut.slab == Slab(6.0, "max")
         assert cut.plane.thickness == 6
         assert np.nanmin(cut.values - before.values) > -1e-2
-    assert np.nansum(state.cuts[1].values - thin[1].values) > 0
+    assert np.nansum(state.planes.cuts[1].values - thin[1].values) > 0
 
 
 def test_a_slab_in_the_making_is_given_up_for_another_place(three: Window, qtbot, monkeypatch) -> None:
@@ -563,12 +567,12 @@ def test_a_slab_in_the_making_is_given_up_for_another_place(three: Window, qtbot
     monkeypatch.setattr(mpr, "_thick", slow)
     three.presenter.mpr.set_slab(Slab(6.0, "max"))
     qtbot.waitUntil(going.is_set, timeout=10_000)
-    x, y, z = three.presenter.state.crosshair
+    x, y, z = three.presenter.state.planes.crosshair
     three.presenter.mpr.mark((x + 1.3, y - 1.1, z))
     state = settled(three, qtbot)
     assert ended == ["waited", "cancelled"]
     agree(state)
-    assert all(cut.slab == Slab(6.0, "max") for cut in state.cuts)
+    assert all(cut.slab == Slab(6.0, "max") for cut in state.planes.cuts)
 
 
 def shaped(folder: Path, inside: Callable[[np.ndarray], np.ndarray], **tags: Any) -> Path:
@@ -608,12 +612,12 @@ def test_a_ball_in_a_tilted_gantry_is_round_in_all_planes(
         spacing=(0.8, 0.7), along=(1, 0, 0, 0, np.cos(tilt), np.sin(tilt)), step=(0, 0, 1.5),
     )  # fmt: skip
     state = shown_at(window, folder, tuple(centre), qtbot)
-    assert any("slant" in w or "tilt" in w for w in state.series.warnings)
+    assert any("slant" in w or "tilt" in w for w in state.view.series.warnings)
     if turned:
         window.presenter.mpr.turn("axial", 0.7)
         window.presenter.mpr.turn("sagittal", -0.4)
         state = settled(window, qtbot)
-    for cut in state.cuts:
+    for cut in state.planes.cuts:
         row, column = cut.plane.index(tuple(centre))[1:]
         lit = np.nan_to_num(cut.values) > 512
         rows, columns = np.nonzero(lit)
@@ -645,7 +649,7 @@ def test_a_cube_measures_right_in_all_planes(window: Window, tmp_path: Path, qtb
     state = shown_at(window, folder, tuple(centre), qtbot)
     voxel = {"L": 0.5, "P": 0.9, "H": 1.4}
     across = {"axial": "PL", "sagittal": "HP", "coronal": "HL"}
-    for cut in state.cuts:
+    for cut in state.planes.cuts:
         lit = np.nan_to_num(cut.values) > 512
         for axis, side in zip((1, 0), across[cut.plane.name], strict=True):
             length = lit.any(axis).sum() * cut.plane.pixel
@@ -680,10 +684,10 @@ def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one
     window: Window, tmp_path: Path, qtbot
 ) -> None:
     state = shown_at(window, overlaid(tmp_path / "study"), (-1.5, -11.0, 12.0), qtbot)
-    assert state.slice == 4
-    axial, *others = state.cuts
+    assert state.view.slice == 4
+    axial, *others = state.planes.cuts
     marks = np.argwhere(axial.graphics.overlay)
-    matrix = state.series.geometry.matrix
+    matrix = state.view.series.geometry.matrix
     row, column = axial.plane.index(tuple(affine.apply(matrix, (4, 12, 17))))[1:]
     assert np.abs(marks - (row, column)).max() <= 1
     assert marks.shape[0] * axial.plane.pixel**2 == pytest.approx(0.75 * 0.5, abs=0.15)
@@ -707,12 +711,12 @@ def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one
     window.run("annotations")
     window.presenter.go_to(5)
     state = settled(window, qtbot)
-    assert state.cuts[0].graphics.overlay is None
-    assert state.cuts[0].graphics.shutter.any()
+    assert state.planes.cuts[0].graphics.overlay is None
+    assert state.planes.cuts[0].graphics.shutter.any()
     turn(view(window, "sagittal"), 20)
-    assert [cut.graphics for cut in settled(window, qtbot).cuts] == [None] * 3
+    assert [cut.graphics for cut in settled(window, qtbot).planes.cuts] == [None] * 3
     window.run("acquired-planes")
-    assert settled(window, qtbot).cuts[0].graphics is not None
+    assert settled(window, qtbot).planes.cuts[0].graphics is not None
 
 
 def test_the_facts_say_the_place(three: Window, qtbot) -> None:

@@ -25,7 +25,7 @@ def explained(window: Window, qtbot, tmp_path: Path) -> Window:
     window.presenter.explaining.load_model(write_model(tmp_path / "model"))
     drop(window, write_stack(tmp_path / "study", 5))
     settled(window, qtbot)
-    assert window.presenter.state.attribution is not None
+    assert window.presenter.state.answer.attribution is not None
     return window
 
 
@@ -45,7 +45,7 @@ def drop(window: Window, *paths: Path) -> None:
 
 
 def test_an_empty_window_says_what_to_do(window: Window) -> None:
-    assert window.presenter.state.series is None
+    assert window.presenter.state.view.series is None
     assert window.isVisible()
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_no_image_leaves_the_window_as_it_began_and_says_why(
 def test_dropping_a_model_folder_and_a_study_explains(explained: Window) -> None:
     state = explained.presenter.state
     assert state.map_shown
-    assert [s.label for s in state.prediction.scores] == list(LABELS)
+    assert [s.label for s in state.answer.prediction.scores] == list(LABELS)
 
 
 @pytest.mark.parametrize(
@@ -83,26 +83,26 @@ def test_keys_move_through_the_slices(explained: Window, qtbot, key, modifier, s
     qtbot.keyClick(explained, key, modifier)
     settled(explained, qtbot)
     state = explained.presenter.state
-    assert state.slice == slice
-    assert state.attribution.slice == slice
+    assert state.view.slice == slice
+    assert state.answer.attribution.slice == slice
 
 
 def test_keys_change_the_drawing(explained: Window, qtbot) -> None:
     state = lambda: explained.presenter.state  # noqa: E731
-    opacity = state().style.opacity
+    opacity = state().views.style.opacity
     qtbot.keyClick(explained, Qt.Key.Key_E)
-    assert state().style.opacity == pytest.approx(opacity + 0.1)
+    assert state().views.style.opacity == pytest.approx(opacity + 0.1)
     qtbot.keyClick(explained, Qt.Key.Key_W)
     assert not state().map_shown
     qtbot.keyClick(explained, Qt.Key.Key_W)
     qtbot.keyClick(explained, Qt.Key.Key_I)
-    assert state().inverted
+    assert state().view.inverted
     qtbot.keyClick(explained, Qt.Key.Key_M)
-    assert not state().masked
+    assert not state().shell.masked
     qtbot.keyClick(explained, Qt.Key.Key_2)
-    assert state().window.name == "soft tissue"
+    assert state().view.window.name == "soft tissue"
     qtbot.keyClick(explained, Qt.Key.Key_1)
-    assert state().window is None
+    assert state().view.window is None
 
 
 def test_the_window_is_called_as_the_file_calls_it(explained: Window, qtbot) -> None:
@@ -123,16 +123,16 @@ def test_holding_h_hides_the_map(explained: Window, qtbot) -> None:
 
 def test_the_mouse_windows_and_the_probe_follows(explained: Window, qtbot) -> None:
     view = explained.mapped
-    before = explained.presenter.state.levels
+    before = explained.presenter.state.view.levels
     start = view.rect().center()
     qtbot.mouseMove(view, start)
     qtbot.mousePress(view, Qt.MouseButton.LeftButton, pos=start)
     for step in range(1, 5):
         qtbot.mouseMove(view, start + start.__class__(10 * step, 4 * step))
     qtbot.mouseRelease(view, Qt.MouseButton.LeftButton, pos=start)
-    low, high = explained.presenter.state.levels
+    low, high = explained.presenter.state.view.levels
     assert high - low > before[1] - before[0]
-    assert explained.presenter.state.probed is not None
+    assert explained.presenter.state.shell.probed is not None
 
 
 def test_both_layouts_show_the_map(explained: Window) -> None:
@@ -172,7 +172,7 @@ def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, q
     assert dialog.none.isVisible()
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not dialog.isVisible()
-    assert explained.presenter.state.header is None
+    assert explained.presenter.state.shell.header is None
 
 
 def test_a_search_in_the_header_keeps_what_its_rows_lie_in(explained: Window) -> None:

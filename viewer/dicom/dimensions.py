@@ -15,7 +15,7 @@ import numpy as np
 
 from viewer.dicom.facts import Marks, Slice
 from viewer.dicom.geometry import SAME_PLACE, along
-from viewer.types import Part
+from viewer.types import SeriesPoint
 
 Value = Any
 Values = list[Value]
@@ -154,7 +154,7 @@ DIMENSIONS = (
 TIMES = ("temporal position", "trigger time", "acquisition time")
 
 
-def in_time(part: Part) -> bool:
+def in_time(part: SeriesPoint) -> bool:
     """Whether the points of a fourth dimension are moments."""
     return any(name in TIMES for name in part.by.split(", "))
 

@@ -19,7 +19,7 @@ from viewer.dicom.facts import GREYS, Image, Lut, Slice
 from viewer.dicom.geometry import PROJECTION, pixel_spacing, stacking
 from viewer.dicom.header import NATIVE
 from viewer.dicom.image import fingerprint
-from viewer.types import Part
+from viewer.types import SeriesPoint
 
 Key = tuple[Any, ...]
 
@@ -37,7 +37,7 @@ class Group:
     slices: tuple[Slice, ...]
     images: tuple[Image, ...]
     proven: bool
-    part: Part | None = None
+    part: SeriesPoint | None = None
     kind: str = ""
     across: str = ""
     warnings: tuple[str, ...] = ()
@@ -222,9 +222,9 @@ def _stacks(uid: str, slices: tuple[Slice, ...]) -> list[Group]:
     ]
 
 
-def _part(uid: str, branch: Branch, index: int, count: int) -> Part:
+def _part(uid: str, branch: Branch, index: int, count: int) -> SeriesPoint:
     times = (point.count for point in branch.trail if point.dimension.name in TIMES)
-    return Part(
+    return SeriesPoint(
         of=uid,
         by=", ".join(point.dimension.name for point in branch.trail),
         value=tuple(point.value for point in branch.trail),
@@ -248,7 +248,7 @@ def _files_apart(branch: Branch) -> list[Branch]:
     return [replace(branch, slices=tuple(s for s in branch.slices if s.image is i)) for i in images]
 
 
-def _placed(uid: str, branch: Branch, part: Part | None) -> Group:
+def _placed(uid: str, branch: Branch, part: SeriesPoint | None) -> Group:
     """Slices with positions: along the normal, or those of a single place in their own order."""
     slices, across = _along_normal(branch.slices), ""
     if len(slices) > 1 and len(set(places(slices))) == 1:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from viewer.dicom.scan import Study
-from viewer.types import Geometry, Part, Series
+from viewer.types import Geometry, Series, SeriesPoint
 
 
 def listing(study: Study) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _origins(geometry: Geometry) -> list[list[float | None]] | None:
     return [_rounded(tuple(float(v) for v in place)) or [] for place in geometry.origins]
 
 
-def _part(part: Part | None) -> dict[str, Any] | None:
+def _part(part: SeriesPoint | None) -> dict[str, Any] | None:
     """The value alone where one dimension names the part, else one for each."""
     if part is None:
         return None

@@ -11,7 +11,7 @@ from viewer.types.arrays import Array, Shape3
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
-from viewer.types.series import Display, Identity, Part, Series, Voxels, Window
+from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
 
 __all__ = [
     "Array",
@@ -26,11 +26,11 @@ __all__ = [
     "Method",
     "ModelInput",
     "Overlay",
-    "Part",
     "Prediction",
     "Region",
     "Score",
     "Series",
+    "SeriesPoint",
     "Shape3",
     "Snapshot",
     "SpacingKind",

@@ -76,7 +76,7 @@ class Voxels(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SeriesPoint:
     """Which point of a fourth dimension a series is, e.g. b 1000 of three b-values.
 
     `value` is in the unit of DICOM (s/mm², ms), one for each dimension that `by` names; `index`
@@ -122,7 +122,7 @@ class Series:
     frames_in_time: int = 1
     files: int = 1
     """Files that this series is the first of the list to use, so that each is counted once."""
-    part: Part | None = None
+    part: SeriesPoint | None = None
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

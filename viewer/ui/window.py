@@ -85,7 +85,7 @@ class Window(QMainWindow):
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
-        self._dress(dark=self.presenter.state.preferences.colours == "dark" and not light)
+        self._dress(dark=self.presenter.state.shell.preferences.colours == "dark" and not light)
         self.bindings = self._bindings()
         self.keyboard = Keyboard(self)
         self._connect()
@@ -159,7 +159,7 @@ class Window(QMainWindow):
 
     def _connect(self) -> None:
         p, e, d = self.presenter, self.presenter.explaining, self.presenter.display
-        self.keyboard.bind(assigned(p.state.preferences.keys))
+        self.keyboard.bind(assigned(p.state.shell.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         c = p.preferences
@@ -281,7 +281,7 @@ class Window(QMainWindow):
             "annotations": d.toggle_annotations,
             "less-opacity": partial(d.change_opacity, -0.1),
             "more-opacity": partial(d.change_opacity, 0.1),
-            "lock-range": lambda: d.lock_range(not self._state.locked),
+            "lock-range": lambda: d.lock_range(not self._state.views.locked),
             "undo": d.undo,
             "redo": d.redo,
             "search": self._search,
@@ -333,7 +333,7 @@ class Window(QMainWindow):
         self.showNormal() if self.isFullScreen() else self.showFullScreen()
 
     def _maximise(self) -> None:
-        self.presenter.display.choose_layout("1|1" if self._state.layout == "1" else "1")
+        self.presenter.display.choose_layout("1|1" if self._state.views.layout == "1" else "1")
 
     def toggle_theme(self) -> None:
         """The other colours than those shown, which `--light` may have chosen."""
@@ -386,10 +386,10 @@ class Window(QMainWindow):
 
     def show_state(self, state: ViewState) -> None:
         """Hand the state to every widget; each redraws what changed."""
-        before, self._state = self._state.preferences, state
-        self._follow(before, state.preferences)
-        empty = not state.items and state.series is None and state.busy is None
-        layout = "3" if state.three else "1|1" if state.layout == "3" else state.layout
+        before, self._state = self._state.shell.preferences, state
+        self._follow(before, state.shell.preferences)
+        empty = not state.studies.items and state.view.series is None and state.shell.busy is None
+        layout = "3" if state.three else "1|1" if state.views.layout == "3" else state.views.layout
         grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.sheet, "compare": self.compare}
         view = self.start if empty else grids.get(layout, self.mapped)
         began = view.isHidden()

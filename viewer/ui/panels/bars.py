@@ -161,13 +161,13 @@ class TopBar(QWidget):
         if state is None:
             super().show()
             return
-        series = state.series
-        self.patient.say(patient_words(series, state.masked))
+        series = state.view.series
+        self.patient.say(patient_words(series, state.shell.masked))
         self.patient.setEnabled(series is not None)
         facts = () if series is None else (series.body_part, series.modality)
         self.facts.say(" · ".join(fact for fact in facts if fact))
-        self.layouts.put("1|1" if state.layout == "3" and not state.three else state.layout)
-        self.layouts.grey("3", state.flat if series is not None else "There is no image yet.")
+        self.layouts.put("1|1" if state.views.layout == "3" and not state.three else state.views.layout)
+        self.layouts.grey("3", state.planes.flat if series is not None else "There is no image yet.")
         self.export.setEnabled(state.shown is not None)
         self.export.setToolTip(
             "Write the picture with its map" if state.shown is not None else "There is no map to export yet."
@@ -177,14 +177,16 @@ class TopBar(QWidget):
         self._name_keys(state)
         self.open.setToolTip("Open files or a folder")
         self.model.setToolTip(
-            "Open a model" if state.model is None else f"Open another model than {state.model.name}"
+            "Open a model"
+            if state.answer.model is None
+            else f"Open another model than {state.answer.model.name}"
         )
 
     def _name_keys(self, state: ViewState) -> None:
         """Search and settings with the keys that do the same."""
-        if state.preferences.keys is self._keys:
+        if state.shell.preferences.keys is self._keys:
             return
-        self._keys = state.preferences.keys
+        self._keys = state.shell.preferences.keys
         self.search.say(key_of("search", self._keys))
         key = key_of("settings", self._keys)
         self.settings.setToolTip(f"Settings ({key})" if key else "Settings")
@@ -252,11 +254,11 @@ class StatusBar(QWidget):
             super().show()
             return
         facts = (self.row, self.column, self.raw, self.value, self.map)
-        if state.series is not self._series:
-            self._series = state.series
+        if state.view.series is not self._series:
+            self._series = state.view.series
             for fact in facts:
                 fact.forget()
-        probed = state.probed
+        probed = state.shell.probed
         texts = (
             ("", "", "", "", "")
             if probed is None
@@ -270,9 +272,11 @@ class StatusBar(QWidget):
         )
         for fact, text in zip(facts, texts, strict=True):
             fact.say(text)
-        if state.memory is not None:
-            self.memory.say(memory_words(state.memory), "What slices take of the memory that they may take")
-        self.device.say("" if state.model is None else device_name(state.model.device))
+        if state.shell.memory is not None:
+            self.memory.say(
+                memory_words(state.shell.memory), "What slices take of the memory that they may take"
+            )
+        self.device.say("" if state.answer.model is None else device_name(state.answer.model.device))
 
 
 class MessageBar(QWidget):
@@ -308,7 +312,7 @@ class MessageBar(QWidget):
         if state is None:
             super().show()
             return
-        notice = state.notice
+        notice = state.shell.notice
         if notice == self._notice:
             return
         self._notice = notice

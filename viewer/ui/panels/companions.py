@@ -44,15 +44,15 @@ class Row:
 
 def map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
     """A map that can be drawn."""
-    title, span = title_of(map, state.masked), span_of(state, map)
+    title, span = title_of(map, state.shell.masked), span_of(state, map)
     hint = "A click draws it, another ends that."
     tip = "\n".join((title, span, native_facts(map), map.provenance, hint))
-    return Row(number, title, span, tip, map is state.loaded)
+    return Row(number, title, span, tip, map is state.regions.loaded)
 
 
 def region_row(number: int, region: Region, state: ViewState) -> Row:
     """A segment that can be hidden."""
-    on, name = region.source not in state.hidden, clean(region.name)
+    on, name = region.source not in state.regions.hidden, clean(region.name)
     tip = "\n".join(part for part in (name, region.remark, "A click hides or shows its outline.") if part)
     return Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
 
@@ -218,8 +218,8 @@ class CompanionsPanel(QWidget):
             self.map_chosen.emit(None if row.on else row.number)
 
     def _press_every(self) -> None:
-        sources = tuple(one.source for one in self._state.regions)
-        self.hidden_changed.emit(sources, any(one not in self._state.hidden for one in sources))
+        sources = tuple(one.source for one in self._state.regions.regions)
+        self.hidden_changed.emit(sources, any(one not in self._state.regions.hidden for one in sources))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -228,14 +228,14 @@ class CompanionsPanel(QWidget):
             return
         self._state = state
         rows = (
-            *(map_row(i, one, state) for i, one in enumerate(state.came)),
-            *(region_row(i, one, state) for i, one in enumerate(state.regions)),
+            *(map_row(i, one, state) for i, one in enumerate(state.regions.came)),
+            *(region_row(i, one, state) for i, one in enumerate(state.regions.regions)),
         )
         if rows != self.list.entries.rows:
             self.list.entries.put(rows)
             self.list.setFixedHeight(self.list.sizeHint().height())
-        some = any(one.source not in state.hidden for one in state.regions)
+        some = any(one.source not in state.regions.hidden for one in state.regions.regions)
         self.every.setText("hide all" if some else "show all")
-        self.every.setVisible(len(state.regions) > 1)
+        self.every.setVisible(len(state.regions.regions) > 1)
         self.every.updateGeometry()
         self.setVisible(bool(rows))

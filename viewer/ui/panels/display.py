@@ -109,7 +109,7 @@ class DisplayPanel(QWidget):
 
     def _name_keys(self, state: ViewState) -> None:
         """Say which keys do the same, as they are now."""
-        keys = state.preferences.keys
+        keys = state.shell.preferences.keys
         if keys is self._keys:
             return
         self._keys = keys
@@ -127,8 +127,8 @@ class DisplayPanel(QWidget):
             super().show()
             return
         self._name_keys(state)
-        self._style = style = state.style
-        self._locked = state.locked
+        self._style = style = state.views.style
+        self._locked = state.views.locked
         self.opacity.put(round(100 * style.opacity))
         self.opacity_number.say(f"{round(100 * style.opacity)} %")
         self.threshold.put(share_of(style))
@@ -136,18 +136,18 @@ class DisplayPanel(QWidget):
         self.table.choose(style.colours)
         self.sign.choose(style.sign)
         self.interpolation.choose(style.interpolation)
-        self.overlay.setChecked(state.overlay)
+        self.overlay.setChecked(state.views.overlay)
         shown = state.shown
         for control in (self.threshold, self.threshold_number):
             control.setEnabled(shown is not None)
-        self.lock.setEnabled(state.attribution is not None and state.loaded is None)
+        self.lock.setEnabled(state.answer.attribution is not None and state.regions.loaded is None)
         if shown is None:
             self.range.say("no map yet")
         else:
             low, high = shown_range(style)
             words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
             self.range.say(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
-        if state.locked:
+        if state.views.locked:
             self.lock.wear(
                 "locked", "One range for all slices and labels of this method: they compare", LOCKED
             )

@@ -20,8 +20,7 @@ from viewer.types import Array
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
-from viewer.ui.state import NOWHERE, WHOLE, Busy, MethodItem, ViewState
-from viewer.ui.state.request import NO_SEGMENTS, SEGMENTS, Wish
+from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, Busy, MethodItem, ViewState, Wish
 from viewer.ui.views.captions import patch_place, region_name, swept_name
 from viewer.ui.widgets.controls import Combo, IconButton
 from viewer.ui.widgets.form import SettingsForm
@@ -266,8 +265,8 @@ class ExplainPanel(QWidget):
             super().show()
             return
         old, self._shown = self._shown, state
-        model = state.model
-        if old is None or old.model is not model:
+        model = state.answer.model
+        if old is None or old.answer.model is not model:
             self._fill_methods(() if model is None else model.methods)
             self._fill_targets(() if model is None else model.labels)
         item = state.chosen_method
@@ -275,31 +274,33 @@ class ExplainPanel(QWidget):
         self.method.setEnabled(model is not None)
         self._show_targets(state, item)
         has_layer = item is not None and "layer" in item.settings
-        self.layer.put(() if model is None else model.layers, state.layer)
+        self.layer.put(() if model is None else model.layers, state.request.layer)
         self.layer.setEnabled(has_layer)
         if item is not None and not has_layer:
             self.layer.setToolTip(f"{item.title} reads no single layer.")
         self.strip.show(state)
         settings = {} if item is None else item.settings
-        closed = {} if state.regions else {SEGMENTS: NO_SEGMENTS}
+        closed = {} if state.regions.regions else {SEGMENTS: NO_SEGMENTS}
         # Segments are as many as they are.
         idle = {"features"} if Wish.of(state).segmented else ()
-        self.form.show_fields(settings, state.settings, {} if item is None else item.hints, closed, idle)
-        self.run_bar.put(state.busy, self._obstacle(state, item))
+        self.form.show_fields(
+            settings, state.request.settings, {} if item is None else item.hints, closed, idle
+        )
+        self.run_bar.put(state.shell.busy, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.say(*completeness_words(state))
         self.values.put(state)
-        self.baselines.put(state.baselines)
+        self.baselines.put(state.answer.baselines)
         self._show_regions(state, item)
         self._show_patch(state)
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
         """The target and what it is compared with, greyed where the method is the same for every label."""
-        self.target.choose(state.target)
-        self.against.choose(state.against)
+        self.target.choose(state.request.target)
+        self.against.choose(state.request.against)
         same = item is not None and not item.target_dependent
-        several = state.model is not None and len(state.model.labels) > 1
-        self.target.setEnabled(state.model is not None and not same)
+        several = state.answer.model is not None and len(state.answer.model.labels) > 1
+        self.target.setEnabled(state.answer.model is not None and not same)
         self.against.setEnabled(several and not same)
         why = f"{item.title} is the same for every label." if item is not None and same else ""
         if why:
@@ -310,36 +311,36 @@ class ExplainPanel(QWidget):
 
     def _show_regions(self, state: ViewState, item: MethodItem | None) -> None:
         """The regions that the method may be limited to, where there are any and it can be."""
-        offered = item is not None and item.limited and bool(state.regions)
+        offered = item is not None and item.limited and bool(state.regions.regions)
         for widget in (self._within_name, self.within):
             widget.setVisible(offered)
         self._grid.setRowMinimumHeight(self._within_row, ROW if offered else 0)
-        regions = (state.masked, *state.regions)
+        regions = (state.shell.masked, *state.regions.regions)
         if offered and regions != self._regions:
             self._regions = regions
             self.within.clear()
             self.within.addItem("anywhere", None)
-            for region in state.regions:
+            for region in state.regions.regions:
                 self.within.addItem(region_name(state, region), region.source)
         self.within.choose(None if state.region is None else state.region.source)
 
     def _show_patch(self, state: ViewState) -> None:
         """What a model that reads patches is shown: one, or many over something; for no other model."""
-        model = state.model
+        model = state.answer.model
         offered = model is not None and model.patch is not None
         for widget in (self._patch_name, self.patch):
             widget.setVisible(offered)
         self._grid.setRowMinimumHeight(self._patch_row, ROW if offered else 0)
         if model is None or model.patch is None:
             return
-        sweeps = (model, state.masked, *state.regions)
+        sweeps = (model, state.shell.masked, *state.regions.regions)
         if sweeps != self._sweeps:
             self._sweeps = sweeps
             self.patch.clear()
             self.patch.addItem("one patch", None)
-            for over in (WHOLE, *(region.source for region in state.regions)):
+            for over in (WHOLE, *(region.source for region in state.regions.regions)):
                 self.patch.addItem(f"sweep: {swept_name(state, over)}", over)
-        self.patch.choose(state.swept)
+        self.patch.choose(state.request.swept)
         size = " × ".join(map(str, model.patch))
         self.patch.setToolTip(
             f"The model reads patches of {size} pixels. One lies {patch_place(state)}: hold Ctrl and click\n"
@@ -349,15 +350,15 @@ class ExplainPanel(QWidget):
     @staticmethod
     def _obstacle(state: ViewState, item: MethodItem | None) -> str:
         """Why there is nothing to run, or ""."""
-        if state.model is None:
+        if state.answer.model is None:
             return "Open a model first."
-        if state.series is None:
+        if state.view.series is None:
             return "Open an image first."
         if item is None:
             return "Choose a method first."
         if state.at == NOWHERE:
-            return f"{swept_name(state, state.swept or WHOLE)} does not lie on this slice."
-        if not state.regions and SEGMENTS in state.settings.items():
+            return f"{swept_name(state, state.request.swept or WHOLE)} does not lie on this slice."
+        if not state.regions.regions and SEGMENTS in state.request.settings.items():
             return NO_SEGMENTS
         return item.unsuitable or ""
 
@@ -396,10 +397,10 @@ class ExplainPanel(QWidget):
 
 def completeness_words(state: ViewState) -> tuple[str, str]:
     """How far the map's sum is off the score that it explains, and what that means."""
-    shown = state.attribution
+    shown = state.answer.attribution
     if shown is None:
         return "", ""
-    if state.preview:
+    if state.answer.preview:
         return "Preview, still computing", "What the method has so far; the finished map takes its place."
     took = f"\nThe map took {shown.seconds:.1f} s." if shown.seconds >= 0.1 else ""
     if shown.completeness_error is None:

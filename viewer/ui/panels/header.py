@@ -169,18 +169,18 @@ class HeaderDialog(QDialog):
         if state is None:
             super().show()
             return
-        of = (id(state.series), state.slice)
+        of = (id(state.view.series), state.view.slice)
         if self.isVisible() and of != self._of:
             self._of = of
             self.wished.emit()
-        header = state.header
-        shown = (header, state.masked)
+        header = state.shell.header
+        shown = (header, state.shell.masked)
         if header is None or (shown[0] is self._shown[0] and shown[1] == self._shown[1]):
             return
         self._shown = shown
         self.title.say(header.title)
         place = self.table.verticalScrollBar().value()
-        self.rows.put(header, state.masked)
+        self.rows.put(header, state.shell.masked)
         self.found.look()
         self.table.verticalScrollBar().setValue(place)  # the same tag stays in sight from slice to slice
 

@@ -151,7 +151,7 @@ class KeysPage(QWidget):
         if state is None:
             super().show()
             return
-        chosen = state.preferences.keys
+        chosen = state.shell.preferences.keys
         if chosen is self._preferred:
             return
         self._preferred = chosen

@@ -51,13 +51,13 @@ class LayerStripView(QWidget):
         if state is None:
             super().show()
             return
-        some = any(tile is not None for tile in state.strip)
-        unasked = state.free and state.model is not None and not state.model.volume
-        self.setVisible(len(state.strip) > 1)
-        whole = all(tile is not None for tile in state.strip)
+        some = any(tile is not None for tile in state.answer.strip)
+        unasked = state.free and state.answer.model is not None and not state.answer.model.volume
+        self.setVisible(len(state.answer.strip) > 1)
+        whole = all(tile is not None for tile in state.answer.strip)
         self.row.setVisible(some or unasked)
         self.all.setVisible(not whole and not unasked)
-        self.all.setEnabled(state.busy is None)
+        self.all.setEnabled(state.shell.busy is None)
         self.row.put(state)
 
 
@@ -87,8 +87,9 @@ class _Row(QWidget):
 
     def put(self, state: ViewState) -> None:
         key = (
-            state.values, state.levels, state.inverted, state.curve, state.strip, state.attribution,
-            state.overlay, state.negative, state.asked, state.model,
+            state.view.values, state.view.levels, state.view.inverted, state.view.curve,
+            state.answer.strip, state.answer.attribution, state.views.overlay, state.negative,
+            state.answer.asked, state.answer.model,
         )  # fmt: skip
         before, self._state = self._state, state
         changed = (
@@ -111,8 +112,8 @@ class _Row(QWidget):
             self.update()
 
     def _lay_out(self, state: ViewState) -> None:
-        stages = () if state.model is None else state.model.stages
-        if len(state.strip) == len(stages):
+        stages = () if state.answer.model is None else state.answer.model.stages
+        if len(state.answer.strip) == len(stages):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
             self._painters = [TilePainter() for _ in self._places]
@@ -139,11 +140,11 @@ class _Row(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(font(12))
         short, look = shortened(self._names), colours()
-        shown = self._state.attribution
+        shown = self._state.answer.attribution
         here = None if shown is None else shown.layer
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
-            tile = self._state.strip[place] if place < len(self._state.strip) else None
-            hidden = self._state.gate == "negative" and not self._state.asked
+            tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
+            hidden = self._state.answer.gate == "negative" and not self._state.answer.asked
             if self._drawn is None:
                 painter.fillRect(box, QColor(DARK.images))
             else:
@@ -210,16 +211,20 @@ class _Row(QWidget):
 
     def _tip(self, i: int) -> str:
         place = self._places[i]
-        tile = self._state.strip[place] if place < len(self._state.strip) else None
+        tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
         said = "not computed yet" if tile is None else f"map {size_words(tile)}, in a range of its own"
         return f"{self._names[place]}\n{said}\nClick to explain at this layer."
 
 
 def _same_pictures(before: ViewState, now: ViewState) -> bool:
     """Whether no small map has to give way to another: more may have come, or in other colours."""
-    pairs = zip(before.strip, now.strip, strict=False)
+    pairs = zip(before.answer.strip, now.answer.strip, strict=False)
     gone = any(old is not None and (new is None or new.map is not old.map) for old, new in pairs)
-    return before.values is now.values and len(before.strip) == len(now.strip) and not gone
+    return (
+        before.view.values is now.view.values
+        and len(before.answer.strip) == len(now.answer.strip)
+        and not gone
+    )
 
 
 def size_words(tile: Tile) -> str:

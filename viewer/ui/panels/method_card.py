@@ -92,7 +92,10 @@ class MethodCard(QFrame):
         if state is None:
             super().show()
             return
-        changed = state.model is not self._state.model or state.method != self._state.method
+        changed = (
+            state.answer.model is not self._state.answer.model
+            or state.request.method != self._state.request.method
+        )
         self._state = state
         if changed and self.isVisible():
             self._fill()
@@ -128,8 +131,8 @@ class MethodCard(QFrame):
             self.hide()
 
     def _item(self) -> MethodItem | None:
-        methods = () if self._state.model is None else self._state.model.methods
-        name = self._name or self._state.method
+        methods = () if self._state.answer.model is None else self._state.answer.model.methods
+        name = self._name or self._state.request.method
         return next((m for m in methods if m.name == name), None)
 
     def _fill(self) -> None:

@@ -42,7 +42,7 @@ def _when(opened: str) -> str:
 
 def is_there(recent: Recent, state: ViewState) -> bool:
     """Whether all of it is still there, as far as is known."""
-    return not any(path in state.missing for path in recent.paths)
+    return not any(path in state.shell.missing for path in recent.paths)
 
 
 class MenuButton(QPushButton):
@@ -84,8 +84,8 @@ class MenuButton(QPushButton):
         if state is None:
             super().show()
             return
-        recent: tuple[Recent, ...] = getattr(state.preferences, self.kind)
-        key = (recent, state.missing, state.masked)
+        recent: tuple[Recent, ...] = getattr(state.shell.preferences, self.kind)
+        key = (recent, state.shell.missing, state.shell.masked)
         if key != self._shown:
             self._shown = key
             self._fill(recent, state)
@@ -98,7 +98,7 @@ class MenuButton(QPushButton):
         if not recent:
             return
         menu.addSeparator()
-        masked = state.masked and self.kind == "studies"
+        masked = state.shell.masked and self.kind == "studies"
         for one in recent:
             there = is_there(one, state)
             words = title_of(one, masked).replace("&", "&&")
@@ -149,7 +149,7 @@ class StartPanel(QWidget):
         if state is None:
             super().show()
             return
-        key = (state.preferences.studies, state.missing, state.masked)
+        key = (state.shell.preferences.studies, state.shell.missing, state.shell.masked)
         if key != self._shown:
             self._shown = key
             self._fill(state)
@@ -160,17 +160,17 @@ class StartPanel(QWidget):
                 old.hide()
                 old.deleteLater()
         self.recent = []
-        studies = state.preferences.studies
+        studies = state.shell.preferences.studies
         if studies:
             self._rows.addWidget(heading("Opened before"))
         for one in studies:
-            link = Link(title_of(one, state.masked))
+            link = Link(title_of(one, state.shell.masked))
             link.inset = 0  # in line with what stands above
             link.setMinimumHeight(ROW - 2)
             if not is_there(one, state):
                 link.setEnabled(False)
                 link.setText(f"{link.text()}  ·  not there now")
-            link.setToolTip("" if state.masked else clean("\n".join(one.paths)))
+            link.setToolTip("" if state.shell.masked else clean("\n".join(one.paths)))
             link.clicked.connect(lambda _on=False, p=one.paths: self.recent_wished.emit(p))
             self.recent.append(link)
             self._rows.addWidget(link, 0, Qt.AlignmentFlag.AlignLeft)

@@ -57,8 +57,8 @@ class PointBar(QWidget):
         if state is None:
             super().show()
             return
-        part = state.series.part if state.series is not None and state.points else None
-        if part is not None and state.series is not None:
+        part = state.view.series.part if state.view.series is not None and state.points else None
+        if part is not None and state.view.series is not None:
             self._index = part.index
             self.slider.blockSignals(True)
             self.slider.setRange(0, part.count - 1)
@@ -69,7 +69,7 @@ class PointBar(QWidget):
             self.on.setEnabled(part.index < part.count - 1)
             self.incomplete.say("" if part.complete else "incomplete", _lacking(state))
             self.incomplete.setVisible(not part.complete)
-            several = state.series.shape[0] > 1
+            several = state.view.series.shape[0] > 1
             self.play.setVisible(several)
             self.along.setVisible(several)
             self.along.buttons["points"].setText("times" if dicom.in_time(part) else "points")
@@ -80,7 +80,7 @@ class PointBar(QWidget):
 
     def _name_keys(self, state: ViewState) -> None:
         """Say which keys do the same, as they are now."""
-        keys = state.preferences.keys
+        keys = state.shell.preferences.keys
         if keys is self._keys:
             return
         self._keys = keys
@@ -95,5 +95,5 @@ class PointBar(QWidget):
 
 def _lacking(state: ViewState) -> str:
     """What the series says of the positions that this point lacks."""
-    found = () if state.series is None else state.series.warnings
+    found = () if state.view.series is None else state.view.series.warnings
     return "\n".join(text for text in found if "slice positions" in text)

@@ -240,7 +240,7 @@ class PredictionPanel(QWidget):
         if state is None:
             super().show()
             return
-        model, prediction = state.model, state.prediction
+        model, prediction = state.answer.model, state.answer.prediction
         self.empty.setVisible(model is None)
         self.open_model.setVisible(model is None)
         self.list.setVisible(model is not None)
@@ -258,25 +258,27 @@ class PredictionPanel(QWidget):
             rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
         else:
             rows = tuple((score.label, score) for score in prediction.scores)
-        self.list.put(rows, state.target)
+        self.list.put(rows, state.request.target)
         self.caption.say(self._words(state), "The mark on a bar is the label's threshold.")
 
     @staticmethod
     def _words(state: ViewState) -> str:
-        if state.series is None:
+        if state.view.series is None:
             return "Open an image to see what the model says."
-        if state.gate == "outside":
+        if state.answer.gate == "outside":
             return "Not asked: not made for this image."
-        if state.prediction is None:
-            if state.busy is not None:
-                return f"{state.busy.doing}…".capitalize()
+        if state.answer.prediction is None:
+            if state.shell.busy is not None:
+                return f"{state.shell.busy.doing}…".capitalize()
             return (
-                "Not swept yet: Explain runs it." if state.swept is not None else "Not run on this slice yet."
+                "Not swept yet: Explain runs it."
+                if state.request.swept is not None
+                else "Not run on this slice yet."
             )
-        many = 0 if state.attribution is None else len(state.attribution.predictions)
+        many = 0 if state.answer.attribution is None else len(state.answer.attribution.predictions)
         if many > 1:
             return f"Of {many} patches, the one with the highest score"
-        kinds = {kind_of(score) for score in state.prediction.scores}
+        kinds = {kind_of(score) for score in state.answer.prediction.scores}
         if kinds == {"probability"}:
             return "Calibrated probabilities"
         return "Scores, not probabilities" if "score" in kinds else "Plain outputs of the network"

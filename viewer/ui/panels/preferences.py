@@ -179,7 +179,7 @@ class PreferencesDialog(QDialog):
         if state is None:
             super().show()
             return
-        now = state.preferences
+        now = state.shell.preferences
         if now is self._preferences:
             return
         self._preferences = now

@@ -193,8 +193,8 @@ class CommandSearch(QFrame):
         """Take the keys of a state. Without one: Qt's `show`."""
         if state is None:
             super().show()
-        elif state.preferences.keys is not self._preferred:
-            self._preferred = state.preferences.keys
+        elif state.shell.preferences.keys is not self._preferred:
+            self._preferred = state.shell.preferences.keys
             self._keys = assigned(self._preferred)
             self._find()
 

@@ -371,11 +371,11 @@ class SeriesPanel(QWidget):
             super().show()
             return
         old, self._shown = self._shown, state
-        if old is None or old.items is not state.items:
-            self.list.rows.put(state.items, self.list.narrow)
+        if old is None or old.studies.items is not state.studies.items:
+            self.list.rows.put(state.studies.items, self.list.narrow)
         self._choose(state.current)
-        if old is None or old.not_opened is not state.not_opened:
-            self.not_opened.put(state.not_opened)
+        if old is None or old.studies.not_opened is not state.studies.not_opened:
+            self.not_opened.put(state.studies.not_opened)
         self._fold()
 
     def _choose(self, number: int | None) -> None:
@@ -390,7 +390,7 @@ class SeriesPanel(QWidget):
         """Show thumbnails only, or all."""
         self.list.narrow = narrow
         shown = self._shown or ViewState()
-        self.list.rows.put(shown.items, narrow)
+        self.list.rows.put(shown.studies.items, narrow)
         self._choose(shown.current)
         policy = Qt.ScrollBarPolicy
         self.list.setVerticalScrollBarPolicy(
@@ -409,7 +409,7 @@ class SeriesPanel(QWidget):
         narrow = self.list.narrow
         state = self._shown or ViewState()
         self.title.setVisible(not narrow)
-        self.empty.setVisible(not narrow and not state.items)
+        self.empty.setVisible(not narrow and not state.studies.items)
         self.not_opened.set_narrow(narrow)
 
     def _show_why(self) -> None:

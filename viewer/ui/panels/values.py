@@ -31,7 +31,7 @@ class FeatureValues(QWidget):
     def put(self, state: ViewState) -> None:
         """Show those of the map of a state."""
         words = feature_values(state, MOST)
-        unit = "" if state.attribution is None else state.attribution.unit
+        unit = "" if state.answer.attribution is None else state.answer.attribution.unit
         for (name, value), (of, number) in zip(
             self.rows, words + [("", "")] * (len(self.rows) - len(words)), strict=True
         ):

@@ -94,8 +94,8 @@ class Companions:
 
     def _ask(self, state: ViewState) -> None:
         """Read what lies on the shown series, after its slice; of those that are played, of the last."""
-        series, number, study, limits = state.series, state.chosen, self._study, self._limits
-        ready = state.values is not None and not state.playing and series is not self._asked
+        series, number, study, limits = state.view.series, state.view.number, self._study, self._limits
+        ready = state.view.values is not None and not state.views.playing and series is not self._asked
         if not ready or series is None or number is None or study is None:
             return
         self._asked = series
@@ -107,7 +107,7 @@ class Companions:
 
         def done(found: Brought) -> None:
             self._kept.put(number, found, found.size)
-            notice = Notice(found.faults[0], "warning") if found.faults else self._state.notice
+            notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
             self._store.show(notice=notice)
 
         self._jobs.run(
@@ -116,43 +116,49 @@ class Companions:
 
     def _of(self, state: ViewState) -> Brought | None:
         """What is kept of the series of a state."""
-        found = None if state.chosen is None else self._kept.get(state.chosen)
-        return found if found is not None and found.series is state.series else None
+        found = None if state.view.number is None else self._kept.get(state.view.number)
+        return found if found is not None and found.series is state.view.series else None
 
     def completed(self, state: ViewState) -> Mapping[str, Any]:
         """What comes to a state that is about to be shown."""
         here = self._of(state)
         if here is None:
             self._ask(state)
-            if not (state.boxes or state.came or state.regions or state.outlines or state.loaded):
+            if not (
+                state.regions.boxes
+                or state.regions.came
+                or state.regions.regions
+                or state.view.outlines
+                or state.regions.loaded
+            ):
                 return {}
             nothing: dict[str, Any] = {"came": (), "spans": (), "regions": (), "outlines": (), "boxes": {}}
             return nothing | self._without(state)
         changes: dict[str, Any] = {
             "came": here.maps, "spans": here.spans, "regions": here.regions,
-            "outlines": here.outlines.get(state.slice, ()), "boxes": here.boxes,
+            "outlines": here.outlines.get(state.view.slice, ()), "boxes": here.boxes,
         }  # fmt: skip
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
         if loaded is None:
             return changes | self._without(state)
         style = self._styles.setdefault(quantity(loaded), here.styles[here.maps.index(loaded)])
-        map = self._drawn.on_slice(loaded, state.slice, style)
+        map = self._drawn.on_slice(loaded, state.view.slice, style)
         # What it asks belongs to the map that is not drawn now; it is asked again with that.
-        asks = state.notice is not None and state.notice.wish == "show"
-        notice = None if asks else state.notice
+        asks = state.shell.notice is not None and state.shell.notice.wish == "show"
+        notice = None if asks else state.shell.notice
         return changes | {"loaded": loaded, "style": style, "map": map, "notice": notice}
 
     @staticmethod
     def _without(state: ViewState) -> dict[str, Any]:
         """What no map that came along leaves: its style, where there is no other map, goes with it."""
-        left = state.loaded is not None and state.attribution is None
+        left = state.regions.loaded is not None and state.answer.attribution is None
         return {"loaded": None, "map": None, "style": Style()} if left else {"loaded": None}
 
     # --- wishes -----------------------------------------------------------------------------------
 
     def choose(self, number: int | None) -> None:
         """Draw one of the maps that came along; None: what the model says again."""
-        came = self._state.came
+        came = self._state.regions.came
         if number is not None and not 0 <= number < len(came):
             return
         self._wished = None if number is None else quantity(came[number])
@@ -164,13 +170,13 @@ class Companions:
 
     def restyle(self, style: Style) -> None:
         """Change how the drawn quantity is drawn."""
-        if self._state.loaded is not None:
-            self._styles[quantity(self._state.loaded)] = style
+        if self._state.regions.loaded is not None:
+            self._styles[quantity(self._state.regions.loaded)] = style
             self._store.show()
 
     def hide(self, sources: Sequence[str], hidden: bool) -> None:
         """Outline these regions, or not; what all outlines are is another wish."""
-        now = self._state.hidden
+        now = self._state.regions.hidden
         self._store.show(hidden=now | set(sources) if hidden else now - set(sources))
 
 

@@ -13,8 +13,7 @@ from viewer.ui.kept import Kept
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Compared, Side, ViewState
-from viewer.ui.state.request import Wish, place_of
+from viewer.ui.state import Compared, Side, ViewState, Wish, place_of
 
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
@@ -43,8 +42,8 @@ class Comparing:
     def keep(self) -> None:
         """Keep what is chosen now, to compare others with it."""
         state = self._store.state
-        if state.model is not None:
-            self._kept = (state.model, Wish.of(state), state.target, state.against)
+        if state.answer.model is not None:
+            self._kept = (state.answer.model, Wish.of(state), state.request.target, state.request.against)
             self._store.show(layout="compare")
 
     def as_ranks(self, ranks: bool) -> None:
@@ -56,17 +55,17 @@ class Comparing:
 
     def completed(self, state: ViewState) -> Mapping[str, Any]:
         """The comparison of a state that is about to be shown, both maps of its own slice."""
-        if state.layout != "compare" or state.model is None or state.series is None:
+        if state.views.layout != "compare" or state.answer.model is None or state.view.series is None:
             self._rest()
-            return {"compared": None} if state.compared is not None else {}
-        if self._kept is None or self._kept[0] is not state.model:
-            self._kept = (state.model, Wish.of(state), state.target, state.against)
+            return {"compared": None} if state.answer.compared is not None else {}
+        if self._kept is None or self._kept[0] is not state.answer.model:
+            self._kept = (state.answer.model, Wish.of(state), state.request.target, state.request.against)
         _, wish, label, against = self._kept
-        label = label or state.target
+        label = label or state.request.target
         target = label if against is None else f"{label} − {against}"
-        one = None if state.gate == "outside" else self._maps.find(place_of(state), wish, target)
-        other = state.attribution
-        if one is None and state.gate != "outside":
+        one = None if state.answer.gate == "outside" else self._maps.find(place_of(state), wish, target)
+        other = state.answer.attribution
+        if one is None and state.answer.gate != "outside":
             self._ask(state, wish, label, against)
         return {"compared": self._compared(state, one, other, (wish, target))}
 
@@ -80,13 +79,13 @@ class Comparing:
         apart = "" if one is None or other is None else apart_words(one, other)
         as_ranks = bool(apart) or self._wished
         found = None
-        if one is not None and other is not None and not state.preview:
+        if one is not None and other is not None and not state.answer.preview:
             found = self._ranked.get((one, other))
             if found is None:
                 self._rank((one, other))
         title = (
-            next((m.title for m in state.model.methods if m.name == kept[0].method), "")
-            if state.model
+            next((m.title for m in state.answer.model.methods if m.name == kept[0].method), "")
+            if state.answer.model
             else ""
         )
         left = self._side(state, one, found and found[0], as_ranks, title, kept[1] or "")
@@ -98,7 +97,7 @@ class Comparing:
             difference = Side("Difference of ranks", why=_HIDDEN)
         elif found is not None:
             style = _as_shown(state, ranks.DIFFERENCE)
-            drawn = self._maps.drawn.on_slice(found[2], state.slice, style)
+            drawn = self._maps.drawn.on_slice(found[2], state.view.slice, style)
             negative = left.negative or right.negative
             difference = Side(difference.title, "right − left", found[2], drawn, style, negative=negative)
         return Compared(left, right, difference, as_ranks, apart)
@@ -112,13 +111,13 @@ class Comparing:
         title = f"{map.title} · {map.layer}" if map.layer else map.title
         target = "the same for every label" if map.target is None else map.target.words
         negative = _negative(map)
-        if negative and not state.asked:
+        if negative and not state.answer.asked:
             return Side(title, target, why=_HIDDEN, negative=True)
         if as_ranks and ranked is None:
             return Side(title, target, why="Ranking …")
         style = _as_shown(state, ranks.RANKS) if as_ranks else self._maps.style(map, {None: map}, True)
         drawn: Map = ranked if as_ranks and ranked is not None else map
-        on_slice = self._maps.drawn.on_slice(drawn, state.slice, style)
+        on_slice = self._maps.drawn.on_slice(drawn, state.view.slice, style)
         return Side(title, target, drawn, on_slice, style, negative=negative)
 
     # --- work -------------------------------------------------------------------------------------
@@ -150,10 +149,10 @@ class Comparing:
 
     def _ask(self, state: ViewState, wish: Wish, label: str | None, against: str | None) -> None:
         """Explain the shown slice as what was kept, where that costs next to nothing."""
-        place, series, model = place_of(state), state.series, state.model
+        place, series, model = place_of(state), state.view.series, state.answer.model
         item = next((m for m in model.methods if m.name == wish.method), None) if model else None
         key = (place, wish, label, against)
-        ready = state.prediction is not None and state.busy is None and not state.playing
+        ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
             return
@@ -164,14 +163,14 @@ class Comparing:
             self._maps.put(place, wish, explained.attributions)
             self._store.show()
 
-        regions = state.regions
+        regions = state.regions.regions
         work = lambda task: run(self._maps, series, place, wish, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
 
 
 def _as_shown(state: ViewState, style: Style) -> Style:
     """A style of ranks, as opaque and as smooth as the reader draws other maps."""
-    return replace(style, opacity=state.style.opacity, interpolation=state.style.interpolation)
+    return replace(style, opacity=state.views.style.opacity, interpolation=state.views.style.interpolation)
 
 
 def _negative(map: Attribution) -> bool:

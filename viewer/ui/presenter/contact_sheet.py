@@ -10,8 +10,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run, run_all, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState
-from viewer.ui.state.request import Wish, place_of
+from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of
 
 SIDE = 256
 """Cells along the longer side of a map in the sheet."""
@@ -37,40 +36,47 @@ class ContactSheet:
 
     def completed(self, state: ViewState) -> Mapping[str, Any]:
         """The sheet of a state that is about to be shown: each cell has the map of its own, or none."""
-        if state.layout != "sheet" or state.model is None or state.series is None or state.gate == "outside":
+        if (
+            state.views.layout != "sheet"
+            or state.answer.model is None
+            or state.view.series is None
+            or state.answer.gate == "outside"
+        ):
             self._rest()
             self._tiles.clear()
-            return {"sheet": ()} if state.sheet else {}
-        cells = self._labels(state) if state.sheet_of == "labels" else self._methods(state)
+            return {"sheet": ()} if state.answer.sheet else {}
+        cells = self._labels(state) if state.answer.sheet_of == "labels" else self._methods(state)
         if any(cell.tile is None for cell in cells):
             self._ask(state)
-        self._tiles = {(c.tile.map, state.slice, state.locked): c.tile for c in cells if c.tile is not None}
+        self._tiles = {
+            (c.tile.map, state.view.slice, state.views.locked): c.tile for c in cells if c.tile is not None
+        }
         return {"sheet": cells}
 
     # --- cells ------------------------------------------------------------------------------------
 
     def _labels(self, state: ViewState) -> tuple[Cell, ...]:
         item, place, wish = state.chosen_method, place_of(state), Wish.of(state)
-        assert state.model is not None
+        assert state.answer.model is not None
         said = self._maps.predictions.get(place)
         scores = {} if said is None else {s.label: s for s in said.scores}
-        labels = list(state.model.labels)
+        labels = list(state.answer.model.labels)
         if len(labels) > MOST:
             labels = sorted(labels, key=lambda n: -scores[n].probability if n in scores else 0.0)[:MOST]
         every = item is not None and not item.target_dependent
         cells = []
         for label in labels:
             tile = self._tile(state, wish, label)
-            chosen = label == state.target and state.against is None
+            chosen = label == state.request.target and state.request.against is None
             cells.append(Cell(label, label, scores.get(label), tile, chosen))
         return tuple(cells[:1] if every else cells)
 
     def _methods(self, state: ViewState) -> tuple[Cell, ...]:
         said = self._maps.predictions.get(place_of(state))
-        score = next((s for s in said.scores if s.label == state.target), None) if said else None
+        score = next((s for s in said.scores if s.label == state.request.target), None) if said else None
         return tuple(
             Cell(item.name, item.title, score, self._tile(state, _wish(state, item), state.target_words),
-                 item.name == state.method)
+                 item.name == state.request.method)
             for item in _quick(state)
         )  # fmt: skip
 
@@ -80,8 +86,8 @@ class ContactSheet:
         if one is None:
             return None
         among = self._maps.all(place, wish)
-        own = state.sheet_of == "labels" and not state.locked
-        kept = self._tiles.get((one, state.slice, state.locked))
+        own = state.answer.sheet_of == "labels" and not state.views.locked
+        kept = self._tiles.get((one, state.view.slice, state.views.locked))
         style: Style
         if own and kept is not None:
             style = kept.style
@@ -89,20 +95,20 @@ class ContactSheet:
             style = overlay.automatic_style([one]) if own else self._maps.style(one, among, True)
         if kept is not None and kept.style == style:
             return kept
-        return self._maps.tile(one, state.slice, style, SIDE)
+        return self._maps.tile(one, state.view.slice, style, SIDE)
 
     # --- running ----------------------------------------------------------------------------------
 
     def _ask(self, state: ViewState) -> None:
         """Run the quick methods that are missing, once what is shown is there."""
-        key = (state.model, place_of(state), targets_of(state), Wish.of(state), state.sheet_of)
-        if key != self._asked or state.busy is not None:
+        key = (state.answer.model, place_of(state), targets_of(state), Wish.of(state), state.answer.sheet_of)
+        if key != self._asked or state.shell.busy is not None:
             self._rest()
-        ready = state.prediction is not None and state.busy is None and not state.playing
+        ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         if not ready or key == self._asked or isinstance(state.at, Sweep):
             return
         self._asked = key
-        if state.sheet_of == "methods":
+        if state.answer.sheet_of == "methods":
             self._run_methods(state)
         elif state.chosen_method is not None and state.chosen_method.quick:
             self._run_labels(state, _JOB)
@@ -114,12 +120,17 @@ class ContactSheet:
     def wish(self) -> None:
         """Run the method for all labels, however long that takes."""
         state = self._store.state
-        if state.sheet and state.busy is None:
+        if state.answer.sheet and state.shell.busy is None:
             self._store.show(busy=Busy("explaining every label"))
             self._run_labels(state, "explain")
 
     def _run_labels(self, state: ViewState, kind: str) -> None:
-        series, place, wish, regions = state.series, place_of(state), Wish.of(state), state.regions
+        series, place, wish, regions = (
+            state.view.series,
+            place_of(state),
+            Wish.of(state),
+            state.regions.regions,
+        )
         if series is None:
             return
 
@@ -135,7 +146,7 @@ class ContactSheet:
         self._jobs.run("model", kind, work, done, failed, None if quiet else self._store.progress)
 
     def _run_methods(self, state: ViewState) -> None:
-        series, place, target = state.series, place_of(state), targets_of(state)
+        series, place, target = state.view.series, place_of(state), targets_of(state)
         words = state.target_words
         missing = [w for w in (_wish(state, item) for item in _quick(state))
                    if self._maps.find(place, w, words) is None]  # fmt: skip
@@ -155,11 +166,13 @@ class ContactSheet:
 
 
 def _quick(state: ViewState) -> list[MethodItem]:
-    return [] if state.model is None else [item for item in state.model.methods if item.quick]
+    return [] if state.answer.model is None else [item for item in state.answer.model.methods if item.quick]
 
 
 def _wish(state: ViewState, item: MethodItem) -> Wish:
     """A method as it would be chosen; the chosen one as it is set."""
-    if item.name == state.method or state.model is None:
+    if item.name == state.request.method or state.answer.model is None:
         return Wish.of(state)
-    return Wish(item.name, (), state.model.layers[0] if item.layered and state.model.layers else None)
+    return Wish(
+        item.name, (), state.answer.model.layers[0] if item.layered and state.answer.model.layers else None
+    )

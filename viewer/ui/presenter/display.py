@@ -47,7 +47,7 @@ class Displaying:
 
     def drag_window(self, across: float, down: float) -> None:
         """Left drag: width by the way across, centre by the way down, in proportion to the width."""
-        low, high = self._state.levels
+        low, high = self._state.view.levels
         width, centre = high - low, (low + high) / 2
         width = max(width * (1 + 0.005 * across), 1e-3 * max(abs(centre), 1.0))
         window = Window(centre + 0.003 * width * down, width, "", "LINEAR_EXACT")
@@ -55,7 +55,7 @@ class Displaying:
 
     def preset(self, number: int) -> None:
         """0 automatic, 1 the file's windows in turn, 2 to 8 presets in Hounsfield units."""
-        values, series = self._state.values, self._state.series
+        values, series = self._state.view.values, self._state.view.series
         if values is None or series is None:
             return
         if series.colour:
@@ -75,33 +75,33 @@ class Displaying:
     def _next_of_file(self) -> Window | None:
         """The file's first window, as None; where one of them is shown already, the next."""
         state = self._state
-        if state.series is None:
+        if state.view.series is None:
             return None
-        display = state.series.display
+        display = state.view.series.display
         # A VOI table goes before the windows, as it does without a reader's wish (PS3.3 C.11.2).
-        further = display.windows_of(state.slice)[0 if display.voi_lut is not None else 1 :]
+        further = display.windows_of(state.view.slice)[0 if display.voi_lut is not None else 1 :]
         ring = (None, *further)
-        return ring[(ring.index(state.window) + 1) % len(ring)] if state.window in ring else None
+        return ring[(ring.index(state.view.window) + 1) % len(ring)] if state.view.window in ring else None
 
     def invert(self) -> None:
-        self._change("invert", inverted=not self._state.inverted)
+        self._change("invert", inverted=not self._state.view.inverted)
 
     def choose_layout(self, layout: str) -> None:
         """Show one view, two, or the three planes of a volume."""
-        if layout == "3" and self._state.flat is not None:
-            self._store.show(notice=Notice(self._state.flat))
+        if layout == "3" and self._state.planes.flat is not None:
+            self._store.show(notice=Notice(self._state.planes.flat))
         else:
             self._change("layout", layout=layout)
 
     # --- map --------------------------------------------------------------------------------------
 
     def toggle_overlay(self, shown: bool | None = None) -> None:
-        self._change("overlay", overlay=not self._state.overlay if shown is None else shown)
+        self._change("overlay", overlay=not self._state.views.overlay if shown is None else shown)
 
     def peek(self, down: bool) -> None:
         """Hide the map for as long as a key is down; nothing that could be taken back."""
         if down:
-            self._before_peek = self._state.overlay
+            self._before_peek = self._state.views.overlay
             self._store.show(overlay=False)
         elif self._before_peek is not None:
             self._store.show(overlay=self._before_peek)
@@ -109,36 +109,36 @@ class Displaying:
 
     def toggle_outlines(self) -> None:
         """Show or hide what the segmentations mark."""
-        self._change("outlines", outlined=not self._state.outlined)
+        self._change("outlines", outlined=not self._state.views.outlined)
 
     def toggle_annotations(self) -> None:
         """Show or hide what the file lays over its image: overlays and shutter."""
-        self._change("annotations", annotated=not self._state.annotated)
+        self._change("annotations", annotated=not self._state.views.annotated)
 
     def lock_range(self, locked: bool) -> None:
         self._change("lock", locked=locked)
 
     def set_style(self, name: str, value: Any) -> None:
         """Change how the map is drawn; the model is never asked."""
-        old, changes = self._state.style, {name: value}
+        old, changes = self._state.views.style, {name: value}
         if name == "sign" and (value == "signed") != (old.colours == DIVERGING):
             # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
             changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
         self._restyle(changes)
-        new = self._state.style
+        new = self._state.views.style
         changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
         before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
         self._history.record(Step(f"{_STYLE} {name}", self._map, before, after), joins=True)
 
     def change_opacity(self, by: float) -> None:
         """More or less opacity, within 0 and 1."""
-        self.set_style("opacity", round(min(max(self._state.style.opacity + by, 0.0), 1.0), 2))
+        self.set_style("opacity", round(min(max(self._state.views.style.opacity + by, 0.0), 1.0), 2))
 
     def look(self, placed: tuple[float, ...] | None, swept: str | None = None) -> None:
         """Show the model another patch, or patches all over; `Explaining.look` says which."""
-        before = {"placed": self._state.placed, "swept": self._state.swept}
+        before = {"placed": self._state.request.placed, "swept": self._state.request.swept}
         after = {"placed": placed, "swept": swept}
-        self._history.record(Step(_LOOK, (_LOOK, self._state.model), before, after))
+        self._history.record(Step(_LOOK, (_LOOK, self._state.answer.model), before, after))
         self._explaining.look(placed, swept)
 
     # --- taking back ------------------------------------------------------------------------------
@@ -162,17 +162,17 @@ class Displaying:
     @property
     def _map(self) -> object:
         """Which maps a style belongs to: thresholds of others are in other units."""
-        loaded = self._state.loaded
-        explained = (self._state.model, self._state.method, self._state.layer)
+        loaded = self._state.regions.loaded
+        explained = (self._state.answer.model, self._state.request.method, self._state.request.layer)
         return explained if loaded is None else quantity(loaded)
 
     def _restyle(self, changes: Mapping[str, Any]) -> None:
         """Change the style of the drawn map."""
-        of = self._explaining if self._state.loaded is None else self._companions
-        of.restyle(replace(self._state.style, **changes))
+        of = self._explaining if self._state.regions.loaded is None else self._companions
+        of.restyle(replace(self._state.views.style, **changes))
 
     def _applies(self, step: Step) -> bool:
-        return step.where in (None, self._map, (_LOOK, self._state.model))
+        return step.where in (None, self._map, (_LOOK, self._state.answer.model))
 
     def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
         if step.kind.startswith(_STYLE):
@@ -183,7 +183,7 @@ class Displaying:
             self._put(values)
 
     def _change(self, kind: str, joins: bool = False, **changes: Any) -> None:
-        before = {name: getattr(self._state, name) for name in changes}
+        before = {name: self._state.value(name) for name in changes}
         self._history.record(Step(kind, None, before, changes), joins)
         self._put(changes)
 
@@ -192,8 +192,8 @@ class Displaying:
         if "window" not in changes:
             self._store.show(**changes)
             return
-        shown = levels_of(self._state.series, changes["window"], self._state.own)
-        self._store.show(**changes, levels=shown or self._state.levels)
+        shown = levels_of(self._state.view.series, changes["window"], self._state.view.own)
+        self._store.show(**changes, levels=shown or self._state.view.levels)
 
 
 def levels_of(series: Series | None, window: Window | None, own: Window | None) -> tuple[float, float] | None:

@@ -18,8 +18,7 @@ from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
 from viewer.ui.presenter.slice_profile import SliceProfile, volume_profile
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, ModelItem, Notice, ViewState
-from viewer.ui.state.request import NO_SEGMENTS, Place, Wish, place_of
+from viewer.ui.state import NO_SEGMENTS, Busy, ModelItem, Notice, Place, ViewState, Wish, place_of
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -41,7 +40,7 @@ class Explaining:
 
     def _completed(self, state: ViewState) -> dict[str, Any]:
         """What is known of the map of a state that is about to be shown."""
-        shown = state.attribution
+        shown = state.answer.attribution
         return {"preview": self._maps.is_preview(shown), "baselines": self._maps.baselines(shown)}
 
     @property
@@ -118,7 +117,7 @@ class Explaining:
 
     def study_changed(self) -> None:
         """A new pair of series and model: ask the gate, then predict and explain."""
-        if self._maps.model is None or self._state.series is None or self._state.chosen is None:
+        if self._maps.model is None or self._state.view.series is None or self._state.view.number is None:
             return
         if self._refused():
             self._refuse()
@@ -130,7 +129,7 @@ class Explaining:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
         self.leave()
         self._store.note(busy=None)
-        series, placed = self._state.series, self._state.placed
+        series, placed = self._state.view.series, self._state.request.placed
         if series is not None and placed is not None:  # of a shorter stack, the nearest voxel there is
             most = series.shape[3 - len(placed) :]
             self._store.note(placed=tuple(min(i, n - 1) for i, n in zip(placed, most, strict=True)))
@@ -143,7 +142,7 @@ class Explaining:
 
     def _refused(self) -> bool:
         """Ask the gate of the shown series."""
-        model, series, number = self._maps.model, self._state.series, self._state.chosen
+        model, series, number = self._maps.model, self._state.view.series, self._state.view.number
         outside = None if model is None or series is None else model.accepts(series)
         refused = outside is not None and number not in self._overridden
         self._store.note(outside=outside, gate="outside" if refused else "open")
@@ -151,7 +150,7 @@ class Explaining:
 
     def _refuse(self) -> None:
         """Say that the model was not made for this series, and leave the decision to the reader."""
-        text = self._state.outside or "This lies outside what the model accepts."
+        text = self._state.answer.outside or "This lies outside what the model accepts."
         self._store.show(notice=Notice(text, "stop", "Go on all the same", "override"))
 
     def rest(self) -> None:
@@ -164,8 +163,8 @@ class Explaining:
 
         `run` says whether one that is not kept may be computed.
         """
-        model, attribution = self._state.model, self._state.attribution
-        if model is None or self._state.gate == "outside":
+        model, attribution = self._state.answer.model, self._state.answer.attribution
+        if model is None or self._state.answer.gate == "outside":
             self._store.show(attribution=None, map=None)
         elif model.volume:
             self._store.show() if attribution is None else self._draw_map()
@@ -174,8 +173,8 @@ class Explaining:
 
     def answer(self, wish: str) -> None:
         """The button of the message bar."""
-        if wish == "override" and self._state.chosen is not None:
-            self._overridden |= {self._state.chosen, *self._state.points}
+        if wish == "override" and self._state.view.number is not None:
+            self._overridden |= {self._state.view.number, *self._state.points}
             self._store.show(notice=None, gate="open")
             self.study_changed()
         elif wish == "show":
@@ -188,12 +187,12 @@ class Explaining:
 
     def choose_target(self, label: str) -> None:
         """Explain another label: from what is kept where it is, without running the model."""
-        against = None if label == self._state.against else self._state.against
+        against = None if label == self._state.request.against else self._state.request.against
         self._wish(target=label, against=against, asked=False)
 
     def choose_against(self, label: str | None) -> None:
         """Explain why the target rather than this label: the difference of the two; None for the target."""
-        self._wish(against=None if label == self._state.target else label, asked=False)
+        self._wish(against=None if label == self._state.request.target else label, asked=False)
 
     def choose_method(self, name: str) -> None:
         self._wish(method=name, settings={})
@@ -206,26 +205,26 @@ class Explaining:
         self._wish(within=source, run=False)
 
     def set_setting(self, name: str, value: object) -> None:
-        self._wish(settings={**self._state.settings, name: value}, run=False)
+        self._wish(settings={**self._state.request.settings, name: value}, run=False)
 
     def look(self, placed: tuple[float, ...] | None = None, swept: str | None = None) -> None:
         """Show the model the patch about a voxel, the middle one, or patches all over; see `ViewState`.
 
         A sweep waits for the reader, for it is many forwards.
         """
-        if (placed, swept) == (self._state.placed, self._state.swept):
+        if (placed, swept) == (self._state.request.placed, self._state.request.swept):
             return
         self._slice_profile.rest()
         self._store.note(placed=placed, swept=swept, attribution=None, map=None)
-        if self._state.model is None or self._state.gate == "outside":
+        if self._state.answer.model is None or self._state.answer.gate == "outside":
             self._store.show()
             return
-        if self._state.model.volume:
+        if self._state.answer.model.volume:
             self._store.note(profile=())
         self._wish(prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
-        if self._state.attribution is not None:
+        if self._state.answer.attribution is not None:
             self._slice_profile.score_slices()
-        elif self._state.prediction is None and not self._state.free:
+        elif self._state.answer.prediction is None and not self._state.free:
             self._predict()
 
     def _wish(self, run: bool = True, **changes: Any) -> None:
@@ -234,36 +233,36 @@ class Explaining:
         The old map goes in the same state in which the wish comes: the two are never seen together.
         """
         self._store.note(attribution=None, map=None, **changes)
-        if self._state.profile:
+        if self._state.answer.profile:
             self._slice_profile.follow()
         self._store.show(**self._kept_map())
-        if self._state.attribution is None and self._maps.shown(self._state) is not None:
+        if self._state.answer.attribution is None and self._maps.shown(self._state) is not None:
             self._store.show(**self._kept_map())  # what came with the study has said what is swept
-        if self._state.attribution is None and run and self._state.free:
+        if self._state.answer.attribution is None and run and self._state.free:
             self.explain()
 
     # --- running ----------------------------------------------------------------------------------
 
     def explain(self) -> None:
         """Run the chosen method on the shown slice or volume, for all labels where that is free."""
-        model, series, item = self._maps.model, self._state.series, self._state.chosen_method
-        if model is None or series is None or item is None or self._state.chosen is None:
+        model, series, item = self._maps.model, self._state.view.series, self._state.chosen_method
+        if model is None or series is None or item is None or self._state.view.number is None:
             return  # a series that is shown and not chosen is a provisional one
-        if self._state.gate == "outside":
+        if self._state.answer.gate == "outside":
             self._refuse()  # again, where the bar has been dismissed
             return
         if item.unsuitable is not None:
             self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
             return
         place, wish = place_of(self._state), Wish.of(self._state)
-        if wish.segmented and not self._state.regions:
+        if wish.segmented and not self._state.regions.regions:
             self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
             return
         self._stop()
         self._slice_profile.rest()
-        target, regions = target_of(self._state), self._state.regions
-        words, slice = self._state.target_words, self._state.slice
-        interpolation = self._state.style.interpolation
+        target, regions = target_of(self._state), self._state.regions.regions
+        words, slice = self._state.target_words, self._state.view.slice
+        interpolation = self._state.views.style.interpolation
 
         def work(task: Task) -> Answer:
             def preview(so_far: Attribution) -> None:
@@ -287,14 +286,14 @@ class Explaining:
 
     def _predict(self) -> None:
         """Ask for the scores of the shown place alone: a map of it waits for the reader."""
-        series, place = self._state.series, place_of(self._state)
+        series, place = self._state.view.series, place_of(self._state)
         if series is None or self._maps.model is None or isinstance(place.at, Sweep):
             return
 
         def done(found: Prediction) -> None:
             self._maps.predictions[place] = found
             if place == place_of(self._state):
-                self._store.show(prediction=found, target=self._state.target or found.top.label)
+                self._store.show(prediction=found, target=self._state.request.target or found.top.label)
                 self._slice_profile.score_slices()
 
         work = lambda task: predict(self._maps, series, place, task)  # noqa: E731
@@ -311,7 +310,7 @@ class Explaining:
         """End what is under way, if anything is: what it had so far is no map and goes with it."""
         self._jobs.cancel("predict")
         stopped = self._jobs.cancel("explain")
-        if self._maps.is_preview(self._state.attribution):
+        if self._maps.is_preview(self._state.answer.attribution):
             self._store.note(attribution=None, map=None)
         self._maps.drop_previews()
         return stopped
@@ -334,7 +333,7 @@ class Explaining:
                 self._maps.suggest(attribution, found.styles[i])
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
-        target = self._state.target or said.top.label
+        target = self._state.request.target or said.top.label
         shown = self._maps.predictions.get(place_of(self._state))  # the reader may have gone on
         self._store.note(busy=None, notice=notice, prediction=shown, target=target)
         self._store.show(**self._kept_map())
@@ -362,11 +361,11 @@ class Explaining:
     def _judged(self, prediction: Prediction) -> dict[str, Any]:
         """Hide the map of a label below its threshold until the reader asks for it."""
         state = self._state
-        score = next((s for s in prediction.scores if s.label == state.target), None)
-        if score is None or score.positive is not False or state.against is not None:
-            offered = state.notice is not None and state.notice.wish == "show"
-            return {"gate": "open", "notice": None if offered else state.notice}
-        if state.asked:
+        score = next((s for s in prediction.scores if s.label == state.request.target), None)
+        if score is None or score.positive is not False or state.request.against is not None:
+            offered = state.shell.notice is not None and state.shell.notice.wish == "show"
+            return {"gate": "open", "notice": None if offered else state.shell.notice}
+        if state.answer.asked:
             return {"gate": "negative"}
         text = f"{score.label} is below its threshold; the map would explain a negative."
         return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
@@ -378,15 +377,17 @@ class Explaining:
     def _draw_map(self) -> None:
         """The shown slice of the map again, after another slice of a volume or another interpolation."""
         state = self._state
-        if state.attribution is not None:
-            self._store.show(map=self._maps.drawn.on_slice(state.attribution, state.slice, state.style))
+        if state.answer.attribution is not None:
+            self._store.show(
+                map=self._maps.drawn.on_slice(state.answer.attribution, state.view.slice, state.views.style)
+            )
 
     # --- display ----------------------------------------------------------------------------------
 
     def restyle(self, style: Style) -> None:
         """Change the style of the shown kind of map."""
-        again = style.interpolation != self._state.style.interpolation
-        attribution = self._state.attribution
+        again = style.interpolation != self._state.views.style.interpolation
+        attribution = self._state.answer.attribution
         if attribution is not None:
             self._maps.restyle(attribution, style)
         self._store.show(style=style)
@@ -395,5 +396,5 @@ class Explaining:
 
     def redraw(self) -> None:
         """Show what is kept for the present wishes, after something else was drawn in its place."""
-        shown = self._state.gate != "outside"
+        shown = self._state.answer.gate != "outside"
         self._store.show(**{"map": None, **(self._kept_map() if shown else {})})

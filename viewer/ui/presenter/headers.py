@@ -22,7 +22,7 @@ class Headers:
     def look(self) -> None:
         """Show the header of the shown slice's file."""
         state, limits = self._store.state, self._limits
-        series, slice = state.series, state.slice
+        series, slice = state.view.series, state.view.slice
         if series is None:
             return
         title = f"Image {slice + 1} of {series.shape[0]}"

@@ -9,8 +9,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Tile, ViewState
-from viewer.ui.state.request import Wish, place_of
+from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of
 
 SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
@@ -30,11 +29,11 @@ class LayerStrip:
 
     def completed(self, state: ViewState) -> Mapping[str, Any]:
         """The strip of a state about to be shown: each stage's map of its place and target, or None."""
-        item, model = state.chosen_method, state.model
+        item, model = state.chosen_method, state.answer.model
         suits = model is not None and item is not None and item.layered and not item.unsuitable
-        if model is None or not suits or state.series is None or state.gate == "outside":
+        if model is None or not suits or state.view.series is None or state.answer.gate == "outside":
             self._rest()
-            return {"strip": ()} if state.strip else {}
+            return {"strip": ()} if state.answer.strip else {}
         place, wish = place_of(state), Wish.of(state)
         found = [self._maps.find(place, _at(wish, stage), state.target_words) for stage in model.stages]
         if any(one is None for one in found):
@@ -43,10 +42,10 @@ class LayerStrip:
             None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
             for stage, one in zip(model.stages, found, strict=True)
         ]
-        key = (model, state.series, state.slice, *found, *styles)
+        key = (model, state.view.series, state.view.slice, *found, *styles)
         if key != self._last[0]:
             tiles = tuple(
-                None if one is None or style is None else self._maps.tile(one, state.slice, style, SIDE)
+                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, SIDE)
                 for one, style in zip(found, styles, strict=True)
             )
             self._last = key, tiles
@@ -54,12 +53,12 @@ class LayerStrip:
 
     def _ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
-        key = (state.model, place_of(state), Wish.of(state), targets_of(state))
-        if key != self._asked or state.busy is not None:
+        key = (state.answer.model, place_of(state), Wish.of(state), targets_of(state))
+        if key != self._asked or state.shell.busy is not None:
             self._rest()
-        ready = state.attribution is not None and not state.preview and state.busy is None
-        free = state.free and state.model is not None and not state.model.volume
-        if ready and free and not state.playing and key != self._asked:
+        ready = state.answer.attribution is not None and not state.answer.preview and state.shell.busy is None
+        free = state.free and state.answer.model is not None and not state.answer.model.volume
+        if ready and free and not state.views.playing and key != self._asked:
             self._asked = key
             self._run(state, _JOB)
 
@@ -70,16 +69,16 @@ class LayerStrip:
     def wish(self) -> None:
         """Run the method at all stages, however long that takes."""
         state = self._store.state
-        if state.model is not None and state.strip and state.busy is None:
+        if state.answer.model is not None and state.answer.strip and state.shell.busy is None:
             self._store.show(busy=Busy("explaining at every layer"))
             self._run(state, "explain")
 
     def _run(self, state: ViewState, kind: str) -> None:
-        model, series = state.model, state.series
+        model, series = state.answer.model, state.view.series
         if model is None or series is None:
             return
         place, wish, target = place_of(state), Wish.of(state), targets_of(state)
-        said, regions, layers = kind != _JOB, state.regions, ",".join(model.stages)
+        said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
             return run(self._maps, series, place, wish, target, task, regions=regions, layer=layers)

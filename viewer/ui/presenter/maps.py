@@ -10,8 +10,7 @@ from viewer.export.panel import explained_prediction
 from viewer.settings import Settings
 from viewer.types import Array, Attribution, Prediction, Style
 from viewer.ui.kept import DrawnMaps, Kept, OfArrays
-from viewer.ui.state import Tile, ViewState
-from viewer.ui.state.request import Place, Wish, place_of
+from viewer.ui.state import Place, Tile, ViewState, Wish, place_of
 
 if TYPE_CHECKING:
     from viewer.explain import Kept as Felt
@@ -130,8 +129,8 @@ class Maps:
 
     def shows(self, state: ViewState, attribution: Attribution) -> dict[str, Any]:
         """What of a state changes with the map that it asks for."""
-        style = self.style(attribution, self.all(place_of(state), Wish.of(state)), state.locked)
-        drawn = self.drawn.on_slice(attribution, state.slice, style)
+        style = self.style(attribution, self.all(place_of(state), Wish.of(state)), state.views.locked)
+        drawn = self.drawn.on_slice(attribution, state.view.slice, style)
         return {
             "attribution": attribution,
             "prediction": explained_prediction(attribution),

@@ -49,21 +49,21 @@ class MPR:
     def completed(self, state: ViewState) -> Mapping[str, Any]:
         """What the three planes add to a state that is about to be shown."""
         changes: dict[str, Any] = {}
-        if state.series is not self._series:
-            together = one_stack(self._series, state.series)
-            self._leave(state.series)
-            flat = None if state.series is None else no_volume(state.series)
+        if state.view.series is not self._series:
+            together = one_stack(self._series, state.view.series)
+            self._leave(state.view.series)
+            flat = None if state.view.series is None else no_volume(state.view.series)
             changes = {"flat": flat, "cuts": (), "marked": None, "building": None}
-            changes |= {} if together else {"crosshair": None, "enlarged": None, "views": planes.ANATOMICAL}
-            state = replace(state, **changes)
-        series = state.series
+            changes |= {} if together else {"crosshair": None, "enlarged": None, "ways": planes.ANATOMICAL}
+            state = state.changed(**changes)
+        series = state.view.series
         if not state.three or series is None:
             if self._asked:
                 self._stop()
                 changes["building"] = None
             return changes
-        crosshair = _on_slice(series, state.crosshair, state.slice)
-        state = replace(state, crosshair=crosshair)
+        crosshair = _on_slice(series, state.planes.crosshair, state.view.slice)
+        state = state.changed(crosshair=crosshair)
         self._ask(state, crosshair)
         marked = self._marked(series, crosshair, state.shown)
         return {**changes, "crosshair": crosshair, "marked": marked}
@@ -80,12 +80,12 @@ class MPR:
 
     def _ask(self, state: ViewState, crosshair: Point) -> None:
         """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
-        series = state.series
+        series = state.view.series
         # What lies over a slice counts once that slice has been read.
-        laid = None if state.values is None else state.graphics
+        laid = None if state.view.values is None else state.view.graphics
         asked = (
-            series, crosshair, state.views, state.slab, state.shown, state.style.interpolation,
-            state.regions, laid,
+            series, crosshair, state.planes.ways, state.planes.slab, state.shown,
+            state.views.style.interpolation, state.regions.regions, laid,
         )  # fmt: skip
         same = len(self._asked) == len(asked) and all(
             a is b or a == b for a, b in zip(asked, self._asked, strict=True)
@@ -96,14 +96,21 @@ class MPR:
             self._jobs.cancel(_THICK)
             self._asked = asked
             self._cut_planes(state, crosshair, laid)
-        elif not self._jobs.active(_THICK) and any(cut.slab != state.slab for cut in state.cuts):
+        elif not self._jobs.active(_THICK) and any(
+            cut.slab != state.planes.slab for cut in state.planes.cuts
+        ):
             self._thicken(state)
 
     def _cut_planes(self, state: ViewState, crosshair: Point, laid: Graphics | None) -> None:
-        series, slab, slice = state.series, state.slab, state.slice
+        series, slab, slice = state.view.series, state.planes.slab, state.view.slice
         assert series is not None
-        known, before, views, regions = self._volume, state.cuts, state.views, state.regions
-        shown, interpolation = state.shown, state.style.interpolation
+        known, before, views, regions = (
+            self._volume,
+            state.planes.cuts,
+            state.planes.ways,
+            state.regions.regions,
+        )
+        shown, interpolation = state.shown, state.views.style.interpolation
 
         def work(task: Task) -> tuple[Volume, tuple[Cut, ...]]:
             voxels = known or volume(series, task)
@@ -124,7 +131,12 @@ class MPR:
 
     def _thicken(self, state: ViewState) -> None:
         """Put the slab in the place of each thin plane that was shown for it."""
-        shown, slab, cuts, interpolation = self._volume, state.slab, state.cuts, state.style.interpolation
+        shown, slab, cuts, interpolation = (
+            self._volume,
+            state.planes.slab,
+            state.planes.cuts,
+            state.views.style.interpolation,
+        )
         assert shown is not None
 
         def work(task: Task) -> tuple[Cut, ...]:
@@ -147,13 +159,13 @@ class MPR:
 
     def mark(self, point: Point) -> None:
         """Move the crosshair to an LPS position, the nearest one in the volume; its slice is then shown."""
-        series = self._state.series
+        series = self._state.view.series
         if series is None or not self._state.three:
             return
         point = planes.within(series, point)
         slice = _slice_at(series, point)
         self._store.note(crosshair=point)
-        if slice != self._state.slice:
+        if slice != self._state.view.slice:
             self._slices.go_to(slice)
         else:
             self._store.show()
@@ -161,31 +173,36 @@ class MPR:
     def mark_strongest(self) -> None:
         """Move the crosshair to where the map is strongest on the shown slice, if one is drawn."""
         state = self._state
-        if not state.three or state.series is None or state.map is None or not np.isfinite(state.map).any():
+        if (
+            not state.three
+            or state.view.series is None
+            or state.view.map is None
+            or not np.isfinite(state.view.map).any()
+        ):
             return
-        row, column = divmod(int(np.nanargmax(state.map)), state.map.shape[1])
-        x, y, z = affine.apply(state.series.geometry.matrix, (state.slice, row, column))
+        row, column = divmod(int(np.nanargmax(state.view.map)), state.view.map.shape[1])
+        x, y, z = affine.apply(state.view.series.geometry.matrix, (state.view.slice, row, column))
         self.mark((float(x), float(y), float(z)))
 
     def step(self, name: str, by: int) -> None:
         """Move a plane along its normal, so many layers of voxels away from the reader or towards them."""
         state, cut = self._state, self._cut(name)
-        if cut is None or state.crosshair is None:
+        if cut is None or state.planes.crosshair is None:
             return
         way = cut.plane.normal * (cut.plane.step(cut.series) * by)
-        x, y, z = (float(a + b) for a, b in zip(state.crosshair, way, strict=True))
+        x, y, z = (float(a + b) for a, b in zip(state.planes.crosshair, way, strict=True))
         self.mark((x, y, z))
 
     def turn(self, name: str, angle: float) -> None:
         """Turn the other two planes about the normal of one, by radians clockwise as it is seen."""
         if self._state.three:
-            self._store.show(views=planes.turned(self._state.views, name, angle))
+            self._store.show(ways=planes.turned(self._state.planes.ways, name, angle))
 
     def align(self, how: Alignment) -> None:
         """Lay the planes along the patient's axes, or one of them onto the slices as they were acquired."""
-        series = self._state.series
+        series = self._state.view.series
         if series is not None and self._state.three:
-            self._store.show(views=planes.ANATOMICAL if how == "patient" else planes.acquired(series))
+            self._store.show(ways=planes.ANATOMICAL if how == "patient" else planes.acquired(series))
 
     def set_slab(self, slab: Slab) -> None:
         """Change how thick the planes are, and what is shown of that."""
@@ -193,7 +210,7 @@ class MPR:
 
     def enlarge(self, name: str) -> None:
         """Show one plane alone, or all three again."""
-        self._store.show(enlarged=None if self._state.enlarged == name else name)
+        self._store.show(enlarged=None if self._state.planes.enlarged == name else name)
 
     def point(self, name: str, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer in one of the planes, from native values."""
@@ -213,7 +230,7 @@ class MPR:
         self._store.show(probed=Probed(r, c, raw, found.value, found.map, slice))
 
     def _cut(self, name: str) -> Cut | None:
-        return next((cut for cut in self._state.cuts if cut.plane.name == name), None)
+        return next((cut for cut in self._state.planes.cuts if cut.plane.name == name), None)
 
     def _marked(self, series: Series, point: Point, map: Map | None) -> Marked:
         """The voxel at an LPS position, with the native values of image and map."""

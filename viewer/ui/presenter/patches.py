@@ -13,8 +13,7 @@ from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import WHOLE, Notice, ViewState
-from viewer.ui.state.request import place_of
+from viewer.ui.state import WHOLE, Notice, ViewState, place_of
 
 _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place."
 
@@ -42,10 +41,20 @@ class Patches:
 
     def _field(self, state: ViewState) -> Field | None:
         """Where the patch lies that the model reads; of a region that is swept, once it has been."""
-        model, series, at, shown = self._maps.model, state.series, state.at, state.attribution
-        reads = state.model is not None and state.model.patch is not None and state.gate != "outside"
+        model, series, at, shown = self._maps.model, state.view.series, state.at, state.answer.attribution
+        reads = (
+            state.answer.model is not None
+            and state.answer.model.patch is not None
+            and state.answer.gate != "outside"
+        )
         # All of an image has no border but its own.
-        if model is None or series is None or state.chosen is None or not reads or state.swept == WHOLE:
+        if (
+            model is None
+            or series is None
+            or state.view.number is None
+            or not reads
+            or state.request.swept == WHOLE
+        ):
             return None
         place = place_of(state)
         key = (model, series, place, shown if isinstance(at, Sweep) else None)
@@ -66,15 +75,15 @@ class Patches:
     def place(self, row: float, column: float) -> None:
         """Put the middle of the patch on a pixel of the shown slice, the nearest there is."""
         state = self._state
-        if not self._ready() or state.series is None or state.model is None:
+        if not self._ready() or state.view.series is None or state.answer.model is None:
             return
-        most = state.series.shape[1:]
+        most = state.view.series.shape[1:]
         r, c = (min(max(round(i), 0), n - 1) for i, n in zip((row, column), most, strict=True))
-        self._display.look((state.slice, r, c) if state.model.volume else (r, c))
+        self._display.look((state.view.slice, r, c) if state.answer.model.volume else (r, c))
 
     def place_at(self, point: Point) -> None:
         """Put it on the voxel at an LPS position, the nearest there is, and the crosshair with it."""
-        series = self._state.series
+        series = self._state.view.series
         if not self._ready() or series is None:
             return
         point = within(series, point)
@@ -87,15 +96,15 @@ class Patches:
         state = self._state
         if not self._ready():
             return
-        at, series = state.probed, state.series
+        at, series = state.shell.probed, state.view.series
         if at is not None and series is not None:
-            slice = state.slice if at.slice is None else at.slice
+            slice = state.view.slice if at.slice is None else at.slice
             if state.three:
                 self.place_at(_point(series.geometry.matrix, (slice, at.row, at.column)))
             else:
                 self.place(at.row, at.column)
-        elif state.three and state.crosshair is not None:
-            self.place_at(state.crosshair)
+        elif state.three and state.planes.crosshair is not None:
+            self.place_at(state.planes.crosshair)
         else:
             said = "Point at the image and press the key, or hold Ctrl and click on it."
             self._store.show(notice=Notice(said))
@@ -108,16 +117,16 @@ class Patches:
     def sweep(self, over: str | None) -> None:
         """Lay patches over all of the slice or volume (`WHOLE`) or the region of this source; None: one."""
         if self._ready():
-            self._display.look(self._state.placed, over)
+            self._display.look(self._state.request.placed, over)
 
     def _ready(self) -> bool:
         """Whether there is a patch to place; says why not."""
         state = self._state
-        if state.model is not None and state.model.patch is None:
+        if state.answer.model is not None and state.answer.model.patch is None:
             self._store.show(notice=Notice(_WHOLE_INPUT))
-        elif state.model is None:
+        elif state.answer.model is None:
             self._store.show(notice=Notice("Open a model that reads a patch first."))
-        elif state.series is None or state.chosen is None:
+        elif state.view.series is None or state.view.number is None:
             self._store.show(notice=Notice("Open an image first."))
         else:
             return True

@@ -42,7 +42,7 @@ class ReaderPreferences:
     @property
     def now(self) -> Preferences:
         """The preferences as they stand."""
-        return self._store.state.preferences
+        return self._store.state.shell.preferences
 
     def prefer(self, **changes: Any) -> None:
         """Change preferences; at once, and in the file as soon as the disk has time."""
@@ -121,7 +121,7 @@ class ReaderPreferences:
             return frozenset(missing)
 
         def done(missing: frozenset[str]) -> None:
-            if missing != self._store.state.missing:
+            if missing != self._store.state.shell.missing:
                 self._store.show(missing=missing)
 
         if paths:

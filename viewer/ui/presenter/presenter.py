@@ -93,15 +93,17 @@ class Presenter:
     def prefer(self, name: str, value: object) -> None:
         """Change a preference; device and batch are for the next model, limits for the next study."""
         self.preferences.prefer(**{name: value})
-        if name == "rate" and self.state.playing:
+        if name == "rate" and self.state.views.playing:
             self.slices.start_playing()
         if name in ("device", "batch"):
-            self.explaining.compute_with(self.state.preferences.device, self.state.preferences.batch)
+            self.explaining.compute_with(
+                self.state.shell.preferences.device, self.state.shell.preferences.batch
+            )
         if name == "slice_memory":
-            self._settings = replace(self._settings, slice_memory=self.state.preferences.slice_memory)
+            self._settings = replace(self._settings, slice_memory=self.state.shell.preferences.slice_memory)
             self.slices.resize(self._settings.slice_memory)
         if name == "limits":
-            self._settings = replace(self._settings, limits=self.state.preferences.limits)
+            self._settings = replace(self._settings, limits=self.state.shell.preferences.limits)
             self.slices.limit(self._settings.limits)
             self.companions.limit(self._settings.limits)
             self.headers.limit(self._settings.limits)
@@ -169,13 +171,13 @@ class Presenter:
         self._study = study
         self.companions.open(study)
         items = tuple(
-            replace(row(s, self.state.masked), laid=words)
+            replace(row(s, self.state.shell.masked), laid=words)
             for s, words in zip(study.series, over or laid(study), strict=True)
         )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
         self._store.show(
-            items=items, not_opened=not_opened, chosen=None, series=None, values=None, busy=None,
+            items=items, not_opened=not_opened, number=None, series=None, values=None, busy=None,
             notice=notice, attribution=None, map=None, prediction=None, profile=(), arriving=None,
         )  # fmt: skip
         if items:
@@ -203,7 +205,7 @@ class Presenter:
         self.display.forget()
         self.explaining.leave()
         self._store.show(
-            chosen=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
+            number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
             values=None, window=None,
             inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
             placed=None, swept=None, probed=None, busy=None, asked=False, gate="open", outside=None,
@@ -218,26 +220,26 @@ class Presenter:
 
     def step(self, by: int) -> None:
         """Show the slice so many onward, or back."""
-        self.go_to(self.state.slice + by)
+        self.go_to(self.state.view.slice + by)
 
     def step_series(self, by: int) -> None:
         """Show the next series or the one before; points of one fourth dimension count as one."""
         now = self.state.current or 0
         here = self.state.points or range(now, now + 1)
         number = here.stop if by > 0 else here.start - 1
-        part = self.state.items[number].part if 0 <= number < len(self.state.items) else None
+        part = self.state.studies.items[number].part if 0 <= number < len(self.state.studies.items) else None
         self.choose_series(number if part is None else number - part.index)
 
     def step_point(self, by: int) -> None:
         """Show the next point of the fourth dimension, or the one before."""
-        series = self.state.series
+        series = self.state.view.series
         if series is not None and series.part is not None:
             self.slices.go_to_point(series.part.index + by)
 
     def play_along(self, along: Literal["slices", "points"]) -> None:
         """Play this from now on where there are both."""
         self._store.show(along=along)
-        if self.state.playing:
+        if self.state.views.playing:
             self.slices.start_playing()
 
     def play_other(self) -> None:
@@ -252,7 +254,7 @@ class Presenter:
         series = study.series[number]
 
         def done(picture: Array | None) -> None:
-            items = list(self.state.items)
+            items = list(self.state.studies.items)
             if picture is not None and number < len(items):
                 items[number] = replace(items[number], thumbnail=picture)
                 self._store.show(items=tuple(items))
@@ -266,12 +268,12 @@ class Presenter:
 
     def toggle_mask(self) -> None:
         """Show or hide whose image this is, in the file's own descriptions too."""
-        masked = not self.state.masked
+        masked = not self.state.shell.masked
         self._store.note(masked=masked)
         if self.scan_preview:
             items = self.scan_preview.rows()
         else:
-            named = zip(self.state.items, self._study.series if self._study else (), strict=True)
+            named = zip(self.state.studies.items, self._study.series if self._study else (), strict=True)
             again = ((item, row(series, masked)) for item, series in named)
             items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
         self._store.show(items=items)
@@ -279,18 +281,22 @@ class Presenter:
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
         state = self.state
-        if row is None or column is None or state.values is None or state.series is None:
+        if row is None or column is None or state.view.values is None or state.view.series is None:
             self._store.show(probed=None)
             return
         r, c = round(row), round(column)
-        if not (0 <= r < state.values.shape[0] and 0 <= c < state.values.shape[1]):
+        if not (0 <= r < state.view.values.shape[0] and 0 <= c < state.view.values.shape[1]):
             self._store.show(probed=None)
             return
         kept = self.slices.shown
         raw = "" if kept is None else str(kept.stored[r, c])
-        value = "" if state.series.colour else f"{state.values[r, c]:g} {state.series.display.unit}".strip()
+        value = (
+            ""
+            if state.view.series.colour
+            else f"{state.view.values[r, c]:g} {state.view.series.display.unit}".strip()
+        )
         shown = state.shown if state.map_shown else None
-        native = None if shown is None else native_value(shown, (state.slice, r, c))
+        native = None if shown is None else native_value(shown, (state.view.slice, r, c))
         mapped = "" if native is None or not isfinite(native) else f"{native:+.3g} {_unit(shown)}".strip()
         self._store.show(probed=Probed(r, c, raw, value, mapped))
 
@@ -310,13 +316,13 @@ class Presenter:
             self._store.show(notice=Notice("There is no map to export yet; run a method first.", "warning"))
             return
         state = self.state
-        inverted = state.inverted != shown.series.display.inverted
+        inverted = state.view.inverted != shown.series.display.inverted
 
         def work(task: Task) -> None:
             predictions = shown.predictions if isinstance(shown, Attribution) else ()
             export(
-                [shown], predictions, folder, formats, style=state.style, window=state.window,
-                inverted=inverted, overlays=state.annotated, show_slice=state.slice,
+                [shown], predictions, folder, formats, style=state.views.style, window=state.view.window,
+                inverted=inverted, overlays=state.views.annotated, show_slice=state.view.slice,
                 show_identity=show_identity, task=task,
             )  # fmt: skip
 
@@ -332,7 +338,7 @@ class Presenter:
 
     def cancel(self) -> None:
         """Stop what is under way, first of all what plays; what is drawn stays."""
-        if self.state.playing:
+        if self.state.views.playing:
             self.slices.play()
             return
         stopped = [kind for kind in ("load", "scan") if self._jobs.cancel(kind)]

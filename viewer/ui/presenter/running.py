@@ -13,8 +13,7 @@ from viewer.task import Task
 from viewer.types import Array, Attribution, Prediction, Region, Series, Style, Sweep
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.slice_profile import volume_profile
-from viewer.ui.state import NOWHERE, At, ViewState
-from viewer.ui.state.request import Place, Wish
+from viewer.ui.state import NOWHERE, At, Place, ViewState, Wish
 
 if TYPE_CHECKING:
     from viewer.explain import Explained
@@ -22,16 +21,18 @@ if TYPE_CHECKING:
 
 def target_of(state: ViewState) -> str:
     """The target as the command line writes it; labels that cost nothing more come along."""
-    if state.target is not None and state.against is not None:
-        return f"{state.target}-{state.against}"
+    if state.request.target is not None and state.request.against is not None:
+        return f"{state.request.target}-{state.request.against}"
     item = state.chosen_method
     free = item is not None and item.quick and item.family != "attention" and not _large(state)
-    return "all" if free else state.target or "top"
+    return "all" if free else state.request.target or "top"
 
 
 def _large(state: ViewState) -> bool:
     """Whether a map for each label is too much: that of a swept volume may have a cell for each voxel."""
-    many = state.model is not None and (state.model.volume or len(state.model.labels) > MANY)
+    many = state.answer.model is not None and (
+        state.answer.model.volume or len(state.answer.model.labels) > MANY
+    )
     return isinstance(state.at, Sweep) and many
 
 
@@ -44,10 +45,10 @@ MANY = 8
 
 def targets_of(state: ViewState) -> str:
     """The target of several maps at once; all labels where those are few."""
-    many = state.model is not None and len(state.model.labels) > MANY
-    if state.against is not None and state.target is not None:
+    many = state.answer.model is not None and len(state.answer.model.labels) > MANY
+    if state.request.against is not None and state.request.target is not None:
         return target_of(state)
-    return state.target or "top" if many or _large(state) else "all"
+    return state.request.target or "top" if many or _large(state) else "all"
 
 
 def run(

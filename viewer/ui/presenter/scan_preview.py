@@ -77,11 +77,11 @@ class ScanPreview:
         image, state = self._images.get(one.key), self._store.state
         number = self._arrivals.index(one)
         self._store.note(items=self.rows(), arriving=number)
-        if state.series is one.series and (image is None or state.values is image.values):
+        if state.view.series is one.series and (image is None or state.view.values is image.values):
             self._store.show()
             return
         self._store.note(
-            chosen=None, series=one.series, slice=0, window=None, values=None, graphics=None, probed=None,
+            number=None, series=one.series, slice=0, window=None, values=None, graphics=None, probed=None,
             inverted=one.series.display.inverted,
         )  # fmt: skip
         if image is not None:
@@ -92,7 +92,7 @@ class ScanPreview:
 
     def rows(self) -> tuple[SeriesItem, ...]:
         """A row for each series; the same object as before where nothing has changed."""
-        shown, masked = _wished(self._arrivals, self._wish), self._store.state.masked
+        shown, masked = _wished(self._arrivals, self._wish), self._store.state.shell.masked
         for one in self._arrivals:
             facts = one.images, masked, one is shown
             if one.key not in self._rows or self._rows[one.key][0] != facts:

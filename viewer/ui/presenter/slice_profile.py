@@ -9,7 +9,7 @@ from viewer.types import Attribution, Prediction, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.store import Store
-from viewer.ui.state.request import Place
+from viewer.ui.state import Place
 
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
@@ -36,7 +36,7 @@ class SliceProfile:
 
     def follow(self) -> None:
         """Another target: its scores, of what has been run."""
-        if self._store.state.model is not None and not self._store.state.model.volume:
+        if self._store.state.answer.model is not None and not self._store.state.answer.model.volume:
             self._store.note(profile=self._scores())
 
     def score_slices(self) -> None:
@@ -44,13 +44,13 @@ class SliceProfile:
 
         Of sweeps only what the reader has asked for: each is many forwards.
         """
-        state, model, series = self._store.state, self._maps.model, self._store.state.series
-        single = state.model is not None and not state.model.volume
+        state, model, series = self._store.state, self._maps.model, self._store.state.view.series
+        single = state.answer.model is not None and not state.answer.model.volume
         if model is None or series is None or not single or series.shape[0] < 2:
             return
-        number, at = state.chosen or 0, state.at
+        number, at = state.view.number or 0, state.at
         self._store.show(profile=self._scores())
-        near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.slice))
+        near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.view.slice))
         missing = [i for i in near if Place(number, i, at) not in self._maps.predictions][:_CHUNK]
         if not missing or isinstance(at, Sweep):
             return
@@ -66,9 +66,9 @@ class SliceProfile:
 
     def _scores(self) -> tuple[float | None, ...]:
         """The target's score of every slice of the series, None where it has not been run."""
-        state, target = self._store.state, self._store.state.target
-        count = state.series.shape[0] if state.series is not None else 0
-        number = state.chosen or 0
+        state, target = self._store.state, self._store.state.request.target
+        count = state.view.series.shape[0] if state.view.series is not None else 0
+        number = state.view.number or 0
         found = (self._maps.predictions.get(Place(number, i, state.at_slice(i))) for i in range(count))
         return tuple(
             next((s.probability for s in p.scores if s.label == target), None) if p else None for p in found
@@ -76,7 +76,7 @@ class SliceProfile:
 
     def next_peak(self) -> int | None:
         """The slice with the strongest evidence not visited since the last round."""
-        return next_peak(self._store.state.profile, self._visited)
+        return next_peak(self._store.state.answer.profile, self._visited)
 
 
 def volume_profile(attribution: Attribution) -> tuple[float, ...]:

@@ -84,7 +84,7 @@ class Slices:
     def resize(self, room: int) -> None:
         """The bound of all slices that are kept; it holds at once."""
         self._memory.resize(room)
-        if self.state.memory is not None:
+        if self.state.shell.memory is not None:
             self._store.show(memory=Memory(self._memory.used, room))
 
     def limit(self, limits: Limits) -> None:
@@ -104,33 +104,33 @@ class Slices:
     @property
     def shown(self) -> Read | None:
         """The shown slice as it was read, once it has been."""
-        return self._kept((self.state.chosen or 0, self.state.slice))
+        return self._kept((self.state.view.number or 0, self.state.view.slice))
 
     # --- going ------------------------------------------------------------------------------------
 
     def go_to(self, slice: int) -> None:
         """Show another slice, the nearest there is; what plays stops."""
-        series = self.state.series
+        series = self.state.view.series
         if series is None:
             return
         played = self.halt()
         slice = min(max(slice, 0), series.shape[0] - 1)
-        if slice != self.state.slice:
+        if slice != self.state.view.slice:
             self._go(slice)
         elif played:
             self._explaining.slice_changed()
 
     def _go(self, slice: int) -> None:
         self._at = None
-        self._show_place((self.state.chosen or 0, slice))
-        self._explaining.slice_changed(run=not self.state.playing)
+        self._show_place((self.state.view.number or 0, slice))
+        self._explaining.slice_changed(run=not self.state.views.playing)
         self._read_slice()
 
     def _show_place(self, place: Place) -> None:
         """Note another place, with its slice where that is kept: the window then draws once."""
         self._jobs.cancel("ahead")
         kept = self._kept(place)
-        self._store.note(chosen=place[0], slice=place[1], probed=None, values=None)
+        self._store.note(number=place[0], slice=place[1], probed=None, values=None)
         if kept is not None:
             self._store.note(**self._drawn(kept))
 
@@ -146,7 +146,7 @@ class Slices:
             return False
         played = self.halt()
         number = points[min(max(index, 0), len(points) - 1)]
-        if number != self.state.chosen:
+        if number != self.state.view.number:
             self._go_on(number)
             return True
         if played:
@@ -160,32 +160,37 @@ class Slices:
         self._at = self._here()
         self._store.note(
             series=series, window=self._held(), attribution=None, map=None, prediction=None, profile=(),
-            notice=state.notice if state.playing else _missing(series, apart, state.notice),
+            notice=state.shell.notice if state.views.playing else _missing(series, apart, state.shell.notice),
         )  # fmt: skip
         self._show_place((number, slice))
-        self._explaining.point_changed(run=not state.playing)
+        self._explaining.point_changed(run=not state.views.playing)
         self._read_slice()
 
     def _across(self, number: int) -> tuple[int, float]:
         """The slice of another point nearest to the shown one, and how many millimetres lie between."""
         there, at = self._series[number], self._here()
         if at is None or there.geometry.position(0) is None:
-            return min(self.state.slice, there.shape[0] - 1), 0.0
+            return min(self.state.view.slice, there.shape[0] - 1), 0.0
         return nearest_slice(there, at)
 
     def _here(self) -> Point | None:
         """The place that the reader is at, which a point may have no slice of."""
-        series = self.state.series
-        return self._at or (None if series is None else series.geometry.position(self.state.slice))
+        series = self.state.view.series
+        return self._at or (None if series is None else series.geometry.position(self.state.view.slice))
 
     def _held(self) -> Window | None:
         """The window for the next point: times compare in one window, contrasts have each their own."""
         state = self.state
-        part = None if state.series is None else state.series.part
-        if part is None or state.window is not None or state.values is None or not dicom.in_time(part):
-            return state.window
-        table = state.series is not None and state.series.display.voi_lut is not None
-        return None if table else state.own
+        part = None if state.view.series is None else state.view.series.part
+        if (
+            part is None
+            or state.view.window is not None
+            or state.view.values is None
+            or not dicom.in_time(part)
+        ):
+            return state.view.window
+        table = state.view.series is not None and state.view.series.display.voi_lut is not None
+        return None if table else state.view.own
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -198,7 +203,7 @@ class Slices:
         self._store.note(memory=Memory(self._memory.used, self._memory.room))
 
     def _read_slice(self) -> None:
-        series, number, slice = self.state.series, self.state.chosen, self.state.slice
+        series, number, slice = self.state.view.series, self.state.view.number, self.state.view.slice
         limits = self._limits
         if series is None or number is None:
             return
@@ -206,7 +211,7 @@ class Slices:
         kept = self._kept((number, slice))
         if kept is not None:
             self._jobs.cancel("slice")
-            if self.state.values is not kept.values:
+            if self.state.view.values is not kept.values:
                 self._show_slice(kept)
             self._read_ahead(kept)
             return
@@ -228,8 +233,8 @@ class Slices:
 
         Each wish of the reader goes first. What fails is said when the slice is asked for.
         """
-        series = self.state.series
-        if series is None or self.state.chosen is None or self.state.playing:
+        series = self.state.view.series
+        if series is None or self.state.view.number is None or self.state.views.playing:
             return False
         size = sum(a.nbytes for a in shown.arrays)
         most = self._memory.room // (4 * size)  # half of it: the rest is where the reader was
@@ -254,7 +259,7 @@ class Slices:
 
     def _nearby(self, most: int) -> Iterator[Place]:
         """What the reader may want next: the place at the next points, then, if slow to read, slices."""
-        series, number, here = self.state.series, self.state.chosen, self.state.slice
+        series, number, here = self.state.view.series, self.state.view.number, self.state.view.slice
         if series is None or number is None:
             return
         points, reach = self.state.points, min(_NEAR_POINTS, most)
@@ -271,9 +276,9 @@ class Slices:
 
     def _drawn(self, found: Read) -> dict[str, Any]:
         """What the state has of a slice."""
-        shown = levels_of(self.state.series, self.state.window, found.window)
+        shown = levels_of(self.state.view.series, self.state.view.window, found.window)
         return {
-            "values": found.values, "levels": shown or self.state.levels, "own": found.window,
+            "values": found.values, "levels": shown or self.state.view.levels, "own": found.window,
             "graphics": found.graphics,
         }  # fmt: skip
 
@@ -284,7 +289,7 @@ class Slices:
 
     def play(self) -> None:
         """Play what there is round and round, or stop; the slice where it stops is then explained."""
-        series = self.state.series
+        series = self.state.view.series
         if self.halt():
             self._explaining.slice_changed()
         elif series is not None and max(series.shape[0], len(self.state.points)) > 1:
@@ -295,13 +300,13 @@ class Slices:
     def start_playing(self) -> None:
         """From the shown place, at the rate that is preferred now."""
         state = self.state
-        along_points = state.played == "points" and state.chosen is not None
-        self._played_from = state.points.index(state.chosen or 0) if along_points else state.slice
-        self._cine.start(self.state.preferences.rate)
+        along_points = state.played == "points" and state.view.number is not None
+        self._played_from = state.points.index(state.view.number or 0) if along_points else state.view.slice
+        self._cine.start(self.state.shell.preferences.rate)
 
     def halt(self) -> bool:
         """Stop playing, without showing it yet; whether anything played."""
-        played = self.state.playing
+        played = self.state.views.playing
         if played:
             self._cine.stop()
             self._jobs.cancel("cine")
@@ -313,7 +318,7 @@ class Slices:
         if self._jobs.active("cine") or self._jobs.active("slice"):
             return
         due = self._due(steps)
-        if due is None or due == (self.state.chosen, self.state.slice):
+        if due is None or due == (self.state.view.number, self.state.view.slice):
             return
         if self._kept(due) is not None:
             self._play_on(due)
@@ -333,15 +338,15 @@ class Slices:
     def _due(self, steps: int) -> Place | None:
         """Where what plays should be after so many steps."""
         state = self.state
-        if state.series is None or state.chosen is None:
+        if state.view.series is None or state.view.number is None:
             return None
         if state.played == "slices":
-            return state.chosen, (self._played_from + steps) % state.series.shape[0]
+            return state.view.number, (self._played_from + steps) % state.view.series.shape[0]
         number = state.points[(self._played_from + steps) % len(state.points)]
-        return number, state.slice if number == state.chosen else self._across(number)[0]
+        return number, state.view.slice if number == state.view.number else self._across(number)[0]
 
     def _play_on(self, place: Place) -> None:
-        if place[0] == self.state.chosen:
+        if place[0] == self.state.view.number:
             self._go(place[1])
         else:
             self._go_on(place[0])

@@ -1,7 +1,6 @@
 """The one frozen state of the window, and the view that shows it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from viewer.task import Progress
@@ -25,8 +24,7 @@ class Store:
 
     def note(self, **changes: Any) -> None:
         """Change the state without showing it: more follows before anything may be seen."""
-        if any(getattr(self.state, name) is not value for name, value in changes.items()):
-            self.state = replace(self.state, **changes)
+        self.state = self.state.changed(**changes)
 
     def show(self, **changes: Any) -> None:
         """Change the state and show it."""
@@ -38,7 +36,7 @@ class Store:
     @property
     def lasting(self) -> Notice | None:
         """The notice, where it is one that nothing that happens meanwhile may hide."""
-        notice = self.state.notice
+        notice = self.state.shell.notice
         return notice if notice is not None and notice.stays else None
 
     def failed(self, sentence: str) -> None:

@@ -1,52 +1,35 @@
-"""What a state asks of the model: a method as it is set, at a place."""
+"""What the reader asks of the model."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from viewer.ui.state import At, ViewState
+from viewer.types import Field, Sweep
 
-SEGMENTS = ("over", "segments")
-"""The setting, and its value, of methods that take what segmentations mark as features."""
-NO_SEGMENTS = "No segmentation of this study lies on the series."
-
-
-class Place(NamedTuple):
-    """What the model is shown: it tells predictions and maps from those of other places."""
-
-    series: int
-    slice: int | None
-    """None where the model reads volumes."""
-    at: At = None
+At = tuple[float, ...] | Sweep | None
+"""What a network that reads a patch is shown, as `--at` has it: one at a place, many, or the middle one."""
+WHOLE = ""
+"""In place of a region's source: all of a slice or volume is swept."""
+NOWHERE = Sweep(((), ()))
+"""The sweep over a region where it does not lie."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A method as it is set: what tells its maps of one place and target from other maps."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestState:
+    """Which label is explained, by which method as it is set, and where the model looks."""
 
-    method: str
-    settings: tuple[tuple[str, str], ...] = ()
+    target: str | None = None
+    against: str | None = None
+    """The label whose score is taken off the target's: "why this rather than that"."""
+    method: str = "grad-cam"
+    settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str | None = None
     within: str | None = None
-    """The source of the region outside of which nothing is changed."""
-
-    @classmethod
-    def of(cls, state: ViewState) -> "Wish":
-        """What a state asks for; the suggested layer by its name, so that it is one with the same by wish."""
-        item = state.chosen_method
-        layers = () if item is None or state.model is None else state.model.layers
-        has_layer = item is None or "layer" in item.settings
-        settings = tuple(sorted((name, str(value)) for name, value in state.settings.items()))
-        layer = state.layer or (layers[0] if layers else None)
-        within = None if state.region is None else state.region.source
-        return cls(state.method, settings, layer if has_layer else None, within)
-
-    @property
-    def segmented(self) -> bool:
-        """Whether the regions of the series are the features."""
-        return SEGMENTS in self.settings
-
-
-def place_of(state: ViewState) -> Place:
-    """The place that a state shows."""
-    volume = state.model is not None and state.model.volume
-    return Place(state.chosen or 0, None if volume else state.slice, state.at)
+    """The source of the region outside of which the method changes nothing."""
+    placed: tuple[float, ...] | None = None
+    """The middle of the patch that the model reads: (row, column) or, of a volume, (slice, row, column);
+    None: that of the image."""
+    swept: str | None = None
+    """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
+    patch: Field | None = None
+    """Where the patch lies, or the box of the region that has been swept."""

@@ -12,7 +12,7 @@ from viewer.export.panel import explained_score, feature_words, figures, kind_of
 from viewer.export.picture import spacing_text, window_text
 from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
-from viewer.types import Attribution, Display, LoadedMap, Map, Part, Region, Window
+from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, ViewState
 
 INFLUENCE = "Shows influence on the score. Not a segmentation."
@@ -35,22 +35,22 @@ class Corners:
 
 def sentence(state: ViewState) -> Line | None:
     """What stands in the middle of a view that has no image to show; None if it has one."""
-    if state.values is not None and state.series is not None:
+    if state.view.values is not None and state.view.series is not None:
         return None
-    if state.busy is not None:
-        return f"{state.busy.doing.rstrip('.… ')} …", "quiet"
-    if state.series is not None:
+    if state.shell.busy is not None:
+        return f"{state.shell.busy.doing.rstrip('.… ')} …", "quiet"
+    if state.view.series is not None:
         return "Reading the slice …", "quiet"
-    if state.items:
+    if state.studies.items:
         return "Choose a series on the left", "quiet"
     return EMPTY, "text"
 
 
 def _place(state: ViewState) -> Line:
     """Which image of its series is shown."""
-    if state.arriving is not None or state.series is None:
+    if state.studies.arriving is not None or state.view.series is None:
         return "Im ? · still being read", "warning"
-    return f"Im {state.slice + 1} / {state.series.shape[0]}", "text"
+    return f"Im {state.view.slice + 1} / {state.view.series.shape[0]}", "text"
 
 
 def nothing_opened(not_opened: Sequence[tuple[str, str]]) -> str:
@@ -64,10 +64,12 @@ def nothing_opened(not_opened: Sequence[tuple[str, str]]) -> str:
 
 def plain(state: ViewState) -> Corners:
     """The corners of the image without a map."""
-    series = state.series
+    series = state.view.series
     if series is None:
         return Corners()
-    title = state.items[state.current].title if state.current is not None and state.items else ""
+    title = (
+        state.studies.items[state.current].title if state.current is not None and state.studies.items else ""
+    )
     name = series.modality if title == series.modality else f"{series.modality}  {clean(title)}"
     if series.geometry.letters() is None:
         where = ["side unknown"]
@@ -101,14 +103,14 @@ def outlined(state: ViewState) -> tuple[Line, ...]:
 
 def patched(state: ViewState) -> tuple[Line, ...]:
     """Which part of the image the model is shown, where that is not the whole."""
-    if state.model is None or state.model.patch is None or state.gate == "outside":
+    if state.answer.model is None or state.answer.model.patch is None or state.answer.gate == "outside":
         return ()
-    if state.swept is None:
+    if state.request.swept is None:
         return ((f"patch {patch_place(state)}", "accent"),)
-    name = swept_name(state, state.swept)
+    name = swept_name(state, state.request.swept)
     if state.at == NOWHERE:
         return ((f"{name} does not lie on this slice: nothing to sweep", "warning"),)
-    shown = state.attribution
+    shown = state.answer.attribution
     if shown is None:
         return ((f"not swept yet: {name}", "accent"),)
     count = len(shown.predictions)
@@ -117,50 +119,52 @@ def patched(state: ViewState) -> tuple[Line, ...]:
 
 def patch_place(state: ViewState) -> str:
     """Where the middle of the patch lies: rows and columns from 0, as everywhere; slices as readers count."""
-    if state.placed is None:
+    if state.request.placed is None:
         return "in the middle"
-    *slices, row, column = state.placed
+    *slices, row, column = state.request.placed
     return f"at {''.join(f'Im {round(i) + 1}, ' for i in slices)}row {row:g}, column {column:g}"
 
 
 def swept_name(state: ViewState, swept: str) -> str:
     """What patches are laid over."""
     if swept == WHOLE:
-        return "whole volume" if state.model is not None and state.model.volume else "whole slice"
-    region = next((one for one in state.regions if one.source == swept), None)
+        return (
+            "whole volume" if state.answer.model is not None and state.answer.model.volume else "whole slice"
+        )
+    region = next((one for one in state.regions.regions if one.source == swept), None)
     return "a region of another series" if region is None else region_name(state, region)
 
 
 def laid_over(state: ViewState) -> tuple[Line, ...]:
     """What the file lays over the slice, and whether that is drawn."""
-    if state.graphics is None or state.values is None:  # those are of the slice before
+    if state.view.graphics is None or state.view.values is None:  # those are of the slice before
         return ()
-    parts = (("overlay", state.graphics.overlay), ("shutter", state.graphics.shutter))
+    parts = (("overlay", state.view.graphics.overlay), ("shutter", state.view.graphics.shutter))
     names = " and ".join(name for name, mask in parts if mask is not None)
-    return ((names if state.annotated else f"{names} hidden", "quiet"),)
+    return ((names if state.views.annotated else f"{names} hidden", "quiet"),)
 
 
 def window_words(state: ViewState) -> str:
     """Centre and width of the shown window, with its name."""
-    series, window = state.series, state.window or state.own
+    series, window = state.view.series, state.view.window or state.view.own
     if series is not None and series.colour:
         return "colour, no window"
-    inverted = series is not None and state.inverted != series.display.inverted
-    if series is not None and isinstance(state.curve, Display):
+    inverted = series is not None and state.view.inverted != series.display.inverted
+    if series is not None and isinstance(state.view.curve, Display):
         return window_text(series.display, inverted)
-    low, high = state.levels
+    low, high = state.view.levels
     return window_text(window or Window((low + high) / 2, high - low), inverted)
 
 
 def explained(state: ViewState, drawn: bool) -> Corners:
     """The corners of the image with the map; `drawn` is whether any of it reached the threshold."""
-    if state.series is None:
+    if state.view.series is None:
         return Corners()
-    if state.loaded is not None:
-        return _came_along(state, state.loaded, drawn)
-    shown = state.attribution
-    if state.gate == "outside":
-        outside = f"No map: {state.outside or 'outside what the model accepts'}"
+    if state.regions.loaded is not None:
+        return _came_along(state, state.regions.loaded, drawn)
+    shown = state.answer.attribution
+    if state.answer.gate == "outside":
+        outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
         return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"),))
@@ -174,7 +178,7 @@ def explained(state: ViewState, drawn: bool) -> Corners:
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
         bottom_right=(
-            (f"{native_facts(shown)} · {state.style.interpolation}", "text"),
+            (f"{native_facts(shown)} · {state.views.style.interpolation}", "text"),
             (INFLUENCE, "text"),
         ),
     )
@@ -183,18 +187,18 @@ def explained(state: ViewState, drawn: bool) -> Corners:
 def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
     """The corners of the image with a map that came with the study."""
     remark: tuple[Line, ...] = ()
-    if state.map_shown and not drawn and state.map is not None:
-        seen = bool(np.isfinite(state.map).any())
+    if state.map_shown and not drawn and state.view.map is not None:
+        seen = bool(np.isfinite(state.view.map).any())
         said = (
             "Nothing reaches the threshold on this slice." if seen else "The map has no value on this slice."
         )
         remark = ((said, "warning"), ("", "text"), ("", "text"))
     return Corners(
-        top_left=((title_of(shown, state.masked), "text"), (span_of(state, shown), "text")),
+        top_left=((title_of(shown, state.shell.masked), "text"), (span_of(state, shown), "text")),
         top_right=((_what(state), "text"),),
         bottom_left=remark,
         bottom_right=(
-            (f"{native_facts(shown)} · {state.style.interpolation}", "text"),
+            (f"{native_facts(shown)} · {state.views.style.interpolation}", "text"),
             (NOT_COMPUTED, "text"),
         ),
     )
@@ -203,16 +207,16 @@ def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
 def region_name(state: ViewState, region: Region) -> str:
     """What a region is called, without the patient's names where those are masked."""
     identity = region.series.identity
-    return without_identity(region.name, identity) if state.masked else clean(region.name)
+    return without_identity(region.name, identity) if state.shell.masked else clean(region.name)
 
 
 def feature_values(state: ViewState, most: int) -> list[tuple[str, str]]:
     """Name and value of the features of the map, without the patient's names where those are masked."""
-    if state.attribution is None:
+    if state.answer.attribution is None:
         return []
-    who = state.attribution.series.identity
-    words = feature_words(state.attribution, most)
-    return [(without_identity(name, who) if state.masked else name, value) for name, value in words]
+    who = state.answer.attribution.series.identity
+    words = feature_words(state.answer.attribution, most)
+    return [(without_identity(name, who) if state.shell.masked else name, value) for name, value in words]
 
 
 def title_of(map: LoadedMap, masked: bool) -> str:
@@ -222,7 +226,9 @@ def title_of(map: LoadedMap, masked: bool) -> str:
 
 def span_of(state: ViewState, map: LoadedMap) -> str:
     """The smallest and the largest value of a map that came along."""
-    return next((words for one, words in zip(state.came, state.spans, strict=True) if one is map), "")
+    return next(
+        (words for one, words in zip(state.regions.came, state.regions.spans, strict=True) if one is map), ""
+    )
 
 
 def span_words(map: Map) -> str:
@@ -236,15 +242,15 @@ def span_words(map: Map) -> str:
 def _what(state: ViewState) -> str:
     if state.map_shown:
         return "image + map"
-    return "image, map hidden" if state.map is not None else "image, no map on this slice"
+    return "image, map hidden" if state.view.map is not None else "image, no map on this slice"
 
 
 def _target(state: ViewState, shown: Attribution) -> Line:
     if shown.target is None:
         return SAME_FOR_ALL, "text"
-    if len(shown.predictions) > 1 and state.prediction is not None:
+    if len(shown.predictions) > 1 and state.answer.prediction is not None:
         # The best of a sweep has been found: not among all its patches again with every frame.
-        score = next((s for s in state.prediction.scores if s.label == shown.target.label), None)
+        score = next((s for s in state.answer.prediction.scores if s.label == shown.target.label), None)
     else:
         score = explained_score(shown)
     if score is None or shown.target.minus is not None:
@@ -263,20 +269,20 @@ def _nothing_positive(shown: Attribution) -> bool:
 def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
     label = shown.target.words if shown.target is not None else ""
-    if state.gate == "negative" and not state.asked:
+    if state.answer.gate == "negative" and not state.answer.asked:
         return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
-    if not state.map_shown or state.map is None:
+    if not state.map_shown or state.view.map is None:
         return ()
-    if state.preview:
+    if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
-    if _nothing_positive(shown) and state.style.sign == "positive":
+    if _nothing_positive(shown) and state.views.style.sign == "positive":
         where = "image" if shown.values.shape[0] == 1 else "volume"
         return ((f"No positive evidence{f' for {label}' if label else ''} in this {where}.", "warning"),)
     if not drawn:
-        if not np.isfinite(state.map).any():
+        if not np.isfinite(state.view.map).any():
             return (("The model did not look at this slice.", "warning"),)
         return (("Nothing reaches the threshold on this slice.", "warning"),)
-    if state.gate == "negative":
+    if state.answer.gate == "negative":
         return ((f"Explains a negative: {label} is below its threshold.", "warning"),)
     return ()
 
@@ -288,21 +294,21 @@ _SEVERAL = {
 }  # fmt: skip
 
 
-def point_words(part: Part) -> str:
+def point_words(part: SeriesPoint) -> str:
     """Which point of the fourth dimension one is at: "time 3 / 20 · 240 ms", "b 1000 s/mm² · 2 / 3"."""
     words = point_name(part)
     counted = f"{part.index + 1} / {part.count}"
     return words if counted in words else f"{words} · {counted}"
 
 
-def point_name(part: Part) -> str:
+def point_name(part: SeriesPoint) -> str:
     """What a point of the fourth dimension is called, among others of it."""
     if part.by == "b-value" and part.value[0] is not None:
         return f"{part.words} s/mm²"
     return part.words.replace(f" {part.index + 1} of {part.count}", f" {part.index + 1} / {part.count}")
 
 
-def several_points(part: Part) -> str:
+def several_points(part: SeriesPoint) -> str:
     """What there is of a fourth dimension: "3 b-values", "20 phases"."""
     if "," in part.by:
         return f"{part.count} points: {part.by.replace(',', ' and', 1)}"

@@ -1,7 +1,5 @@
 """Two maps of one slice side by side, below them the difference of their ranks and what is said of it."""
 
-from dataclasses import replace
-
 from PySide6.QtCore import QRectF, Signal
 from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
@@ -37,15 +35,15 @@ class CompareView(SliceView):
             super().show()
         elif state is not self._of:
             self._of, self._side = state, side
-            own = replace(state, map=side.drawn, style=side.style, loaded=None)
-            super().show(replace(own, gate="negative" if side.negative else "open"))
+            own = state.changed(map=side.drawn, style=side.style, loaded=None)
+            super().show(own.changed(gate="negative" if side.negative else "open"))
 
     def _unit(self) -> str:
         return "" if self._side.map is None else self._side.map.unit
 
     def _content(self) -> tuple[captions.Line | None, captions.Corners, tuple[str, str, str, str] | None]:
         state, side = self._state, self._side
-        if captions.sentence(state) is not None or state.series is None:
+        if captions.sentence(state) is not None or state.view.series is None:
             return ("", "quiet"), captions.Corners(), None
         lines = ((side.title, "text"), (side.target, "warning"))
         facts = "" if side.map is None else native_facts(side.map)
@@ -54,7 +52,7 @@ class CompareView(SliceView):
             top_right=((side.why, "quiet"),) if side.why else (),
             bottom_right=((facts, "text"), (captions.INFLUENCE, "text")) if facts else (),
         )
-        return None, corners, state.series.geometry.letters()
+        return None, corners, state.view.series.geometry.letters()
 
 
 class CompareGrid(QWidget):
@@ -109,8 +107,8 @@ class CompareGrid(QWidget):
         if state is None:
             super().show()
             return
-        found = state.compared
-        if state.layout != "compare":
+        found = state.answer.compared
+        if state.views.layout != "compare":
             return
         nothing = Side("", why="Open a model and an image first.")
         sides = (nothing,) * 3 if found is None else (found.one, found.other, found.difference)
@@ -150,7 +148,7 @@ class _Facts(QWidget):
         if state is None:
             super().show()
             return
-        found = state.compared
+        found = state.answer.compared
         if found is None:
             return
         self.left.say(_said(found.one))

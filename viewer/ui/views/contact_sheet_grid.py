@@ -67,17 +67,17 @@ class ContactSheetGrid(QWidget):
         if state is None:
             super().show()
             return
-        if state.layout != "sheet":
+        if state.views.layout != "sheet":
             return
-        self._of = state.sheet_of
-        self.of.put(state.sheet_of)
+        self._of = state.answer.sheet_of
+        self.of.put(state.answer.sheet_of)
         item = state.chosen_method
-        missing = any(cell.tile is None for cell in state.sheet)
+        missing = any(cell.tile is None for cell in state.answer.sheet)
         slow = item is not None and not state.free
-        self.all.setVisible(missing and slow and state.sheet_of == "labels")
-        self.all.setEnabled(state.busy is None)
-        some = any(is_negative(state, cell) and cell.tile is not None for cell in state.sheet)
-        self.negatives.setVisible(some and not state.asked)
+        self.all.setVisible(missing and slow and state.answer.sheet_of == "labels")
+        self.all.setEnabled(state.shell.busy is None)
+        some = any(is_negative(state, cell) and cell.tile is not None for cell in state.answer.sheet)
+        self.negatives.setVisible(some and not state.answer.asked)
         self.words.say(sheet_words(state))
         self.cells.put(state)
 
@@ -107,16 +107,16 @@ class _Cells(QWidget):
         if state is self._state:
             return
         self._state = state
-        if len(self._painters) != len(state.sheet):
-            self._painters = [TilePainter() for _ in state.sheet]
+        if len(self._painters) != len(state.answer.sheet):
+            self._painters = [TilePainter() for _ in state.answer.sheet]
         self.update()
 
     def boxes(self) -> list[QRectF]:
         """Where the cells lie, texts among them."""
-        count = len(self._state.sheet)
+        count = len(self._state.answer.sheet)
         if not count:
             return []
-        values = self._state.values
+        values = self._state.view.values
         shape = (1, 1) if values is None else values.shape[:2]
         aspect = shape[1] / shape[0]
         best = max(range(1, count + 1), key=lambda columns: self._height(columns, count, aspect))
@@ -138,13 +138,13 @@ class _Cells(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(DARK.images))
         state = self._state
-        if not state.sheet:
+        if not state.answer.sheet:
             painter.setPen(QColor(DARK.quiet))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
-        for i, (box, cell) in enumerate(zip(self.boxes(), state.sheet, strict=True)):
+        for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.sheet, strict=True)):
             picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
             negative = is_negative(state, cell)
-            hidden = negative and not state.asked
+            hidden = negative and not state.answer.asked
             tile = None if hidden else cell.tile
             self._painters[i].draw(painter, state, tile, picture, self.devicePixelRatioF(), negative)
             self._frame(painter, i, box, cell)
@@ -162,11 +162,11 @@ class _Cells(QWidget):
         top = box.bottom() - 2 * LINE
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
-        if self._state.sheet_of == "methods":
+        if self._state.answer.sheet_of == "methods":
             score = ""
         painter.setFont(font(bold=True))
         room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, LINE), score, DARK.text, right)
-        tone = DARK.warning if cell.chosen and self._state.sheet_of == "labels" else DARK.text
+        tone = DARK.warning if cell.chosen and self._state.answer.sheet_of == "labels" else DARK.text
         _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
         below = "below its threshold, hidden" if hidden else cell_words(cell)
@@ -178,8 +178,8 @@ class _Cells(QWidget):
         return next((i for i, box in enumerate(self.boxes()) if box.contains(point)), -1)
 
     def _tell(self, i: int) -> None:
-        if 0 <= i < len(self._state.sheet):
-            self.chosen.emit(self._state.sheet[i].name)
+        if 0 <= i < len(self._state.answer.sheet):
+            self.chosen.emit(self._state.answer.sheet[i].name)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
@@ -203,8 +203,8 @@ class _Cells(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-        if event.key() in steps and self._state.sheet:
-            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.sheet)
+        if event.key() in steps and self._state.answer.sheet:
+            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.answer.sheet)
             self.update()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self._tell(self._focus)
@@ -222,7 +222,7 @@ def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.Align
 
 def is_negative(state: ViewState, cell: Cell) -> bool:
     """Whether a cell explains a label that the model does not call."""
-    difference = state.sheet_of == "methods" and state.against is not None
+    difference = state.answer.sheet_of == "methods" and state.request.against is not None
     return cell.score is not None and cell.score.positive is False and not difference
 
 
@@ -241,20 +241,26 @@ def sheet_words(state: ViewState) -> str:
     """What the cells have in common, and whether they compare."""
     item = state.chosen_method
     title = "" if item is None else item.title
-    if state.sheet_of == "methods":
+    if state.answer.sheet_of == "methods":
         how = (
-            "own ranges: methods compare as ranks only" if state.swept is None else "a sweep runs one method"
+            "own ranges: methods compare as ranks only"
+            if state.request.swept is None
+            else "a sweep runs one method"
         )
         return f"{clean(state.target_words or '')} · {how}"
     if item is not None and not item.target_dependent:
         return f"{title} · the same for every label"
-    count = 0 if state.model is None else len(state.model.labels)
-    some = f" · the {len(state.sheet)} highest of {count}" if len(state.sheet) < count else ""
-    return f"{title}{some} · {'one range for all' if state.locked else 'each in a range of its own'}"
+    count = 0 if state.answer.model is None else len(state.answer.model.labels)
+    some = f" · the {len(state.answer.sheet)} highest of {count}" if len(state.answer.sheet) < count else ""
+    return f"{title}{some} · {'one range for all' if state.views.locked else 'each in a range of its own'}"
 
 
 def empty_words(state: ViewState) -> str:
     """Why there is no sheet."""
-    if state.model is None:
+    if state.answer.model is None:
         return "Open a model: the sheet then shows the maps of all its labels."
-    return "No map: outside what the model accepts." if state.gate == "outside" else "Open an image first."
+    return (
+        "No map: outside what the model accepts."
+        if state.answer.gate == "outside"
+        else "Open an image first."
+    )

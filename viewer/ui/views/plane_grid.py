@@ -61,9 +61,9 @@ class PlaneGrid(QWidget):
             super().show()
             return
         self.setVisible(state.three)
-        alone = state.enlarged
+        alone = state.planes.enlarged
         # What is said once, the colour bar among it, stands where a map is.
-        first = alone or next((cut.plane.name for cut in state.cuts if cut.map is not None), FIRST)
+        first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), FIRST)
         for name, view in self.views.items():
             view.setVisible(alone in (None, name))
             view.show(state, name == first)

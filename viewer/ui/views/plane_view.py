@@ -1,6 +1,5 @@
 """One of the three planes: its picture, its map, and where the others cut it."""
 
-from dataclasses import replace
 from math import atan2, hypot, remainder, tau
 
 import numpy as np
@@ -68,7 +67,7 @@ class PlaneView(SliceView):
             return
         self._whole_state, self._first = state, first
         before = self.plane
-        found = (c for c in state.cuts if c.plane.name == self.name and c.series is state.series)
+        found = (c for c in state.planes.cuts if c.plane.name == self.name and c.series is state.view.series)
         self._cut = cut = next(found, None)
         self._keep_place(before)
         self._waits = cut is not None and cut.of is not state.shown
@@ -76,13 +75,13 @@ class PlaneView(SliceView):
         if cut is not None and self._waits:
             # The bar and the words of the map that is to come stand already; of the old one nothing is drawn.
             map = None if state.shown is None else self._nothing(cut.values.shape)
-        values = None if cut is None else self._blackened(cut.values, state.inverted)
+        values = None if cut is None else self._blackened(cut.values, state.view.inverted)
         outlines, laid = ((), None) if cut is None else (cut.outlines, cut.graphics)
-        super().show(replace(state, values=values, map=map, outlines=outlines, graphics=laid))
+        super().show(state.changed(values=values, map=map, outlines=outlines, graphics=laid))
 
     def _keep_place(self, before: Plane | None) -> None:
         """Another plane begins elsewhere; an enlarged part of it stays where it was seen."""
-        plane, point, seen = self.plane, self._whole_state.crosshair, self._seen
+        plane, point, seen = self.plane, self._whole_state.planes.crosshair, self._seen
         if plane is None or before is None or point is None or seen is None or plane is before:
             return
         scale = before.pixel / plane.pixel
@@ -117,10 +116,10 @@ class PlaneView(SliceView):
         return 1.0
 
     def _lies(self) -> tuple[object, ...]:
-        return (self._state.series, self.plane)
+        return (self._state.view.series, self.plane)
 
     def _picture(self) -> Matrix | None:
-        plane, series = self.plane, self._state.series
+        plane, series = self.plane, self._state.view.series
         return None if plane is None or series is None else plane.matrix_to(series)
 
     # Painting
@@ -129,7 +128,7 @@ class PlaneView(SliceView):
         return self._first
 
     def _lines_free(self, shown: captions.Corners) -> tuple[float, float]:
-        if self._state.enlarged == self.name:
+        if self._state.planes.enlarged == self.name:
             return (len(shown.top_left), 3)
         tilted = self.plane is not None and tilt(self.plane) >= _TILTED  # then the title is long
         return (int(tilted), len(shown.bottom_left) - int(self._first))
@@ -140,7 +139,7 @@ class PlaneView(SliceView):
     def _content(self) -> tuple[captions.Line | None, captions.Corners, tuple[str, str, str, str] | None]:
         state, plane = self._state, self.plane
         if plane is None or self._cut is None:
-            done = state.building
+            done = state.planes.building
             how_far = f" {done.done} / {done.total}" if done is not None and done.total else ""
             return (
                 (f"Reading the volume …{how_far}" if self._first else "", "quiet"),
@@ -149,11 +148,11 @@ class PlaneView(SliceView):
             )
         tilted = f", tilted {tilt(plane):.1f}°" if tilt(plane) >= _TILTED else ""
         title = f"{self.name.capitalize()}{tilted}  {plane.place()}"
-        thick = ((slab_words(self._cut, state.slab), "text"),) if state.slab.thickness else ()
+        thick = ((slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
         said = captions.explained(state, self._map.anything) if self._first else captions.Corners()
-        if state.enlarged == self.name:
+        if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right
         remark = () if self._waits else tuple((_of_plane(t), role) for t, role in said.bottom_left)
         if self._cut.remark is not None and not self._waits:
@@ -175,9 +174,9 @@ class PlaneView(SliceView):
 
     def _laid_words(self) -> tuple[captions.Line, ...]:
         """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
-        if self._state.graphics is not None:
+        if self._state.view.graphics is not None:
             return captions.laid_over(self._state)
-        told = captions.laid_over(self._whole_state) if self._whole_state.annotated else ()
+        told = captions.laid_over(self._whole_state) if self._whole_state.views.annotated else ()
         return tuple((f"{text}: only on acquired slices", role) for text, role in told)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -191,7 +190,7 @@ class PlaneView(SliceView):
 
     def _lines(self, painter: QPainter, frame: QRectF) -> None:
         """Where the other two planes cut this one, with a gap at the crosshair."""
-        plane, point = self.plane, self._whole_state.crosshair
+        plane, point = self.plane, self._whole_state.planes.crosshair
         if plane is None or point is None:
             return
         middle = self.place(point)
@@ -215,7 +214,7 @@ class PlaneView(SliceView):
     def _ways(self) -> dict[str, QPointF]:
         """Unit steps on the widget along which the other two planes cut this one, as the state has them."""
         plane, result = self.plane, {}
-        for name, other in self._whole_state.views.items():
+        for name, other in self._whole_state.planes.ways.items():
             way = None if plane is None or name == self.name else direction(plane, other.normal)
             if way is not None:
                 result[name] = QPointF(way[1], way[0])
@@ -223,7 +222,7 @@ class PlaneView(SliceView):
 
     def handles(self) -> list[tuple[QPointF, str]]:
         """The rings that turn the lines, and whose line each is on: those that lie inside the view."""
-        point = self._whole_state.crosshair
+        point = self._whole_state.planes.crosshair
         if self.frame() is None or point is None:
             return []
         middle, arm = self.place(point), _ARM * min(self.width(), self.height())
@@ -320,7 +319,7 @@ class PlaneView(SliceView):
 
     def _angle_of(self, at: QPointF) -> float:
         """Radians clockwise from the row's direction, about the crosshair."""
-        point = self._whole_state.crosshair
+        point = self._whole_state.planes.crosshair
         middle = self.place(point) if point is not None else at
         return atan2(at.y() - middle.y(), at.x() - middle.x())
 

@@ -88,37 +88,37 @@ class PlanesPanel(QWidget):
         if state is None:
             super().show()
             return
-        self.thick.choose(state.slab.thickness)
-        self.how.choose(state.slab.how)
-        self.how.setEnabled(state.slab.thickness > 0)
-        if not state.three or state.series is None:
+        self.thick.choose(state.planes.slab.thickness)
+        self.how.choose(state.planes.slab.how)
+        self.how.setEnabled(state.planes.slab.thickness > 0)
+        if not state.three or state.view.series is None:
             return
-        patch = state.model is not None and state.model.patch is not None
+        patch = state.answer.model is not None and state.answer.model.patch is not None
         self.hands.setText(f"{_HANDS} · Ctrl + click: patch" if patch else _HANDS)
-        self._along = _alignment(state.views, state.series)
+        self._along = _alignment(state.planes.ways, state.view.series)
         self.along.choose(self._along)
-        found, shown = state.marked, state.shown
-        self.where.say("" if state.crosshair is None else lps_words(state.crosshair))
+        found, shown = state.planes.marked, state.shown
+        self.where.say("" if state.planes.crosshair is None else lps_words(state.planes.crosshair))
         if found is not None:
             slice, row, column = found.voxel
-            self.voxel.say(f"Im {slice + 1} / {state.series.shape[0]} · row {row} · column {column}")
+            self.voxel.say(f"Im {slice + 1} / {state.view.series.shape[0]} · row {row} · column {column}")
         self.value.say("" if found is None else found.value)
         seen = "" if shown is None or found is None or not found.map else f"{found.map} {shown.unit}"
-        unseen = "not seen by the model" if state.loaded is None else "no value here"
+        unseen = "not seen by the model" if state.regions.loaded is None else "no value here"
         self.map.say("no map yet" if shown is None else seen or unseen)
-        self.volume.say(_volume(state.series))
+        self.volume.say(_volume(state.view.series))
         self.explained.say(_what(state) or "nothing yet")
         self.cells.say("" if shown is None else native_facts(shown).removeprefix("map "))
-        said = INFLUENCE if state.loaded is None else NOT_COMPUTED
-        doubts = [w for w in state.series.warnings if any(word in w for word in _PLACE)]
+        said = INFLUENCE if state.regions.loaded is None else NOT_COMPUTED
+        doubts = [w for w in state.view.series.warnings if any(word in w for word in _PLACE)]
         self.remark.setText(" ".join(doubts if shown is None else [*doubts, said]))
 
 
 def _what(state: ViewState) -> str:
     """What the map is: label, method and layer, or what the file calls it."""
-    if state.loaded is not None:
-        return title_of(state.loaded, state.masked)
-    shown = state.attribution
+    if state.regions.loaded is not None:
+        return title_of(state.regions.loaded, state.shell.masked)
+    shown = state.answer.attribution
     label = shown.target.words if shown is not None and shown.target is not None else ""
     parts = () if shown is None else (label, shown.title, shown.layer)
     return " · ".join(part for part in parts if part)

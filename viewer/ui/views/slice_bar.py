@@ -42,16 +42,16 @@ class SliceBar(QWidget):
         if state is None:
             super().show()
             return
-        count = state.series.shape[0] if state.series is not None else 0
-        volume = state.model is not None and state.model.volume
+        count = state.view.series.shape[0] if state.view.series is not None else 0
+        volume = state.answer.model is not None and state.answer.model.volume
         threshold = None if volume else _threshold(state)
-        key = (count, state.slice, threshold, volume, state.playing)
+        key = (count, state.view.slice, threshold, volume, state.views.playing)
         if key != (self._count, self._slice, self._threshold, self._volume, self._playing) or (
-            state.profile is not self._profile
+            state.answer.profile is not self._profile
         ):
             self._count, self._slice, self._threshold, self._volume, self._playing = key
             self.setAccessibleDescription("playing" if self._playing else "")
-            self._profile = state.profile
+            self._profile = state.answer.profile
             self.update()
         if self.isHidden() == (count > 1):
             self.setVisible(count > 1)
@@ -160,6 +160,8 @@ class SliceBar(QWidget):
 
 def _threshold(state: ViewState) -> float | None:
     """The target's threshold, which belongs to its label and not to one slice."""
-    if state.prediction is None or state.target is None:
+    if state.answer.prediction is None or state.request.target is None:
         return None
-    return next((s.threshold for s in state.prediction.scores if s.label == state.target), None)
+    return next(
+        (s.threshold for s in state.answer.prediction.scores if s.label == state.request.target), None
+    )

@@ -88,12 +88,14 @@ class SliceView(QWidget):
             super().show()
             return
         before, self._state = self._state, state
-        if not one_stack(state.series, before.series):
+        if not one_stack(state.view.series, before.view.series):
             self._seen = None
-        self._image.set(state.values, state.levels, state.inverted, state.curve)
-        drawn = not self.plain and state.map_shown and state.map is not None
-        self._map.set(state.map if drawn else None, state.style, state.negative)
-        self._laid.set(state.graphics if state.annotated and state.values is not None else None)
+        self._image.set(state.view.values, state.view.levels, state.view.inverted, state.view.curve)
+        drawn = not self.plain and state.map_shown and state.view.map is not None
+        self._map.set(state.view.map if drawn else None, state.views.style, state.negative)
+        self._laid.set(
+            state.view.graphics if state.views.annotated and state.view.values is not None else None
+        )
         if state is not before:
             self.update()
 
@@ -131,15 +133,15 @@ class SliceView(QWidget):
 
     @property
     def _columns(self) -> int:
-        return int(self._state.values.shape[1]) if self._state.values is not None else 1
+        return int(self._state.view.values.shape[1]) if self._state.view.values is not None else 1
 
     @property
     def _rows(self) -> int:
-        return int(self._state.values.shape[0]) if self._state.values is not None else 1
+        return int(self._state.view.values.shape[0]) if self._state.view.values is not None else 1
 
     def _aspect(self) -> float:
         """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
-        series = self._state.series
+        series = self._state.view.series
         aspect = series.geometry.pixel_aspect if series is not None else 1.0
         return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
 
@@ -201,17 +203,17 @@ class SliceView(QWidget):
             self._laid.draw_shutter(painter, frame, ratio)
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
             self._laid.draw_overlay(painter, frame, ratio)
-            if self._state.values is not None:
-                shape = self._state.values.shape[:2]
+            if self._state.view.values is not None:
+                shape = self._state.view.values.shape[:2]
                 marks.outlines(painter, self._state.drawn_outlines, frame, shape)
-                if self._state.outlined:
+                if self._state.views.outlined:
                     marks.patch_border(painter, self.border(), frame, shape)
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
 
     def border(self) -> Array:
         """The border of what the model is shown, where it lies here: (n, 2, 2), row and column of pixels."""
-        patch, picture = self._state.patch, self._picture()
+        patch, picture = self._state.request.patch, self._picture()
         if patch is None or picture is None:
             return _NO_LINES
         key = (patch, *self._lies())
@@ -221,17 +223,17 @@ class SliceView(QWidget):
 
     def _lies(self) -> tuple[object, ...]:
         """What tells `_picture` from others."""
-        return (self._state.series, self._state.slice)
+        return (self._state.view.series, self._state.view.slice)
 
     def _picture(self) -> Matrix | None:
         """Maps (depth, row, column) of what is drawn to the voxels of its series."""
-        return affine.scale_offset((1, 1, 1), (self._state.slice, 0, 0))
+        return affine.scale_offset((1, 1, 1), (self._state.view.slice, 0, 0))
 
     def _writing(self) -> QPixmap:
         """Texts, letters and colour bar: drawn anew only when one of them changes."""
         state = self._state
         sentence, shown, letters = self._content()
-        bar = state.style if sentence is None and self._with_bar() and state.map_shown else None
+        bar = state.views.style if sentence is None and self._with_bar() and state.map_shown else None
         unit = self._unit() if bar is not None else ""
         key = (
             sentence,
@@ -261,15 +263,15 @@ class SliceView(QWidget):
         """The sentence where there is no image; else the texts in the corners and the patient's sides."""
         state = self._state
         sentence = captions.sentence(state)
-        if sentence is not None or state.series is None:
-            spoken = self.plain or state.layout == "1"  # of two views one says it
+        if sentence is not None or state.view.series is None:
+            spoken = self.plain or state.views.layout == "1"  # of two views one says it
             return sentence if spoken else ("", "quiet"), captions.Corners(), None
         shown = captions.plain(state) if self.plain else captions.explained(state, self._map.anything)
-        return None, shown, state.series.geometry.letters()
+        return None, shown, state.view.series.geometry.letters()
 
     def _lines_free(self, shown: captions.Corners) -> tuple[float, float]:
         """Lines of text above and below that the patient's sides keep clear of."""
-        model = self._state.model
+        model = self._state.answer.model
         named = not self.plain and model is not None and model.patch is not None
         return (3 if named else 2, 3)
 
@@ -343,7 +345,7 @@ class SliceView(QWidget):
         return event.button() == Qt.MouseButton.LeftButton and self._patch_by(event.modifiers())
 
     def _patch_by(self, held: Qt.KeyboardModifier) -> bool:
-        model = self._state.model
+        model = self._state.answer.model
         return (
             bool(held & Qt.KeyboardModifier.ControlModifier) and model is not None and model.patch is not None
         )

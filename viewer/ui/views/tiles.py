@@ -25,13 +25,13 @@ class TilePainter:
         painter.save()
         painter.setClipRect(box)
         painter.fillRect(box, QColor(DARK.images))
-        values = state.values
+        values = state.view.values
         if values is not None:
             frame = fitted(values, state, box)
             shown = coarse(values, round(2 * ratio * max(box.width(), box.height())))
-            self._image.set(shown, state.levels, state.inverted, state.curve)
+            self._image.set(shown, state.view.levels, state.view.inverted, state.view.curve)
             self._image.draw(painter, frame, box, ratio)
-            if tile is not None and state.overlay:
+            if tile is not None and state.views.overlay:
                 self._map.set(tile.drawn, tile.style, hatch)
                 self._map.draw(painter, frame, box, ratio)
         painter.restore()
@@ -39,7 +39,7 @@ class TilePainter:
 
 def fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
     """Where the whole slice lies in a box, its pixels as wide and high as they are in the patient."""
-    aspect = state.series.geometry.pixel_aspect if state.series is not None else 1.0
+    aspect = state.view.series.geometry.pixel_aspect if state.view.series is not None else 1.0
     aspect = aspect if 0 < aspect < float("inf") else 1.0
     rows, columns = values.shape[0] * aspect, values.shape[1]
     scale = min(box.width() / columns, box.height() / rows)

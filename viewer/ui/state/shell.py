@@ -1,0 +1,78 @@
+"""What stands around the views: work under way, messages, the header, what the reader prefers."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from viewer.dicom import Row
+from viewer.settings import Preferences
+from viewer.types import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Long work under way; `total` 0 means that its length is not known."""
+
+    doing: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of the slices that are kept, and their bound."""
+
+    used: int
+    room: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Header:
+    """The header of one slice's file."""
+
+    title: str
+    rows: tuple[Row, ...] = field(repr=False)
+    identity: Identity = field(repr=False)
+    """What is kept out of all values while the patient is masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence in the message bar; `action` is the text of its button, `wish` what the button asks."""
+
+    text: str
+    kind: Literal["info", "warning", "stop"] = "info"
+    action: str | None = None
+    wish: str | None = None
+    stays: bool = False
+    """Until it is answered or dismissed, whatever happens meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What lies under the pointer: row and column from 0, raw and modality value, map value."""
+
+    row: int
+    column: int
+    raw: str
+    value: str
+    map: str
+    slice: int | None = None
+    """From 0, where it is another than the shown one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShellState:
+    """All that does not depend on what is shown."""
+
+    masked: bool = True
+    """Whether whose image it is is hidden."""
+    busy: Busy | None = None
+    notice: Notice | None = None
+    probed: Probed | None = None
+    header: Header | None = None
+    """The shown slice's header, while somebody looks at it."""
+    preferences: Preferences = field(default_factory=Preferences)
+    memory: Memory | None = None
+    """What the slices that are kept take, once there are some."""
+    missing: frozenset[str] = frozenset()
+    """Paths opened before that are no longer there."""

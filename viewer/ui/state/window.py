@@ -1,0 +1,161 @@
+"""What the window shows, as one frozen value of sub-states, and what follows from several of them.
+
+Two states are compared field by field with `is`, so that a widget redraws only what changed.
+"""
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from viewer.dicom import in_time
+from viewer.overlay.outline import Outline
+from viewer.types import Map, Region, Sweep
+from viewer.ui.state.answer import AnswerState, MethodItem
+from viewer.ui.state.planes import PlanesState
+from viewer.ui.state.regions import RegionsState
+from viewer.ui.state.request import NOWHERE, WHOLE, At, RequestState
+from viewer.ui.state.shell import ShellState
+from viewer.ui.state.studies import StudiesState
+from viewer.ui.state.views import View, ViewsState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewState:
+    """All that the window shows."""
+
+    studies: StudiesState = field(default_factory=StudiesState)
+    views: ViewsState = field(default_factory=ViewsState)
+    request: RequestState = field(default_factory=RequestState)
+    answer: AnswerState = field(default_factory=AnswerState)
+    regions: RegionsState = field(default_factory=RegionsState)
+    planes: PlanesState = field(default_factory=PlanesState)
+    shell: ShellState = field(default_factory=ShellState)
+
+    @property
+    def view(self) -> View:
+        """The active view."""
+        return self.views.view
+
+    def value(self, name: str) -> Any:
+        """A field of a sub-state, or of the active view, by its name."""
+        return getattr(getattr(self, OWNERS[name]), name)
+
+    def changed(self, **changes: Any) -> "ViewState":
+        """The same with fields of its sub-states changed, by their names; those of a view in the active one.
+
+        Another `layout` lays the views out anew. The very same value is no change.
+        """
+        parts: dict[str, dict[str, Any]] = {}
+        layout = changes.pop("layout", self.views.layout)
+        for name, value in changes.items():
+            if self.value(name) is not value:
+                parts.setdefault(OWNERS[name], {})[name] = value
+        if not parts and layout == self.views.layout:
+            return self
+        of_view = parts.pop("view", None)
+        if of_view is not None:
+            parts.setdefault("views", {})["views"] = self.views.with_view(**of_view)
+        result = replace(self, **{part: replace(getattr(self, part), **some) for part, some in parts.items()})
+        return result if layout == self.views.layout else replace(result, views=result.views.laid_out(layout))
+
+    @property
+    def current(self) -> int | None:
+        """The place of the shown series in `items`, whether it is chosen or still being read."""
+        return self.studies.arriving if self.view.number is None else self.view.number
+
+    @property
+    def three(self) -> bool:
+        """Whether three planes are shown: wished, and there are such."""
+        return self.views.layout == "3" and self.view.series is not None and self.planes.flat is None
+
+    @property
+    def chosen_method(self) -> MethodItem | None:
+        """The chosen method, where the model offers it."""
+        methods = () if self.answer.model is None else self.answer.model.methods
+        return next((m for m in methods if m.name == self.request.method), None)
+
+    @property
+    def region(self) -> Region | None:
+        """The region of the series that the method is limited to, if it can be."""
+        item = self.chosen_method
+        if item is None or not item.limited or self.request.within is None:
+            return None
+        return next((region for region in self.regions.regions if region.source == self.request.within), None)
+
+    @property
+    def at(self) -> At:
+        """What the model is shown of the slice or volume, if it reads patches."""
+        return self.at_slice(self.view.slice)
+
+    def at_slice(self, slice: int) -> At:
+        """The same of another slice."""
+        if self.answer.model is None or self.answer.model.patch is None:
+            return None
+        if self.request.swept is None:
+            return self.request.placed
+        if self.request.swept == WHOLE:
+            return Sweep()
+        box = self.regions.boxes.get((self.request.swept, None if self.answer.model.volume else slice))
+        return NOWHERE if box is None else Sweep(box)
+
+    @property
+    def free(self) -> bool:
+        """Whether the chosen method costs so little here that it runs unasked."""
+        item = self.chosen_method
+        return item is not None and item.quick and not isinstance(self.at, Sweep)
+
+    @property
+    def target_words(self) -> str | None:
+        """What is explained, as `Target.words` has it."""
+        request = self.request
+        return request.target if request.against is None else f"{request.target} − {request.against}"
+
+    @property
+    def shown(self) -> Map | None:
+        """The map that is drawn: one that came with the study, else what a method made."""
+        return self.answer.attribution if self.regions.loaded is None else self.regions.loaded
+
+    @property
+    def negative(self) -> bool:
+        """Whether the drawn map explains a label that the model does not call."""
+        return self.answer.gate == "negative" and self.regions.loaded is None
+
+    @property
+    def map_shown(self) -> bool:
+        """Whether a map is drawn at all."""
+        open_to_all = self.answer.gate == "open" or self.answer.asked or self.regions.loaded is not None
+        return self.view.map is not None and self.views.overlay and open_to_all
+
+    @property
+    def drawn_outlines(self) -> tuple[Outline, ...]:
+        """The outlines of the slice, without what is hidden."""
+        if not self.views.outlined:
+            return ()
+        return tuple(one for one in self.view.outlines if one.region.source not in self.regions.hidden)
+
+    @property
+    def points(self) -> range:
+        """The places in `items` of the fourth dimension that the shown series is a point of, or none."""
+        view, every = self.view, len(self.studies.items)
+        part = None if view.series is None else view.series.part
+        if part is None or view.number is None:
+            return range(0)
+        first = view.number - part.index
+        return range(first, first + part.count) if 0 <= first <= every - part.count else range(0)
+
+    @property
+    def played(self) -> Literal["slices", "points"]:
+        """What is played: what there is; of both what is wished, else the points where they are times."""
+        if self.view.series is None or len(self.points) < 2:
+            return "slices"
+        if self.view.series.shape[0] < 2:
+            return "points"
+        part = self.view.series.part
+        return self.views.along or ("points" if part is not None and in_time(part) else "slices")
+
+
+OWNERS: dict[str, str] = {
+    one.name: part.name
+    for part in fields(ViewState)
+    for one in fields(part.default_factory)  # type: ignore[arg-type]
+} | {one.name: "view" for one in fields(View)}
+"""The sub-state that each field belongs to; "view" for those of one view."""
