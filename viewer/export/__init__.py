@@ -2,9 +2,8 @@
 
 from viewer.export.document import prediction_facts
 from viewer.export.files import check_folder, whole, whole_set
-from viewer.export.panel import without_identity
 from viewer.export.picture import compose
-from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
+from viewer.export.provenance import model_facts, provenance, versions
 from viewer.export.style import read_style
 from viewer.export.write import (
     FORMATS,
@@ -19,9 +18,7 @@ from viewer.export.write import (
 
 __all__ = [
     "FORMATS",
-    "INFLUENCE",
     "PLANNED",
-    "RESEARCH_USE",
     "RESULT",
     "check_folder",
     "check_formats",
@@ -37,5 +34,4 @@ __all__ = [
     "versions",
     "whole",
     "whole_set",
-    "without_identity",
 ]

@@ -15,9 +15,8 @@ from PIL.PngImagePlugin import PngInfo
 from viewer.errors import ExportError
 from viewer.export.document import Document, display_facts, document, entry, style_facts
 from viewer.export.files import whole, whole_set
-from viewer.export.panel import without_identity
 from viewer.export.picture import compose
-from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
+from viewer.export.provenance import as_json, provenance, versions
 from viewer.overlay import automatic_style, on_source, quantity_style
 from viewer.task import Task
 from viewer.types import (
@@ -32,6 +31,7 @@ from viewer.types import (
     Window,
     distinct,
 )
+from viewer.wording import RESEARCH_USE, without_identity
 
 FORMATS = ("png", "npz", "json")
 PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")
