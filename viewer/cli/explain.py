@@ -82,12 +82,13 @@ def explain(
     if not names:
         raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
     settings = read_run(limit, device)
-    from viewer import session
+    from viewer import export, session
     from viewer.errors import ExplainerError
 
     kinds, looks = _read_export(out, formats, fields)
     with progress(as_json) as task:
         chosen, loaded, drawings = open_series_and_model(path, model, series, trust, settings, task)
+        export.check_formats(kinds, chosen)  # some are impossible for some series
         explained = session.explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=drawings, features=features or (),

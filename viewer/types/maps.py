@@ -54,6 +54,11 @@ class Map(ABC):
     def title(self) -> str:
         """What a reader calls the map."""
 
+    @property
+    def slice(self) -> int | None:
+        """The slice that the map was made of; None where it is one of a volume."""
+        return None
+
     def extremes(self) -> tuple[float | None, float | None]:
         """Smallest and largest finite value at native resolution, or None of an empty map."""
         finite = self.values[np.isfinite(self.values)]
