@@ -449,15 +449,15 @@ def test_corners_on_corners_are_noticed() -> None:
 
 
 def test_an_exported_map_that_is_a_pixel_off_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from viewer.export import write
+    from viewer.export.formats import npz
     from viewer.overlay import on_source
 
     fine = replace(PLAIN, shape=(3, 32, 24), block=((1, 1), (9, 19), (8, 17)), method="saliency")
     check(fine)
-    monkeypatch.setattr(write, "on_source", lambda map, i: np.roll(on_source(map, i), 1, axis=1))
+    monkeypatch.setattr(npz, "on_source", lambda map, i: np.roll(on_source(map, i), 1, axis=1))
     with pytest.raises(AssertionError):
         check(fine)
-    monkeypatch.setattr(write, "on_source", lambda map, i: np.nan_to_num(on_source(map, i)))
+    monkeypatch.setattr(npz, "on_source", lambda map, i: np.nan_to_num(on_source(map, i)))
     with pytest.raises(AssertionError):
         check(replace(fine, fit="patch", size=(16, 16), at=(1, 15, 12)))
 

@@ -28,7 +28,9 @@ from program import (
 )
 from safetensors.torch import load_file, save_file
 
-from viewer import cli, demo
+from viewer import demo
+from viewer.cli import output
+from viewer.cli.program import COMMANDS, app, run
 from viewer.export.drawing import STOP
 from viewer.models import Model
 from viewer.task import Task
@@ -148,11 +150,11 @@ def test_standard_output_that_is_not_unicode(
 
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
-    cli._print_json({"name": "Müller × \udcff"})
+    output.print_json({"name": "Müller × \udcff"})
     sys.stdout.flush()
     assert json.loads(raw.getvalue()) == {"name": "Müller × \udcff"}
     with pytest.raises(SystemExit) as end:
-        cli.run(["series", str(stack)])
+        run(["series", str(stack)])
     assert not end.value.code
 
 
@@ -705,7 +707,7 @@ def test_wrong_usage_is_status_2(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("command", [[], *([c] for c in cli.COMMANDS)])
+@pytest.mark.parametrize("command", [[], *([c] for c in COMMANDS)])
 def test_help_is_status_0(command: list[str], whyscope: Whyscope) -> None:
     done = whyscope(*command, "--help")
     assert (done.status, done.err) == (0, "")
@@ -713,8 +715,8 @@ def test_help_is_status_0(command: list[str], whyscope: Whyscope) -> None:
 
 
 def test_every_command_is_named() -> None:
-    named = {c.name or c.callback.__name__ for c in cli.app.registered_commands if c.callback}
-    assert named == {*cli.COMMANDS, "window"}  # the window opens without a word of its own
+    named = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert named == {*COMMANDS, "window"}  # the window opens without a word of its own
 
 
 def test_a_first_word_that_is_a_command_wins(
@@ -1084,7 +1086,7 @@ def test_a_cancelled_task_leaves_nothing_behind(
             if what == doing and done == 1:
                 self.cancel()
 
-    monkeypatch.setattr(cli, "Task", Impatient)
+    monkeypatch.setattr(output, "Task", Impatient)
     done = whyscope(
         "explain", stack, "--model", small_model, "--method", "occlusion,saliency", "--out", tmp_path / "out",
         "--set", "batch=4", "--json",

@@ -9,8 +9,8 @@ from dicom_files import Make, sequence
 from pydicom.dataset import Dataset
 
 from viewer.dicom import scan
-from viewer.export.picture import spacing_text
 from viewer.types import Series
+from viewer.wording import spacing_text
 
 UNPLACED = ("ImagePositionPatient", "ImageOrientationPatient")
 PICTURE = np.zeros((60, 80), np.uint8)

@@ -13,6 +13,7 @@ from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from viewer.export.formats import BY_NAME
 from viewer.types import (
     Attribution,
     Display,
@@ -575,6 +576,19 @@ def test_the_export_dialogue(qtbot: QtBot, tmp_path: Path) -> None:
     qtbot.mouseClick(dialog.formats["png"], LEFT)
     with qtbot.waitSignal(dialog.accepted):
         qtbot.mouseClick(dialog.write, LEFT)
+
+
+def test_what_is_impossible_for_a_series_cannot_be_chosen(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    npz = BY_NAME["npz"]
+    monkeypatch.setattr(type(npz), "unsuitable", lambda _self, series: f"No {series.modality} can be so.")
+    dialog = ExportDialog(folder=tmp_path, series=_state().view.series)
+    qtbot.addWidget(dialog)
+    box = dialog.formats["npz"]
+    assert (box.isEnabled(), box.isChecked(), box.toolTip()) == (False, False, "No CR can be so.")
+    assert dialog.values().formats == ("png", "json")
+    assert ExportDialog(folder=tmp_path).values().formats == ("png", "npz", "json")
 
 
 def test_text_is_cut_in_the_middle_and_told_in_the_tip(qtbot: QtBot) -> None:

@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import typer
 
-from viewer.settings import RANGES
+from viewer.settings import RANGES, Device, Limits, Settings
 from viewer.types import Sweep, Window
 
 
@@ -73,6 +73,20 @@ def read_settings(texts: Sequence[str] | None) -> dict[str, str]:
     # A comma parts two settings where a name and "=" follow; else it belongs to the value.
     parts = [part for given in texts or () for part in re.split(r",(?=[\w.\- ]+=)", given)]
     return read_pairs("--set", parts)
+
+
+def read_run(limit: Sequence[str] | None, device: str = "auto") -> Settings:
+    """What a run works with, from its limits and its device."""
+    return Settings(Limits(**read_limits(limit)), read_device(device))
+
+
+def read_device(name: str) -> Device:
+    """Where a network computes."""
+    known: tuple[Device, ...] = get_args(Device)
+    for device in known:
+        if name == device:
+            return device
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join(known)}.")
 
 
 def read_limits(texts: Sequence[str] | None) -> dict[str, int]:

@@ -2,26 +2,15 @@
 
 from viewer.export.document import prediction_facts
 from viewer.export.files import check_folder, whole, whole_set
-from viewer.export.panel import without_identity
+from viewer.export.formats import FORMATS, PLANNED, RESULT, check_formats, save_npz, save_png
 from viewer.export.picture import compose
-from viewer.export.provenance import INFLUENCE, RESEARCH_USE, model_facts, provenance, versions
+from viewer.export.provenance import model_facts, provenance, versions
 from viewer.export.style import read_style
-from viewer.export.write import (
-    FORMATS,
-    PLANNED,
-    RESULT,
-    check_formats,
-    export,
-    save_npz,
-    save_png,
-    strongest_slice,
-)
+from viewer.export.write import export, strongest_slice
 
 __all__ = [
     "FORMATS",
-    "INFLUENCE",
     "PLANNED",
-    "RESEARCH_USE",
     "RESULT",
     "check_folder",
     "check_formats",
@@ -37,5 +26,4 @@ __all__ = [
     "versions",
     "whole",
     "whole_set",
-    "without_identity",
 ]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, WARNING, elide, font, number, wrap, write
+from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, WARNING, elide, font, wrap, write
 from viewer.overlay import coloured, shown_range
 from viewer.types import Overlay, Style
+from viewer.wording import number
 
 BAR = 104
 """Width of the gutter that holds the bar, right of a view."""

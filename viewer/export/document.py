@@ -5,8 +5,6 @@ from typing import Any
 
 from viewer import affine
 from viewer.export.provenance import (
-    RESEARCH_USE,
-    extremes,
     meaning,
     model_facts,
     plain,
@@ -15,6 +13,7 @@ from viewer.export.provenance import (
     versions,
 )
 from viewer.types import Attribution, Map, Prediction, Series, Snapshot, Style, Window
+from viewer.wording import RESEARCH_USE
 
 Document = dict[str, Any]
 
@@ -40,7 +39,7 @@ def entry(map: Map, snapshot: Snapshot) -> Document:
     """One map and the picture of it as `result.json` lists them; "files" is still empty."""
     if isinstance(map, Attribution):
         return _explained(map, snapshot)
-    low, high = extremes(map)
+    low, high = map.extremes()
     facts = {
         "title": map.title,
         "origin": getattr(map, "provenance", ""),
@@ -58,7 +57,7 @@ def entry(map: Map, snapshot: Snapshot) -> Document:
 
 
 def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
-    low, high = extremes(attribution)
+    low, high = attribution.extremes()
     target = attribution.target
     facts = {
         "method": attribution.explainer.name,

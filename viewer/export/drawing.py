@@ -1,12 +1,13 @@
 """Colours, type and the few marks of an exported picture."""
 
 import io
-import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
 from PIL import ImageDraw, ImageFont, features
+
+from viewer.wording import clean
 
 BACK, IMAGE, PANEL, LINE = "#0e1014", "#000000", "#161920", "#2a303b"
 TEXT, QUIET, ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
@@ -31,12 +32,6 @@ def font(size: int = 13, bold: bool = False) -> Font:
 def _tabular() -> list[str] | None:
     # Digits of one width, where the text engine can choose them.
     return ["tnum"] if features.check("raqm") else None
-
-
-def clean(text: str) -> str:
-    """One line without control, bidirectional and other invisible characters: text of a file is hostile."""
-    shown = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-    return " ".join(shown.split())
 
 
 def width(text: str, face: Font) -> float:
@@ -117,16 +112,3 @@ def heading(draw: Draw, at: tuple[float, float], text: str) -> None:
     for letter in text.upper():
         write(draw, (x, y), letter, QUIET, face)
         x += width(letter, face) + 1
-
-
-def number(value: float, sign: bool = False) -> str:
-    """Three figures with a true minus, e.g. "+0.41", "−1.2e-5"."""
-    if value == 0:
-        return "0"
-    size = abs(value)
-    text = f"{size:.2e}" if size < 1e-3 or size >= 1e5 else f"{size:.3g}" if size < 100 else f"{size:.0f}"
-    mantissa, e, exponent = text.partition("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    text = f"{mantissa}e{int(exponent)}" if e else mantissa
-    return f"−{text}" if value < 0 else f"+{text}" if sign else text

@@ -1,6 +1,5 @@
 """The column of text beside the exported views: what the model said, and how the map was made."""
 
-import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,19 +15,18 @@ from viewer.export.drawing import (
     TEXT,
     WARNING,
     Draw,
-    clean,
     elide,
     font,
     heading,
-    number,
     packed,
     width,
     wrap,
     write,
 )
-from viewer.export.provenance import SAME_FOR_ALL, meaning, settings_facts, versions
+from viewer.export.provenance import meaning, settings_facts, versions
 from viewer.overlay import clipped_share, native_facts, shown_range
-from viewer.types import Attribution, Identity, Map, Prediction, Score, Snapshot
+from viewer.types import Attribution, Map, Prediction, Score, Snapshot
+from viewer.wording import clean, feature_words, figures, number, target_text, without_identity
 
 WIDTH = 372
 MARGIN = 20
@@ -118,8 +116,7 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
     result = Column()
     shown = snapshot.overlay.map
     if isinstance(shown, Attribution):
-        prediction = explained_prediction(shown)
-        _scores(result, prediction, explained_labels(shown), len(shown.predictions))
+        _scores(result, shown.prediction, explained_labels(shown), len(shown.predictions))
     result.heading("Explanation" if isinstance(shown, Attribution) else "Map that came with the study")
     _explanation(result, shown, remarks)
     if drawn:
@@ -147,52 +144,9 @@ def masked(text: str, snapshot: Snapshot) -> str:
     return without_identity(text, snapshot.overlay.map.series.identity)
 
 
-def without_identity(text: str, who: Identity) -> str:
-    """A text of the file with the words of the patient's name, number and birth date blotted out."""
-    parts = re.split(r"[\s^,=]+", f"{who.patient} {who.patient_id} {who.birth_date}")
-    for part in sorted((p for p in parts if len(p) > 2), key=len, reverse=True):
-        text = re.sub(re.escape(part), "●●●", text, flags=re.IGNORECASE)
-    return clean(text)
-
-
 def explained_labels(attribution: Attribution) -> set[str]:
     target = attribution.target
     return set() if target is None else {target.label, target.minus or target.label}
-
-
-def explained_score(attribution: Attribution) -> Score | None:
-    """The score of the target's label, or None of a map that names no label."""
-    if attribution.target is None:
-        return None
-    label = attribution.target.label
-    return next((s for s in explained_prediction(attribution).scores if s.label == label), None)
-
-
-def figures(score: Score) -> str:
-    """The score with two decimals, or three where two would hide its side of the threshold."""
-    value, threshold = score.probability, score.threshold
-    if 0 < value < 0.005:
-        return "<0.01"
-    close = threshold is not None and value != threshold and f"{value:.2f}" == f"{threshold:.2f}"
-    return (f"{value:.3f}" if close else f"{value:.2f}").replace("-", "−")
-
-
-def kind_of(score: Score) -> str:
-    """What a label's number is: a probability only where the card gives a calibration."""
-    if not 0 <= score.probability <= 1:
-        return "output"
-    return "probability" if score.calibrated else "score"
-
-
-def explained_prediction(attribution: Attribution) -> Prediction:
-    """The prediction shown beside the map; of a swept patch, the patch with the highest target score."""
-    target = attribution.target
-    if target is None or len(attribution.predictions) == 1:
-        return attribution.predictions[0]
-    return max(
-        attribution.predictions,
-        key=lambda p: next((s.logit for s in p.scores if s.label == target.label), float("-inf")),
-    )
 
 
 def _scores(result: Column, prediction: Prediction, labels: set[str], predictions: int) -> None:
@@ -222,8 +176,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         result.height += 4
     result.fact("Method" if isinstance(shown, Attribution) else "Quantity", shown.title)
     if isinstance(shown, Attribution):
-        target = SAME_FOR_ALL if shown.target is None else shown.target.words
-        result.fact("Target", target, TEXT if shown.target is None else WARNING)
+        result.fact("Target", target_text(shown), TEXT if shown.target is None else WARNING)
         if shown.layer is not None:
             result.fact("Layer", shown.layer)
         settings = {k: v for k, v in settings_facts(shown).items() if k != "layer" and v is not None}
@@ -237,21 +190,12 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         if shown.found:
             result.fact("Found", [f"{k} {v}" for k, v in shown.found.items()])
     result.fact("Unit", shown.unit or "none")
-    finite = shown.values[np.isfinite(shown.values)]
-    if finite.size:
-        ends = (number(float(finite.min()), sign=True), number(float(finite.max()), sign=True))
+    ends = [number(end, sign=True) for end in shown.extremes() if end is not None]
+    if ends:
         result.fact("Values", " … ".join(ends))
     result.fact("Resolution", native_facts(shown))
     if isinstance(shown, Attribution):
         result.fact("Completeness", *_completeness(shown.completeness_error))
-
-
-def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, str]]:
-    """Name and value of the features that have a name, the strongest first; the last says how many more."""
-    found = sorted(attribution.features.items(), key=lambda item: -abs(item[1]))
-    listed = found[:most] if len(found) > most + 1 else found
-    words = [(clean(name), number(value, sign=True)) for name, value in listed]
-    return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
 
 
 def _completeness(error: float | None) -> tuple[str, str]:
@@ -281,7 +225,7 @@ def _display(result: Column, snapshot: Snapshot) -> None:
 
 
 def _provenance(result: Column, shown: Attribution) -> None:
-    prediction = explained_prediction(shown)
+    prediction = shown.prediction
     result.fact("Weights", f"SHA-256 {prediction.weights[:16]}…" if prediction.weights else "no file")
     result.fact("Paper", shown.explainer.paper)
     result.fact("Made with", [f"{name} {found}" for name, found in versions().items() if found])

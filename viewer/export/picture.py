@@ -32,12 +32,9 @@ from viewer.export.panel import (
     WIDTH,
     column,
     explained_labels,
-    explained_score,
-    figures,
-    kind_of,
     masked,
 )
-from viewer.export.provenance import RESEARCH_USE, SAME_FOR_ALL, meaning
+from viewer.export.provenance import meaning
 from viewer.overlay import (
     Bytes,
     coloured,
@@ -48,7 +45,22 @@ from viewer.overlay import (
     on_source,
     visible,
 )
-from viewer.types import Array, Attribution, Display, Geometry, Series, Snapshot, Window
+from viewer.types import Array, Attribution, Geometry, Snapshot
+from viewer.wording import (
+    NO_VALUE,
+    NO_WINDOW,
+    NOT_LOOKED_AT,
+    NOTHING_REACHES,
+    RESEARCH_USE,
+    clean,
+    method_text,
+    negative_text,
+    no_evidence_text,
+    score_text,
+    spacing_text,
+    target_text,
+    window_text,
+)
 
 SIDE = 700
 """Longer side of a view's image in pixels."""
@@ -87,27 +99,14 @@ def compose(snapshot: Snapshot) -> Image.Image:
 def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     """Whether the map is to be drawn on this slice, and what must be said of it."""
     shown, style = snapshot.overlay.map, snapshot.overlay.style
-    label = _label(snapshot)
-    made = isinstance(shown, Attribution)
-    if made and no_positive_evidence(shown):
-        where = "image" if shown.values.shape[0] == 1 else "volume"
-        remark = f"No positive evidence{f' for {label}' if label else ''} in this {where}."
-        return style.sign != "positive", (remark,)
+    made = shown if isinstance(shown, Attribution) else None
+    if made is not None and no_positive_evidence(made):
+        return style.sign != "positive", (no_evidence_text(made),)
     if not np.isfinite(values).any():
-        none = "The model did not look at this slice." if made else "The map has no value on this slice."
-        return False, (none,)
+        return False, (NO_VALUE if made is None else NOT_LOOKED_AT,)
     if not visible(values, style).any():
-        return True, ("Nothing reaches the threshold on this slice.",)
-    return True, (f"Explains a negative: {label} is below its threshold.",) if _negative(snapshot) else ()
-
-
-def _negative(snapshot: Snapshot) -> bool:
-    """Whether the map explains a label that the model does not call."""
-    shown = snapshot.overlay.map
-    if not isinstance(shown, Attribution) or shown.target is None or shown.target.minus is not None:
-        return False
-    score = explained_score(shown)
-    return score is not None and score.positive is False
+        return True, (NOTHING_REACHES,)
+    return True, (negative_text(made),) if made is not None and made.negative else ()
 
 
 def _label(snapshot: Snapshot) -> str:
@@ -170,7 +169,8 @@ def _laid_over(plain: Image.Image, values: Array, snapshot: Snapshot) -> Image.I
     else:
         # Colours, not values: a mean over several pixels could fall below the threshold and vanish.
         colours = _resized(coloured(values, style), plain.size, Image.Resampling.BILINEAR)
-    if _negative(snapshot):
+    shown = snapshot.overlay.map
+    if isinstance(shown, Attribution) and shown.negative:
         colours = hatched(colours, HATCH)
     return Image.fromarray(composite(np.asarray(plain), colours))
 
@@ -206,7 +206,7 @@ def _plain_texts(snapshot: Snapshot) -> Texts:
     series = snapshot.overlay.map.series
     description = masked(series.description, snapshot)
     where = [series.laterality, series.view] if series.geometry.letters() is not None else ["side unknown"]
-    facts = " · ".join(drawing.clean(text) for text in where if text)
+    facts = " · ".join(clean(text) for text in where if text)
     return {
         "top left": [
             (f"{series.modality}  {description}".strip(), TEXT),
@@ -222,12 +222,9 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Tex
     shown = snapshot.overlay.map
     title, what = shown.title, "came with the study, not computed here"
     if isinstance(shown, Attribution):
-        title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
-        what = SAME_FOR_ALL if shown.target is None else shown.target.words
-        score = explained_score(shown)
+        title, what, score = method_text(shown), target_text(shown), shown.score
         if score is not None and len(explained_labels(shown)) == 1:
-            what += f" · {kind_of(score)} {figures(score)}"
-            what += "" if score.threshold is None else f" (threshold {score.threshold:.2f})"
+            what += f" · {score_text(score)}"
     facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
     return {
         "top left": [(title, TEXT), (what, WARNING if _label(snapshot) else TEXT)],
@@ -240,45 +237,10 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Tex
 def _window_text(snapshot: Snapshot) -> str:
     series = snapshot.overlay.map.series
     if series.colour:
-        return "colour, no window"
+        return NO_WINDOW
     if snapshot.window is None and series.display.voi_lut is not None:
         return window_text(series.display, snapshot.inverted)
     return window_text(snapshot.window or default_window(series, snapshot.slice), snapshot.inverted)
-
-
-def window_text(shown: Window | Display, inverted: bool) -> str:
-    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it."""
-    mark = "inverted" if inverted else ""
-    if isinstance(shown, Display):
-        parts: tuple[str, ...] = ("VOI LUT", drawing.clean(shown.voi_lut_name), mark)
-    else:
-        kind = "SIGMOID" if shown.function == "SIGMOID" else ""
-        numbers = (f"C {drawing.number(shown.center)}", f"W {drawing.number(shown.width)}")
-        parts = (*numbers, kind, drawing.clean(shown.name), mark)
-    return "  ".join(part for part in parts if part)
-
-
-_MEASURED = {
-    "detector": " at the detector",
-    "magnified": ", corrected for magnification",
-    "region": " in the ultrasound region",
-}
-
-
-def spacing_text(series: Series) -> str:
-    """How large a pixel is, and where that length is measured."""
-    spacing, kind = series.geometry.spacing, series.geometry.spacing_kind
-    if spacing is None:
-        return "no millimetres: spacing unknown"
-    between, rows, columns = spacing
-    size = drawing.number(rows)
-    if drawing.number(columns) != size:
-        size += f" × {drawing.number(columns)}"
-    place = _MEASURED.get(kind, "")
-    if between is None:
-        return f"{size} mm{place}"
-    apart = f"{drawing.number(between)} mm between slices" if series.geometry.volume else "slices uneven"
-    return f"{size} mm{place} · {apart}"
 
 
 def _view(image: Image.Image, texts: Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
@@ -362,7 +324,7 @@ def _head(draw: Draw, snapshot: Snapshot, across: int) -> None:
     if snapshot.show_identity:
         identity = series.identity
         facts = (identity.patient.replace("^", " "), identity.patient_id, identity.birth_date)
-        who = " · ".join(drawing.clean(f) for f in facts if f) or "Patient not named in the file"
+        who = " · ".join(clean(f) for f in facts if f) or "Patient not named in the file"
     title = font(15, True)
     write(draw, (16, TOP / 2), "Whyscope", TEXT, title, "lm")
     x = 16 + width("Whyscope", title) + 24

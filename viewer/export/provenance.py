@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 
 from viewer.types import Attribution, Map, Prediction, Region, Series
+from viewer.wording import CAME_ALONG, INFLUENCE, RESEARCH_USE
 
-RESEARCH_USE = "For research use only. Not for diagnostic use."
-INFLUENCE = "Shows influence on the score. Not a segmentation. Absence of colour does not exclude disease."
-CAME_ALONG = "The map came with the study and was not computed here."
-SAME_FOR_ALL = "same for every label"
 PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
 
@@ -55,12 +52,6 @@ def as_json(document: Any, indent: int | None = None) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def extremes(map: Map) -> tuple[float | None, float | None]:
-    """Smallest and largest finite value at native resolution, or None of an empty map."""
-    finite = map.values[np.isfinite(map.values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
-
-
 def settings_facts(attribution: Attribution) -> dict[str, Any]:
     """The settings of a map's method; of a path the name alone, as folders may name people."""
 
@@ -94,7 +85,7 @@ def provenance(map: Map) -> dict[str, Any]:
     """Where a map comes from, JSON-serialisable; no patient identity in it."""
     if isinstance(map, Attribution):
         return _how_made(map)
-    low, high = extremes(map)
+    low, high = map.extremes()
     facts = {
         "title": map.title,
         "origin": getattr(map, "provenance", ""),
@@ -128,7 +119,7 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
 def _how_made(attribution: Attribution) -> dict[str, Any]:
     """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
     prediction = attribution.predictions[0]
-    low, high = extremes(attribution)
+    low, high = attribution.extremes()
     explainer, series = attribution.explainer, attribution.series
     facts = {
         "model": model_facts(prediction),

@@ -1,6 +1,5 @@
 """Writes explanations as files, all of them or none, and the document that names them."""
 
-import io
 import re
 import unicodedata
 from collections import Counter
@@ -10,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL.PngImagePlugin import PngInfo
 
 from viewer.errors import ExportError
-from viewer.export.document import Document, display_facts, document, entry, style_facts
-from viewer.export.files import whole, whole_set
-from viewer.export.panel import without_identity
-from viewer.export.picture import compose
-from viewer.export.provenance import RESEARCH_USE, as_json, provenance, versions
-from viewer.overlay import automatic_style, on_source, quantity_style
+from viewer.export.document import Document, document, entry
+from viewer.export.files import whole_set
+from viewer.export.formats import FORMATS, check_formats, save_result
+from viewer.overlay import automatic_style, quantity_style
 from viewer.task import Task
 from viewer.types import (
-    Array,
     Attribution,
     LoadedMap,
     Map,
@@ -32,10 +27,8 @@ from viewer.types import (
     Window,
     distinct,
 )
+from viewer.wording import without_identity
 
-FORMATS = ("png", "npz", "json")
-PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")
-RESULT = "result.json"
 _RANKS = 8
 """How many of the largest values are looked at to find the slice for a picture."""
 
@@ -62,13 +55,13 @@ def export(
     Without a `style` each method, layer and kind of target has one of its own, so that slices and
     labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
     slice with the strongest evidence. `overlays` are those of the file, and its shutter. `result.json`
-    is always written; its "skipped" names the formats that this version does not write and the methods
-    that were `refused`, given as (method, reason). Raises `ExportError` where nothing can be written;
-    then nothing is.
+    is always written; its "skipped" names the formats that this version does not write or that are
+    impossible for the series, and the methods that were `refused`, given as (method, reason). Raises
+    `ExportError` where nothing can be written; then nothing is.
     """
-    asked, skipped = check_formats(formats)
-    skipped += [{"method": method, "reason": reason} for method, reason in refused]
     _check(maps, predictions)
+    asked, skipped = check_formats(formats, maps[0].series)
+    skipped += [{"method": method, "reason": reason} for method, reason in refused]
     maps = maps if show_identity else [_unnamed(one) for one in maps]
     task = task or Task()
     styles = _styles(maps, style)
@@ -83,45 +76,12 @@ def export(
                 overlay, at, window, show_identity=show_identity, inverted=inverted, overlays=overlays
             )
             facts = entry(map, snapshot)
-            facts["files"] = _files(snapshot, map, folder, name, asked)
+            facts["files"] = {one.name: one.write(snapshot, folder, name) for one in asked}
             entries.append(facts)
         result = document(maps, predictions, entries, skipped, show_identity)
-        with whole(folder / RESULT) as part:
-            part.write_text(as_json(result, indent=1), "utf-8")
+        save_result(result, folder)
         task.check()
     return result
-
-
-def _files(snapshot: Snapshot, map: Map, folder: Path, name: str, asked: Sequence[str]) -> dict[str, str]:
-    """Write one map in the formats asked for; gives the file names by format."""
-    files = {}
-    if "png" in asked:
-        files["png"] = f"{name}.png" if _explained(map) is not None else f"{name}_s{snapshot.slice}.png"
-        save_png(snapshot, folder / files["png"])
-    if "npz" in asked:
-        files["npz"] = f"{name}.npz"
-        save_npz(map, folder / files["npz"])
-    if "json" in asked:
-        files["json"] = RESULT
-    return files
-
-
-def check_formats(formats: Sequence[str]) -> tuple[list[str], list[Document]]:
-    """The formats to write, and those to be skipped with the reason.
-
-    Raises `ExportError` for a format that does not exist, and where none is left to be written.
-    """
-    words = list(dict.fromkeys(word.strip().lower() for word in formats))
-    unknown = [word for word in words if word not in FORMATS + PLANNED]
-    if unknown:
-        known = ", ".join(FORMATS + PLANNED)
-        raise ExportError(f"There is no format {unknown[0]!r}; choose from: {known}.")
-    asked = [word for word in words if word in FORMATS]
-    if not asked:
-        named = f"{', '.join(words)} is not written by this version" if words else "no format was named"
-        raise ExportError(f"Nothing was written: {named}; choose from: {', '.join(FORMATS)}.")
-    reason = "not written by this version"
-    return asked, [{"format": word, "reason": reason} for word in words if word in PLANNED]
 
 
 def _check(maps: Sequence[Map], predictions: Sequence[Prediction]) -> None:
@@ -143,11 +103,6 @@ def _kind(map: Map) -> tuple[str | None, ...]:
         return ("", map.title, None, map.unit)
     kind = None if map.target is None else map.target.kind
     return (map.explainer.name, map.layer, kind, map.unit)
-
-
-def _explained(map: Map) -> int | None:
-    """The slice that a map was made of; None where it is one of a volume."""
-    return map.slice if isinstance(map, Attribution) else None
 
 
 def _unnamed(map: Map) -> Map:
@@ -218,9 +173,8 @@ def _names(maps: Sequence[Map]) -> list[str]:
 
 def _slice(overlay: Overlay, wished: int | None) -> int:
     """The slice in the picture: the explained one, else the wished one, else the strongest."""
-    explained = _explained(overlay.map)
-    if explained is not None:
-        return explained
+    if overlay.map.slice is not None:
+        return overlay.map.slice
     slices = overlay.map.series.shape[0]
     if wished is not None and not 0 <= wished < slices:
         raise ExportError(f"There is no slice {wished} to show; there are 0 to {slices - 1}.")
@@ -252,51 +206,3 @@ def strongest_slice(overlay: Overlay) -> int:
         left = both if len(both) else left if len(left) else on
         shown[here] = -np.inf
     return int(left[len(left) // 2]) if len(left) else 0
-
-
-def save_png(snapshot: Snapshot, path: Path) -> None:
-    """The composed picture, with its provenance in text chunks that carry no patient identity."""
-    shown = snapshot.overlay.map
-    info = PngInfo()
-    info.add_itxt("Software", f"Whyscope {versions()['whyscope'] or ''}".strip())
-    info.add_itxt("Description", f"{shown.title}, slice {snapshot.slice + 1}. {RESEARCH_USE}")
-    facts = {
-        **provenance(shown),
-        "style": style_facts(snapshot.overlay.style),
-        "display": display_facts(snapshot),
-        "shown_slice": snapshot.slice,
-    }
-    info.add_itxt("whyscope:provenance", as_json(facts))
-    # Encoded in memory: Pillow turns a full disk into an error without its number.
-    encoded = io.BytesIO()
-    compose(snapshot).save(encoded, "PNG", pnginfo=info, optimize=False)
-    with whole(path) as part:
-        part.write_bytes(encoded.getbuffer())
-
-
-def save_npz(map: Map, path: Path) -> None:
-    """`map` (signed float32 on the source grid, NaN where it has no value), `native`,
-    `matrix` (native cell to source voxel) and `provenance` (JSON text); read without pickles."""
-    with whole(path) as part, part.open("wb") as file:
-        np.savez_compressed(
-            file,
-            map=_source_map(map),
-            native=np.asarray(map.values, dtype=np.float32),
-            matrix=map.matrix,
-            **_baselines(map),  # type: ignore[arg-type]
-            provenance=np.asarray(as_json(provenance(map))),
-        )
-
-
-def _baselines(map: Map) -> dict[str, Array]:
-    """What the image was compared with, (baselines, channels, …spatial), as the model reads it."""
-    found = map.baselines if isinstance(map, Attribution) else None
-    return {} if found is None else {"baselines": found}
-
-
-def _source_map(map: Map) -> Array:
-    """(rows, columns) of the explained slice, or (slices, rows, columns) of a volume."""
-    explained = _explained(map)
-    if explained is not None:
-        return on_source(map, explained)
-    return np.stack([on_source(map, i) for i in range(map.series.shape[0])])

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
+
 from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array, freeze
-from viewer.types.prediction import Prediction, Region, Target
+from viewer.types.prediction import Prediction, Region, Score, Target
 from viewer.types.series import Series, Window
 
 
@@ -52,6 +54,16 @@ class Map(ABC):
     def title(self) -> str:
         """What a reader calls the map."""
 
+    @property
+    def slice(self) -> int | None:
+        """The slice that the map was made of; None where it is one of a volume."""
+        return None
+
+    def extremes(self) -> tuple[float | None, float | None]:
+        """Smallest and largest finite value at native resolution, or None of an empty map."""
+        finite = self.values[np.isfinite(self.values)]
+        return (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attribution(Map):
@@ -94,6 +106,33 @@ class Attribution(Map):
     @property
     def title(self) -> str:
         return self.explainer.title
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction shown beside the map; of a swept patch, the patch with the highest target score."""
+        target = self.target
+        if target is None or len(self.predictions) == 1:
+            return self.predictions[0]
+        return max(
+            self.predictions,
+            key=lambda p: next((s.logit for s in p.scores if s.label == target.label), float("-inf")),
+        )
+
+    @property
+    def score(self) -> Score | None:
+        """The score of the target's label, or None of a map that names no label."""
+        if self.target is None:
+            return None
+        label = self.target.label
+        return next((s for s in self.prediction.scores if s.label == label), None)
+
+    @property
+    def negative(self) -> bool:
+        """Whether the map explains a label that the model does not call; a difference calls none."""
+        if self.target is None or self.target.minus is not None:
+            return False
+        score = self.score
+        return score is not None and score.positive is False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -365,10 +365,11 @@ class Window(QMainWindow):
             self.presenter.explaining.load_model(Path(folder))
 
     def ask_export(self) -> None:
-        if self._state.shown is None:
+        shown = self._state.shown
+        if shown is None:
             self.presenter.export(Path(), (), False)  # says that there is nothing yet
             return
-        dialog = ExportDialog(self)
+        dialog = ExportDialog(self, series=shown.series)
         if dialog.exec():
             wish = dialog.values()
             self.presenter.export(wish.folder, wish.formats, wish.show_identity)

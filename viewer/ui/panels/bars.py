@@ -6,7 +6,6 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from viewer.export import RESEARCH_USE
 from viewer.settings import GIB, MIB
 from viewer.types import Series
 from viewer.ui.keyboard import key_of
@@ -18,6 +17,7 @@ from viewer.ui.widgets.controls import IconButton, Segments
 from viewer.ui.widgets.icons import Icon, draw_icon
 from viewer.ui.widgets.parts import Sentence, Text, by_tab, colours, dress_panel
 from viewer.ui.widgets.theme import DARK
+from viewer.wording import RESEARCH_USE
 
 MASK = "●●●●●●"
 LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}

@@ -7,7 +7,6 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import QHBoxLayout, QStyledItemDelegate, QStyleOptionViewItem, QVBoxLayout, QWidget
 
-from viewer.export.drawing import clean
 from viewer.overlay import native_facts
 from viewer.types import LoadedMap, Region
 from viewer.ui.state import ViewState
@@ -15,6 +14,7 @@ from viewer.ui.views.captions import span_of, title_of
 from viewer.ui.views.marks import region_colour
 from viewer.ui.widgets.controls import Link, Rows
 from viewer.ui.widgets.parts import MARGIN, colours, dress_panel, heading
+from viewer.wording import clean
 
 LOW, TALL = 26, 40
 """Height of a segment and of a map."""

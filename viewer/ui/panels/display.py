@@ -5,13 +5,13 @@ from typing import Any
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.export.drawing import number
 from viewer.overlay import NAMES, colour_table, shown_range
 from viewer.types import Style
 from viewer.ui.keyboard import key_of
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Combo, IconButton, Slider, Switch
 from viewer.ui.widgets.parts import MARGIN, ROW, Text, add_row, dress_panel, heading, pair, rows, swatch
+from viewer.wording import number
 
 SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
 INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}

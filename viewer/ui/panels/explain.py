@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.export.drawing import clean
 from viewer.types import Array
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
@@ -36,6 +35,7 @@ from viewer.ui.widgets.parts import (
     pair,
     rows,
 )
+from viewer.wording import SAME_FOR_ALL, clean
 
 SUGGESTED = "suggested"
 SMALL = 40
@@ -295,14 +295,14 @@ class ExplainPanel(QWidget):
         self._show_patch(state)
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
-        """The target and what it is compared with, greyed where the method is the same for every label."""
+        """The target and what it is compared with, greyed where the method is the {SAME_FOR_ALL}."""
         self.target.choose(state.request.target)
         self.against.choose(state.request.against)
         same = item is not None and not item.target_dependent
         several = state.answer.model is not None and len(state.answer.model.labels) > 1
         self.target.setEnabled(state.answer.model is not None and not same)
         self.against.setEnabled(several and not same)
-        why = f"{item.title} is the same for every label." if item is not None and same else ""
+        why = f"{item.title} is the {SAME_FOR_ALL}." if item is not None and same else ""
         if why:
             self.target.setToolTip(why)
         self.against.setToolTip(

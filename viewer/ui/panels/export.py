@@ -14,14 +14,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from viewer.export.formats import BY_NAME
+from viewer.types import Series
 from viewer.ui.widgets.controls import Switch
 from viewer.ui.widgets.parts import Sentence, heading
-
-FORMATS = {
-    "png": "Picture (png)",
-    "npz": "Map as numbers (npz)",
-    "json": "Prediction and provenance (json)",
-}
 
 
 class ExportWish(NamedTuple):
@@ -33,13 +29,18 @@ class ExportWish(NamedTuple):
 
 
 class ExportDialog(QDialog):
-    """Asks for formats and a folder; the identity stays out unless it is asked for."""
+    """Asks for formats and a folder; the identity stays out unless it is asked for.
 
-    def __init__(self, parent: QWidget | None = None, folder: Path | None = None) -> None:
+    What is impossible for the `series` of the map cannot be chosen, and says why.
+    """
+
+    def __init__(
+        self, parent: QWidget | None = None, folder: Path | None = None, series: Series | None = None
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export")
         self.setMinimumWidth(440)
-        self.formats = {name: Switch(words) for name, words in FORMATS.items()}
+        self.formats = {name: Switch(one.title) for name, one in BY_NAME.items()}
         self.folder = QLineEdit(str(folder or Path.home() / "whyscope"))
         self.folder.setAccessibleName("Folder")
         self.choose = QPushButton("Choose…")
@@ -58,8 +59,11 @@ class ExportDialog(QDialog):
         self.buttons.addButton(self.write, QDialogButtonBox.ButtonRole.AcceptRole)
         self._lay_out()
         self.write.setDefault(True)  # a dialogue listens to this only once the button is in it
-        for box in self.formats.values():
-            box.setChecked(True)
+        for name, box in self.formats.items():
+            why = None if series is None else BY_NAME[name].unsuitable(series)
+            box.setChecked(why is None)
+            box.setEnabled(why is None)
+            box.setToolTip(why or "")
             box.toggled.connect(self._check)
         self.folder.textChanged.connect(self._check)
         self.identity.toggled.connect(self.warning.setVisible)

@@ -22,10 +22,10 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.dicom import Row
-from viewer.export import without_identity
 from viewer.types import Identity
 from viewer.ui.state import Header, ViewState
 from viewer.ui.widgets.parts import Text
+from viewer.wording import without_identity
 
 COLUMNS = ("Tag", "VR", "Name", "Value")
 MASKED = "●●●"

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QW
 from viewer.ui.state import MethodItem, ViewState
 from viewer.ui.widgets.controls import Combo, IconButton
 from viewer.ui.widgets.parts import Sentence, Text, heading, mark_as
+from viewer.wording import SAME_FOR_ALL
 
 WIDTH = 348
 _GAP = 8
@@ -182,7 +183,7 @@ def family_words(item: MethodItem) -> str:
     if item.unit:
         facts.append(f"values in {item.unit}, {'both signs' if item.signed else 'positive'}")
     if not item.target_dependent:
-        facts.append("the same for every label")
+        facts.append(f"the {SAME_FOR_ALL}")
     return " · ".join(facts)
 
 

@@ -7,13 +7,13 @@ from PySide6.QtCore import QPoint, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
-from viewer.export.drawing import clean
 from viewer.settings import Recent
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, heading
 from viewer.ui.widgets.theme import mark
+from viewer.wording import clean
 
 HIDDEN = "●●●●●●"
 LONGEST = 48

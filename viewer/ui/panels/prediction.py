@@ -22,12 +22,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.export.drawing import clean, number
-from viewer.export.panel import figures, kind_of
 from viewer.types import Score
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
+from viewer.wording import clean, figures, kind_of, number
 
 ROW = 26
 MOST_ROWS = 12

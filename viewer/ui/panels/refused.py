@@ -7,8 +7,8 @@ from PySide6.QtCore import QEvent, Qt, QUrl
 from PySide6.QtGui import QColor, QFont, QTextBlockFormat, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QTextBrowser
 
-from viewer.export.drawing import clean
 from viewer.ui.widgets.parts import colours, keep_keys
+from viewer.wording import clean
 
 FEW = 3
 """Up to so many files stand below their reason at once; of more the number opens the list."""

@@ -33,7 +33,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.export.drawing import clean
 from viewer.ui.panels.not_opened import NotOpened
 from viewer.ui.panels.stacks import Entry, entries, row_of
 from viewer.ui.state import SeriesItem, ViewState
@@ -41,6 +40,7 @@ from viewer.ui.views.captions import point_name
 from viewer.ui.widgets.controls import IconButton, Rows
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import Sentence, colours, dress_panel, heading, image, wrapped
+from viewer.wording import clean
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from viewer.export.panel import explained_prediction
 from viewer.overlay import ranks
 from viewer.task import Task
 from viewer.types import Attribution, DerivedMap, Map, Style, Sweep
@@ -14,6 +13,7 @@ from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Compared, Side, ViewState, Wish, place_of
+from viewer.wording import SAME_FOR_ALL, method_text
 
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
@@ -108,9 +108,9 @@ class Comparing:
     ) -> Side:  # fmt: skip
         if map is None:
             return Side(title, target, why="No map of this slice yet.")
-        title = f"{map.title} · {map.layer}" if map.layer else map.title
-        target = "the same for every label" if map.target is None else map.target.words
-        negative = _negative(map)
+        title = method_text(map)
+        target = f"the {SAME_FOR_ALL}" if map.target is None else map.target.words
+        negative = map.negative
         if negative and not state.answer.asked:
             return Side(title, target, why=_HIDDEN, negative=True)
         if as_ranks and ranked is None:
@@ -171,14 +171,6 @@ class Comparing:
 def _as_shown(state: ViewState, style: Style) -> Style:
     """A style of ranks, as opaque and as smooth as the reader draws other maps."""
     return replace(style, opacity=state.views.style.opacity, interpolation=state.views.style.interpolation)
-
-
-def _negative(map: Attribution) -> bool:
-    """Whether a map explains a label that the model does not call."""
-    target = map.target
-    if target is None or target.minus is not None:
-        return False
-    return any(s.label == target.label and s.positive is False for s in explained_prediction(map).scores)
 
 
 def apart_words(one: Attribution, other: Attribution) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from viewer.errors import UntrustedError
-from viewer.export.panel import explained_prediction
 from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Style, Sweep
@@ -347,7 +346,7 @@ class Explaining:
         changes = self._maps.shows(self._state, attribution)
         if attribution.slice is None:
             changes["profile"] = self._profile(attribution)
-        return changes | self._judged(explained_prediction(attribution))
+        return changes | self._judged(attribution)
 
     def _profile(self, attribution: Attribution, found: tuple[float, ...] | None = None) -> tuple[float, ...]:
         """The share of a volume's evidence in each slice; `found` is what the worker made of it."""
@@ -358,16 +357,15 @@ class Explaining:
 
         return self._profiles.get(attribution.values, "", made)
 
-    def _judged(self, prediction: Prediction) -> dict[str, Any]:
+    def _judged(self, attribution: Attribution) -> dict[str, Any]:
         """Hide the map of a label below its threshold until the reader asks for it."""
         state = self._state
-        score = next((s for s in prediction.scores if s.label == state.request.target), None)
-        if score is None or score.positive is not False or state.request.against is not None:
+        if not attribution.negative or attribution.target is None:
             offered = state.shell.notice is not None and state.shell.notice.wish == "show"
             return {"gate": "open", "notice": None if offered else state.shell.notice}
         if state.answer.asked:
             return {"gate": "negative"}
-        text = f"{score.label} is below its threshold; the map would explain a negative."
+        text = f"{attribution.target.label} is below its threshold; the map would explain a negative."
         return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
 
     def next_peak(self) -> int | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from viewer import overlay
-from viewer.export.panel import explained_prediction
 from viewer.settings import Settings
 from viewer.types import Array, Attribution, Prediction, Style
 from viewer.ui.kept import DrawnMaps, Kept, OfArrays
@@ -125,7 +124,7 @@ class Maps:
 
     def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
         """A map over a slice, drawn small."""
-        return Tile(map, self.drawn.small(map, slice, style, side), style)
+        return Tile(map, self.drawn.small(map, slice, style, side), style, map.negative)
 
     def shows(self, state: ViewState, attribution: Attribution) -> dict[str, Any]:
         """What of a state changes with the map that it asks for."""
@@ -133,7 +132,7 @@ class Maps:
         drawn = self.drawn.on_slice(attribution, state.view.slice, style)
         return {
             "attribution": attribution,
-            "prediction": explained_prediction(attribution),
+            "prediction": attribution.prediction,
             "style": style,
             "map": drawn,
         }

@@ -7,9 +7,9 @@ import numpy as np
 
 from viewer import dicom
 from viewer.dicom import UNKNOWN_PLACE, Arrival, Study
-from viewer.export import without_identity
 from viewer.types import Array, Series
 from viewer.ui.state import SeriesItem
+from viewer.wording import without_identity
 
 Names = tuple[tuple[str, str], ...]
 """Files and why they show nothing."""

@@ -67,6 +67,8 @@ class Tile:
     map: Attribution
     drawn: Array = field(repr=False)
     style: Style
+    negative: bool
+    """Whether it explains a label that the model does not call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,16 +6,28 @@ from functools import lru_cache
 
 import numpy as np
 
-from viewer.export import without_identity
-from viewer.export.drawing import clean, number
-from viewer.export.panel import explained_score, feature_words, figures, kind_of
-from viewer.export.picture import spacing_text, window_text
-from viewer.export.provenance import SAME_FOR_ALL, extremes
 from viewer.overlay import native_facts, no_positive_evidence
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, ViewState
+from viewer.wording import (
+    INFLUENCE_ONLY,
+    NO_VALUE,
+    NO_WINDOW,
+    NOT_LOOKED_AT,
+    NOTHING_REACHES,
+    clean,
+    feature_words,
+    method_text,
+    negative_text,
+    no_evidence_text,
+    number,
+    score_text,
+    spacing_text,
+    target_text,
+    window_text,
+    without_identity,
+)
 
-INFLUENCE = "Shows influence on the score. Not a segmentation."
 NOT_COMPUTED = "Came with the study, not computed here."
 EMPTY = "Drop a folder of DICOM files here"
 
@@ -148,7 +160,7 @@ def window_words(state: ViewState) -> str:
     """Centre and width of the shown window, with its name."""
     series, window = state.view.series, state.view.window or state.view.own
     if series is not None and series.colour:
-        return "colour, no window"
+        return NO_WINDOW
     inverted = series is not None and state.view.inverted != series.display.inverted
     if series is not None and isinstance(state.view.curve, Display):
         return window_text(series.display, inverted)
@@ -168,7 +180,7 @@ def explained(state: ViewState, drawn: bool) -> Corners:
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
         return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"),))
-    title = f"{shown.title} · {shown.layer}" if shown.layer else shown.title
+    title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, shown, drawn)
@@ -179,7 +191,7 @@ def explained(state: ViewState, drawn: bool) -> Corners:
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
         bottom_right=(
             (f"{native_facts(shown)} · {state.views.style.interpolation}", "text"),
-            (INFLUENCE, "text"),
+            (INFLUENCE_ONLY, "text"),
         ),
     )
 
@@ -189,10 +201,7 @@ def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
     remark: tuple[Line, ...] = ()
     if state.map_shown and not drawn and state.view.map is not None:
         seen = bool(np.isfinite(state.view.map).any())
-        said = (
-            "Nothing reaches the threshold on this slice." if seen else "The map has no value on this slice."
-        )
-        remark = ((said, "warning"), ("", "text"), ("", "text"))
+        remark = ((NOTHING_REACHES if seen else NO_VALUE, "warning"), ("", "text"), ("", "text"))
     return Corners(
         top_left=((title_of(shown, state.shell.masked), "text"), (span_of(state, shown), "text")),
         top_right=((_what(state), "text"),),
@@ -233,7 +242,7 @@ def span_of(state: ViewState, map: LoadedMap) -> str:
 
 def span_words(map: Map) -> str:
     """The smallest and the largest value of a map with its unit, of all its cells: not for every frame."""
-    low, high = extremes(map)
+    low, high = map.extremes()
     if low is None or high is None:
         return "no value"
     return f"{number(low)} … {number(high)} {map.unit}".strip()
@@ -247,17 +256,16 @@ def _what(state: ViewState) -> str:
 
 def _target(state: ViewState, shown: Attribution) -> Line:
     if shown.target is None:
-        return SAME_FOR_ALL, "text"
+        return target_text(shown), "text"
     if len(shown.predictions) > 1 and state.answer.prediction is not None:
         # The best of a sweep has been found: not among all its patches again with every frame.
         score = next((s for s in state.answer.prediction.scores if s.label == shown.target.label), None)
     else:
-        score = explained_score(shown)
+        score = shown.score
     if score is None or shown.target.minus is not None:
-        return shown.target.words, "warning"
-    kind = kind_of(score) if len(shown.predictions) == 1 else f"highest {kind_of(score)}"
-    text = f"{shown.target.words} · {kind} {figures(score)}"
-    return text + ("" if score.threshold is None else f" (threshold {score.threshold:.2f})"), "warning"
+        return target_text(shown), "warning"
+    highest = "" if len(shown.predictions) == 1 else "highest "
+    return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
 
 
 @lru_cache(maxsize=1)
@@ -276,14 +284,13 @@ def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ..
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
     if _nothing_positive(shown) and state.views.style.sign == "positive":
-        where = "image" if shown.values.shape[0] == 1 else "volume"
-        return ((f"No positive evidence{f' for {label}' if label else ''} in this {where}.", "warning"),)
+        return ((no_evidence_text(shown), "warning"),)
     if not drawn:
         if not np.isfinite(state.view.map).any():
-            return (("The model did not look at this slice.", "warning"),)
-        return (("Nothing reaches the threshold on this slice.", "warning"),)
+            return ((NOT_LOOKED_AT, "warning"),)
+        return ((NOTHING_REACHES, "warning"),)
     if state.answer.gate == "negative":
-        return ((f"Explains a negative: {label} is below its threshold.", "warning"),)
+        return ((negative_text(shown), "warning"),)
     return ()
 
 

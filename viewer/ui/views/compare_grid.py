@@ -10,6 +10,7 @@ from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.controls import Segments
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, by_tab, dress_panel, heading, rows
 from viewer.ui.widgets.theme import DARK
+from viewer.wording import INFLUENCE_ONLY
 
 AS = {"values": "Values", "ranks": "Ranks"}
 TIPS = {"values": "In the unit of the method, both in one range", "ranks": "Each cell by its place among all"}
@@ -50,7 +51,7 @@ class CompareView(SliceView):
         corners = captions.Corners(
             top_left=tuple(line for line in lines if line[0]),
             top_right=((side.why, "quiet"),) if side.why else (),
-            bottom_right=((facts, "text"), (captions.INFLUENCE, "text")) if facts else (),
+            bottom_right=((facts, "text"), (INFLUENCE_ONLY, "text")) if facts else (),
         )
         return None, corners, state.view.series.geometry.letters()
 

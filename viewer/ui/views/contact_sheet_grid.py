@@ -6,14 +6,13 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.export.drawing import clean, number
-from viewer.export.panel import figures, kind_of
 from viewer.overlay import no_positive_evidence, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
+from viewer.wording import SAME_FOR_ALL, clean, figures, kind_of, number
 
 OF = {"labels": "All labels", "methods": "All quick methods"}
 TIPS = {
@@ -76,7 +75,7 @@ class ContactSheetGrid(QWidget):
         slow = item is not None and not state.free
         self.all.setVisible(missing and slow and state.answer.sheet_of == "labels")
         self.all.setEnabled(state.shell.busy is None)
-        some = any(is_negative(state, cell) and cell.tile is not None for cell in state.answer.sheet)
+        some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.sheet)
         self.negatives.setVisible(some and not state.answer.asked)
         self.words.say(sheet_words(state))
         self.cells.put(state)
@@ -143,7 +142,7 @@ class _Cells(QWidget):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
         for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.sheet, strict=True)):
             picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
-            negative = is_negative(state, cell)
+            negative = cell.tile is not None and cell.tile.negative
             hidden = negative and not state.answer.asked
             tile = None if hidden else cell.tile
             self._painters[i].draw(painter, state, tile, picture, self.devicePixelRatioF(), negative)
@@ -220,12 +219,6 @@ def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.Align
     return box.width() - QFontMetricsF(painter.font()).horizontalAdvance(fits)
 
 
-def is_negative(state: ViewState, cell: Cell) -> bool:
-    """Whether a cell explains a label that the model does not call."""
-    difference = state.answer.sheet_of == "methods" and state.request.against is not None
-    return cell.score is not None and cell.score.positive is False and not difference
-
-
 def cell_words(cell: Cell) -> str:
     """The range in which a cell is drawn, with its unit; or that there is nothing to draw."""
     if cell.tile is None:
@@ -249,7 +242,7 @@ def sheet_words(state: ViewState) -> str:
         )
         return f"{clean(state.target_words or '')} · {how}"
     if item is not None and not item.target_dependent:
-        return f"{title} · the same for every label"
+        return f"{title} · the {SAME_FOR_ALL}"
     count = 0 if state.answer.model is None else len(state.answer.model.labels)
     some = f" · the {len(state.answer.sheet)} highest of {count}" if len(state.answer.sheet) < count else ""
     return f"{title}{some} · {'one range for all' if state.views.locked else 'each in a range of its own'}"

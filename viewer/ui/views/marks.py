@@ -9,13 +9,13 @@ import numpy as np
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QImage, QPainter, QPen, QPolygonF
 
-from viewer.export.drawing import number
 from viewer.overlay import shown_range
 from viewer.overlay.outline import Outline
 from viewer.types import Array, Region, Style
 from viewer.ui.views import pixels
 from viewer.ui.views.captions import Corners, Line
 from viewer.ui.widgets.theme import DARK, font
+from viewer.wording import number
 
 MARGIN, LEADING = 14, 18
 _GROUND = QColor(0, 0, 0, 215)

@@ -7,9 +7,10 @@ from viewer.overlay import native_facts
 from viewer.planes import ANATOMICAL, Point, Views, acquired
 from viewer.types import Series
 from viewer.ui.state import Slab, ViewState
-from viewer.ui.views.captions import INFLUENCE, NOT_COMPUTED, title_of
+from viewer.ui.views.captions import NOT_COMPUTED, title_of
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
+from viewer.wording import INFLUENCE_ONLY
 
 THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
 ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
@@ -109,7 +110,7 @@ class PlanesPanel(QWidget):
         self.volume.say(_volume(state.view.series))
         self.explained.say(_what(state) or "nothing yet")
         self.cells.say("" if shown is None else native_facts(shown).removeprefix("map "))
-        said = INFLUENCE if state.regions.loaded is None else NOT_COMPUTED
+        said = INFLUENCE_ONLY if state.regions.loaded is None else NOT_COMPUTED
         doubts = [w for w in state.view.series.warnings if any(word in w for word in _PLACE)]
         self.remark.setText(" ".join(doubts if shown is None else [*doubts, said]))
 

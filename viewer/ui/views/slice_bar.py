@@ -4,11 +4,11 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from viewer.export.panel import figures
 from viewer.types import Score
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.theme import DARK
+from viewer.wording import figures
 
 WIDTH, END, TRACK = 44, 14, 8
 """Widths of the bar, of its empty ends and of the track in it."""

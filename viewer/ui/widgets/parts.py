@@ -1,5 +1,7 @@
 """What the panels share: text that is never cut, headings, rows, and how a control gets the keyboard."""
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import (
     QColor,
@@ -21,9 +23,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.export.drawing import clean
-from viewer.types import Array
 from viewer.ui.widgets.theme import DARK, LIGHT, Palette, mark
+from viewer.wording import clean
 
 ROW = 28
 """Height of a row of controls, in pixels."""
@@ -80,7 +81,7 @@ def mark_as(widget: QWidget, *marks: str) -> None:
             mark(widget, name)
 
 
-def image(pixels: Array) -> QImage:
+def image(pixels: NDArray[np.uint8]) -> QImage:
     """A copy of uint8 pixels (rows, columns[, 3]) as a picture."""
     rows, columns = pixels.shape[:2]
     colour = pixels.ndim == 3
@@ -234,7 +235,7 @@ def pair(*parts: QWidget, stretch: int = 0) -> QWidget:
     return box
 
 
-def swatch(colours: Array, width: int = 36, height: int = 10) -> QIcon:
+def swatch(colours: NDArray[np.uint8], width: int = 36, height: int = 10) -> QIcon:
     """A strip of a colour table, uint8 (256, 3), as an icon."""
     strip = colours[[round(255 * i / (width - 1)) for i in range(width)]]
     return QIcon(QPixmap.fromImage(image(strip[None].repeat(height, axis=0))))

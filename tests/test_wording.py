@@ -1,0 +1,82 @@
+"""Window and files say the same of a map, and what explains a negative is decided in one place."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from made_maps import SCORES, explain, predict, series
+
+from viewer.types import Attribution, Region, Score, Series, Target
+from viewer.wording import method_text, negative_text, no_evidence_text, score_text, target_text
+
+CALLED, NOT_CALLED, NO_THRESHOLD = (score.label for score in SCORES)
+
+
+def aimed(target: Target | None, source: Series | None = None) -> Attribution:
+    return dataclasses.replace(explain(predict(source or series())), target=target)
+
+
+def test_a_label_below_its_threshold_is_explained_as_a_negative() -> None:
+    assert aimed(Target(NOT_CALLED, 1)).negative
+    source = series()
+    region = Region.box(source, 1, (0, 0, 5, 5), "corner")
+    assert aimed(Target(NOT_CALLED, 1, region=region), source).negative
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        Target(CALLED, 0),
+        Target(NO_THRESHOLD, 2),
+        Target(NOT_CALLED, 1, CALLED, 0),
+        Target("of another model", 3),
+        None,
+    ],
+    ids=["called", "without a threshold", "a difference", "not scored", "the same for every label"],
+)
+def test_nothing_else_is_a_negative(target: Target | None) -> None:
+    assert not aimed(target).negative
+
+
+def test_a_score_on_its_threshold_is_called() -> None:
+    said = predict(series(), scores=(Score("a", 0.0, 0.5, threshold=0.5),))
+    assert not dataclasses.replace(explain(said), target=Target("a", 0)).negative
+
+
+def test_a_sweep_is_judged_by_its_highest_patch() -> None:
+    source = series()
+    low, high = (
+        predict(source, scores=(Score("a", logit, probability, threshold=0.5), Score("b", -logit, 0.2)))
+        for logit, probability in ((-3.0, 0.05), (2.0, 0.9))
+    )
+    made = dataclasses.replace(explain(low), predictions=(low, high), target=Target("a", 0))
+    assert made.prediction is high
+    assert made.score == high.scores[0]
+    assert not made.negative
+    assert dataclasses.replace(made, target=Target("b", 1)).prediction is low
+    assert dataclasses.replace(made, target=None).prediction is low  # the first, where no label is named
+    assert dataclasses.replace(made, predictions=(low,)).negative
+
+
+def test_the_ends_of_a_map_are_finite() -> None:
+    map = explain(predict(series()), values=[[[np.nan, -2.0], [np.inf, 3.0]]])
+    assert map.extremes() == (-2.0, 3.0)
+    assert explain(predict(series()), values=np.full((1, 2, 2), np.nan)).extremes() == (None, None)
+
+
+def test_sentences() -> None:
+    map = aimed(Target(NOT_CALLED, 1))
+    assert method_text(map) == "Grad-CAM · features.norm5"
+    assert method_text(dataclasses.replace(map, layer=None)) == "Grad-CAM"
+    assert negative_text(map) == "Explains a negative: nodule / mass is below its threshold."
+    assert no_evidence_text(map) == "No positive evidence for nodule / mass in this image."
+    same = explain(predict(series(), None), None)
+    assert (target_text(same), same.score) == ("same for every label", None)
+    assert no_evidence_text(same) == "No positive evidence in this volume."
+    assert [score_text(score) for score in (*SCORES, Score("a", 9.0, 9.0), Score("b", 0.0, 0.5, True))] == [
+        "score 0.82 (threshold 0.50)",
+        "score 0.41 (threshold 0.60)",
+        "score 0.12",
+        "output 9.00",
+        "probability 0.50",
+    ]

@@ -1,0 +1,50 @@
+"""Gate, contact sheet and comparison agree on what explains a label that the model does not call."""
+
+from pathlib import Path
+
+import pytest
+from desk import Desk
+from program import LABELS, write_model
+
+
+@pytest.fixture
+def careful(tmp_path: Path) -> Path:
+    """A model that calls "mass" hardly ever, and says nothing of when it calls the others."""
+    output = {"labels": list(LABELS), "activation": "sigmoid", "thresholds": {"mass": 0.999}}
+    return write_model(tmp_path / "careful", output=output)
+
+
+def test_all_views_of_a_negative_agree(desk: Desk, study: Path, careful: Path) -> None:
+    desk.explained(study, careful)
+    desk.presenter.explaining.choose_target("mass")
+    desk.at_rest()
+    desk.presenter.display.choose_layout("sheet")
+    state = desk.wait(lambda s: s.answer.sheet and all(cell.tile is not None for cell in s.answer.sheet))
+    assert (state.answer.gate, state.answer.attribution.negative) == ("negative", True)
+    assert {cell.name: cell.tile.negative for cell in state.answer.sheet} == {
+        label: label == "mass" for label in LABELS
+    }
+    desk.presenter.comparing.keep()
+    assert desk.state.answer.compared.one.negative
+    desk.presenter.explaining.answer("show")
+    state = desk.wait(lambda s: s.answer.compared.one.map is not None)
+    assert state.answer.compared.one.negative
+
+
+def test_a_map_that_is_the_same_for_every_label_explains_no_negative(
+    desk: Desk, study: Path, careful: Path
+) -> None:
+    desk.explained(study, careful)
+    desk.presenter.explaining.choose_target("mass")
+    desk.at_rest()
+    desk.presenter.explaining.choose_method("eigen-cam")
+    state = desk.wait(
+        lambda s: s.answer.attribution is not None and s.answer.attribution.explainer.name == "eigen-cam"
+    )
+    assert (state.answer.gate, state.map_shown, state.answer.asked) == ("open", True, False)
+    desk.presenter.display.choose_layout("sheet")
+    desk.presenter.contact_sheet.choose("methods")
+    state = desk.wait(lambda s: s.answer.sheet and all(cell.tile is not None for cell in s.answer.sheet))
+    negative = {cell.name: cell.tile.negative for cell in state.answer.sheet}
+    assert not negative["eigen-cam"]
+    assert negative["grad-cam"]

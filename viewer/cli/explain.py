@@ -1,0 +1,132 @@
+"""`whyscope explain PATH --model MODEL --method NAME --out FOLDER`: why the model says what it says."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from viewer.cli.arguments import (
+    read_pairs,
+    read_place,
+    read_run,
+    read_settings,
+    read_slice,
+    read_window,
+    read_words,
+)
+from viewer.cli.opening import open_series_and_model
+from viewer.cli.options import (
+    AtOption,
+    DeviceOption,
+    JsonOption,
+    LimitOption,
+    ModelOption,
+    OutsideOption,
+    OverlapOption,
+    PathArgument,
+    SeriesOption,
+    SliceOption,
+    TrustOption,
+)
+from viewer.cli.output import print_json, progress, remark
+
+WithinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--within",
+        help="REGION where the image may be changed: ROW,COLUMN,ROW,COLUMN, a segment, a SEG file.",
+    ),
+]
+FeaturesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        help="REGION, as of --within, for --set over=segments; repeat. Without it all segments of the study.",
+    ),
+]
+LayerOption = Annotated[
+    str | None, typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages.")
+]
+
+
+def explain(
+    path: PathArgument,
+    model: ModelOption,
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    method: Annotated[list[str], typer.Option("--method", help="Repeat, or separate by commas.")],
+    target: Annotated[str, typer.Option("--target", help="A label, top, all, A-B or LABEL@REGION.")] = "top",
+    within: WithinOption = None,
+    features: FeaturesOption = None,
+    layer: LayerOption = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE, e.g. steps=100.")] = None,
+    series: SeriesOption = None,
+    slice: SliceOption = None,
+    at: AtOption = None,
+    overlap: OverlapOption = 0.5,
+    formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
+    window: Annotated[str | None, typer.Option("--window", help="CENTRE,WIDTH of the picture.")] = None,
+    style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
+    invert: Annotated[bool, typer.Option("--invert", help="Show low values bright.")] = False,
+    show_slice: Annotated[int | None, typer.Option("--show-slice", help="Of a volume, from 0.")] = None,
+    trust: TrustOption = False,
+    outside_intended_use: OutsideOption = False,
+    show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
+    device: DeviceOption = "auto",
+    limit: LimitOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what the model says, as annotated pictures, arrays and a JSON document."""
+    which, place, drawn = read_slice(slice), read_place(at, overlap), read_window(window)
+    wishes, fields, names = read_settings(setting), read_pairs("--style", style), read_words(method)
+    if not names:
+        raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
+    settings = read_run(limit, device)
+    from viewer import export, session
+    from viewer.errors import ExplainerError
+
+    kinds, looks = _read_export(out, formats, fields)
+    with progress(as_json) as task:
+        chosen, loaded, drawings = open_series_and_model(path, model, series, trust, settings, task)
+        export.check_formats(kinds, chosen)  # some are impossible for some series
+        explained = session.explain(
+            chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
+            task, within, segmentations=drawings, features=features or (),
+        )  # fmt: skip
+        if not explained.attributions:
+            raise ExplainerError(" ".join(reason for _, reason in explained.refused))
+        document = session.export(
+            explained, out, kinds, show_identity, task, looks, drawn, invert, show_slice
+        )
+    if as_json:
+        print_json(document)
+    else:
+        _print_written(out, document, explained.refused)
+
+
+def _read_export(
+    out: Path, formats: Sequence[str] | None, style: Mapping[str, str]
+) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The formats and the style to write with, found out before hours of work, not after them.
+
+    Raises `ExportError` where a word is none, or where the folder cannot be written to.
+    """
+    from viewer import export
+
+    kinds = read_words(formats) or export.FORMATS
+    export.check_formats(kinds)
+    looks = export.read_style(style)
+    export.check_folder(out)
+    return kinds, looks
+
+
+def _print_written(out: Path, document: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> None:
+    """The written files, `result.json` last; on standard error what was refused, skipped or overridden."""
+    from viewer.export import RESULT
+
+    remark([f"{name}: {reason}" for name, reason in refused])
+    remark([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
+    remark([document["override"]] if document["override"] else [])
+    files = [name for entry in document["attributions"] for name in entry["files"].values()]
+    for name in sorted(dict.fromkeys(files), key=lambda name: name == RESULT):
+        typer.echo(out / name)

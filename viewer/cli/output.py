@@ -1,0 +1,55 @@
+"""What a command writes: results to standard output, progress and problems to standard error."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from viewer.task import Progress as Step
+from viewer.task import Task
+
+
+def print_json(document: object) -> None:
+    """One JSON document on standard output."""
+    # Where standard output is not UTF-8, or a name is no text, JSON's own escapes stand for it.
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    sys.stdout.write(json.dumps(document, ensure_ascii=not unicode, indent=1, allow_nan=False) + "\n")
+
+
+def remark(sentences: Sequence[str]) -> None:
+    """What a reader should know besides the result, a line each, on standard error."""
+    for sentence in sentences:
+        typer.echo(sentence, err=True)
+
+
+def fail(sentence: str) -> NoReturn:
+    """Say in one sentence what is wrong with the input, and end with exit status 1."""
+    sentence = " ".join(sentence.split())
+    typer.echo(sentence if sentence.endswith((".", "?")) else f"{sentence}.", err=True)
+    raise SystemExit(1)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Task]:
+    """A task whose progress is drawn on standard error, with the time left; silent if `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield Task()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task("working", total=None)
+        doing = ""
+
+        def report(step: Step) -> None:
+            nonlocal doing
+            if step.doing != doing:
+                doing = step.doing
+                bar.reset(line, description=doing)
+            bar.update(line, completed=step.done, total=step.total or None)
+
+        yield Task(report)

@@ -1,0 +1,140 @@
+"""Numbers, names and sentences that the window and the exported files share."""
+
+import re
+import unicodedata
+
+from viewer.types import Attribution, Display, Identity, Score, Series, Window
+
+RESEARCH_USE = "For research use only. Not for diagnostic use."
+INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
+INFLUENCE = f"{INFLUENCE_ONLY} Absence of colour does not exclude disease."
+CAME_ALONG = "The map came with the study and was not computed here."
+SAME_FOR_ALL = "same for every label"
+NOT_LOOKED_AT = "The model did not look at this slice."
+NO_VALUE = "The map has no value on this slice."
+NOTHING_REACHES = "Nothing reaches the threshold on this slice."
+NO_WINDOW = "colour, no window"
+
+# --- texts of a file ------------------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    """One line without control, bidirectional and other invisible characters: text of a file is hostile."""
+    shown = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    return " ".join(shown.split())
+
+
+def without_identity(text: str, who: Identity) -> str:
+    """A text of the file with the words of the patient's name, number and birth date blotted out."""
+    parts = re.split(r"[\s^,=]+", f"{who.patient} {who.patient_id} {who.birth_date}")
+    for part in sorted((p for p in parts if len(p) > 2), key=len, reverse=True):
+        text = re.sub(re.escape(part), "●●●", text, flags=re.IGNORECASE)
+    return clean(text)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def number(value: float, sign: bool = False) -> str:
+    """Three figures with a true minus, e.g. "+0.41", "−1.2e-5"."""
+    if value == 0:
+        return "0"
+    size = abs(value)
+    text = f"{size:.2e}" if size < 1e-3 or size >= 1e5 else f"{size:.3g}" if size < 100 else f"{size:.0f}"
+    mantissa, e, exponent = text.partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    text = f"{mantissa}e{int(exponent)}" if e else mantissa
+    return f"−{text}" if value < 0 else f"+{text}" if sign else text
+
+
+def figures(score: Score) -> str:
+    """The score with two decimals, or three where two would hide its side of the threshold."""
+    value, threshold = score.probability, score.threshold
+    if 0 < value < 0.005:
+        return "<0.01"
+    close = threshold is not None and value != threshold and f"{value:.2f}" == f"{threshold:.2f}"
+    return (f"{value:.3f}" if close else f"{value:.2f}").replace("-", "−")
+
+
+def kind_of(score: Score) -> str:
+    """What a label's number is: a probability only where the card gives a calibration."""
+    if not 0 <= score.probability <= 1:
+        return "output"
+    return "probability" if score.calibrated else "score"
+
+
+def score_text(score: Score) -> str:
+    """What the number is, the number, and its threshold: "score 0.82 (threshold 0.50)"."""
+    threshold = "" if score.threshold is None else f" (threshold {score.threshold:.2f})"
+    return f"{kind_of(score)} {figures(score)}{threshold}"
+
+
+# --- the image ------------------------------------------------------------------------------------
+
+_MEASURED = {
+    "detector": " at the detector",
+    "magnified": ", corrected for magnification",
+    "region": " in the ultrasound region",
+}
+
+
+def spacing_text(series: Series) -> str:
+    """How large a pixel is, and where that length is measured."""
+    spacing, kind = series.geometry.spacing, series.geometry.spacing_kind
+    if spacing is None:
+        return "no millimetres: spacing unknown"
+    between, rows, columns = spacing
+    size = number(rows)
+    if number(columns) != size:
+        size += f" × {number(columns)}"
+    place = _MEASURED.get(kind, "")
+    if between is None:
+        return f"{size} mm{place}"
+    apart = f"{number(between)} mm between slices" if series.geometry.volume else "slices uneven"
+    return f"{size} mm{place} · {apart}"
+
+
+def window_text(shown: Window | Display, inverted: bool) -> str:
+    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it."""
+    mark = "inverted" if inverted else ""
+    if isinstance(shown, Display):
+        parts: tuple[str, ...] = ("VOI LUT", clean(shown.voi_lut_name), mark)
+    else:
+        kind = "SIGMOID" if shown.function == "SIGMOID" else ""
+        numbers = (f"C {number(shown.center)}", f"W {number(shown.width)}")
+        parts = (*numbers, kind, clean(shown.name), mark)
+    return "  ".join(part for part in parts if part)
+
+
+# --- the map --------------------------------------------------------------------------------------
+
+
+def method_text(attribution: Attribution) -> str:
+    """The method of a map, and its layer where it has one."""
+    return f"{attribution.title} · {attribution.layer}" if attribution.layer else attribution.title
+
+
+def target_text(attribution: Attribution) -> str:
+    """What a map explains, or that it is the same for every label."""
+    return SAME_FOR_ALL if attribution.target is None else attribution.target.words
+
+
+def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, str]]:
+    """Name and value of the features that have a name, the strongest first; the last says how many more."""
+    found = sorted(attribution.features.items(), key=lambda item: -abs(item[1]))
+    listed = found[:most] if len(found) > most + 1 else found
+    words = [(clean(name), number(value, sign=True)) for name, value in listed]
+    return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
+
+
+def no_evidence_text(attribution: Attribution) -> str:
+    """That nothing in the image, or in the volume, speaks for what the map explains."""
+    label = "" if attribution.target is None else f" for {attribution.target.words}"
+    where = "image" if attribution.values.shape[0] == 1 else "volume"
+    return f"No positive evidence{label} in this {where}."
+
+
+def negative_text(attribution: Attribution) -> str:
+    """That a map explains a label which the model does not call; see `Attribution.negative`."""
+    return f"Explains a negative: {target_text(attribution)} is below its threshold."
