@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -249,6 +249,9 @@ def explain(
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
+    peer: Annotated[
+        bool, typer.Option("--peer", help="Compare each map with that of captum or grad-cam.")
+    ] = False,
     device: DeviceOption = "auto",
     limit: LimitOption = None,
     as_json: JsonOption = False,
@@ -273,10 +276,13 @@ def explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=segmentations, features=features or (),
         )  # fmt: skip
+        checks = session.peer(loaded, explained, names, layer, wishes, task) if peer else ()
+        if not as_json:
+            _lines(check.words for check in checks)
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
         document = session.export(
-            explained, out, chosen_formats, show_identity, task, looks, drawn, invert, show_slice
+            explained, out, chosen_formats, show_identity, task, looks, drawn, invert, show_slice, checks
         )
     if as_json:
         _print_json(document)
@@ -423,6 +429,11 @@ def _print_json(document: object) -> None:
     # Where standard output is not UTF-8, or a name is no text, JSON's own escapes stand for it.
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     sys.stdout.write(json.dumps(document, ensure_ascii=not unicode, indent=1, allow_nan=False) + "\n")
+
+
+def _lines(sentences: Iterable[str]) -> None:
+    for sentence in dict.fromkeys(sentences):
+        typer.echo(sentence)
 
 
 def _remarks(sentences: Sequence[str]) -> None:

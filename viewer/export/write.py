@@ -26,6 +26,7 @@ from viewer.types import (
     LoadedMap,
     Map,
     Overlay,
+    PeerCheck,
     Prediction,
     Snapshot,
     Style,
@@ -54,6 +55,7 @@ def export(
     overlays: bool = True,
     show_slice: int | None = None,
     task: Task | None = None,
+    checks: Sequence[PeerCheck] = (),
 ) -> Document:
     """Write maps of one series, those that were made by one model, to the folder `out`.
 
@@ -63,8 +65,8 @@ def export(
     labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
     slice with the strongest evidence. `overlays` are those of the file, and its shutter. `result.json`
     is always written; its "skipped" names the formats that this version does not write and the methods
-    that were `refused`, given as (method, reason). Raises `ExportError` where nothing can be written;
-    then nothing is.
+    that were `refused`, given as (method, reason), its "peer" holds the `checks`, if any. Raises
+    `ExportError` where nothing can be written; then nothing is.
     """
     asked, skipped = check_formats(formats)
     skipped += [{"method": method, "reason": reason} for method, reason in refused]
@@ -85,7 +87,7 @@ def export(
             facts = entry(map, snapshot)
             facts["files"] = _files(snapshot, map, folder, name, asked)
             entries.append(facts)
-        result = document(maps, predictions, entries, skipped, show_identity)
+        result = document(maps, predictions, entries, skipped, show_identity, checks)
         with whole(folder / RESULT) as part:
             part.write_text(as_json(result, indent=1), "utf-8")
         task.check()
