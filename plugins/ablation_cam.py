@@ -1,5 +1,6 @@
 """Ablation-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,9 +13,12 @@ from viewer.explain import (
     ExplainerError,
     Interval,
     Model,
+    Peer,
     Probe,
+    Scored,
     model_layer,
     no_layer,
+    of_grad_cam,
     weighted,
 )
 
@@ -72,3 +76,20 @@ class AblationCAM(Explainer):
                 "would be noise: behind it only the class token feeds the output; choose an earlier layer."
             )
         return weighted(activations, falls.to(activations.dtype))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        layer = model_layer(self, probe.model)
+        if probe.x.ndim > 4 or probe.layer(layer).layout != "channels first":
+            reason = "Its AblationCAM takes images only, and removes a channel in the class token too."
+            return (Peer("grad-cam", reason=reason),)
+
+        def fault(_net: Scored, _theirs: Tensor) -> str:
+            return "" if float(probe.activations(layer).min()) == 0 else _FAULT
+
+        return (of_grad_cam(probe, "AblationCAM", layer, fault, times=float(probe.before[0, 0])),)
+
+
+_FAULT = (
+    "grad-cam sets a channel to zero only where the layer's lowest value is exactly zero, else to ten "
+    "million below that value."
+)

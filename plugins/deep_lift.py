@@ -1,7 +1,7 @@
 """DeepLift with the rescale rule, written for functions, however a network calls them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,10 +17,14 @@ from viewer.explain import (
     ExplainerError,
     Gradient,
     Model,
+    Peer,
     Probe,
+    Scored,
     Values,
     baselines,
     completeness_error,
+    of_captum,
+    unseen,
 )
 
 _ELEMENTWISE = frozenset({
@@ -286,3 +290,31 @@ class DeepLift(Gradient):
         if not math.isfinite(float(gap.sum())):
             raise ExplainerError("The score of the baseline is not a number.")
         return after.gradients[:, 0] * (one.x[0] - start[n]), gap
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        starts = baselines(probe, self.baseline)
+
+        def fault(net: Scored, theirs: Tensor) -> str:
+            from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+
+            with _Rescale() as mode, probe.unfused():
+                net(net.leaf())
+            missed = unseen(net, len(mode.kept), SUPPORTED_NON_LINEAR, _FAULT)
+            gap = probe.before[0] - torch.stack([net(start).detach() for start in starts]).mean(0)
+            error = float(completeness_error(theirs.sum()[None], gap.to(theirs)))
+            maximum = any(name in _POOLS for name, _ in mode.kept) and error > _UNLIKE
+            return missed or (_MAXIMUM.format(error=error) if maximum else "")
+
+        return (of_captum(probe, "DeepLift", starts, fault=fault),)
+
+
+_UNLIKE = 0.1
+"""A completeness error in per cent that rounding does not explain."""
+_FAULT = (
+    "captum's DeepLift has rules for modules of ten kinds only, and takes {missed} of the {steps} non-linear "
+    "steps of this network (functions, a module used again, or another kind) for linear."
+)
+_MAXIMUM = (
+    "captum's rule for a maximum, of which this network has some, does not keep the sum: its map misses the "
+    "change of the score by {error:.2g} %."
+)

@@ -1,15 +1,18 @@
 """Eigen-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, Model, Probe, model_layer, no_layer
+from viewer.explain import Cost, Explainer, Model, Peer, Probe, model_layer, no_layer, of_grad_cam
 
 _NOTHING = 1e-3
 """Part of the activations' spread below which their mean over the channels counts as the same everywhere."""
+_CELLS = 8000
+"""Of a layer: more than these the package's matrix of cells × cells outgrows a quarter of a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class EigenCAM(Explainer):
         _, _, components = torch.linalg.svd(cells, full_matrices=False)
         maps = (cells @ components[:, 0, :, None])[..., 0]
         return _turned(maps, cells).reshape(1, n, *grid)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        layer = model_layer(self, probe.model)
+        cells = probe.activations(layer)[0, 0].numel()
+        if cells > _CELLS:
+            size = f"{cells**2 * 4 / 1e9:.3g} GB"
+            return (Peer("grad-cam", reason=f"Its EigenCAM would set up a matrix of cells × cells, {size}."),)
+        return (of_grad_cam(probe, "EigenCAM", layer, either_sign=True),)
 
 
 def _turned(maps: Tensor, cells: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Expected gradients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -11,6 +12,7 @@ from viewer.explain import (
     Cost,
     Gradient,
     Interval,
+    Peer,
     Probe,
     Values,
     baselines,
@@ -76,6 +78,11 @@ expected gradients, Nature Machine Intelligence 2021"
         error = completeness_error(total.flatten(2).sum(2), probe.before - means)
         found = {"samples": torch.full(error.shape, count)}
         return Values(total, error, starts, found)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (
+            Peer("captum", reason="Its GradientShap draws at random, so that no two of its maps are alike."),
+        )
 
     def _noisy(self, probe: Probe, n: int, first: int, last: int) -> Tensor:
         """(last − first, channels, …): input n with the noise of these samples, the same at any chunk."""

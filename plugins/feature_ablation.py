@@ -1,11 +1,24 @@
 """Feature ablation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from viewer.explain import Baseline, Batch, Cost, OverFeatures, Probe, Values, baselines, over_baselines
+from viewer.explain import (
+    Baseline,
+    Batch,
+    Cost,
+    OverFeatures,
+    Peer,
+    Probe,
+    Values,
+    any_channel,
+    baselines,
+    of_captum,
+    over_baselines,
+)
 
 
 @dataclass(frozen=True)
@@ -41,3 +54,7 @@ class FeatureAblation(OverFeatures):
 
         falls = probe.before[..., None] - over_baselines(covers, scores)
         return self.mapped(probe, parts, [falls[:, n, : some.count] for n, some in enumerate(parts)], covers)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        mask, covers = self.parts(probe)[0].numbers[None, None], baselines(probe, self.baseline)
+        return (of_captum(probe, "FeatureAblation", covers, any_channel, feature_mask=mask - mask.min()),)

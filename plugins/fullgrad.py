@@ -1,13 +1,13 @@
 """FullGrad."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from viewer.explain import CLOSED, Cost, Explainer, ExplainerError, Model, Probe, Values
+from viewer.explain import CLOSED, Cost, Explainer, ExplainerError, Model, Peer, Probe, Values
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class FullGrad(Explainer):
             raise ExplainerError(_NOT_LINEAR)
         error = 100 * missing / due.abs()
         return Values(total, torch.where(due.abs() > 1e-6, error, torch.nan))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        reason = "Its FullGrad takes the sizes of the shares and scales them layer by layer: another map."
+        return (Peer("grad-cam", reason=reason),)
 
 
 _NOT_LINEAR = (

@@ -1,10 +1,11 @@
 """Grad-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from viewer.explain import CAM, weighted
+from viewer.explain import CAM, Peer, Probe, captum_grad_cam, model_layer, of_grad_cam, weighted
 
 
 @dataclass(frozen=True)
@@ -24,3 +25,7 @@ class GradCAM(CAM):
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return weighted(activations, gradients.flatten(3).mean(3))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        layer = model_layer(self, probe.model)
+        return captum_grad_cam(probe, layer), of_grad_cam(probe, "GradCAM", layer)

@@ -1,10 +1,11 @@
 """Grad-CAM++."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from viewer.explain import CAM, weighted
+from viewer.explain import CAM, Peer, Probe, Scored, model_layer, of_grad_cam, weighted
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,22 @@ class GradCAMPlusPlus(CAM):
         summed = activations.flatten(2).sum(2, keepdim=True).clamp(min=0)  # (n, channels, 1)
         raising = gradients.flatten(3).clamp(min=0)
         return weighted(activations, (raising / (2 + summed * raising)).sum(3))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        layer = model_layer(self, probe.model)
+
+        def fault(_net: Scored, _theirs: Tensor) -> str:
+            summed = probe.activations(layer).flatten(2).sum(2, keepdim=True)
+            raising = probe.gradients(layer)[0].flatten(2).clamp(min=0)
+            below = (2 + summed * raising) * raising**2
+            return _FAULT if bool(((raising > 0) & (below < _WEAK)).any()) else ""
+
+        return (of_grad_cam(probe, "GradCAMPlusPlus", layer, fault),)
+
+
+_WEAK = 1e-2
+"""A denominator of which the package's 10⁻⁶ is more than a ten-thousandth."""
+_FAULT = (
+    "grad-cam adds 10⁻⁶ to a denominator that is as small as the square of the gradient, so that weak "
+    "gradients are lost, and a channel with a negative sum may turn its sign there."
+)

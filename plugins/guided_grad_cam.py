@@ -1,10 +1,11 @@
 """Guided Grad-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from viewer.explain import (
@@ -12,20 +13,27 @@ from viewer.explain import (
     Cost,
     Explainer,
     Model,
+    Peer,
     Probe,
+    Scored,
     explainer,
     model_layer,
     no_layer,
+    of_captum,
+    unseen,
 )
 
 
 class _Guided(TorchFunctionMode):
     """Lets no negative gradient through a ReLU: a module, a function or a method, in place or not."""
 
+    guided = 0
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in ("relu", "relu_") and result.requires_grad:
             result.register_hook(lambda gradient: gradient.clamp(min=0))
+            self.guided += 1
         return result
 
 
@@ -70,3 +78,18 @@ class GuidedGradCAM(Explainer):
                 assert part.gradients is not None
                 result[:, part.n] = part.gradients[:, 0].sum(1) * large[:, part.n]
         return result
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        def fault(net: Scored, _theirs: Tensor) -> str:
+            with _Guided() as mode:
+                net(net.leaf())
+            return unseen(net, mode.guided, (nn.ReLU,), _FAULT)
+
+        layer, mode = model_layer(self, probe.model), "bilinear" if probe.x.ndim == 4 else "trilinear"
+        return (of_captum(probe, "GuidedGradCam", fault=fault, layer=layer, interpolate_mode=mode),)
+
+
+_FAULT = (
+    "captum's guided backpropagation guides modules only, and of the {steps} ReLUs that this network runs "
+    "{missed} are functions, or a module used again."
+)

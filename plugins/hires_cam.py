@@ -1,10 +1,11 @@
 """HiResCAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from viewer.explain import CAM
+from viewer.explain import CAM, Peer, Probe, model_layer, of_grad_cam
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,6 @@ class HiResCAM(CAM):
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return (gradients * activations).sum(2)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (of_grad_cam(probe, "HiResCAM", model_layer(self, probe.model)),)

@@ -1,9 +1,10 @@
 """Input × gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from viewer.explain import INPUT, Cost, Gradient, Model, Probe, Values
+from viewer.explain import INPUT, Cost, Gradient, Model, Peer, Probe, Values, of_captum
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,6 @@ class InputXGradient(Gradient):
 
     def per_channel(self, probe: Probe) -> Values:
         return Values(probe.gradients(INPUT) * probe.x)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (of_captum(probe, "InputXGradient"),)

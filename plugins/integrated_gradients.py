@@ -1,5 +1,6 @@
 """Integrated gradients."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
@@ -13,10 +14,12 @@ from viewer.explain import (
     Cost,
     Gradient,
     Interval,
+    Peer,
     Probe,
     Values,
     baselines,
     completeness_error,
+    of_captum,
 )
 
 LEVELS = (9, 27, 81, 243)
@@ -112,6 +115,19 @@ class IntegratedGradients(Gradient):
         if steps > LEVELS[0]:
             numbers = numbers[numbers % 3 != 1]  # the middle third of a part is the middle of the part
         return (numbers + 0.5) / steps, np.full(len(numbers), 1 / steps)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        starts = baselines(probe, self.baseline)
+        if not self.steps and len(starts) > 1:
+            reason = "Every baseline took as many steps as it needed; name a number of steps to compare."
+            return (Peer("captum", reason=reason),)
+        rule = "gausslegendre" if self.steps else "riemann_middle"
+        steps = self.steps or found.get("steps", LEVELS[0])
+        return (
+            of_captum(
+                probe, "IntegratedGradients", starts, n_steps=steps, method=rule, internal_batch_size=8
+            ),
+        )
 
 
 def _values(totals: Tensor, gaps: Tensor, steps: Tensor, starts: Tensor) -> Values:

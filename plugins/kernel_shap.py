@@ -1,6 +1,6 @@
 """KernelSHAP."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import comb
 from typing import Annotated
@@ -15,10 +15,13 @@ from viewer.explain import (
     Interval,
     OverFeatures,
     Parts,
+    Peer,
     Probe,
     Seed,
     Values,
+    any_channel,
     baselines,
+    of_captum,
     over_baselines,
 )
 
@@ -26,6 +29,8 @@ _FIRST = 8
 """Players of the first game, coarse to fine."""
 _PARTS = 4
 """Into how many a group is split for the next."""
+_ORDERS = 5
+"""Players of which a library may try all orders: these have 120."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,14 @@ class KernelSHAP(OverFeatures):
                 _split(group, at, _best(own, group), _PARTS)
                 for group, at, own in zip(groups, places, values, strict=True)
             ]
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        (parts,) = self.parts(probe)
+        if self.coarse_to_fine or parts.count > _ORDERS or 2**parts.count - 2 > self.samples:
+            reason = "Its KernelShap draws coalitions at random, so that no two of its maps are alike."
+            return (Peer("captum", reason=reason),)
+        mask, covers = parts.numbers[None, None], baselines(probe, self.baseline)
+        return (of_captum(probe, "ShapleyValues", covers, any_channel, feature_mask=mask - mask.min()),)
 
     def _game(
         self, probe: Probe, covers: Tensor, parts: Sequence[Parts], groups: Sequence[Tensor], doing: str

@@ -1,10 +1,11 @@
 """LayerCAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from viewer.explain import CAM
+from viewer.explain import CAM, Peer, Probe, model_layer, of_grad_cam
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,6 @@ class LayerCAM(CAM):
 
     def combine(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return (gradients.clamp(min=0) * activations).sum(2)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (of_grad_cam(probe, "LayerCAM", model_layer(self, probe.model)),)

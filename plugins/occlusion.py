@@ -1,6 +1,6 @@
 """Occlusion."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, ClassVar, Literal, Self
@@ -15,9 +15,12 @@ from viewer.explain import (
     Explainer,
     Interval,
     Model,
+    Peer,
     Probe,
     Values,
+    any_channel,
     baselines,
+    of_captum,
     over_baselines,
 )
 
@@ -64,10 +67,9 @@ class Occlusion(Explainer):
 
     def compute(self, probe: Probe) -> Values:
         sides = probe.x.shape[2:]
-        window = [min(self.window or max(1, side // 8), side) for side in sides]
+        window, stride = self._sizes(sides)
         if self.coarse_to_fine:
             return self._refined(probe, window)
-        stride = [min(self.stride or max(1, w // 2), w) for w in window]
         grid = _Grid(sides, window, stride, probe.x.device)
         places = _alike([grid.touching(probe.within(n)) for n in range(len(probe.inputs))])
         covers = baselines(probe, self.baseline)
@@ -76,6 +78,23 @@ class Occlusion(Explainer):
         return Values(
             probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1)), baselines=covers
         )
+
+    def _sizes(self, sides: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The window and the stride along each side of the input."""
+        window = [min(self.window or max(1, side // 8), side) for side in sides]
+        return window, [min(self.stride or max(1, w // 2), w) for w in window]
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        if self.coarse_to_fine:
+            return (Peer("captum", reason="Its Occlusion does not go from coarse to fine."),)
+        window, stride = ((probe.x.shape[1], *some) for some in self._sizes(probe.x.shape[2:]))
+        at_once = 16 if probe.x.ndim == 4 else 1
+        return (
+            of_captum(
+                probe, "Occlusion", baselines(probe, self.baseline), any_channel,
+                sliding_window_shapes=window, strides=stride, perturbations_per_eval=at_once,
+            ),
+        )  # fmt: skip
 
     def _falls(self, probe: Probe, covers: Tensor, grid: "_Grid", places: Tensor, doing: str) -> Tensor:
         """How far every target's score falls, (targets, n, m), as windows are covered: `places` is (n, m).

@@ -1,11 +1,12 @@
 """Saliency: the plain gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from viewer.explain import INPUT, Cost, Gradient, Model, Probe, Values
+from viewer.explain import INPUT, Cost, Gradient, Model, Peer, Probe, Values, of_captum
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,6 @@ class Saliency(Gradient):
 
     def condense(self, values: Tensor) -> Tensor:
         return values.abs().amax(2)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (of_captum(probe, "Saliency", condense=self.condense),)

@@ -1,12 +1,24 @@
 """Score-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, Interval, Model, Probe, model_layer, no_layer, weighted
+from viewer.explain import (
+    Cost,
+    Explainer,
+    Interval,
+    Model,
+    Peer,
+    Probe,
+    model_layer,
+    no_layer,
+    of_grad_cam,
+    weighted,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,11 @@ class ScoreCAM(Explainer):
         scores = probe.scores(count, masked, "masking channel by channel", self.batch)
         weights = scores.gather(2, place.expand(len(scores), -1, -1)).softmax(2)
         return weighted(activations, weights.to(activations.dtype))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        if probe.x.ndim > 4:
+            return (Peer("grad-cam", reason="Its ScoreCAM takes images only, and no volumes."),)
+        return (of_grad_cam(probe, "ScoreCAM", model_layer(self, probe.model)),)
 
 
 def _once_each(activations: Tensor) -> tuple[Tensor, Tensor, int]:

@@ -1,10 +1,11 @@
 """XGrad-CAM."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from viewer.explain import CAM, weighted
+from viewer.explain import CAM, Peer, Probe, model_layer, of_grad_cam, weighted
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,6 @@ class XGradCAM(CAM):
         felt = (gradients * activations).flatten(3).sum(3)
         # The small number is the reference implementation's: a channel that is nowhere active weighs nothing.
         return weighted(activations, felt / (summed + 1e-7))
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (of_grad_cam(probe, "XGradCAM", model_layer(self, probe.model)),)

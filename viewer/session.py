@@ -8,12 +8,13 @@ from viewer import dicom, models
 from viewer import explain as explaining
 from viewer import export as exporting
 from viewer.dicom import Segmentation, Study
-from viewer.errors import ExplainerError, ModelError, SeriesError
+from viewer.errors import ExplainerError, ModelError, SeriesError, WhyscopeError
 from viewer.explain import (
     Explained,
     Explainer,
     Kept,
     OverFeatures,
+    Refused,
     at_layers,
     explainer,
     read_region,
@@ -25,7 +26,18 @@ from viewer.models.tiling import Tiling
 from viewer.overlay.outline import trimmed
 from viewer.settings import Limits, Settings, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Series, Style, Sweep, Target, Window
+from viewer.types import (
+    Attribution,
+    ModelInput,
+    PeerCheck,
+    Prediction,
+    Region,
+    Series,
+    Style,
+    Sweep,
+    Target,
+    Window,
+)
 
 Which = int | Literal["all"] | None
 """A slice, all of them, or None for the middle one."""
@@ -247,6 +259,33 @@ def _segments(
     return found
 
 
+def peer(
+    model: Model,
+    explained: Explained,
+    methods: Sequence[str | Explainer] = (),
+    layer: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    task: Task | None = None,
+) -> tuple[PeerCheck, ...]:
+    """Every map beside the same method by captum or grad-cam on the same tensor; see `check_with_library`.
+
+    With the `methods`, `layer` and `settings` that were explained, those that refused are looked at too.
+    """
+    made = {attribution.explainer for attribution in explained.attributions}
+    reasons = list(explained.refused)
+    gone: list[Refused] = []
+    for method in configured(methods, layer, settings, model) if methods and reasons else ():
+        try:
+            there = method.fitted(model) in made
+        except WhyscopeError:
+            there = False
+        reason = None if there else next((r for r in reasons if r[0] == method.name), None)
+        if reason is not None:
+            reasons.remove(reason)
+            gone.append(Refused(method, explained.predictions[0].input, reason[1]))
+    return explaining.check_with_library(model, explained.attributions, task, gone)
+
+
 def export(
     explained: Explained,
     out: Path | str,
@@ -257,11 +296,12 @@ def export(
     window: Window | None = None,
     inverted: bool = False,
     show_slice: int | None = None,
+    checks: Sequence[PeerCheck] = (),
 ) -> dict[str, Any]:
     """Write pictures, arrays and `result.json`; gives the document of the latter.
 
     `style`, `window`, `inverted` and, of a volume, `show_slice` say how the pictures are drawn; what is
-    not said is automatic.
+    not said is automatic. `checks` are what `peer` gave.
     """
     return exporting.export(
         explained.attributions,
@@ -275,4 +315,5 @@ def export(
         inverted=inverted,
         show_slice=show_slice,
         task=task,
+        checks=checks,
     )

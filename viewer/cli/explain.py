@@ -29,7 +29,7 @@ from viewer.cli.options import (
     SliceOption,
     TrustOption,
 )
-from viewer.cli.output import print_json, progress, remark
+from viewer.cli.output import print_json, print_lines, progress, remark
 
 WithinOption = Annotated[
     str | None,
@@ -48,6 +48,7 @@ FeaturesOption = Annotated[
 LayerOption = Annotated[
     str | None, typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages.")
 ]
+PeerOption = Annotated[bool, typer.Option("--peer", help="Compare each map with that of captum or grad-cam.")]
 
 
 def explain(
@@ -72,6 +73,7 @@ def explain(
     trust: TrustOption = False,
     outside_intended_use: OutsideOption = False,
     show_identity: Annotated[bool, typer.Option("--show-identity", help="Write the patient's name.")] = False,
+    peer: PeerOption = False,
     device: DeviceOption = "auto",
     limit: LimitOption = None,
     as_json: JsonOption = False,
@@ -93,10 +95,13 @@ def explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=drawings, features=features or (),
         )  # fmt: skip
+        checks = session.peer(loaded, explained, names, layer, wishes, task) if peer else ()
+        if not as_json:
+            print_lines(check.words for check in checks)
         if not explained.attributions:
             raise ExplainerError(" ".join(reason for _, reason in explained.refused))
         document = session.export(
-            explained, out, kinds, show_identity, task, looks, drawn, invert, show_slice
+            explained, out, kinds, show_identity, task, looks, drawn, invert, show_slice, checks
         )
     if as_json:
         print_json(document)

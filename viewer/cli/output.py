@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -19,6 +19,12 @@ def print_json(document: object) -> None:
     # Where standard output is not UTF-8, or a name is no text, JSON's own escapes stand for it.
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     sys.stdout.write(json.dumps(document, ensure_ascii=not unicode, indent=1, allow_nan=False) + "\n")
+
+
+def print_lines(sentences: Iterable[str]) -> None:
+    """Sentences on standard output, each once, a line each."""
+    for sentence in dict.fromkeys(sentences):
+        typer.echo(sentence)
 
 
 def remark(sentences: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from viewer.explain.attention import no_attention
 from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
 from viewer.explain.blocks import Block, over_patches, reading, streams, walk
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
+from viewer.explain.check import Refused, check_with_library
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Batch, Cost, Explainer, Family, Seed, at_layers, model_layer
@@ -15,6 +16,15 @@ from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.noise import Noisy, variance
+from viewer.explain.peers import (
+    Peer,
+    Scored,
+    any_channel,
+    captum_grad_cam,
+    of_captum,
+    of_grad_cam,
+    unseen,
+)
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.regions import read_region, read_regions
 from viewer.explain.run import Explained, explain
@@ -45,13 +55,19 @@ __all__ = [
     "OverFeatures",
     "Part",
     "Parts",
+    "Peer",
     "Probe",
+    "Refused",
+    "Scored",
     "Seed",
     "Values",
     "Wish",
+    "any_channel",
     "at_layers",
     "baseline",
     "baselines",
+    "captum_grad_cam",
+    "check_with_library",
     "completeness_error",
     "describe",
     "discover",
@@ -62,6 +78,8 @@ __all__ = [
     "model_layer",
     "no_attention",
     "no_layer",
+    "of_captum",
+    "of_grad_cam",
     "over_baselines",
     "over_patches",
     "read_region",
@@ -74,6 +92,7 @@ __all__ = [
     "streams",
     "suggest",
     "sweep",
+    "unseen",
     "variance",
     "walk",
     "weighted",

@@ -17,6 +17,7 @@ from torch import Tensor
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain.layers import resolve
+from viewer.explain.peers import Peer
 from viewer.explain.probe import Probe, Values
 from viewer.explain.shared import INPUT
 from viewer.models import Model
@@ -97,6 +98,13 @@ class Explainer(ABC):
     def layers(self, model: Model) -> tuple[str, ...]:
         """The layers to listen to in the shared forward; by default the one in the field `layer`."""
         return (model_layer(self, model),) if hasattr(self, "layer") else ()
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        """The same method in captum and grad-cam, to be compared with; none by default.
+
+        `probe` is of one input and one target, `found` what the map was found with (see `Values`).
+        """
+        return ()
 
     @abstractmethod
     def compute(self, probe: Probe) -> Values | Tensor:

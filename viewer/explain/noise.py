@@ -1,6 +1,6 @@
 """What a gradient method says of an image under noise: its mean, and how much it varies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -12,6 +12,7 @@ from viewer.errors import PluginError
 from viewer.explain.discover import explainer
 from viewer.explain.explainer import Cost, Family, Seed
 from viewer.explain.gradient import Gradient
+from viewer.explain.peers import Peer
 from viewer.explain.probe import Probe, Values
 from viewer.models import Model
 
@@ -51,6 +52,11 @@ class Noisy(Gradient):
 
     def condense(self, values: Tensor) -> Tensor:
         return self._method.condense(values)
+
+    def peers(self, probe: Probe, found: Mapping[str, int]) -> tuple[Peer, ...]:
+        return (
+            Peer("captum", reason="Its NoiseTunnel draws at random, so that no two of its maps are alike."),
+        )
 
     def noisy(self, probe: Probe) -> Iterator[Values]:
         """The method's values of every channel, sample by sample."""

@@ -12,7 +12,7 @@ from viewer.export.provenance import (
     settings_facts,
     versions,
 )
-from viewer.types import Attribution, Map, Prediction, Series, Snapshot, Style, Window
+from viewer.types import Attribution, Map, PeerCheck, Prediction, Series, Snapshot, Style, Window
 from viewer.wording import RESEARCH_USE
 
 Document = dict[str, Any]
@@ -88,8 +88,12 @@ def document(
     entries: list[Document],
     skipped: list[Document],
     show_identity: bool,
+    checks: Sequence[PeerCheck] = (),
 ) -> Document:
-    """The whole of `result.json`; `entries` are those of `maps`. Without an attribution it names no model."""
+    """The whole of `result.json`; `entries` are those of `maps`. Without an attribution it names no model.
+
+    "peer" stands there only if something was checked.
+    """
     made = [one for one in maps if isinstance(one, Attribution)]
     overrides = {p.override for a in made for p in a.predictions} - {None}
     of = list(zip(maps, entries, strict=True))
@@ -103,7 +107,17 @@ def document(
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
         "versions": versions(),
         "use": RESEARCH_USE,
-    }
+    } | ({"peer": [peer_facts(check) for check in checks]} if checks else {})
+
+
+def peer_facts(check: PeerCheck) -> Document:
+    """One comparison with a library as `result.json` lists it; what there is nothing of is None."""
+    names = (
+        "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "fault",
+        "reason",
+    )  # fmt: skip
+    facts = {name: plain(getattr(check, name)) for name in names}
+    return {name: None if value == "" else value for name, value in facts.items()}
 
 
 def prediction_facts(prediction: Prediction) -> Document:

@@ -21,6 +21,7 @@ from viewer.types import (
     LoadedMap,
     Map,
     Overlay,
+    PeerCheck,
     Prediction,
     Snapshot,
     Style,
@@ -47,6 +48,7 @@ def export(
     overlays: bool = True,
     show_slice: int | None = None,
     task: Task | None = None,
+    checks: Sequence[PeerCheck] = (),
 ) -> Document:
     """Write maps of one series, those that were made by one model, to the folder `out`.
 
@@ -56,7 +58,8 @@ def export(
     labels compare; a mapping replaces fields of it. The picture of a volume shows `show_slice`, or the
     slice with the strongest evidence. `overlays` are those of the file, and its shutter. `result.json`
     is always written; its "skipped" names the formats that this version does not write or that are
-    impossible for the series, and the methods that were `refused`, given as (method, reason). Raises
+    impossible for the series, and the methods that were `refused`, given as (method, reason), its "peer"
+    holds the `checks`, if any. Raises
     `ExportError` where nothing can be written; then nothing is.
     """
     _check(maps, predictions)
@@ -78,7 +81,7 @@ def export(
             facts = entry(map, snapshot)
             facts["files"] = {one.name: one.write(snapshot, folder, name) for one in asked}
             entries.append(facts)
-        result = document(maps, predictions, entries, skipped, show_identity)
+        result = document(maps, predictions, entries, skipped, show_identity, checks)
         save_result(result, folder)
         task.check()
     return result

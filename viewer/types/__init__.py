@@ -10,6 +10,7 @@ Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's L
 from viewer.types.arrays import Array, Shape3
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
+from viewer.types.peer import PeerCheck
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
 from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
 
@@ -26,6 +27,7 @@ __all__ = [
     "Method",
     "ModelInput",
     "Overlay",
+    "PeerCheck",
     "Prediction",
     "Region",
     "Score",

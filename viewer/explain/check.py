@@ -1,0 +1,188 @@
+"""Compare a map with that of captum or grad-cam: the same method, rule, steps, layer and input tensor."""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from textwrap import shorten
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from viewer.errors import ExplainerError, WhyscopeError
+from viewer.explain.discover import built_in
+from viewer.explain.explainer import Explainer
+from viewer.explain.peers import Peer, Scored
+from viewer.explain.probe import Probe, Wish
+from viewer.models import Model
+from viewer.task import Task
+from viewer.types import Array, Attribution, ModelInput, PeerCheck, Region
+
+_T = TypeVar("_T")
+AGREES = 1e-4
+"""Up to this share of the largest value two maps are one; beyond it a known fault of the library is told."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refused:
+    """A method that gave no map of an input, and why: the library may give one all the same."""
+
+    explainer: Explainer
+    input: ModelInput
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """What a library is to do again; `ours` is None where our method refused."""
+
+    explainer: Explainer
+    input: ModelInput
+    wish: Wish
+    ours: Array | None = None
+    found: Mapping[str, int] = field(default_factory=dict)
+    within: Region | None = None
+    regions: tuple[Region, ...] = ()
+    refusal: str = ""
+
+
+def check_with_library(
+    model: Model,
+    attributions: Sequence[Attribution],
+    task: Task | None = None,
+    refused: Sequence[Refused] = (),
+) -> tuple[PeerCheck, ...]:
+    """Each map beside the same method of captum and of grad-cam, as far as they have it.
+
+    What a library does to the network is undone, also where it fails, which is told as a `reason` and never
+    raised. Of a method that refused it is told what the library says, for the input's highest label.
+    """
+    task = task or Task()
+    checks: list[PeerCheck] = []
+    for one in attributions:
+        assert isinstance(one.explainer, Explainer)  # nothing else makes a map of an input
+        label = None if one.target is None else one.target.words
+        about = PeerCheck(one.explainer.name, one.explainer.title, label, one.slice, one.layer)
+        about = replace(about, largest=float(np.abs(one.values).max()))
+        if len(one.predictions) > 1:
+            reason = "This map is put together from those of many patches; check one patch of them."
+            checks.append(replace(about, reason=reason))
+            continue
+        asked = _Asked(
+            one.explainer, one.predictions[0].input, one.target or "top", one.values, one.found, one.within,
+            one.regions,
+        )  # fmt: skip
+        checks += _Check(model, asked, task).every(about)
+    for gone in refused:
+        method = gone.explainer
+        about = PeerCheck(method.name, method.title, None, gone.input.slice, getattr(method, "layer", None))
+        asked = _Asked(method, gone.input, "top", refusal=gone.reason)
+        checks += _Check(model, asked, task).every(about)
+    return tuple(checks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One map and the libraries that should give it."""
+
+    model: Model
+    asked: _Asked
+    task: Task
+
+    def every(self, about: PeerCheck) -> list[PeerCheck]:
+        """A check for each peer of the method; of a method that refused none where there is no peer."""
+        asked, method = self.asked, self.asked.explainer
+        with self.model.guarded(self.task, thorough=True) as forward, torch.enable_grad():
+            try:
+                layers = () if asked.ours is None else method.layers(self.model)
+                probe = Probe(
+                    self.model, forward, [asked.input], [asked.wish], self.task, layers,
+                    within=asked.within, regions=asked.regions,
+                )  # fmt: skip
+                net = Scored(forward.module, probe)
+                peers = method.peers(probe, asked.found)
+            except Exception as error:  # noqa: BLE001 - a check that fails must not take the map with it
+                return [] if asked.ours is None else [replace(about, reason=_told(method.title, error))]
+            if asked.ours is None:
+                about = replace(about, label=probe.targets[0][0].words)
+                return [self._refused(about, peer, net) for peer in peers if peer.run is not None]
+            forward.expect(1, "running the library")
+            return [self._one(about, peer, net) for peer in peers] or [self._alone(about)]
+
+    def _one(self, about: PeerCheck, peer: Peer, net: Scored) -> PeerCheck:
+        assert self.asked.ours is not None
+        about = replace(about, library=peer.library, version=_version(peer.library), call=peer.call)
+        if peer.run is None:
+            return replace(about, reason=peer.reason)
+        try:
+            theirs = self._guarded(peer.run, net)
+            shaped = _as_array(theirs, self.asked.ours.shape)
+            difference = _difference(self.asked.ours, shaped, peer.either_sign)
+            fault = "" if difference <= AGREES else self._guarded(lambda net: peer.fault(net, theirs), net)
+        except Exception as error:  # noqa: BLE001 - a library may fail in any way
+            return replace(about, reason=_told(peer.library, error))
+        return replace(about, difference=difference, fault=fault)
+
+    def _refused(self, about: PeerCheck, peer: Peer, net: Scored) -> PeerCheck:
+        assert peer.run is not None
+        about = replace(about, library=peer.library, version=_version(peer.library), call=peer.call)
+        about = replace(about, reason=self.asked.refusal)
+        try:
+            theirs = self._guarded(peer.run, net)
+        except Exception as error:  # noqa: BLE001 - a library may fail in any way
+            return replace(about, fault=f"It gives no map either: {_told(peer.library, error)}")
+        blank = "all the same" if bool(theirs.any()) else "that is zero everywhere"
+        return replace(about, fault=f"{peer.library} gives a map {blank}, without a word.")
+
+    def _alone(self, about: PeerCheck) -> PeerCheck:
+        title = about.title
+        if built_in(type(self.asked.explainer)):
+            return replace(about, reason=f"Neither captum nor grad-cam has {title}.")
+        return replace(about, reason=f"{title} names no method of captum or grad-cam to compare with.")
+
+    def _guarded(self, work: Callable[[Scored], _T], net: Scored) -> _T:
+        """Do a library's work under a guard of its own, so that the next finds the network whole."""
+        with self.model.guarded(self.task, thorough=True), warnings.catch_warnings(), torch.enable_grad():
+            warnings.simplefilter("ignore")  # captum announces its own hooks
+            return work(net)
+
+
+def _as_array(theirs: Tensor, shape: tuple[int, ...]) -> Array:
+    """A library's map, (…grid), on our grid of three axes; raises `ExplainerError` for another one."""
+    values = theirs.detach().double().cpu().numpy()
+    if values.shape not in (shape, shape[1:]) or values.size != np.prod(shape):
+        given, wanted = (" × ".join(map(str, s)) for s in (values.shape, shape))
+        raise ExplainerError(f"Its map has {given or 'no'} cells and ours {wanted}.")
+    if not np.isfinite(values).all():
+        raise ExplainerError("Its map holds NaN or infinity.")
+    return values.reshape(shape)
+
+
+def _difference(ours: Array, theirs: Array, either_sign: bool) -> float:
+    """max |ours − theirs| ÷ max |ours|."""
+    own = ours.astype(np.float64)
+    largest = float(np.abs(own).max())
+    signs = (1, -1) if either_sign else (1,)
+    gap = min(float(np.abs(own - sign * theirs).max()) for sign in signs)
+    if gap and not largest:
+        raise ExplainerError("Our map is zero everywhere and that of the library is not.")
+    return gap / largest if gap else 0.0
+
+
+def _told(who: str, error: Exception) -> str:
+    """What went wrong, in words."""
+    if isinstance(error, WhyscopeError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{who} cannot be run, as {error.name} is not installed."
+    reason = shorten(str(error), 200, placeholder=" …").rstrip(".") or "no reason was given"
+    return f"{who} failed with {type(error).__name__}: {reason}."
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "(not installed)"
