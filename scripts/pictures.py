@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from viewer import demo
 from viewer.export import whole
 from viewer.settings import Preferences, Settings
+from viewer.ui import plots
 from viewer.ui.panels import ExportDialog
 from viewer.ui.widgets import theme
 from viewer.ui.window import Window
@@ -47,7 +48,7 @@ def settle(window: Window) -> None:
     while calm < CALM:
         time.sleep(0.01)
         QApplication.processEvents()
-        calm = 0 if window.presenter.working else calm + 1
+        calm = 0 if window.presenter.working or plots.coming() else calm + 1
 
 
 @contextmanager

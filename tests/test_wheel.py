@@ -15,6 +15,8 @@ def test_the_wheel_holds_the_program_and_no_tests(installed: Environment) -> Non
         "viewer/dicom/decoder.py",
         "plugins/grad_cam.py",
         "resources/__init__.py",
+        "resources/icons/warning.svg",
+        "resources/style.qss",
         "resources/fonts/Inter-Regular.otf",
         "resources/fonts/Inter-SemiBold.otf",
         "resources/colours/inferno.txt",

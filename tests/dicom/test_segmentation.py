@@ -1,5 +1,7 @@
 """Segmentations on the series they were made on: against highdicom, and with a block at a known place."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pydicom
 import pytest
 from dicom_files import DEFLATED_FRAMES, deflated, save
 from highdicom.seg import Segmentation, SegmentationTypeValues, SegmentDescription
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oblique import COLUMN, COLUMNS, NORMAL, ORIGIN, ROW, ROWS, SLICES, STEP, stack
@@ -22,11 +24,11 @@ from viewer.dicom import regions, scan
 from viewer.dicom.decode import read_frame
 from viewer.dicom.header import header_of
 from viewer.dicom.image import object_of
-from viewer.dicom.segmentation import _recommended
+from viewer.dicom.segmentation import _recommended, srgb
 from viewer.errors import SeriesError
 from viewer.overlay.outline import edges, outlines, slices_of
 from viewer.settings import Limits
-from viewer.types import Region, Series
+from viewer.types import Array, Region, Series
 
 
 def segment(number: int) -> SegmentDescription:
@@ -348,14 +350,59 @@ def test_outlines_stay_on_their_slices(tmp_path: Path) -> None:
     assert one.lines[..., 1].max() == 8.5
 
 
+@settings(deadline=None)  # the first colour brings the library
 @given(st.tuples(*[st.integers(0, 255)] * 3))
 def test_recommended_colours_are_those_of_highdicom(rgb: tuple[int, int, int]) -> None:
     item = pydicom.Dataset()
     colour = hd.color.CIELabColor.from_rgb(*rgb)
     item.RecommendedDisplayCIELabValue = list(colour.value)
-    found = _recommended(item)
+    lab = _recommended(item)
+    assert lab is not None
+    found = srgb(lab)
     assert np.abs(np.subtract(found, colour.to_rgb())).max() <= 1
     assert np.abs(np.subtract(found, rgb)).max() <= 2  # what sixteen bits of CIELab and 8 of sRGB round away
+
+
+def written_out(lab: Array) -> Array:
+    """Linear sRGB of CIELAB (…, 3), by the formulas of CIE 15 and IEC 61966-2-1, white D65."""
+    y = (lab[..., 0] + 16) / 116
+    cubes = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
+    xyz = np.where(cubes > 6 / 29, cubes**3, 3 * (6 / 29) ** 2 * (cubes - 4 / 29)) * [0.95047, 1.0, 1.08883]
+    return xyz @ np.transpose(
+        [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+    )
+
+
+def test_colours_of_a_screen_are_those_of_the_formulas() -> None:
+    grid = np.stack(
+        np.meshgrid(*(np.linspace(*ends, 19) for ends in ((0, 100), (-128, 127), (-128, 127)))), -1
+    )
+    linear = written_out(grid)
+    can_be_shown = ((linear > 0) & (linear < 1)).all(axis=-1)
+    assert can_be_shown.sum() > 500
+    bent = np.where(linear > 0.0031308, 1.055 * np.abs(linear) ** (1 / 2.4) - 0.055, 12.92 * linear)
+    for lab, expected in zip(grid[can_be_shown], 255 * bent[can_be_shown], strict=True):
+        assert np.abs(srgb(tuple(lab)) - np.rint(expected)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "lab", [(0, 0, 127), (0, -128, 127), (100, 127, 127), (100, -128, -128), (50, 0, 127)]
+)
+def test_what_no_screen_can_show_is_cut_off_without_a_warning(lab: tuple[float, float, float]) -> None:
+    assert all(0 <= value <= 255 for value in srgb(lab))
+
+
+def test_listing_a_coloured_segmentation_does_not_load_what_converts_it(tmp_path: Path) -> None:
+    write_seg(tmp_path / "seg.dcm", stack(tmp_path), block())
+    file = pydicom.dcmread(tmp_path / "seg.dcm")
+    file.SegmentSequence[0].RecommendedDisplayCIELabValue = list(hd.color.CIELabColor.from_rgb(9, 9, 9).value)
+    file.save_as(tmp_path / "seg.dcm")
+    code = (
+        "import sys; from pathlib import Path; from viewer.dicom import scan\n"
+        "(found,) = scan([Path(sys.argv[1])]).segmentations; assert found.described[1].colour\n"
+        "assert not {'skimage', 'scipy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
 
 
 def test_a_segment_tells_its_colour_and_what_counts_as_inside(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from made import explained, image, series
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QTransform, QWheelEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QGraphicsView
 from pytestqt.qtbot import QtBot
 
 from viewer import dicom
@@ -489,6 +489,8 @@ def bar(qtbot: QtBot, state: ViewState) -> SliceBar:
     qtbot.addWidget(result)
     result.resize(result.width(), 428)
     result.show(state)
+    if any(value is not None for value in state.answer.profile):  # whose plot comes a moment later
+        qtbot.waitUntil(lambda: result.findChild(QGraphicsView) is not None)
     return result
 
 

@@ -1,9 +1,12 @@
 """Preferences: what is kept, what a damaged file costs, and what is decided about keys and recent files."""
 
 import json
+import os
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -13,6 +16,7 @@ from viewer import demo
 from viewer.errors import WhyscopeError
 from viewer.settings import MIB, Limits, Preferences, Recent, Trusted
 from viewer.ui.jobs import Jobs
+from viewer.ui.presenter import preferences_schema
 from viewer.ui.presenter.preferences import MOST_PATHS, ReaderPreferences
 from viewer.ui.presenter.preferences_file import MOST_RECENT, NAME, PreferencesFile, folder, read
 from viewer.ui.presenter.store import Store, View
@@ -85,6 +89,102 @@ def test_unknown_keys_and_too_many_entries_are_left_out() -> None:
     assert wrong == []
     assert preferences.keys == {"invert": ("X",)}
     assert len(preferences.models) == MOST_RECENT
+
+
+OLD = """{
+ "colours": "light",
+ "masked": false,
+ "remember": true,
+ "rate": 25,
+ "device": "cpu",
+ "batch": 4,
+ "slice_memory": 536870912,
+ "limits": {
+  "rows": 4096,
+  "columns": 32768,
+  "frames": 20000,
+  "members": 200000,
+  "bytes": 4294967296,
+  "decode_seconds": 5,
+  "decode_memory": 6442450944,
+  "header_bytes": 67108864
+ },
+ "keys": {
+  "invert": [
+   "X"
+  ],
+  "mask": []
+ },
+ "studies": [
+  {
+   "paths": [
+    "/a/b",
+    "/a/c"
+   ],
+   "opened": "2026-01-02 03:04"
+  }
+ ],
+ "models": [
+  {
+   "paths": [
+    "/m"
+   ],
+   "opened": "2026-01-02 03:04"
+  }
+ ],
+ "trusted": [
+  {
+   "code": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+   "weights": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+  }
+ ]
+}
+"""
+"""A file as version 0.1.0 wrote it."""
+
+
+def test_a_file_of_the_first_version_is_read_and_written_as_it_was(file: PreferencesFile) -> None:
+    file.path.parent.mkdir()
+    file.path.write_text(OLD, "utf-8")
+    assert file.load() == (CHOSEN, None)
+    file.save(CHOSEN)
+    assert file.path.read_text("utf-8") == OLD
+
+
+def test_a_name_of_a_file_that_is_no_unicode_is_kept(file: PreferencesFile) -> None:
+    named = Preferences(studies=(Recent((os.fsdecode(b"/a/caf\xe9"),), "2026-01-02 03:04"),))
+    file.save(named)
+    assert file.load() == (named, None)
+
+
+def test_every_preference_has_its_rule() -> None:
+    assert list(preferences_schema.FIELDS) == [one.name for one in fields(Preferences)]
+    assert read(json.loads(json.dumps(asdict(Preferences())))) == (Preferences(), [])
+
+
+def test_several_wrong_values_are_all_named() -> None:
+    wrong = {
+        "trusted": [{}],
+        "rate": 1000,
+        "keys": {"invert": "X"},
+        "studies": [{"paths": [""], "opened": "x"}],
+    }
+    assert read(wrong | {"batch": 3}) == (Preferences(batch=3), ["rate", "keys", "studies", "trusted"])
+
+
+def test_no_file_costs_no_validator(tmp_path: Path) -> None:
+    code = (
+        "import sys; from viewer.ui.presenter.preferences_file import PreferencesFile\n"
+        "PreferencesFile().load(); print('pydantic_core' in sys.modules, 'pydantic' in sys.modules)"
+    )
+    environment = os.environ | {"WHYSCOPE_CONFIG": str(tmp_path)}
+    words = [sys.executable, "-c", code]
+    told = [subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()]
+    (tmp_path / NAME).write_text(OLD, "utf-8")
+    told.append(
+        subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    )
+    assert told == [["False", "False"], ["True", "False"]]
 
 
 def test_a_folder_that_takes_no_file_is_told(tmp_path: Path) -> None:

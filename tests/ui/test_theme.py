@@ -1,6 +1,7 @@
 """The palettes are readable, the type is the bundled one, and the style sheet parses."""
 
 import re
+from importlib.resources import files
 
 import pytest
 from PySide6.QtGui import QColor, QFontInfo
@@ -44,9 +45,14 @@ def test_texts_over_a_white_image_stand_out() -> None:
 
 @pytest.mark.parametrize("palette", [DARK, LIGHT], ids=lambda p: p.name)
 def test_the_style_sheet_is_whole(palette: Palette) -> None:
+    template = (files("resources") / "style.qss").read_text("utf-8")
+    used = set(re.findall(r"%(\w*)%", template))
+    assert {"behind", "panel", "line", "text", "quiet", "accent", "chosen"} <= used
+    assert used <= set(Palette.__dataclass_fields__) - {"name"}
     sheet = theme.style_sheet(palette)
-    assert not re.search(r"%\w+%", sheet)
-    assert sheet.count("{") == sheet.count("}")
+    assert "%" not in sheet
+    assert re.findall(r"#[0-9a-f]{6}", sheet)[:2] == [palette.text, palette.behind]
+    assert sheet.count("{") == sheet.count("}") == template.count("{")
     sizes = {int(n) for n in re.findall(r"font-size: (\d+)px", sheet)}
     assert sizes == {11, 13, 15}
 

@@ -25,12 +25,16 @@ _FRACTIONS = {"PROBABILITY": "probability ≥ 50 %", "OCCUPANCY": "occupancy ≥
 """What a fraction means (0062,0010), and which counts as inside."""
 
 
+CIELab = tuple[float, float, float]
+"""A colour as L* (0 to 100), a* and b* (-128 to 127)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What a SEG says of one segment; `colour` is red, green and blue, 0 to 255."""
+    """What a SEG says of one segment."""
 
     name: str
-    colour: tuple[int, int, int] | None = None
+    colour: CIELab | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,27 +82,25 @@ def segmentation_of(dataset: Dataset, pixels: Pixels) -> Segmentation:
     )
 
 
-def _recommended(item: Dataset) -> tuple[int, int, int] | None:
-    """The colour of Recommended Display CIELab Value (0062,000D; PS3.3 C.10.7.1.1) as sRGB, or None.
-
-    The white is D65: those who write it (pixelmed, dcmqi, highdicom) take it from sRGB, unadapted.
-    """
+def _recommended(item: Dataset) -> CIELab | None:
+    """Recommended Display CIELab Value (0062,000D; PS3.3 C.10.7.1.1), or None."""
     stored = get.numbers(item, "RecommendedDisplayCIELabValue")
     if len(stored) != 3 or not all(0 <= v <= 0xFFFF for v in stored):
         return None
-    light, a, b = stored[0] / 0xFFFF * 100, stored[1] / 0xFFFF * 255 - 128, stored[2] / 0xFFFF * 255 - 128
-    y = (light + 16) / 116
-    cubes = np.array([y + a / 500, y, y - b / 200])
-    xyz = np.where(cubes > 6 / 29, cubes**3, 3 * (6 / 29) ** 2 * (cubes - 4 / 29)) * _WHITE
-    linear = np.clip(_TO_RGB @ xyz, 0, 1)
-    bent = np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-    red, green, blue = (int(v) for v in np.rint(255 * bent))
+    return stored[0] / 0xFFFF * 100, stored[1] / 0xFFFF * 255 - 128, stored[2] / 0xFFFF * 255 - 128
+
+
+def srgb(colour: CIELab) -> tuple[int, int, int]:
+    """A colour as red, green and blue of sRGB, each 0 to 255; what no screen can show is cut off.
+
+    The white is D65: those who write it (pixelmed, dcmqi, highdicom) take it from sRGB, unadapted.
+    """
+    from skimage.color import lab2rgb  # a sixth of a second, with scipy: only where a segment is drawn
+
+    light, a, b = colour
+    b = min(b, 199.9 * (light + 16) / 116)  # yellower would be a negative Z, of which skimage warns
+    red, green, blue = (int(v) for v in np.rint(255 * lab2rgb([light, a, b], illuminant="D65")))
     return red, green, blue
-
-
-_WHITE = np.array([0.95047, 1.0, 1.08883])
-_TO_RGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
-"""From XYZ to linear sRGB (IEC 61966-2-1)."""
 
 
 def _segment(own: Dataset, shared: Dataset) -> int:
@@ -122,9 +124,8 @@ def regions(segmentation: Segmentation, series: Series, limits: Limits) -> tuple
     for number, mask in sorted(masks.items()):
         segment = segmentation.described.get(number, Segment(f"segment {number}"))
         source = f"{segmentation.sop_uid} {number}"
-        found.append(
-            Region(mask, matrix, series, segment.name, "seg", source, segment.colour, segmentation.remark)
-        )
+        colour = None if segment.colour is None else srgb(segment.colour)
+        found.append(Region(mask, matrix, series, segment.name, "seg", source, colour, segmentation.remark))
     return tuple(found)
 
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication
 from viewer.errors import WhyscopeError
 from viewer.export import whole
 from viewer.settings import Device, Preferences, Settings
+from viewer.ui import plots
 from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.window import Window
 
@@ -97,7 +98,7 @@ def _photograph(window: Window, path: Path) -> None:
 
     def look() -> None:
         nonlocal calm
-        calm = 0 if window.presenter.working else calm + 1
+        calm = 0 if window.presenter.working or plots.coming() else calm + 1
         if calm < 2:
             return
         timer.stop()

@@ -2,9 +2,8 @@
 
 import json
 import os
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,14 @@ import platformdirs
 
 from viewer.errors import ExportError, WhyscopeError
 from viewer.export import whole
-from viewer.settings import BATCHES, RANGES, RATES, SLICE_MEMORY, Limits, Preferences, Recent, Trusted
-from viewer.ui.commands import BY_NAME
+from viewer.settings import Preferences
 
 PLACE = "WHYSCOPE_CONFIG"
 """The environment variable that names another folder for the file."""
 NAME = "preferences.json"
 MOST_RECENT = 10
-"""The bounds of slices per second and of samples per forward."""
+"""How many studies, and how many models, opened before are kept."""
 _LARGEST = 1024**2
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def folder() -> Path:
@@ -73,78 +70,13 @@ class PreferencesFile:
 
 def read(document: Mapping[str, Any]) -> tuple[Preferences, list[str]]:
     """Preferences from JSON, and the names of what is not as it should be. Unknown keys are left out."""
-    found: dict[str, Any] = {}
-    wrong: list[str] = []
-    for name in (f.name for f in fields(Preferences) if f.name in document):
-        try:
-            found[name] = _READ[name](document[name])
-        except (ValueError, TypeError, KeyError, AttributeError):
-            wrong.append(name)
-    return Preferences(**found), wrong
+    from pydantic_core import ValidationError  # a program that has no such file yet starts without
 
+    from viewer.ui.presenter.preferences_schema import FIELDS, PREFERENCES
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _among(*allowed: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError
-        return str(value)
-
-    return check
-
-
-def _between(least: int, most: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError
-        return value
-
-    return check
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError
-    return value
-
-
-def _keys(value: Any) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(_text(key) for key in keys) for name, keys in value.items() if name in BY_NAME}
-
-
-def _limits(value: Any) -> Limits:
-    whole = {name: _between(*RANGES[name])(number) for name, number in value.items() if name in RANGES}
-    return Limits(**whole)
-
-
-def _recent(value: Any) -> tuple[Recent, ...]:
-    found = (Recent(tuple(_text(path) for path in one["paths"]), _text(one["opened"])) for one in value)
-    return tuple(one for one in found if one.paths)[:MOST_RECENT]
-
-
-def _trusted(value: Any) -> tuple[Trusted, ...]:
-    found = tuple(Trusted(_text(one["code"]), _text(one["weights"])) for one in value)
-    if not all(_SHA256.fullmatch(digest) for one in found for digest in (one.code, one.weights)):
-        raise ValueError
-    return found
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "colours": _among("dark", "light"),
-    "masked": _flag,
-    "remember": _flag,
-    "rate": _between(*RATES),
-    "device": _among("auto", "cpu", "cuda", "mps"),
-    "batch": _between(*BATCHES),
-    "slice_memory": _between(*SLICE_MEMORY),
-    "limits": _limits,
-    "keys": _keys,
-    "studies": _recent,
-    "models": _recent,
-    "trusted": _trusted,
-}
+    try:
+        return Preferences(**PREFERENCES.validate_python(document)), []
+    except ValidationError as error:
+        bad = {one["loc"][0] for one in error.errors(include_url=False, include_context=False)}
+    rest = {name: value for name, value in document.items() if name not in bad}
+    return Preferences(**PREFERENCES.validate_python(rest)), [name for name in FIELDS if name in bad]

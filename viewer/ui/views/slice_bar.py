@@ -1,17 +1,25 @@
 """The bar at a view's right edge: where in the stack one is, and where the model found evidence."""
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from viewer.types import Score
+from viewer.ui import plots
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.theme import DARK
 from viewer.wording import figures
 
+if TYPE_CHECKING:
+    from viewer.ui.plots.profile import Profile
+
 WIDTH, END, TRACK = 44, 14, 8
 """Widths of the bar, of its empty ends and of the track in it."""
+_LOOK_MS = 20
+"""How often it is looked whether what draws plots has come."""
 
 
 class SliceBar(QWidget):
@@ -27,6 +35,10 @@ class SliceBar(QWidget):
         self._threshold: float | None = None
         self._volume = False
         self._playing = False
+        self._plot: Profile | None = None
+        self._coming = QTimer(self)
+        self._coming.setInterval(_LOOK_MS)
+        self._coming.timeout.connect(self._plot_profile)
         self.setFixedWidth(WIDTH)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setMouseTracking(True)
@@ -52,6 +64,7 @@ class SliceBar(QWidget):
             self._count, self._slice, self._threshold, self._volume, self._playing = key
             self.setAccessibleDescription("playing" if self._playing else "")
             self._profile = state.answer.profile
+            self._plot_profile()
             self.update()
         if self.isHidden() == (count > 1):
             self.setVisible(count > 1)
@@ -85,36 +98,37 @@ class SliceBar(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(DARK.line))
         painter.drawRoundedRect(track, TRACK / 2, TRACK / 2)
-        self._draw_profile(painter, 5.0, track.left() - 4)
         self._handle(painter, track)
         if self._playing:
             draw_icon(painter, "play", QRectF(track.center().x() - 5, 2, 10, 10), QColor(DARK.accent))
         painter.end()
 
-    def _draw_profile(self, painter: QPainter, left: float, right: float) -> None:
-        """One row of the screen per slice or, where slices are thinner, the largest of its slices."""
-        if not any(v is not None for v in self._profile):
-            return
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        top, room = self._top(), right - left
-        rows: dict[int, tuple[float, int]] = {}
-        for index, value in enumerate(self._profile[: self._count]):
-            if value is None:
-                continue
-            first, last = self._edges(index)
-            place = round(first)
-            height = max(1, round(last) - place - (1 if last - first >= 4 else 0))
-            best = rows.get(place, (value, height))
-            rows[place] = (max(value, best[0]), max(height, best[1]))
-        for place, (value, height) in rows.items():
-            over = self._threshold is not None and value >= self._threshold
-            length = max(2.0, room * min(max(value / top, 0.0), 1.0))  # what has run is never blank
-            colour = QColor(DARK.warning if over else DARK.bar)
-            painter.fillRect(QRectF(right - length, place, length, height), colour)
-        if self._threshold is not None and 0 <= self._threshold <= top:
-            x = right - room * self._threshold / top
-            painter.setPen(QColor(DARK.text))
-            painter.drawLine(QPointF(x, END), QPointF(x, self.height() - END))
+    def _plot_profile(self) -> None:
+        """Have the plot show the profile; the first one with values brings it, a moment later."""
+        some = any(value is not None for value in self._profile)
+        if self._plot is None and some:
+            if not plots.ready():
+                self._coming.start()
+                return
+            from viewer.ui.plots.profile import Profile
+
+            self._plot = Profile(DARK, self)
+            self._plot.setGeometry(self._room())
+        self._coming.stop()
+        if self._plot is not None:
+            values = self._profile[: self._count] + (None,) * (self._count - len(self._profile))
+            self._plot.set_profile(values, self._top(), self._threshold)
+            self._plot.set_slice(self._slice)
+            self._plot.setVisible(some)
+
+    def _room(self) -> QRect:
+        """Where the profile lies: between the left edge and the track."""
+        return QRect(5, END, WIDTH - TRACK - 14, max(self.height() - 2 * END, 0) + 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._plot is not None:
+            self._plot.setGeometry(self._room())
 
     def _handle(self, painter: QPainter, track: QRectF) -> None:
         first, last = self._edges(self._slice)
