@@ -6,6 +6,7 @@ from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention
 from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
 from viewer.explain.blocks import Block, over_patches, reading, streams, walk
+from viewer.explain.calls import Call, Calls, calls
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
@@ -14,6 +15,8 @@ from viewer.explain.features import Features, OverFeatures, Parts, features
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
+from viewer.explain.library import AT_ONCE, Lent, numpy_seeded, own_tensors, tapped, without_captums_word
+from viewer.explain.library_layer import LibraryCAM, LibraryPath
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Part, Probe, Values, Wish
 from viewer.explain.regions import read_region, read_regions
@@ -24,12 +27,15 @@ from viewer.explain.targets import read_targets
 from viewer.models import Model
 
 __all__ = [
+    "AT_ONCE",
     "CAM",
     "CLOSED",
     "INPUT",
     "Baseline",
     "Batch",
     "Block",
+    "Call",
+    "Calls",
     "Cost",
     "Explained",
     "Explainer",
@@ -39,6 +45,9 @@ __all__ = [
     "Gradient",
     "Interval",
     "Kept",
+    "Lent",
+    "LibraryCAM",
+    "LibraryPath",
     "Made",
     "Model",
     "Noisy",
@@ -52,6 +61,7 @@ __all__ = [
     "at_layers",
     "baseline",
     "baselines",
+    "calls",
     "completeness_error",
     "describe",
     "discover",
@@ -62,8 +72,10 @@ __all__ = [
     "model_layer",
     "no_attention",
     "no_layer",
+    "numpy_seeded",
     "over_baselines",
     "over_patches",
+    "own_tensors",
     "read_region",
     "read_regions",
     "read_targets",
@@ -74,7 +86,9 @@ __all__ = [
     "streams",
     "suggest",
     "sweep",
+    "tapped",
     "variance",
     "walk",
     "weighted",
+    "without_captums_word",
 ]
