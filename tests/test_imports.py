@@ -48,12 +48,11 @@ COMMAND = """
         assert not end.code, end.code
     told()
 """
-HEAVY = {
+LIBRARIES = {"captum", "pytorch_grad_cam"}
+HEAVY = LIBRARIES | {
     "torch",
     "torchvision",
     "timm",
-    "captum",
-    "pytorch_grad_cam",
     "cv2",
     "scipy",
     "sklearn",
@@ -96,20 +95,45 @@ def test_listing_needs_no_window(words: list[str]) -> None:
 def test_a_machine_without_a_window_explains_by_every_method(
     stack: Path, small_model: Path, tmp_path: Path
 ) -> None:
+    """Every method but those of libraries, and no library is loaded for them."""
     from viewer.explain import discover
 
-    every = ",".join(found.name for found in discover())
+    every = ",".join(found.name for found in discover() if not found.load().library)
     assert "score-cam" in every
     assert "eigen-cam" in every
     report = loaded(
         COMMAND, "explain", stack, "--model", small_model, "--method", every, "--out", tmp_path, "--json"
     )
     assert (report["tried"], report["graphics"]) == ([], [])
-    assert "pytorch_grad_cam" not in report["modules"]
+    assert not heavy(report) & LIBRARIES
     document = json.loads((tmp_path / "result.json").read_text("utf-8"))
     explained = {entry["method"] for entry in document["attributions"]}
     assert {"score-cam", "eigen-cam", "grad-cam", "integrated-gradients", "occlusion"} <= explained
     assert explained | {s["method"] for s in document["skipped"]} == set(every.split(","))
+
+
+def test_every_method_is_listed_with_its_fit_and_no_library_is_loaded(small_model: Path) -> None:
+    report = loaded("""
+        from viewer import session
+        from viewer.explain import describe, discover
+        from pathlib import Path
+        assert {"lime", "fem"} <= {found.name for found in discover() if found.load().library}
+        model = session.load_model(Path(sys.argv[1]))
+        listed = {facts["name"]: facts for facts in describe(model)}
+        assert listed["fem"]["library"] == "grad-cam" and listed["fem"]["unsuitable"] is None
+        assert listed["grad-cam"]["library"] == "" and listed["lrp"]["unsuitable"]
+        told()
+    """, small_model)  # fmt: skip
+    assert heavy(report) <= {"torch", "torchvision", "timm"}
+
+
+@pytest.mark.parametrize(("name", "library"), [("fem", "pytorch_grad_cam"), ("internal-influence", "captum")])
+def test_a_method_of_a_library_loads_it_and_no_window(
+    stack: Path, small_model: Path, tmp_path: Path, name: str, library: str
+) -> None:
+    report = loaded(COMMAND, "explain", stack, "--model", small_model, "--method", name, "--out", tmp_path)
+    assert heavy(report) & LIBRARIES == {library}
+    assert (report["tried"], report["graphics"]) == ([], [])
 
 
 def test_quick_methods_load_no_slow_package(stack: Path, small_model: Path, tmp_path: Path) -> None:

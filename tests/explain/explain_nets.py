@@ -164,6 +164,15 @@ class Gated(nn.Module):
         return self.fc(self.second(self.first(x)).mean((2, 3)))
 
 
+def without_biases() -> nn.Module:
+    """Convolutions, pooling and one linear layer, all of them modules; of its logits nothing is a bias's."""
+    return nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.ReLU(inplace=True), nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1, bias=False), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(8, len(LABELS), bias=False),
+    )  # fmt: skip
+
+
 def distilled() -> nn.Module:
     """timm's distilled DeiT: a class token and a distillation token, each with a head of its own."""
     net = timm.models.VisionTransformerDistilled(
@@ -191,6 +200,7 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 MORE: dict[str, Callable[[], nn.Module]] = {
     "DenseNet": densenet,
     "gated CNN": Gated,
+    "CNN without biases": without_biases,
 }
 """Further kinds, for `make`; the contract's tests leave them out for their time."""
 

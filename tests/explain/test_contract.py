@@ -34,6 +34,11 @@ QUICK = {
     "rise": {"masks": "40", "cells": "4"},
     "feature-ablation": {"features": "12"},
     "kernel-shap": {"features": "12", "samples": "50"},
+    "lime": {"features": "12", "samples": "50"},
+    "shapley-value-sampling": {"features": "12", "orders": "3"},
+    "deep-lift-shap": {"samples": "4", "chunk": "2"},
+    "layer-conductance": {"steps": "8", "chunk": "5"},
+    "internal-influence": {"steps": "8", "chunk": "5"},
 }
 METHODS = [found.name for found in discover()]
 
@@ -43,8 +48,23 @@ def method(name: str) -> Explainer:
     return found.load().configured(QUICK.get(name, {}))
 
 
-SUITED = [(m, k) for k in NETS for model in [make(k)] for m in METHODS if not method(m).unsuitable(model)]
-SUITED.append(("gates", "gated CNN"))  # to the other methods it is a CNN like others
+# For their time the methods of libraries are tried on these; on every kind in test_library_methods.py.
+FEW = {"plain CNN", "residual", "timm ViT", "3D CNN"}
+
+
+def tried(name: str, kind: str) -> bool:
+    return kind in FEW or not method(name).library
+
+
+SUITED = [
+    (m, k)
+    for k in NETS
+    for model in [make(k)]
+    for m in METHODS
+    if tried(m, k) and not method(m).unsuitable(model)
+]
+# To the other methods these are CNNs like others.
+SUITED += [("gates", "gated CNN"), ("lrp", "CNN without biases")]
 
 
 @pytest.fixture(params=SUITED, ids=lambda pair: f"{pair[0]}, {pair[1]}")

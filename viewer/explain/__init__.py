@@ -6,6 +6,7 @@ from viewer.errors import ExplainerError
 from viewer.explain.attention import no_attention
 from viewer.explain.baseline import Baseline, Made, baseline, baselines, over_baselines
 from viewer.explain.blocks import Block, over_patches, reading, streams, walk
+from viewer.explain.calls import Call, Calls, calls
 from viewer.explain.cam import CAM, linear_tail, no_layer, refuse_blank, weighted
 from viewer.explain.check import Refused, check_with_library
 from viewer.explain.describe import describe, setting_types
@@ -15,6 +16,8 @@ from viewer.explain.features import Features, OverFeatures, Parts, features
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
+from viewer.explain.library import AT_ONCE, Lent, numpy_seeded, own_tensors, tapped, without_captums_word
+from viewer.explain.library_layer import LibraryCAM, LibraryPath
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.peers import (
     Peer,
@@ -34,12 +37,15 @@ from viewer.explain.targets import read_targets
 from viewer.models import Model
 
 __all__ = [
+    "AT_ONCE",
     "CAM",
     "CLOSED",
     "INPUT",
     "Baseline",
     "Batch",
     "Block",
+    "Call",
+    "Calls",
     "Cost",
     "Explained",
     "Explainer",
@@ -49,6 +55,9 @@ __all__ = [
     "Gradient",
     "Interval",
     "Kept",
+    "Lent",
+    "LibraryCAM",
+    "LibraryPath",
     "Made",
     "Model",
     "Noisy",
@@ -66,6 +75,7 @@ __all__ = [
     "at_layers",
     "baseline",
     "baselines",
+    "calls",
     "captum_grad_cam",
     "check_with_library",
     "completeness_error",
@@ -78,10 +88,12 @@ __all__ = [
     "model_layer",
     "no_attention",
     "no_layer",
+    "numpy_seeded",
     "of_captum",
     "of_grad_cam",
     "over_baselines",
     "over_patches",
+    "own_tensors",
     "read_region",
     "read_regions",
     "read_targets",
@@ -92,8 +104,10 @@ __all__ = [
     "streams",
     "suggest",
     "sweep",
+    "tapped",
     "unseen",
     "variance",
     "walk",
     "weighted",
+    "without_captums_word",
 ]

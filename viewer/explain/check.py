@@ -138,6 +138,8 @@ class _Check:
 
     def _alone(self, about: PeerCheck) -> PeerCheck:
         title = about.title
+        if self.asked.explainer.library:
+            return replace(about, reason=f"{title} is computed by {self.asked.explainer.library} itself.")
         if built_in(type(self.asked.explainer)):
             return replace(about, reason=f"Neither captum nor grad-cam has {title}.")
         return replace(about, reason=f"{title} names no method of captum or grad-cam to compare with.")

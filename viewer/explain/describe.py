@@ -40,6 +40,7 @@ def describe(model: Model | None = None) -> list[dict[str, Any]]:
                 "target_dependent": cls.target_dependent,
                 "signed": cls.signed,
                 "unit": cls.unit,
+                "library": cls.library,
             }
         )
     return result

@@ -67,6 +67,8 @@ class Explainer(ABC):
     unit: ClassVar[str] = "logit"
     attention: ClassVar[bool] = False
     """Whether the method reads attention weights."""
+    library: ClassVar[str] = ""
+    """The package whose method this is, e.g. "captum"; it runs in a guard of its own, as a stranger's."""
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from viewer import affine
 from viewer.affine import Matrix
@@ -287,6 +287,11 @@ class Probe:
     def unfused(self) -> AbstractContextManager[object]:
         """Within it, attention is done step by step: as products and a softmax that a mode can see."""
         return listening(self._forward.module, 1)
+
+    @property
+    def module(self) -> nn.Module:
+        """The network itself, for a library that hooks it; the guard puts back whatever is done to it."""
+        return self._forward.module
 
     def expect(self, calls: int, doing: str) -> None:
         """Announce how many further forwards are coming, for the progress bar."""

@@ -49,8 +49,8 @@ def explain(
     """
     run = _Run(model, inputs, wishes, task or Task(), batch, override, within, preview, kept, features)
     fitting, refused = suited(methods, model)
-    ours = {i: m for i, m in fitting.items() if built_in(type(m))}
-    # A stranger's method gets a forward and a guard of its own, so that it can spoil no other's map.
+    ours = {i: m for i, m in fitting.items() if built_in(type(m)) and not m.library}
+    # A stranger's method, or a library's, gets a forward and a guard of its own: it can spoil no other's map.
     groups = [{i: m} for i, m in fitting.items() if i not in ours]
     if ours or not groups:
         groups.insert(0, ours)

@@ -243,7 +243,7 @@ class ExplainPanel(QWidget):
         self.method.setAccessibleName("Method")
         self.method.looked_at.connect(self.looked_at)
         self.about.clicked.connect(lambda: self.card_requested.emit())
-        self.method.activated.connect(lambda place: self._choose(self.method, place, self.method_chosen))
+        self.method.chosen.connect(self.method_chosen)
         self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
         self.against.activated.connect(lambda place: self.against_chosen.emit(self.against.itemData(place)))
         self.layer.chosen.connect(self.layer_chosen)
@@ -267,10 +267,9 @@ class ExplainPanel(QWidget):
         old, self._shown = self._shown, state
         model = state.answer.model
         if old is None or old.answer.model is not model:
-            self._fill_methods(() if model is None else model.methods)
             self._fill_targets(() if model is None else model.labels)
         item = state.chosen_method
-        self.method.choose(None if item is None else item.name)
+        self.method.put(() if model is None else model.methods, item)
         self.method.setEnabled(model is not None)
         self._show_targets(state, item)
         has_layer = item is not None and "layer" in item.settings
@@ -362,37 +361,13 @@ class ExplainPanel(QWidget):
             return NO_SEGMENTS
         return item.unsuitable or ""
 
-    def _fill_methods(self, methods: tuple[MethodItem, ...]) -> None:
-        entries = QStandardItemModel()
-        families = dict.fromkeys(m.family for m in methods)
-        for family in families:
-            title = QStandardItem(family.upper())
-            title.setFlags(Qt.ItemFlag.NoItemFlags)
-            font = self.method.font()
-            font.setPixelSize(11)
-            font.setBold(True)
-            title.setFont(font)
-            entries.appendRow(title)
-            for method in methods:
-                if method.family == family:
-                    entries.appendRow(_entry(method))
-        self._swap(self.method, entries)
-
     def _fill_targets(self, labels: tuple[str, ...]) -> None:
-        self._swap(self.target, _labels(labels))
+        self.target.fill(_labels(labels))
         others = _labels(labels)
         nothing = QStandardItem("–")
         nothing.setData(None, Qt.ItemDataRole.UserRole)
         others.insertRow(0, nothing)
-        self._swap(self.against, others)
-
-    @staticmethod
-    def _swap(combo: Combo, entries: QStandardItemModel) -> None:
-        entries.setParent(combo)  # whose next `setModel` then deletes it
-        combo.blockSignals(True)
-        combo.setModel(entries)
-        combo.setCurrentIndex(-1)
-        combo.blockSignals(False)
+        self.against.fill(others)
 
 
 def completeness_words(state: ViewState) -> tuple[str, str]:
@@ -418,14 +393,3 @@ def _labels(labels: tuple[str, ...]) -> QStandardItemModel:
         entry.setToolTip(clean(label))
         entries.appendRow(entry)
     return entries
-
-
-def _entry(method: MethodItem) -> QStandardItem:
-    entry = QStandardItem(method.title)
-    entry.setData(method.name, Qt.ItemDataRole.UserRole)
-    if method.unsuitable is None:
-        entry.setToolTip(f"{method.shows}\nCost: {method.cost}")
-    else:
-        entry.setToolTip(method.unsuitable)
-        entry.setEnabled(False)
-    return entry

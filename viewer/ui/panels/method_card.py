@@ -1,7 +1,7 @@
 """The method card: what a method shows, what it costs, when not to believe it, and where it was published."""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from viewer.ui.state import MethodItem, ViewState
@@ -11,21 +11,74 @@ from viewer.wording import SAME_FOR_ALL
 
 WIDTH = 348
 _GAP = 8
+_FOLD = Qt.ItemDataRole.UserRole + 1
+"""What the entry carries that folds and unfolds the methods of libraries."""
 
 
 class MethodCombo(Combo):
-    """The methods by family; `looked_at` tells the one that is pointed at while the list is open."""
+    """The methods by family, those of libraries folded away.
 
+    `looked_at` tells the one that is pointed at while the list is open, `chosen` the one that is taken.
+    """
+
+    chosen = Signal(str)
     looked_at = Signal(object)
     """The name of a method, suitable or not; None when the list closes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._open = False
+        self._methods: tuple[MethodItem, ...] = ()
+        self._unfolded = False
+        self._name: str | None = None
         self.view().setMouseTracking(True)
         self.view().entered.connect(lambda index: self._look(index.row()))
         self.highlighted.connect(self._look)
+        self.activated.connect(self._take)
         self.setMaxVisibleItems(24)
+
+    def put(self, methods: tuple[MethodItem, ...], item: MethodItem | None) -> None:
+        """Show the methods and which is chosen; emits nothing."""
+        hidden = item is not None and bool(item.library) and not self._unfolded
+        if methods is not self._methods or hidden:
+            self._methods = methods
+            self._unfolded |= hidden
+            self._fill()
+        self._name = None if item is None else item.name
+        self.choose(self._name)
+
+    def _fill(self) -> None:
+        font = self.font()
+        font.setPixelSize(11)
+        font.setBold(True)
+        entries = QStandardItemModel()
+
+        def add(group: str, some: list[MethodItem]) -> None:
+            title = QStandardItem(group.upper())
+            title.setFlags(Qt.ItemFlag.NoItemFlags)
+            title.setFont(font)
+            for entry in (title, *map(_entry, some)):
+                entries.appendRow(entry)
+
+        own = [m for m in self._methods if not m.library]
+        for family in dict.fromkeys(m.family for m in own):
+            add(family, [m for m in own if m.family == family])
+        libraries = dict.fromkeys(m.library for m in self._methods if m.library)
+        if libraries:
+            entries.appendRow(_fold(len(self._methods) - len(own), self._unfolded))
+        for library in libraries if self._unfolded else ():
+            add(library, [m for m in self._methods if m.library == library])
+        self.fill(entries)
+
+    def _take(self, place: int) -> None:
+        name = self.itemData(place)
+        if self.itemData(place, _FOLD):
+            self._unfolded = not self._unfolded
+            self._fill()
+            self.choose(self._name)
+            self.showPopup()
+        elif name is not None:
+            self.chosen.emit(name)
 
     def _look(self, place: int) -> None:
         name = self.itemData(place)
@@ -42,6 +95,25 @@ class MethodCombo(Combo):
         if self._open:
             self._open = False
             self.looked_at.emit(None)
+
+
+def _entry(method: MethodItem) -> QStandardItem:
+    entry = QStandardItem(method.title)
+    entry.setData(method.name, Qt.ItemDataRole.UserRole)
+    if method.unsuitable is None:
+        entry.setToolTip(f"{method.shows}\nCost: {method.cost}")
+    else:
+        entry.setToolTip(method.unsuitable)
+        entry.setEnabled(False)
+    return entry
+
+
+def _fold(count: int, unfolded: bool) -> QStandardItem:
+    """The entry that shows the methods of libraries, or hides them again."""
+    entry = QStandardItem("From libraries" if unfolded else f"From libraries ({count}) …")
+    entry.setData(True, _FOLD)
+    entry.setToolTip("Methods as captum and grad-cam compute them: " + ("hide" if unfolded else "show"))
+    return entry
 
 
 class MethodCard(QFrame):

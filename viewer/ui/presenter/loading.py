@@ -12,7 +12,7 @@ from viewer.ui.state import MethodItem, ModelItem
 if TYPE_CHECKING:
     from viewer.models import Model
 
-_FACTS = ("target_dependent", "caution", "paper", "unit", "signed")
+_FACTS = ("target_dependent", "caution", "paper", "unit", "signed", "library")
 """Of a method, those that a broken one does not tell."""
 
 

@@ -25,6 +25,8 @@ class MethodItem:
     paper: str = ""
     unit: str = ""
     signed: bool = True
+    library: str = ""
+    """The package whose method it is; "" for one of the program's own."""
 
     @property
     def quick(self) -> bool:

@@ -119,6 +119,14 @@ class Combo(Unhurried, QComboBox):
         if tip != self.toolTip():
             self.setToolTip(tip)
 
+    def fill(self, entries: QStandardItemModel) -> None:
+        """Offer these entries, none of them chosen; emits nothing."""
+        entries.setParent(self)  # whose next `setModel` then deletes it
+        self.blockSignals(True)
+        self.setModel(entries)
+        self.setCurrentIndex(-1)
+        self.blockSignals(False)
+
 
 class Rows(QListView):
     """A list that paints its own rows, and knows which one lies below the pointer (-1: none)."""
