@@ -28,6 +28,8 @@ from viewer.settings import Limits, Settings, Trusted
 from viewer.task import Task
 from viewer.types import (
     Attribution,
+    LoadedMap,
+    Map,
     ModelInput,
     PeerCheck,
     Prediction,
@@ -123,16 +125,18 @@ def _refuse_slice(slice: Which) -> None:
 def predict(
     series: Series,
     model: Model,
-    slice: Which = None,
+    slice: Which | Sequence[int] = None,
     at: Where = None,
     outside_intended_use: bool = False,
     settings: Settings | None = None,
     task: Task | None = None,
 ) -> tuple[Prediction, ...]:
-    """What the model says of a slice, of all slices, or of the volume."""
+    """What the model says of a slice, of some or all slices, or of the volume."""
     override = gate(series, model, outside_intended_use)
     batch = (settings or Settings()).batch
-    return model.predict(inputs(series, model, slice, at), task, batch, override)
+    each = [slice] if slice is None or isinstance(slice, (int, str)) else slice
+    given = [one for i in each for one in inputs(series, model, i, at)]
+    return model.predict(given, task, batch, override)
 
 
 def configured(
@@ -287,7 +291,7 @@ def peer(
 
 
 def export(
-    explained: Explained,
+    explained: Explained | LoadedMap,
     out: Path | str,
     formats: Sequence[str] = exporting.FORMATS,
     show_identity: bool = False,
@@ -297,14 +301,21 @@ def export(
     inverted: bool = False,
     show_slice: int | None = None,
     checks: Sequence[PeerCheck] = (),
+    overlays: bool = True,
 ) -> dict[str, Any]:
     """Write pictures, arrays and `result.json`; gives the document of the latter.
 
-    `style`, `window`, `inverted` and, of a volume, `show_slice` say how the pictures are drawn; what is
-    not said is automatic. `checks` are what `peer` gave.
+    A map that came with the study is written like one that was made. `style`, `window`, `inverted` and, of a
+    volume, `show_slice` say how the pictures are drawn; what is not said is automatic. `overlays` are those
+    of the file, and its shutter. `checks` are what `peer` gave.
     """
+    if isinstance(explained, LoadedMap):
+        maps: Sequence[Map] = (explained,)
+        explained = Explained((), ())
+    else:
+        maps = explained.attributions
     return exporting.export(
-        explained.attributions,
+        maps,
         explained.predictions,
         Path(out),
         formats,
@@ -313,6 +324,7 @@ def export(
         show_identity=show_identity,
         window=window,
         inverted=inverted,
+        overlays=overlays,
         show_slice=show_slice,
         task=task,
         checks=checks,

@@ -21,7 +21,7 @@ from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs
 from viewer.ui.presenter.maps import _input_bytes
 from viewer.ui.presenter.running import leading
-from viewer.ui.state import NOWHERE, WHOLE, ViewState, Wish, place_of
+from viewer.ui.state import NOWHERE, WHOLE, ViewState, place_of, wish_of
 from viewer.ui.views import captions
 
 SIZES = {2: [8, 8], 3: [4, 8, 8]}
@@ -376,7 +376,7 @@ def test_a_cancelled_sweep_leaves_nothing(placed: Desk, monkeypatch: pytest.Monk
     placed.at_rest()
     assert (placed.state.answer.attribution, placed.state.shell.busy) == (None, None)
     assert placed.state.shell.notice.text == "Cancelled."
-    assert not placed.presenter.explaining._maps.all(place_of(placed.state), Wish.of(placed.state))
+    assert not placed.presenter.explaining._maps.all(place_of(placed.state), wish_of(placed.state))
     placed.presenter.patches.sweep(None)
     assert placed.state.answer.attribution is one
 

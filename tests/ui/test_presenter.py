@@ -25,7 +25,7 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Window
 from viewer.ui.presenter.display import levels
-from viewer.ui.presenter.slice_profile import next_peak, volume_profile
+from viewer.ui.presenter.evidence import next_peak, volume_profile
 from viewer.ui.views import captions
 
 

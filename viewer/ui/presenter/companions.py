@@ -6,6 +6,7 @@ whatever series is about to be shown gets its own outlines, and its own slice of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from viewer import dicom
@@ -18,7 +19,6 @@ from viewer.task import Task
 from viewer.types import LoadedMap, Region, Series, Style
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import DrawnMaps, Kept
-from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Notice, ViewState
 from viewer.ui.views.captions import span_words
@@ -26,7 +26,10 @@ from viewer.ui.views.captions import span_words
 _ROOM = 512 * 2**20
 """Bytes of maps and regions that are kept for going from series to series."""
 _DRAWN = 64 * 2**20
-_JOB = "brought"
+_JOB = "companions"
+_NOTHING: Mapping[str, Any] = {
+    "came": (), "spans": (), "regions": (), "boxes": MappingProxyType({}), "outlines": (), "loaded": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +58,9 @@ class Brought:
 class Companions:
     """Reads what came along, and draws of it what the reader wishes."""
 
-    def __init__(self, store: Store, jobs: Jobs, explaining: Explaining, limits: Limits) -> None:
+    def __init__(self, store: Store, jobs: Jobs, limits: Limits) -> None:
         self._store = store
         self._jobs = jobs
-        self._explaining = explaining
         self._limits = limits
         self._kept: Kept[Brought] = Kept(_ROOM)
         self._drawn = DrawnMaps(_DRAWN)
@@ -66,7 +68,6 @@ class Companions:
         self._wished: tuple[str, ...] | None = None
         self._study: Study | None = None
         self._asked: Series | None = None
-        store.completions.append(self.completed)
 
     @property
     def _state(self) -> ViewState:
@@ -92,11 +93,17 @@ class Companions:
         self._jobs.cancel(_JOB)
         self._asked = self._wished = None
 
-    def _ask(self, state: ViewState) -> None:
+    def ask(self, state: ViewState) -> None:
         """Read what lies on the shown series, after its slice; of those that are played, of the last."""
         series, number, study, limits = state.view.series, state.view.number, self._study, self._limits
         ready = state.view.values is not None and not state.views.playing and series is not self._asked
-        if not ready or series is None or number is None or study is None:
+        if (
+            not ready
+            or series is None
+            or number is None
+            or study is None
+            or self._kept.get(series) is not None
+        ):
             return
         self._asked = series
         self._jobs.cancel(_JOB)
@@ -106,7 +113,7 @@ class Companions:
             return
 
         def done(found: Brought) -> None:
-            self._kept.put(number, found, found.size)
+            self._kept.put(series, found, found.size)
             notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
             self._store.show(notice=notice)
 
@@ -114,45 +121,25 @@ class Companions:
             "io", _JOB, lambda task: read(series, drawn, computed, limits, task), done, self._store.failed
         )
 
-    def _of(self, state: ViewState) -> Brought | None:
-        """What is kept of the series of a state."""
-        found = None if state.view.number is None else self._kept.get(state.view.number)
-        return found if found is not None and found.series is state.view.series else None
-
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
-        """What comes to a state that is about to be shown."""
-        here = self._of(state)
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
+        """What lies on the series and the slice of a state, as far as it has been read."""
+        series = state.view.series
+        here = None if series is None or state.view.number is None else self._kept.get(series)
         if here is None:
-            self._ask(state)
-            if not (
-                state.regions.boxes
-                or state.regions.came
-                or state.regions.regions
-                or state.view.outlines
-                or state.regions.loaded
-            ):
-                return {}
-            nothing: dict[str, Any] = {"came": (), "spans": (), "regions": (), "outlines": (), "boxes": {}}
-            return nothing | self._without(state)
-        changes: dict[str, Any] = {
-            "came": here.maps, "spans": here.spans, "regions": here.regions,
-            "outlines": here.outlines.get(state.view.slice, ()), "boxes": here.boxes,
-        }  # fmt: skip
+            return _NOTHING
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
+        changes: dict[str, Any] = {
+            "came": here.maps, "spans": here.spans, "regions": here.regions, "boxes": here.boxes,
+            "outlines": here.outlines.get(state.view.slice, ()), "loaded": loaded,
+        }  # fmt: skip
         if loaded is None:
-            return changes | self._without(state)
-        style = self._styles.setdefault(quantity(loaded), here.styles[here.maps.index(loaded)])
+            return changes
+        style = self._styles.get(quantity(loaded)) or here.styles[here.maps.index(loaded)]
         map = self._drawn.on_slice(loaded, state.view.slice, style)
         # What it asks belongs to the map that is not drawn now; it is asked again with that.
         asks = state.shell.notice is not None and state.shell.notice.wish == "show"
         notice = None if asks else state.shell.notice
-        return changes | {"loaded": loaded, "style": style, "map": map, "notice": notice}
-
-    @staticmethod
-    def _without(state: ViewState) -> dict[str, Any]:
-        """What no map that came along leaves: its style, where there is no other map, goes with it."""
-        left = state.regions.loaded is not None and state.answer.attribution is None
-        return {"loaded": None, "map": None, "style": Style()} if left else {"loaded": None}
+        return changes | {"style": style, "styled": loaded, "map": map, "notice": notice}
 
     # --- wishes -----------------------------------------------------------------------------------
 
@@ -162,11 +149,7 @@ class Companions:
         if number is not None and not 0 <= number < len(came):
             return
         self._wished = None if number is None else quantity(came[number])
-        if number is None:
-            self._store.note(**self._without(self._state))
-            self._explaining.redraw()
-        else:
-            self._store.show(overlay=True)
+        self._store.show(**({} if number is None else {"overlay": True}))
 
     def restyle(self, style: Style) -> None:
         """Change how the drawn quantity is drawn."""

@@ -12,7 +12,7 @@ from viewer.ui.kept import Kept
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Compared, Side, ViewState, Wish, place_of
+from viewer.ui.state import Compared, Side, ViewState, Wish, place_of, wish_of
 from viewer.wording import SAME_FOR_ALL, method_text
 
 _ROOM = 256 * 2**20
@@ -29,13 +29,10 @@ class Comparing:
         self._store = store
         self._jobs = jobs
         self._maps = maps
-        self._kept: tuple[object, Wish, str | None, str | None] | None = None
-        """The model, and the method and labels that were kept for comparison."""
         self._wished = False
         self._ranked: Kept[Ranks] = Kept(_ROOM)
         self._asked: tuple[object, ...] = ()
         self._ranking: Pair | None = None
-        store.completions.append(self.completed)
 
     # --- wishes -----------------------------------------------------------------------------------
 
@@ -43,8 +40,7 @@ class Comparing:
         """Keep what is chosen now, to compare others with it."""
         state = self._store.state
         if state.answer.model is not None:
-            self._kept = (state.answer.model, Wish.of(state), state.request.target, state.request.against)
-            self._store.show(layout="compare")
+            self._store.show(kept=_chosen(state), layout="compare")
 
     def as_ranks(self, ranks: bool) -> None:
         """Compare ranks where values could be compared too, or values again."""
@@ -53,21 +49,34 @@ class Comparing:
 
     # --- state ------------------------------------------------------------------------------------
 
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The comparison of a state that is about to be shown, both maps of its own slice."""
-        if state.views.layout != "compare" or state.answer.model is None or state.view.series is None:
+        if not _shown(state):
+            return {"compared": None}
+        kept = state.request.kept
+        if kept is None or kept[0] is not state.answer.model:
+            kept = _chosen(state)
+            state = state.changed(kept=kept)
+        one, other, target = self._one(state), state.answer.attribution, _target(state)
+        return {"kept": kept, "compared": self._compared(state, one, other, (kept[1], target))}
+
+    def ask(self, state: ViewState) -> None:
+        """Rank the two maps of a comparison that is shown, and run the one that is missing."""
+        if not _shown(state):
             self._rest()
-            return {"compared": None} if state.answer.compared is not None else {}
-        if self._kept is None or self._kept[0] is not state.answer.model:
-            self._kept = (state.answer.model, Wish.of(state), state.request.target, state.request.against)
-        _, wish, label, against = self._kept
-        label = label or state.request.target
-        target = label if against is None else f"{label} − {against}"
-        one = None if state.answer.gate == "outside" else self._maps.find(place_of(state), wish, target)
-        other = state.answer.attribution
-        if one is None and state.answer.gate != "outside":
-            self._ask(state, wish, label, against)
-        return {"compared": self._compared(state, one, other, (wish, target))}
+            return
+        one, other = self._one(state), state.answer.attribution
+        if one is None:
+            self._run_kept(state)
+        elif other is not None and not state.answer.preview and self._ranked.get((one, other)) is None:
+            self._rank((one, other))
+
+    def _one(self, state: ViewState) -> Attribution | None:
+        """The map of what is kept for comparison."""
+        kept = state.request.kept
+        if kept is None or state.answer.gate == "outside":
+            return None
+        return self._maps.find(place_of(state), kept[1], _target(state))
 
     def _compared(
         self,
@@ -81,8 +90,6 @@ class Comparing:
         found = None
         if one is not None and other is not None and not state.answer.preview:
             found = self._ranked.get((one, other))
-            if found is None:
-                self._rank((one, other))
         title = (
             next((m.title for m in state.answer.model.methods if m.name == kept[0].method), "")
             if state.answer.model
@@ -147,9 +154,17 @@ class Comparing:
 
         self._jobs.run("io", _RANK, work, done, self._store.failed)
 
-    def _ask(self, state: ViewState, wish: Wish, label: str | None, against: str | None) -> None:
+    def _run_kept(self, state: ViewState) -> None:
         """Explain the shown slice as what was kept, where that costs next to nothing."""
-        place, series, model = place_of(state), state.view.series, state.answer.model
+        place, series, model, kept = (
+            place_of(state),
+            state.view.series,
+            state.answer.model,
+            state.request.kept,
+        )
+        if kept is None or state.answer.gate == "outside":
+            return
+        wish, label, against = kept[1], kept[2] or state.request.target, kept[3]
         item = next((m for m in model.methods if m.name == wish.method), None) if model else None
         key = (place, wish, label, against)
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
@@ -166,6 +181,27 @@ class Comparing:
         regions = state.regions.regions
         work = lambda task: run(self._maps, series, place, wish, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
+
+
+def _shown(state: ViewState) -> bool:
+    """Whether a comparison is shown, of something."""
+    return (
+        state.views.layout == "compare" and state.answer.model is not None and state.view.series is not None
+    )
+
+
+def _chosen(state: ViewState) -> tuple[object, Wish, str | None, str | None]:
+    """What is chosen now, to be kept for comparison."""
+    return (state.answer.model, wish_of(state), state.request.target, state.request.against)
+
+
+def _target(state: ViewState) -> str | None:
+    """The target of what is kept, in words."""
+    if state.request.kept is None:
+        return None
+    _, _, label, against = state.request.kept
+    label = label or state.request.target
+    return label if against is None else f"{label} − {against}"
 
 
 def _as_shown(state: ViewState, style: Style) -> Style:

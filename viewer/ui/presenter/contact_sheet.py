@@ -10,7 +10,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run, run_all, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of
+from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of, wish_of
 
 SIDE = 256
 """Cells along the longer side of a map in the sheet."""
@@ -28,35 +28,34 @@ class ContactSheet:
         self._maps = maps
         self._asked: tuple[object, ...] = ()
         self._tiles: dict[object, Tile] = {}
-        store.completions.append(self.completed)
 
     def choose(self, what: Literal["labels", "methods"]) -> None:
         """Fill the sheet with all labels, or with all quick methods."""
         self._store.show(sheet_of=what)
 
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The sheet of a state that is about to be shown: each cell has the map of its own, or none."""
-        if (
-            state.views.layout != "sheet"
-            or state.answer.model is None
-            or state.view.series is None
-            or state.answer.gate == "outside"
-        ):
-            self._rest()
+        if not _shown(state):
             self._tiles.clear()
-            return {"sheet": ()} if state.answer.sheet else {}
+            return {"sheet": ()}
         cells = self._labels(state) if state.answer.sheet_of == "labels" else self._methods(state)
-        if any(cell.tile is None for cell in cells):
-            self._ask(state)
-        self._tiles = {
-            (c.tile.map, state.view.slice, state.views.locked): c.tile for c in cells if c.tile is not None
-        }
-        return {"sheet": cells}
+        tiles = (cell.tile for cell in cells if cell.tile is not None)
+        self._tiles = {(tile.map, state.view.slice, state.views.locked): tile for tile in tiles}
+        before = state.answer.sheet
+        same = len(cells) == len(before) and all(map(_alike, cells, before))
+        return {"sheet": before if same else cells}
+
+    def ask(self, state: ViewState) -> None:
+        """Run what is missing of a sheet that is shown."""
+        if not _shown(state):
+            self._rest()
+        elif any(cell.tile is None for cell in state.answer.sheet):
+            self._run_missing(state)
 
     # --- cells ------------------------------------------------------------------------------------
 
     def _labels(self, state: ViewState) -> tuple[Cell, ...]:
-        item, place, wish = state.chosen_method, place_of(state), Wish.of(state)
+        item, place, wish = state.chosen_method, place_of(state), wish_of(state)
         assert state.answer.model is not None
         said = self._maps.predictions.get(place)
         scores = {} if said is None else {s.label: s for s in said.scores}
@@ -99,9 +98,9 @@ class ContactSheet:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def _ask(self, state: ViewState) -> None:
+    def _run_missing(self, state: ViewState) -> None:
         """Run the quick methods that are missing, once what is shown is there."""
-        key = (state.answer.model, place_of(state), targets_of(state), Wish.of(state), state.answer.sheet_of)
+        key = (state.answer.model, place_of(state), targets_of(state), wish_of(state), state.answer.sheet_of)
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
@@ -128,7 +127,7 @@ class ContactSheet:
         series, place, wish, regions = (
             state.view.series,
             place_of(state),
-            Wish.of(state),
+            wish_of(state),
             state.regions.regions,
         )
         if series is None:
@@ -172,7 +171,20 @@ def _quick(state: ViewState) -> list[MethodItem]:
 def _wish(state: ViewState, item: MethodItem) -> Wish:
     """A method as it would be chosen; the chosen one as it is set."""
     if item.name == state.request.method or state.answer.model is None:
-        return Wish.of(state)
+        return wish_of(state)
     return Wish(
         item.name, (), state.answer.model.layers[0] if item.layered and state.answer.model.layers else None
+    )
+
+
+def _shown(state: ViewState) -> bool:
+    """Whether the sheet is shown, of something."""
+    there = state.answer.model is not None and state.view.number is not None
+    return state.views.layout == "sheet" and there and state.answer.gate != "outside"
+
+
+def _alike(one: Cell, other: Cell) -> bool:
+    """Whether two cells look the same."""
+    return all(getattr(one, name) is getattr(other, name) for name in ("tile", "score")) and (
+        (one.name, one.title, one.chosen) == (other.name, other.title, other.chosen)
     )

@@ -1,6 +1,6 @@
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from viewer.errors import UntrustedError
 from viewer.settings import Device, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, Prediction, Style, Sweep
+from viewer.types import Attribution, Prediction, Series, Style, Sweep
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import OfArrays
+from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
-from viewer.ui.presenter.slice_profile import SliceProfile, volume_profile
+from viewer.ui.presenter.slice_profile import SliceProfile
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import NO_SEGMENTS, Busy, ModelItem, Notice, Place, ViewState, Wish, place_of
+from viewer.ui.state import NO_SEGMENTS, Busy, ModelItem, Notice, Place, ViewState, Wish, place_of, wish_of
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -33,14 +33,8 @@ class Explaining:
         self._maps = maps
         self._slice_profile = SliceProfile(store, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
-        self._overridden: set[int] = set()
-        self._profiles: OfArrays[tuple[float, ...]] = OfArrays(2**20)
-        store.completions.append(self._completed)
-
-    def _completed(self, state: ViewState) -> dict[str, Any]:
-        """What is known of the map of a state that is about to be shown."""
-        shown = state.answer.attribution
-        return {"preview": self._maps.is_preview(shown), "baselines": self._maps.baselines(shown)}
+        self._series: Sequence[Series] = ()
+        self.answers = Answers(maps)
 
     @property
     def _state(self) -> ViewState:
@@ -94,20 +88,20 @@ class Explaining:
         self._maps.open(model)
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
-        self._store.show(
+        self._store.note(
             model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
-            against=None, placed=None, swept=None, attribution=None, map=None, prediction=None, profile=(),
+            against=None, placed=None, swept=None, kept=None, asked=False,
             notice=Notice(text, stays=True) if remembered else self._store.lasting,
         )  # fmt: skip
         self.study_changed()
 
     # --- what is shown ----------------------------------------------------------------------------
 
-    def forget(self) -> None:
+    def open(self, series: Sequence[Series]) -> None:
         """Another study: nothing that was computed for the old one can be asked for again."""
         self.leave()
         self._maps.forget()
-        self._overridden.clear()
+        self._series = series
 
     def leave(self) -> None:
         """Another series: what runs for the old one stops."""
@@ -115,37 +109,30 @@ class Explaining:
         self._slice_profile.leave()
 
     def study_changed(self) -> None:
-        """A new pair of series and model: ask the gate, then predict and explain."""
-        if self._maps.model is None or self._state.view.series is None or self._state.view.number is None:
-            return
-        if self._refused():
+        """A new pair of series and model: ask the gate, then predict and explain; shows the state."""
+        if self._settled().answer.gate == "outside":
             self._refuse()
-            return
-        self._store.show()
-        self.explain()
+        elif self._maps.model is not None and self._state.view.number is not None:
+            self._explain_unless_known(run=True, anew=True)
+        else:
+            self._store.show()
 
     def point_changed(self, run: bool = True) -> None:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
         self.leave()
-        self._store.note(busy=None)
+        self._store.note(busy=None, asked=False)
         series, placed = self._state.view.series, self._state.request.placed
         if series is not None and placed is not None:  # of a shorter stack, the nearest voxel there is
             most = series.shape[3 - len(placed) :]
             self._store.note(placed=tuple(min(i, n - 1) for i, n in zip(placed, most, strict=True)))
-        if self._maps.model is None or not self._refused():
-            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
-        elif run:
+        if run and self._settled().answer.gate == "outside":
             self._refuse()
         else:
-            self._store.show()
+            self._explain_unless_known(run)
 
-    def _refused(self) -> bool:
-        """Ask the gate of the shown series."""
-        model, series, number = self._maps.model, self._state.view.series, self._state.view.number
-        outside = None if model is None or series is None else model.accepts(series)
-        refused = outside is not None and number not in self._overridden
-        self._store.note(outside=outside, gate="outside" if refused else "open")
-        return refused
+    def _settled(self) -> ViewState:
+        """The state with all that follows from it, before it is shown."""
+        return self._store.settle()
 
     def _refuse(self) -> None:
         """Say that the model was not made for this series, and leave the decision to the reader."""
@@ -162,19 +149,19 @@ class Explaining:
 
         `run` says whether one that is not kept may be computed.
         """
-        model, attribution = self._state.answer.model, self._state.answer.attribution
-        if model is None or self._state.answer.gate == "outside":
-            self._store.show(attribution=None, map=None)
-        elif model.volume:
-            self._store.show() if attribution is None else self._draw_map()
-        else:
-            self._wish(run, prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
+        model = self._state.answer.model
+        if model is None or model.volume:
+            self._store.show()
+            return
+        self._store.note(asked=False)
+        self._explain_unless_known(run)
 
     def answer(self, wish: str) -> None:
         """The button of the message bar."""
-        if wish == "override" and self._state.view.number is not None:
-            self._overridden |= {self._state.view.number, *self._state.points}
-            self._store.show(notice=None, gate="open")
+        series = self._state.view.series
+        if wish == "override" and series is not None and self._state.view.number is not None:
+            self._maps.overridden |= {series, *(self._series[n] for n in self._state.points)}
+            self._store.note(notice=None)
             self.study_changed()
         elif wish == "show":
             self._store.show(asked=True, notice=None)
@@ -207,56 +194,54 @@ class Explaining:
         self._wish(settings={**self._state.request.settings, name: value}, run=False)
 
     def look(self, placed: tuple[float, ...] | None = None, swept: str | None = None) -> None:
-        """Show the model the patch about a voxel, the middle one, or patches all over; see `ViewState`.
+        """Show the model the patch about a voxel, the middle one, or patches all over; see `RequestState`.
 
         A sweep waits for the reader, for it is many forwards.
         """
         if (placed, swept) == (self._state.request.placed, self._state.request.swept):
             return
         self._slice_profile.rest()
-        self._store.note(placed=placed, swept=swept, attribution=None, map=None)
-        if self._state.answer.model is None or self._state.answer.gate == "outside":
-            self._store.show()
-            return
-        if self._state.answer.model.volume:
-            self._store.note(profile=())
-        self._wish(prediction=self._maps.predictions.get(place_of(self._state)), asked=False)
-        if self._state.answer.attribution is not None:
+        self._wish(placed=placed, swept=swept, asked=False)
+        state = self._state
+        if state.answer.attribution is not None:
             self._slice_profile.score_slices()
-        elif self._state.answer.prediction is None and not self._state.free:
+        elif state.answer.prediction is None and not state.free and state.answer.gate != "outside":
             self._predict()
 
     def _wish(self, run: bool = True, **changes: Any) -> None:
-        """Another target, method, layer or setting: show the kept map for it, or run what is quick.
+        """Another target, method, layer or setting: show the kept map for it, or run what is quick."""
+        self._store.note(**changes)
+        self._explain_unless_known(run)
 
-        The old map goes in the same state in which the wish comes: the two are never seen together.
-        """
-        self._store.note(attribution=None, map=None, **changes)
-        if self._state.answer.profile:
-            self._slice_profile.follow()
-        self._store.show(**self._kept_map())
-        if self._state.answer.attribution is None and self._maps.shown(self._state) is not None:
-            self._store.show(**self._kept_map())  # what came with the study has said what is swept
-        if self._state.answer.attribution is None and run and self._state.free:
-            self.explain()
+    def _explain_unless_known(self, run: bool, anew: bool = False) -> None:
+        """Show the state with the map that is kept for it, or run what is quick; `anew`: or slow."""
+        state = self._settled()
+        known = state.answer.attribution is not None or state.answer.gate == "outside"
+        if run and not known and (state.free or anew) and self._run():
+            return
+        self._store.show()
 
     # --- running ----------------------------------------------------------------------------------
 
     def explain(self) -> None:
         """Run the chosen method on the shown slice or volume, for all labels where that is free."""
+        self._run()
+
+    def _run(self) -> bool:
+        """Run it, or say why not; False, and the state not shown, where there is nothing to run."""
         model, series, item = self._maps.model, self._state.view.series, self._state.chosen_method
         if model is None or series is None or item is None or self._state.view.number is None:
-            return  # a series that is shown and not chosen is a provisional one
+            return False  # a series that is shown and not chosen is a provisional one
         if self._state.answer.gate == "outside":
             self._refuse()  # again, where the bar has been dismissed
-            return
+            return True
         if item.unsuitable is not None:
             self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
-            return
-        place, wish = place_of(self._state), Wish.of(self._state)
+            return True
+        place, wish = place_of(self._state), wish_of(self._state)
         if wish.segmented and not self._state.regions.regions:
             self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
-            return
+            return True
         self._stop()
         self._slice_profile.rest()
         target, regions = target_of(self._state), self._state.regions.regions
@@ -282,6 +267,7 @@ class Explaining:
             self._explained(place, wish, found)
 
         self._jobs.run("model", "explain", work, done, failed, self._store.progress)
+        return True
 
     def _predict(self) -> None:
         """Ask for the scores of the shown place alone: a map of it waits for the reader."""
@@ -290,9 +276,9 @@ class Explaining:
             return
 
         def done(found: Prediction) -> None:
-            self._maps.predictions[place] = found
-            if place == place_of(self._state):
-                self._store.show(prediction=found, target=self._state.request.target or found.top.label)
+            self._maps.say({place: found})
+            if self._is_shown(place):
+                self._store.show(target=self._state.request.target or found.top.label)
                 self._slice_profile.score_slices()
 
         work = lambda task: predict(self._maps, series, place, task)  # noqa: E731
@@ -302,15 +288,16 @@ class Explaining:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
         self._maps.put_preview(place, wish, so_far)
         self._maps.picture(so_far, compared)
-        if (place, wish) == (place_of(self._state), Wish.of(self._state)):
-            self._store.show(**self._kept_map())
+        if self._is_shown(place) and wish == wish_of(self._state):
+            self._store.show()
+
+    def _is_shown(self, place: Place) -> bool:
+        return self._state.view.series is not None and place == place_of(self._state)
 
     def _stop(self) -> bool:
         """End what is under way, if anything is: what it had so far is no map and goes with it."""
         self._jobs.cancel("predict")
         stopped = self._jobs.cancel("explain")
-        if self._maps.is_preview(self._state.answer.attribution):
-            self._store.note(attribution=None, map=None)
         self._maps.drop_previews()
         return stopped
 
@@ -322,77 +309,28 @@ class Explaining:
     def _explained(self, place: Place, wish: Wish, found: Answer) -> None:
         self._stop()
         explained, said = found.explained, found.said
-        self._maps.predictions[place] = said
+        self._maps.say({place: said})
         self._maps.put(place, wish, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
             self._maps.picture(attribution, found.pictures[i])
             if found.profiles[i]:
-                self._profile(attribution, found.profiles[i])
+                self.answers.volume_profile(attribution, found.profiles[i])
             if found.styles:
                 self._maps.suggest(attribution, found.styles[i])
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
-        target = self._state.request.target or said.top.label
-        shown = self._maps.predictions.get(place_of(self._state))  # the reader may have gone on
-        self._store.note(busy=None, notice=notice, prediction=shown, target=target)
-        self._store.show(**self._kept_map())
+        self._store.show(busy=None, notice=notice, target=self._state.request.target or said.top.label)
         self._slice_profile.score_slices()
-
-    def _kept_map(self) -> dict[str, Any]:
-        """What changes in the state where a map for the present wishes is kept; else nothing."""
-        attribution = self._maps.shown(self._state)
-        if attribution is None:
-            return {}
-        changes = self._maps.shows(self._state, attribution)
-        if attribution.slice is None:
-            changes["profile"] = self._profile(attribution)
-        return changes | self._judged(attribution)
-
-    def _profile(self, attribution: Attribution, found: tuple[float, ...] | None = None) -> tuple[float, ...]:
-        """The share of a volume's evidence in each slice; `found` is what the worker made of it."""
-
-        def made() -> tuple[tuple[float, ...], int]:
-            profile = volume_profile(attribution) if found is None else found
-            return profile, 8 * len(profile)
-
-        return self._profiles.get(attribution.values, "", made)
-
-    def _judged(self, attribution: Attribution) -> dict[str, Any]:
-        """Hide the map of a label below its threshold until the reader asks for it."""
-        state = self._state
-        if not attribution.negative or attribution.target is None:
-            offered = state.shell.notice is not None and state.shell.notice.wish == "show"
-            return {"gate": "open", "notice": None if offered else state.shell.notice}
-        if state.answer.asked:
-            return {"gate": "negative"}
-        text = f"{attribution.target.label} is below its threshold; the map would explain a negative."
-        return {"gate": "negative", "notice": Notice(text, "info", "Show it hatched", "show")}
 
     def next_peak(self) -> int | None:
         """The slice with the strongest evidence not visited since the last round."""
         return self._slice_profile.next_peak()
 
-    def _draw_map(self) -> None:
-        """The shown slice of the map again, after another slice of a volume or another interpolation."""
-        state = self._state
-        if state.answer.attribution is not None:
-            self._store.show(
-                map=self._maps.drawn.on_slice(state.answer.attribution, state.view.slice, state.views.style)
-            )
-
     # --- display ----------------------------------------------------------------------------------
 
     def restyle(self, style: Style) -> None:
         """Change the style of the shown kind of map."""
-        again = style.interpolation != self._state.views.style.interpolation
         attribution = self._state.answer.attribution
         if attribution is not None:
             self._maps.restyle(attribution, style)
         self._store.show(style=style)
-        if again:
-            self._draw_map()
-
-    def redraw(self) -> None:
-        """Show what is kept for the present wishes, after something else was drawn in its place."""
-        shown = self._state.answer.gate != "outside"
-        self._store.show(**{"map": None, **(self._kept_map() if shown else {})})

@@ -9,7 +9,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of
+from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of, wish_of
 
 SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
@@ -25,19 +25,14 @@ class LayerStrip:
         self._maps = maps
         self._asked: tuple[object, ...] = ()
         self._last: tuple[tuple[object, ...], tuple[Tile | None, ...]] = ((), ())
-        store.completions.append(self.completed)
 
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The strip of a state about to be shown: each stage's map of its place and target, or None."""
-        item, model = state.chosen_method, state.answer.model
-        suits = model is not None and item is not None and item.layered and not item.unsuitable
-        if model is None or not suits or state.view.series is None or state.answer.gate == "outside":
-            self._rest()
-            return {"strip": ()} if state.answer.strip else {}
-        place, wish = place_of(state), Wish.of(state)
+        model = state.answer.model
+        if model is None or not _suits(state):
+            return {"strip": ()}
+        place, wish = place_of(state), wish_of(state)
         found = [self._maps.find(place, _at(wish, stage), state.target_words) for stage in model.stages]
-        if any(one is None for one in found):
-            self._ask(state)
         styles = [
             None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
             for stage, one in zip(model.stages, found, strict=True)
@@ -51,9 +46,14 @@ class LayerStrip:
             self._last = key, tiles
         return {"strip": self._last[1]}
 
-    def _ask(self, state: ViewState) -> None:
+    def ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
-        key = (state.answer.model, place_of(state), Wish.of(state), targets_of(state))
+        if not _suits(state):
+            self._rest()
+            return
+        if all(one is not None for one in state.answer.strip):
+            return
+        key = (state.answer.model, place_of(state), wish_of(state), targets_of(state))
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.attribution is not None and not state.answer.preview and state.shell.busy is None
@@ -77,7 +77,7 @@ class LayerStrip:
         model, series = state.answer.model, state.view.series
         if model is None or series is None:
             return
-        place, wish, target = place_of(state), Wish.of(state), targets_of(state)
+        place, wish, target = place_of(state), wish_of(state), targets_of(state)
         said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
@@ -95,3 +95,10 @@ class LayerStrip:
 
 def _at(wish: Wish, stage: str) -> Wish:
     return replace(wish, layer=stage)
+
+
+def _suits(state: ViewState) -> bool:
+    """Whether the chosen method has a map at every stage."""
+    item = state.chosen_method
+    layered = item is not None and item.layered and not item.unsuitable
+    return layered and state.view.number is not None and state.answer.gate != "outside"

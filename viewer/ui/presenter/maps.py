@@ -1,15 +1,16 @@
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
+import weakref
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from viewer import overlay
 from viewer.settings import Settings
-from viewer.types import Array, Attribution, Prediction, Style
+from viewer.types import Array, Attribution, Prediction, Series, Style
 from viewer.ui.kept import DrawnMaps, Kept, OfArrays
-from viewer.ui.state import Place, Tile, ViewState, Wish, place_of
+from viewer.ui.state import Place, Tile, Wish
 
 if TYPE_CHECKING:
     from viewer.explain import Kept as Felt
@@ -30,6 +31,10 @@ class Maps:
         self.felt: Felt | None = None
         """Made on the model's worker, for it comes with the engine."""
         self.predictions: dict[Place, Prediction] = {}
+        self.said = 0
+        """How often the model has said something."""
+        self.overridden: weakref.WeakSet[Series] = weakref.WeakSet()
+        """Series outside what the model accepts, of which the reader has said to go on all the same."""
         self.drawn = DrawnMaps()
         self._found: Kept[dict[str | None, Attribution]] = Kept(_ROOM)
         self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
@@ -40,6 +45,7 @@ class Maps:
         """Another study: what was computed for the old one can not be asked for again."""
         self.felt = None  # a run that goes on keeps the old one for itself
         self.predictions.clear()
+        self.overridden.clear()
         self.drawn.clear()
         self._found.clear()
         self._previews.clear()
@@ -49,6 +55,11 @@ class Maps:
         self.forget()
         self._styles.clear()
         self.model = model
+
+    def say(self, found: Mapping[Place, Prediction]) -> None:
+        """Keep what the model said of places."""
+        self.predictions |= found
+        self.said += 1
 
     def remember(self) -> "Felt":
         """What the network felt at its layers; only the model's worker asks."""
@@ -67,10 +78,6 @@ class Maps:
         """The map for a wish and a target in words, or the one for every label."""
         found = self.all(place, wish)
         return found.get(None) or found.get(target)
-
-    def shown(self, state: ViewState) -> Attribution | None:
-        """The map for what a state asks for."""
-        return self.find(place_of(state), Wish.of(state), state.target_words)
 
     def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution], anew: bool = False) -> None:
         """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
@@ -125,17 +132,6 @@ class Maps:
     def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
         """A map over a slice, drawn small."""
         return Tile(map, self.drawn.small(map, slice, style, side), style, map.negative)
-
-    def shows(self, state: ViewState, attribution: Attribution) -> dict[str, Any]:
-        """What of a state changes with the map that it asks for."""
-        style = self.style(attribution, self.all(place_of(state), Wish.of(state)), state.views.locked)
-        drawn = self.drawn.on_slice(attribution, state.view.slice, style)
-        return {
-            "attribution": attribution,
-            "prediction": attribution.prediction,
-            "style": style,
-            "map": drawn,
-        }
 
 
 def _input_bytes(attribution: Attribution) -> int:

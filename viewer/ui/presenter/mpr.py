@@ -38,7 +38,6 @@ class MPR:
         self._series: Series | None = None
         self._volume: Volume | None = None
         self._asked: tuple[Any, ...] = ()
-        store.completions.append(self.completed)
 
     @property
     def _state(self) -> ViewState:
@@ -46,27 +45,34 @@ class MPR:
 
     # --- following --------------------------------------------------------------------------------
 
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
-        """What the three planes add to a state that is about to be shown."""
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
+        """The crosshair and the planes of a state: they agree with its series and its slice."""
         changes: dict[str, Any] = {}
-        if state.view.series is not self._series:
-            together = one_stack(self._series, state.view.series)
-            self._leave(state.view.series)
-            flat = None if state.view.series is None else no_volume(state.view.series)
-            changes = {"flat": flat, "cuts": (), "marked": None, "building": None}
-            changes |= {} if together else {"crosshair": None, "enlarged": None, "ways": planes.ANATOMICAL}
-            state = state.changed(**changes)
         series = state.view.series
+        if series is not state.planes.of:
+            flat = None if series is None else no_volume(series)
+            changes = {"of": series, "flat": flat, "cuts": (), "marked": None, "building": None}
+            if not one_stack(state.planes.of, series):
+                changes |= {"crosshair": None, "enlarged": None, "ways": planes.ANATOMICAL}
+            state = state.changed(**changes)
         if not state.three or series is None:
-            if self._asked:
-                self._stop()
-                changes["building"] = None
-            return changes
+            return changes | {"building": None}
         crosshair = _on_slice(series, state.planes.crosshair, state.view.slice)
-        state = state.changed(crosshair=crosshair)
-        self._ask(state, crosshair)
+        if crosshair == state.planes.crosshair:
+            crosshair = state.planes.crosshair
         marked = self._marked(series, crosshair, state.shown)
-        return {**changes, "crosshair": crosshair, "marked": marked}
+        if marked == state.planes.marked:
+            marked = state.planes.marked
+        return changes | {"crosshair": crosshair, "marked": marked}
+
+    def ask(self, state: ViewState) -> None:
+        """Cut the planes of a state that shows them."""
+        if state.view.series is not self._series:
+            self._leave(state.view.series)
+        if state.three and state.planes.crosshair is not None:
+            self._cut_if_needed(state, state.planes.crosshair)
+        elif self._asked:
+            self._stop()
 
     def _leave(self, series: Series | None) -> None:
         """Another series: nothing of the old one is cut or kept."""
@@ -78,7 +84,7 @@ class MPR:
         self._jobs.cancel(_THICK)
         self._asked = ()
 
-    def _ask(self, state: ViewState, crosshair: Point) -> None:
+    def _cut_if_needed(self, state: ViewState, crosshair: Point) -> None:
         """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
         series = state.view.series
         # What lies over a slice counts once that slice has been read.

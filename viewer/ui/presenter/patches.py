@@ -27,7 +27,6 @@ class Patches:
         self._display = display
         self._mpr = reformat
         self._last: tuple[tuple[object, ...], Field | None] = ((), None)
-        store.completions.append(self.completed)
 
     @property
     def _state(self) -> ViewState:
@@ -35,9 +34,12 @@ class Patches:
 
     # --- following --------------------------------------------------------------------------------
 
-    def completed(self, state: ViewState) -> Mapping[str, Any]:
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The field of a state that is about to be shown: of its own place, or none."""
         return {"patch": self._field(state)}
+
+    def ask(self, state: ViewState) -> None:
+        """Nothing: a field is known at once."""
 
     def _field(self, state: ViewState) -> Field | None:
         """Where the patch lies that the model reads; of a region that is swept, once it has been."""

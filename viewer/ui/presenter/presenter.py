@@ -8,11 +8,10 @@ from typing import Literal
 
 from viewer import demo, dicom
 from viewer.dicom import Study
-from viewer.export import export
 from viewer.overlay import native_value
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array, Attribution, LoadedMap, Map
+from viewer.types import Array, LoadedMap, Map
 from viewer.ui import garbage
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.companions import Companions
@@ -28,6 +27,7 @@ from viewer.ui.presenter.patches import Patches
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.presenter.rows import Laid, Names, laid, not_opened, row, thumbnail
+from viewer.ui.presenter.running import write
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, View
@@ -61,12 +61,17 @@ class Presenter:
         self.layer_strip = LayerStrip(self._store, jobs, maps)
         self.contact_sheet = ContactSheet(self._store, jobs, maps)
         self.comparing = Comparing(self._store, jobs, maps)
-        self.companions = Companions(self._store, jobs, self.explaining, settings.limits)
+        self.companions = Companions(self._store, jobs, settings.limits)
         self.slices = Slices(self._store, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._store, jobs, settings.limits)
         self.display = Displaying(self._store, self.explaining, self.companions)
         self.mpr = MPR(self._store, jobs, self.slices)
         self.patches = Patches(self._store, maps, self.display, self.mpr)
+        # The regions say what is swept, the answer which map the planes and the small maps go with.
+        self._store.parts = (
+            self.companions, self.explaining.answers, self.mpr, self.patches, self.layer_strip,
+            self.contact_sheet, self.comparing,
+        )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
         self.scan_preview = ScanPreview(self._store, jobs, settings.limits)
@@ -167,7 +172,7 @@ class Presenter:
         place = self.scan_preview.place_in(study)
         self.scan_preview.forget()
         self.slices.forget()
-        self.explaining.forget()
+        self.explaining.open(study.series)
         self._study = study
         self.companions.open(study)
         items = tuple(
@@ -176,10 +181,12 @@ class Presenter:
         )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
-        self._store.show(
+        self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, values=None, busy=None,
-            notice=notice, attribution=None, map=None, prediction=None, profile=(), arriving=None,
+            notice=notice, arriving=None,
         )  # fmt: skip
+        if not items:
+            self._store.show()
         if items:
             self.preferences.opened_study(paths)
             self._choose(study, *(place or (0, None)))
@@ -204,12 +211,10 @@ class Presenter:
         self.companions.leave()
         self.display.forget()
         self.explaining.leave()
-        self._store.show(
+        self._store.note(
             number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
-            values=None, window=None,
-            inverted=series.display.inverted, attribution=None, map=None, prediction=None, profile=(),
-            placed=None, swept=None, probed=None, busy=None, asked=False, gate="open", outside=None,
-            notice=self._store.lasting,
+            values=None, graphics=None, window=None, inverted=series.display.inverted,
+            placed=None, swept=None, probed=None, busy=None, asked=False, notice=self._store.lasting,
         )  # fmt: skip
         self.slices.enter(study)
         self.explaining.study_changed()
@@ -319,11 +324,9 @@ class Presenter:
         inverted = state.view.inverted != shown.series.display.inverted
 
         def work(task: Task) -> None:
-            predictions = shown.predictions if isinstance(shown, Attribution) else ()
-            export(
-                [shown], predictions, folder, formats, style=state.views.style, window=state.view.window,
-                inverted=inverted, overlays=state.views.annotated, show_slice=state.view.slice,
-                show_identity=show_identity, task=task,
+            write(
+                shown, folder, formats, show_identity, task, state.views.style, state.view.window, inverted,
+                state.view.slice, overlays=state.views.annotated,
             )  # fmt: skip
 
         self._store.show(busy=Busy("writing"))

@@ -10,9 +10,10 @@ from viewer import overlay
 from viewer.errors import ExplainerError
 from viewer.overlay import Interpolation
 from viewer.task import Task
-from viewer.types import Array, Attribution, Prediction, Region, Series, Style, Sweep
+from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Series, Style, Sweep
+from viewer.ui import engine
+from viewer.ui.presenter.evidence import volume_profile
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.slice_profile import volume_profile
 from viewer.ui.state import NOWHERE, At, Place, ViewState, Wish
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def run(
     within = next((one for one in regions if one.source == wish.within), None)
     return session.explain(
         series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=True, preferences=maps.settings, task=task,
-        within=within, preview=preview, kept=maps.remember(), features=regions if wish.segmented else (),
+        settings=dict(wish.settings), outside_intended_use=series in maps.overridden,
+        preferences=maps.settings, task=task, within=within, preview=preview, kept=maps.remember(),
+        features=regions if wish.segmented else (),
     )  # fmt: skip
 
 
@@ -81,10 +83,23 @@ def predict(maps: Maps, series: Series, place: Place, task: Task) -> Prediction:
 
     model: Any = maps.model
     found = session.predict(
-        series, model, place.slice, _there(place), outside_intended_use=True, settings=maps.settings,
-        task=task,
+        series, model, place.slice, _there(place), outside_intended_use=series in maps.overridden,
+        settings=maps.settings, task=task,
     )  # fmt: skip
     return leading(found)
+
+
+def predict_slices(
+    maps: Maps, series: Series, slices: Sequence[int], at: At, task: Task
+) -> Sequence[Prediction]:
+    """What the model says of several slices, without a map."""
+    from viewer import session
+
+    model: Any = maps.model
+    return session.predict(
+        series, model, slices, at, outside_intended_use=series in maps.overridden,
+        settings=maps.settings, task=task,
+    )  # fmt: skip
 
 
 def leading(predictions: Sequence[Prediction]) -> Prediction:
@@ -181,6 +196,17 @@ def run_all(
         methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
     model: Any = maps.model
     return session.explain(
-        series, model, methods, target, place.slice, at, outside_intended_use=True, preferences=maps.settings,
-        task=task, kept=maps.remember(),
+        series, model, methods, target, place.slice, at, outside_intended_use=series in maps.overridden,
+        preferences=maps.settings, task=task, kept=maps.remember(),
     )  # fmt: skip
+
+
+def write(shown: Map, *how: Any, **more: Any) -> None:
+    """Write a shown map as the command line would; see `session.export`."""
+    engine.start()  # what writes knows what runs, and so comes with the engine
+    from viewer import explain, session
+
+    if isinstance(shown, Attribution):
+        session.export(explain.Explained(shown.predictions, (shown,)), *how, **more)
+    elif isinstance(shown, LoadedMap):
+        session.export(shown, *how, **more)

@@ -99,6 +99,9 @@ class Slices:
     def enter(self, study: Study) -> None:
         """Read the slice that the state says of the series that it says."""
         self._series, self._at = study.series, None
+        kept = self._kept((self.state.view.number or 0, self.state.view.slice))
+        if kept is not None:
+            self._store.note(**self._drawn(kept))
         self._read_slice()
 
     @property
@@ -159,7 +162,7 @@ class Slices:
         slice, apart = self._across(number)
         self._at = self._here()
         self._store.note(
-            series=series, window=self._held(), attribution=None, map=None, prediction=None, profile=(),
+            series=series, window=self._held(),
             notice=state.shell.notice if state.views.playing else _missing(series, apart, state.shell.notice),
         )  # fmt: skip
         self._show_place((number, slice))

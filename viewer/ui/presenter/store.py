@@ -1,6 +1,6 @@
-"""The one frozen state of the window, and the view that shows it."""
+"""The one frozen state of the window, what follows from it, and the view that shows it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from viewer.task import Progress
@@ -13,25 +13,45 @@ class View(Protocol):
     def show_state(self, state: ViewState) -> None: ...
 
 
+class Part(Protocol):
+    """One of those who decide."""
+
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
+        """What follows from a state that is about to be shown: changes shown with it. Asks for no work."""
+
+    def ask(self, state: ViewState) -> None:
+        """Ask for the work that a state wants, now that it is shown; cancel what nobody wants any more."""
+
+
 class Store:
-    """What the parts of the presenter share: they change it, the view shows it."""
+    """What the parts of the presenter share: they change the state, the view shows it."""
 
     def __init__(self, view: View) -> None:
         self.state = ViewState()
+        self.parts: tuple[Part, ...] = ()
+        """In the order in which one follows from the other."""
         self._view = view
-        self.completions: list[Callable[[ViewState], Mapping[str, Any]]] = []
-        """What follows from a state that is about to be shown, in this order: changes shown with it."""
+        self._shown: ViewState | None = None
 
     def note(self, **changes: Any) -> None:
         """Change the state without showing it: more follows before anything may be seen."""
         self.state = self.state.changed(**changes)
 
+    def settle(self) -> ViewState:
+        """Add what follows from the state; it is still not shown."""
+        for part in self.parts:
+            self.note(**part.follows(self.state))
+        return self.state
+
     def show(self, **changes: Any) -> None:
-        """Change the state and show it."""
+        """Change the state and show it, unless it has been; then work is asked for."""
         self.note(**changes)
-        for completed in self.completions:
-            self.note(**completed(self.state))
-        self._view.show_state(self.state)
+        state = self.settle()
+        if state is not self._shown:
+            self._shown = state
+            self._view.show_state(state)
+        for part in self.parts:
+            part.ask(state)
 
     @property
     def lasting(self) -> Notice | None:

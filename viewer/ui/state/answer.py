@@ -118,6 +118,8 @@ class AnswerState:
     profile: tuple[float | None, ...] = ()
     """Evidence per slice: the target's score (2D), the share of positive mass (3D); None if not run."""
     attribution: Attribution | None = None
+    answers: object = None
+    """The model, place, method and target that the attribution is the answer for."""
     preview: bool = False
     """Whether that is only what a method has so far."""
     baselines: tuple[Array, ...] = ()

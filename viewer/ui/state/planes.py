@@ -53,6 +53,8 @@ class Marked:
 class PlanesState:
     """The three planes of the active view's series."""
 
+    of: Series | None = None
+    """The series that all this is of."""
     flat: str | None = None
     """Why the series has no other planes than its own; None where it is a volume."""
     crosshair: Point | None = None

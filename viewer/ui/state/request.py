@@ -13,6 +13,26 @@ WHOLE = ""
 NOWHERE = Sweep(((), ()))
 """The sweep over a region where it does not lie."""
 
+SEGMENTS = ("over", "segments")
+"""The setting, and its value, of methods that take what segmentations mark as features."""
+NO_SEGMENTS = "No segmentation of this study lies on the series."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A method as it is set: what tells its maps of one place and target from other maps."""
+
+    method: str
+    settings: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+    within: str | None = None
+    """The source of the region outside of which nothing is changed."""
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the regions of the series are the features."""
+        return SEGMENTS in self.settings
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestState:
@@ -31,5 +51,7 @@ class RequestState:
     None: that of the image."""
     swept: str | None = None
     """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
+    kept: tuple[object, Wish, str | None, str | None] | None = None
+    """Kept for comparison: the model, the method as it was set, its target and what that was against."""
     patch: Field | None = None
     """Where the patch lies, or the box of the region that has been swept."""

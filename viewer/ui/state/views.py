@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from viewer.dicom import Graphics
 from viewer.overlay.outline import Outline
-from viewer.types import Array, Display, Series, Style, Window
+from viewer.types import Array, Display, Map, Series, Style, Window
 
 Layout = Literal["1", "1|1", "3", "sheet", "compare"]
 Draws = Literal["none", "chosen", "kept", "difference"]
@@ -80,6 +80,8 @@ class ViewsState:
     """Whether maps are drawn."""
     style: Style = field(default_factory=Style)
     """How the chosen map is drawn."""
+    styled: Map | None = None
+    """The map that the style was found for."""
     locked: bool = True
     """Whether maps of one kind share a range."""
     outlined: bool = True
