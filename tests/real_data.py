@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests on the real files beside the repository carry one marker, `shared`, and a summary counts them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Python files of this repository, and what is asked of all of them."""
 
 from collections.abc import Iterator

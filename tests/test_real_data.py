@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clone without the real data says how many tests that cost, and none can slip past the marker."""
 
 import os
