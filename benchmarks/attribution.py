@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,7 @@ class Race:
         self.one = read_targets("label 0", self.model, self.inputs[0].series)
         self.every = read_targets("all", self.model, self.inputs[0].series)
 
-    def ours(self, name: str, wishes: Any = None, batch: int = 16, **settings: str) -> Callable[[], object]:
+    def ours(self, name: str, wishes: Any = None, batch: int = 16, **settings: Any) -> Callable[[], object]:
         """Our prediction and explanation by a method, as the program makes them."""
         method = explainer(name).configured(settings)
 
@@ -166,7 +167,7 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
         peer, zero = IntegratedGradients(module), torch.zeros_like(x)
         return lambda: peer.attribute(x, zero, target=0, n_steps=50, internal_batch_size=size)
 
-    fixed = {"steps": "50", "baseline": "zero"}
+    fixed: dict[str, Any] = {"steps": "50", "baseline": "zero"}
     found: Contestants = {
         "50 steps": race.ours("integrated-gradients", **fixed),
         "50 steps, captum, 10 at once": captum(*race.as_called(), 10),
@@ -205,7 +206,7 @@ def race_occlusion(device: torch.device) -> tuple[Contestants, list[Pair]]:
                 race.module(race.x.expand(len(some), -1, -1, -1)) for some in torch.arange(169).split(size)
             ]
 
-    settings = {"window": "32", "stride": "16", "baseline": "zero"}
+    settings: dict[str, Any] = {"window": "32", "stride": "16", "baseline": "zero"}
     found: Contestants = {
         "ours": race.ours("occlusion", **settings),
         "captum": captum(*race.as_called(), 1),
@@ -262,14 +263,14 @@ def race_slices(device: torch.device) -> tuple[Contestants, list[Pair]]:
 
     def batched() -> object:
         with torch.no_grad():
-            return [race.module(some) for some in race.x.split(16)]  # type: ignore[no-untyped-call]
+            return [race.module(some) for some in race.x.split(16)]
 
     found: Contestants = {"batched forwards": batched, "100 slices": race.ours("grad-cam")}
     return found, [("100 slices ÷ batched forwards", "100 slices", "batched forwards", 1.1)]
 
 
 RACES: dict[str, Callable[[torch.device], tuple[Contestants, list[Pair]]]] = {
-    **{f"cam {n}": (lambda device, n=n: race_cam(n, device)) for n in list(NETS)[:4]},
+    **{f"cam {n}": partial(race_cam, n) for n in list(NETS)[:4]},
     "gradients": race_gradients,
     "occlusion": race_occlusion,
     "score-cam": race_score_cam,
@@ -326,7 +327,7 @@ def result(name: str, repeats: int, device: torch.device) -> dict[str, Any]:
 def peak(steps: int, device: torch.device) -> int:
     """The most bytes that integrated gradients of so many steps had, in this process."""
     race = Race("ResNet-18", device)
-    settings = {"steps": str(steps), "baseline": "zero", "chunk": "8"}
+    settings: dict[str, Any] = {"steps": str(steps), "baseline": "zero", "chunk": "8"}
     race.ours("integrated-gradients", **settings)()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -362,7 +363,7 @@ def growth(device: torch.device) -> dict[str, dict[int, float]]:
         return lambda: explain(many.model, slices[:count], [cam], many.one)
 
     def of_steps(count: int) -> Callable[[], object]:
-        settings = {"steps": str(count), "baseline": "zero"}
+        settings: dict[str, Any] = {"steps": str(count), "baseline": "zero"}
         return race.ours("integrated-gradients", **settings)
 
     def of_labels(count: int) -> Callable[[], object]:

@@ -67,7 +67,7 @@ def _ffmpeg(codec: str, coded: bytes, bits: int) -> Array:
     """One picture; its grey levels of more than 8 bits lie in the upper bits of 16."""
     context = av.CodecContext.create(codec, "r")
     frames = [*context.decode(av.Packet(coded)), *context.decode(None)]
-    values = frames[0].to_ndarray()
+    values: Array = frames[0].to_ndarray()
     return values >> (16 - bits) if values.dtype == np.uint16 else values
 
 
@@ -129,7 +129,7 @@ def _codestream(data: pydicom.Dataset, frame: int) -> bytes:
     count = int(data.get("NumberOfFrames") or 1)
     for number, coded in enumerate(generate_frames(data.PixelData, number_of_frames=count)):
         if number == frame:
-            return coded
+            return bytes(coded)
     raise ValueError("no such frame")
 
 
@@ -177,7 +177,7 @@ def _settled(data: pydicom.Dataset, values: Array, syntax: str) -> Array:
             values = convert_color_space(values, "YBR_FULL", "RGB")
         return values
     if photometric == "PALETTE COLOR":
-        looked_up = apply_color_lut(values, data)
+        looked_up: Array = apply_color_lut(values, data)
         return (looked_up >> 8).astype(np.uint8) if looked_up.dtype == np.uint16 else looked_up
     stored, allocated = int(data.get("BitsStored") or data.BitsAllocated), int(data.BitsAllocated)
     if allocated == 1:
@@ -279,7 +279,8 @@ def _image(path: Path) -> hd.Image:
 
 
 def _highdicom(path: Path, frame: int) -> Levels:
-    image, settings = _image(path), {"apply_real_world_transform": False, "dtype": np.float64}
+    image = _image(path)
+    settings: dict[str, Any] = {"apply_real_world_transform": False, "dtype": np.float64}
     modality = image.get_frame(frame, apply_voi_transform=False, apply_presentation_lut=False, **settings)
     groups = [
         *image.get("SharedFunctionalGroupsSequence", ()),

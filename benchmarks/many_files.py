@@ -92,9 +92,10 @@ def scanned(folder: Path) -> dict[str, float]:
 def shown(folder: Path) -> dict[str, float]:
     """The folder in the window: how long a timer of its thread ever waits, until all thumbnails are there."""
     from PySide6.QtWidgets import QApplication
-    from waits import Pulse, rest, share_the_interpreter, until
+    from waits import Pulse, rest, until
 
     from viewer.settings import Settings
+    from viewer.ui.app import share_the_interpreter
     from viewer.ui.window import Window
 
     application = QApplication.instance() or QApplication([])
@@ -108,16 +109,16 @@ def shown(folder: Path) -> dict[str, float]:
     state = lambda: window.presenter.state  # noqa: E731
     with pulse.watched() as found:
         window.presenter.open([folder])
-        until(lambda: bool(state().items))
+        until(lambda: bool(state().studies.items))
         parts["first row"] = time.perf_counter() - begun
-        until(lambda: state().chosen is not None, 3000)
+        until(lambda: state().view.number is not None, 3000)
         parts["opened"] = time.perf_counter() - begun
     parts["longest wait, reading"] = found["longest"]
     with pulse.watched() as found:
         window.series.not_opened.unfold(True)
         rest(window)
         parts["rested"] = time.perf_counter() - begun
-    parts |= {"longest wait, after": found["longest"], "rows": len(state().items)}
+    parts |= {"longest wait, after": found["longest"], "rows": len(state().studies.items)}
     window.close()
     del application
     return parts

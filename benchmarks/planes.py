@@ -13,7 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its own name
@@ -28,7 +30,7 @@ from viewer.planes.resample import resampled
 from viewer.types import Display, Geometry, LoadedMap, Series
 
 SHAPE = (500, 512, 512)
-SLABS = (
+SLABS: tuple[tuple[str, float, Literal["mean", "max"]], ...] = (
     ("coronal", 20.0, "mean"), ("coronal", 20.0, "max"), ("oblique", 5.0, "max"),
     ("oblique", 20.0, "mean"), ("oblique", 20.0, "max"), ("oblique", 50.0, "max"),
 )  # fmt: skip
@@ -86,22 +88,22 @@ def measure(runs: int) -> dict[str, dict[str, float]]:
     image.SetSpacing([0.7, 0.7, 1.0])
     map = LoadedMap(np.ones((64, 64, 64), np.float32), cells((64, 64, 64), SHAPE), "u", shown.series, "map")
     middle = planes.middle(shown.series)
-    views = {name: planes.through(shown.series, name, middle) for name in planes.ORIENTATIONS[:3]}
+    views = {str(name): planes.through(shown.series, name, middle) for name in planes.ORIENTATIONS[:3]}
     views["oblique"] = planes.oblique(shown.series, middle, (0.5, 0.7, 0.4), (0.0, 0.0, 1.0))
-    result = {}
+    result: dict[str, dict[str, float]] = {}
     for name, plane in views.items():
         result[name] = {
-            "ours": median(lambda p=plane: resampled(shown, p), runs),
-            "SimpleITK": median(lambda p=plane: by_sitk(image, p), runs),
-            "map": median(lambda p=plane: overlay.on_plane(map, p), runs),
+            "ours": median(partial(resampled, shown, plane), runs),
+            "SimpleITK": median(partial(by_sitk, image, plane), runs),
+            "map": median(partial(overlay.on_plane, map, plane), runs),
         }
     few = max(1, runs // 3)
     for name, thickness, how in SLABS:
         slab = replace(views[name], thickness=thickness)
-        row = {"ours": median(lambda p=slab, h=how: resampled(shown, p, h), few)}
+        row = {"ours": median(partial(resampled, shown, slab, how), few)}
         if how == "max" and thickness <= 20:
             step = slab.step(shown.series) / 2
-            row["SimpleITK"] = median(lambda p=slab, s=step: slab_by_sitk(image, p, s), few)
+            row["SimpleITK"] = median(partial(slab_by_sitk, image, slab, step), few)
         result[f"{name}, {thickness:.0f} mm {how}"] = row
     return result
 

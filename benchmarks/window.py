@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def model_folder(folder: Path) -> Path:
 
     from viewer.models.builtin import SmallCNN
 
-    arguments = {"channels": 1, "num_classes": 3, "widths": [16, 32, 32]}
+    arguments: dict[str, Any] = {"channels": 1, "num_classes": 3, "widths": [16, 32, 32]}
     torch.manual_seed(0)
     save_file(SmallCNN(**arguments).state_dict(), folder / "model.safetensors")
     card = {
@@ -84,7 +84,7 @@ def settle(app: QApplication, window: MainWindow) -> None:
 class Frames:
     """Milliseconds from each wish to the end of its paint, by the clock and of this thread's own work."""
 
-    def __init__(self, app: QApplication, wishes: list[Callable[[], object]]) -> None:
+    def __init__(self, app: QApplication, wishes: Sequence[Callable[..., object]]) -> None:
         self.taken: list[float] = []
         self.cored: list[float] = []
         """The same without the time in which others had the cores."""

@@ -118,7 +118,7 @@ def field_of(attribution: Attribution) -> Map:
     return np.stack([on_source(attribution, i) for i in range(attribution.series.shape[0])])
 
 
-def count(row: Row, net: Net, case: Phantom, values: Map, reach: NDArray[np.float64]) -> None:
+def count(row: Row, net: Net, case: Phantom, values: Map, reach: Sequence[float]) -> None:
     """Add one map to a method's numbers; `reach` is a native cell in pixels."""
     row.hits.append(peak_hit(values, truth(case, net.cause), reach))
     row.others.append(peak_hit(values, other(case, net.cause), reach))
@@ -139,7 +139,7 @@ def measure(net: Net, seconds: float, say: Callable[[str], None] = lambda _: Non
         row = Row(name, "reference")
         for i, case in enumerate(net.shown):
             values = case.image if name == "intensity" else np.random.default_rng(i).random(case.image.shape)
-            count(row, net, case, np.asarray(values, np.float32), np.ones(case.image.ndim))
+            count(row, net, case, np.asarray(values, np.float32), [1.0] * case.image.ndim)
         net.rows.append(row)
     for found in discover():
         try:
@@ -168,7 +168,7 @@ def _measured(method: Explainer, net: Net, seconds: float) -> Row:
         row.seconds.append(took)
         cell = np.abs(attribution.matrix[:3, :3]).sum(1)[3 - case.image.ndim :]
         cell = cell * float(method.fitted(net.model).settings().get("stride") or 1)
-        count(row, net, case, field_of(attribution), cell)
+        count(row, net, case, field_of(attribution), cell.tolist())
     return row
 
 

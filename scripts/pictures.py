@@ -126,6 +126,7 @@ def panels() -> None:
         window.presenter.explaining.explain()
         settle(window)
         right = window.right.widget()
+        assert right is not None
         save(right, GUIDE / "panels.png", (0, 0, right.width(), 872))
 
 

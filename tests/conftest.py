@@ -10,6 +10,9 @@ import pytest
 import torch
 from installed import Environment
 from program import Whyscope, caller, write_model, write_stack
+from real_data import pytest_collection_modifyitems, pytest_terminal_summary, shared
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary", "shared"]  # found here by pytest
 
 # Nothing of the preferences of whoever runs the tests is read or written.
 _config = tempfile.TemporaryDirectory(prefix="whyscope-config-")
@@ -18,15 +21,6 @@ os.environ["WHYSCOPE_CONFIG"] = _config.name
 # Wherever the tests run, no window comes up: the demo would open one, and wait.
 for name in ("DISPLAY", "WAYLAND_DISPLAY"):
     os.environ.pop(name, None)
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of real files beside the repository."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip("the shared data set is not beside the repository")
-    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -105,7 +105,12 @@ def write_stack(folder: Path, slices: int = 4, uid: str = "1.2.826.77", **tags: 
 
 def write_model(folder: Path, dimensions: int = 2, **fields: Any) -> Path:
     """A small untrained network with a card; `fields` replace the card's."""
-    arguments = {"channels": 1, "num_classes": len(LABELS), "widths": [4, 6], "dimensions": dimensions}
+    arguments: dict[str, Any] = {
+        "channels": 1,
+        "num_classes": len(LABELS),
+        "widths": [4, 6],
+        "dimensions": dimensions,
+    }
     size: Sequence[int] = (16, 16) if dimensions == 2 else (4, 16, 16)
     with torch.random.fork_rng():
         torch.manual_seed(3)

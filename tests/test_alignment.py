@@ -169,7 +169,7 @@ def cases(draw: st.DrawFn, dimensions: int = 2) -> Case:
     first = draw(st.integers(1, 3)) if dimensions == 2 else draw(st.integers(16, 28))
     shape = (first, draw(st.integers(18, 90)), draw(st.integers(18, 90)))
     if dimensions == 3:
-        shape = (first, *(min(n, 40) for n in shape[1:]))
+        shape = (first, min(shape[1], 40), min(shape[2], 40))
     mm = (draw(st.floats(0.5, 4)), draw(st.floats(0.3, 2)), draw(st.floats(0.3, 2)))
     turn = turned(draw, dimensions)
     orientation = None

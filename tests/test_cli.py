@@ -35,7 +35,7 @@ from viewer.export.drawing import STOP
 from viewer.models import Model
 from viewer.task import Task
 
-PROMISED = {
+PROMISED: dict[str, Any] = {
     "uid": str,
     "modality": str,
     "description": str,

@@ -1,13 +1,13 @@
 """Style, types and layers are part of the gate."""
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from sources import ROOT, named, sources
 
 
 def run(*words: str) -> str:
@@ -29,8 +29,36 @@ def test_the_code_is_formatted() -> None:
     run(tool("ruff"), "format", "--check", ".")
 
 
+def apart() -> list[Path]:
+    """Python files of the tests whose module names repeat: mypy takes one module of a name at a time."""
+    return [*(ROOT / "tests").glob("*/conftest.py"), *(ROOT / "tests" / "cards").glob("*/*.py")]
+
+
 def test_mypy_finds_nothing() -> None:
+    """In turn, so that each pass finds what the first one left in the cache."""
     run(tool("mypy"))
+    for path in apart():
+        run(tool("mypy"), named(path))
+
+
+def test_mypy_leaves_out_only_what_is_checked_apart() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]
+    assert settings["strict"] is True
+    names = {named(path) for path in sources()}
+    assert {name for name in names if Path(name).parts[0] not in settings["files"]} == set()
+    left = {name for name in names if any(re.search(pattern, name) for pattern in settings["exclude"])}
+    assert left == {named(path) for path in apart()}
+
+
+def test_all_but_the_tests_is_checked_strictly() -> None:
+    """What tests are let off is asked of every other module again, whatever folder it lies in."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]
+    strict = next(part for part in settings["overrides"] if "planted" in part["module"])
+    let_off = {key for key, value in settings.items() if value is False} - {"disallow_untyped_calls"}
+    assert {key for key in let_off if strict.get(key) is not True} == set()
+    assert strict["enable_error_code"] == settings["disable_error_code"]
+    scripts = {path.stem for path in sources("benchmarks", "scripts")}
+    assert scripts | {"main", "viewer.*", "plugins.*", "resources.*"} == set(strict["module"])
 
 
 def test_the_layers_hold() -> None:

@@ -1,6 +1,7 @@
 """The pages name pictures and keys that there are."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from viewer.ui.commands import COMMANDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 GUIDE = ROOT / "docs" / "guide.md"
 
 
@@ -31,6 +32,13 @@ def test_every_picture_is_shown_and_small() -> None:
 
 def test_the_guide_is_found_from_the_readme() -> None:
     assert GUIDE in links(ROOT / "README.md")
+
+
+def test_the_newest_change_is_of_this_version() -> None:
+    heads = re.findall(r"^## (\S+) – (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert heads[0][0] == project["version"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", day) for _, day in heads[1:])
 
 
 def test_the_table_of_keys_is_that_of_the_program() -> None:

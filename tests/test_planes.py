@@ -1,8 +1,9 @@
 """A place in the patient is the same place in every plane, for images and maps, however the stack lies."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from viewer.types import (
     Window,
 )
 
-THREE = ("axial", "coronal", "sagittal")
+THREE: tuple[planes.Orientation, ...] = ("axial", "coronal", "sagittal")
 
 
 def turned(x: float, y: float, z: float) -> np.ndarray:
@@ -181,7 +182,7 @@ def test_a_slice_of_the_stack_is_that_slice() -> None:
         x, y, z = affine.apply(shown.series.geometry.matrix, (4, 0, 0))
         plane = planes.through(shown.series, "acquired", (x, y, z))
         at = np.stack(np.meshgrid([4], range(22), range(26), indexing="ij"), axis=-1)[0]
-        index = affine.apply(np.linalg.inv(plane.matrix_to(shown.series)), at)
+        index = affine.apply(affine.inverse(plane.matrix_to(shown.series)), at)
         np.testing.assert_allclose(index[..., 0], 0, atol=1e-9)
         if name == "axial":
             np.testing.assert_array_equal(resampled(shown, plane), voxels[4])
@@ -193,10 +194,10 @@ def test_letters_are_the_readers_convention() -> None:
     assert letters["axial"] == letters["acquired"] == ("R", "L", "A", "P")
     assert letters["coronal"] == ("R", "L", "H", "F")
     assert letters["sagittal"] == ("A", "P", "H", "F")
-    for name, steps in STACKS.items():  # anatomical planes do not follow the stack
+    for stack, steps in STACKS.items():  # anatomical planes do not follow the stack
         other = series(noise(), steps)
         for one in THREE:
-            assert planes.through(other, one).letters() == letters[one], name
+            assert planes.through(other, one).letters() == letters[one], stack
     assert planes.oblique(of, (0, 0, 0), (0, 1, 1), (0, 0, 1)).letters() == ("R", "L", "HA", "FP")
 
 
@@ -315,25 +316,25 @@ def test_graphics_of_a_slice_lie_on_its_own_pixels(steps: np.ndarray) -> None:
     overlay[5, 9] = overlay[20, 2] = True
     shutter[:, 24:] = True
     laid = Graphics(overlay, shutter, 40)
-    own = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (6, 11, 13))))  # type: ignore[arg-type]
+    own = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (6, 11, 13))))
     drawn = laid_on(laid, 6, own, of)
     assert drawn is not None
     assert drawn.shade == 40
     for mask, given_ in ((drawn.overlay, overlay), (drawn.shutter, shutter)):
         assert mask is not None
         for row, column in np.ndindex(22, 26):
-            at = own.index(tuple(affine.apply(of.geometry.matrix, (6, row, column))))  # type: ignore[arg-type]
+            at = own.index(tuple(affine.apply(of.geometry.matrix, (6, row, column))))
             place = tuple(np.clip(np.rint(at[1:]).astype(int), 0, np.subtract(own.shape, 1)))
             near = given_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
             assert mask[place] == given_[row, column] or near.any() != near.all()
         area = mask.sum() * own.pixel**2 / np.prod(np.linalg.norm(steps[:, 1:], axis=0))
         assert area == pytest.approx(given_.sum(), rel=0.35)
-    between = own.through(tuple(affine.apply(of.geometry.matrix, (6.8, 11, 13))))  # type: ignore[arg-type]
+    between = own.through(tuple(affine.apply(of.geometry.matrix, (6.8, 11, 13))))
     assert laid_on(laid, 6, between, of) is None
     assert laid_on(laid, 7, between, of) is not None
     askew = planes.oblique(of, planes.middle(of), (0.3, -0.8, 0.5), (0, 0, 1))
     assert laid_on(laid, 6, askew, of) is None
-    assert laid_on(Graphics(overlay, None), 6, own, of).shutter is None  # type: ignore[union-attr]
+    assert laid_on(Graphics(overlay, None), 6, own, of).shutter is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -372,7 +373,7 @@ def test_slabs_against_brute_force(name: str, orientation: Any, how: Any) -> Non
     ]
     whole = np.isfinite(stack).all(axis=0)
     assert whole.mean() > 0.05
-    fold = {"mean": np.mean, "max": np.max, "min": np.min}[how]
+    fold: Any = {"mean": np.mean, "max": np.max, "min": np.min}[how]
     np.testing.assert_allclose(ours[whole], fold(stack, axis=0)[whole], atol=4 if how == "mean" else 15)
     seen = np.isfinite(stack).any(axis=0)
     assert (np.isfinite(ours) != seen).mean() < 0.05
@@ -509,6 +510,9 @@ class Lazy:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.voxels[index]
 
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.voxels)
+
 
 def test_a_volume_is_read_in_steps_that_can_be_cancelled() -> None:
     voxels = noise()
@@ -542,7 +546,7 @@ def test_the_map_lies_on_its_image_in_all_planes(steps: np.ndarray) -> None:
         assert drawn[at] == pytest.approx(3, abs=1e-3) == np.nanmax(drawn)
         assert picture[at] == np.nanmax(picture)
         grid = np.stack(np.meshgrid([0], *(range(n) for n in exact.shape), indexing="ij"), -1)[0]
-        cells = affine.apply(np.linalg.inv(place) @ exact.matrix_to(of), grid)
+        cells = affine.apply(affine.inverse(place) @ exact.matrix_to(of), grid)
         outside = np.maximum(-0.5 - cells, cells - np.subtract(values.shape, 0.5)).max(axis=-1)
         sure = np.abs(outside) > 1e-4
         assert sure.mean() > 0.9
@@ -604,7 +608,11 @@ def test_outlines_on_turned_planes_enclose_what_simpleitk_finds(steps: np.ndarra
 
 
 class Method:
-    name, title, paper, signed, target_dependent = "m", "M", "", True, True
+    name: ClassVar[str] = "m"
+    title: ClassVar[str] = "M"
+    paper: ClassVar[str] = ""
+    signed: ClassVar[bool] = True
+    target_dependent: ClassVar[bool] = True
 
     def settings(self) -> dict[str, Any]:
         return {}
@@ -629,7 +637,7 @@ def test_a_map_of_one_slice_lies_in_that_slice_only() -> None:
     own = planes.through(of, "acquired", point)  # type: ignore[arg-type]
     assert overlay.off_plane(map, own) is None
     assert np.isfinite(overlay.on_plane(map, own)).sum() == own.inside(of).sum()
-    other = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (8, 11, 13))))  # type: ignore[arg-type]
+    other = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (8, 11, 13))))
     assert "slice 7" in (overlay.off_plane(map, other) or "")
     assert np.isnan(overlay.on_plane(map, other)).all()
     # A slab is thick enough to reach it.

@@ -13,6 +13,7 @@ def test_the_wheel_holds_the_program_and_no_tests(installed: Environment) -> Non
         "main.py",
         "viewer/cli/__init__.py",
         "viewer/dicom/decoder.py",
+        "viewer/py.typed",
         "plugins/grad_cam.py",
         "resources/__init__.py",
         "resources/icons/warning.svg",

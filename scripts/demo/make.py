@@ -9,6 +9,7 @@ in `build/demo`) and trains the networks (seven minutes on two cores), `measure`
 import argparse
 import shutil
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -59,9 +60,7 @@ def _train(names: list[str]) -> None:
     for name in names:
         recipe = train.RECIPES[name]
         seen, unseen = (train.pictures(one, recipe) for one in banks)
-        net = train.learn(
-            recipe, seen, DEMO / "models", lambda text, name=name: print(name, text, flush=True)
-        )
+        net = train.learn(recipe, seen, DEMO / "models", partial(print, name, flush=True))
         card = train.write(recipe, net, LEARN[1], unseen, DEMO / "models" / name)
         print(name, card["measured"], flush=True)
 

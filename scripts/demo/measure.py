@@ -61,9 +61,10 @@ class Found:
         self.without += other.without
         self.ill += other.ill
         self.unsuitable |= other.unsuitable
-        for mine, more in ((self.hits, other.hits), (self.presses, other.presses)):
-            for method, values in more.items():
-                mine.setdefault(method, []).extend(values)
+        for method, hits in other.hits.items():
+            self.hits.setdefault(method, []).extend(hits)
+        for method, presses in other.presses.items():
+            self.presses.setdefault(method, []).extend(presses)
 
 
 def _person(number: int, ill: bool) -> Person:

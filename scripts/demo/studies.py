@@ -117,7 +117,7 @@ def shot(person: Person, spacing: float = 1.0) -> Shot:
     volume = person.patient.volume(grid)
     shadow = np.zeros((grid.shape[0], grid.shape[2]), bool)
     if person.lesion is not None:
-        shadow = (insert(volume, grid, person.lesion, person.seed) > 0.5).any(1)[::-1]
+        shadow = np.asarray((insert(volume, grid, person.lesion, person.seed) > 0.5).any(1))[::-1]
     random = np.random.default_rng([13, person.seed])
     return Shot(radiograph(line_integrals(volume, spacing), spacing, random), shadow, spacing)
 

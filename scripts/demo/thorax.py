@@ -6,11 +6,12 @@ origin lies in the middle of the chest. Values are Hounsfield units. Everything 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Point = tuple[float, float, float]
 
 AIR, LUNG, FAT, MUSCLE, BLOOD, MARROW, CORTEX, DISC = -1000, -860, -95, 50, 42, 230, 750, 90
@@ -38,8 +39,9 @@ class Grid:
         """The whole chest at a spacing."""
         dz = slice_spacing or spacing
         shape = (round(300 / dz), round(272 / spacing), round(384 / spacing))
-        origin = tuple(-(n - 1) / 2 * s for n, s in zip(shape, (dz, spacing, spacing), strict=True))
-        return cls(origin, (dz, spacing, spacing), shape)
+        step = (dz, spacing, spacing)
+        z, y, x = (-(n - 1) / 2 * s for n, s in zip(shape, step, strict=True))
+        return cls((z, y, x), step, shape)
 
     def axes(self) -> tuple[Floats, Floats, Floats]:
         """z, y, x of the voxels, shaped to broadcast."""
@@ -152,7 +154,7 @@ class Patient:
         if radius < 0.7 or depth > 6:
             return
         end = start + aim * random.uniform(13, 24)
-        yield tuple(start), tuple(end), radius  # type: ignore[misc]
+        yield tuple(start), tuple(end), radius
         for _ in range(2):
             turned = aim + random.normal(0, 0.45, 3)
             yield from self._branch(
@@ -228,7 +230,7 @@ class Patient:
                 for t in np.linspace(0.06, 0.93 if k < 7 else 0.66, 36):
                     angle = np.pi * t
                     height = top - self.rib_slope * np.sin(angle * 0.62) ** 1.3 * 1.25
-                    a, b = (float(v) for v in self._cage(np.float32(min(height + 4, 118))))
+                    a, b = (float(v) for v in self._cage(np.array(min(height + 4, 118), np.float32)))
                     a, b = max(a, 38) + 7, max(b, 42) + 5
                     here: Point = (side * a * np.sin(angle) ** 0.85, -4 + b * np.cos(angle), height)
                     if before is not None:
@@ -279,7 +281,8 @@ def insert(volume: Floats, grid: Grid, lesion: Lesion, seed: int = 0) -> Floats:
 
 def _ellipse(x: Floats, y: Floats, a: Floats | float, b: Floats | float, power: float) -> Floats:
     """A super-ellipse: below 1 inside, 1 on the edge."""
-    return (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
+    edge: Floats = (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
+    return edge
 
 
 def _inside(reach: Floats, soft: float, scale: float) -> Floats:
@@ -289,7 +292,7 @@ def _inside(reach: Floats, soft: float, scale: float) -> Floats:
 
 def _step(distance: Floats) -> Floats:
     """A voxel's filling, from the signed distance of its middle in voxels."""
-    return np.clip(distance + 0.5, 0, 1)
+    return np.asarray(np.clip(distance + 0.5, 0, 1))
 
 
 def _mix(volume: Floats, share: Floats, value: Floats | float) -> None:

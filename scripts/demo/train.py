@@ -142,8 +142,8 @@ def _volumes(bank: Bank, i: int, recipe: Recipe) -> tuple[NDArray[np.float16], .
 
 def parts(net: nn.Module, x: Tensor) -> Tensor:
     """What every cell adds to the logit of a `SmallCNN`, (n, cells); with the bias they add up to it."""
-    cells = net.blocks(x).flatten(2).movedim(1, 2)
-    return (cells @ net.head.weight[0]) / cells.shape[1]
+    cells: Tensor = net.get_submodule("blocks")(x).flatten(2).movedim(1, 2)
+    return (cells @ net.get_parameter("head.weight")[0]) / cells.shape[1]
 
 
 class Drawing:
@@ -229,7 +229,7 @@ class Drawing:
 
 def _misplaced(added: Tensor, mass: Tensor, grid: tuple[int, ...], ill: Tensor) -> Tensor:
     """How far what the cells add to the logit is from lying where the nodule does, and nowhere else."""
-    pool = F.adaptive_avg_pool3d if len(grid) == 3 else F.adaptive_avg_pool2d
+    pool: Callable[..., Tensor] = F.adaptive_avg_pool3d if len(grid) == 3 else F.adaptive_avg_pool2d
     places = pool(mass, grid).flatten(1)
     places = places / places.sum(1, keepdim=True).clamp(min=1e-9)
     return ((added - _STRENGTH * places * ill[:, None]) ** 2).sum(1).mean()
@@ -246,8 +246,8 @@ def learn(recipe: Recipe, data: Pictures, models: Path, say: Callable[[str], Non
     draw = Drawing(recipe, data)
     if recipe.stem is not None:
         learned = load_file(models / recipe.stem / "model.safetensors")
-        blocks = {name: learned[f"blocks.{name}"] for name in net.patch_embed.blocks.state_dict()}
-        net.patch_embed.blocks.load_state_dict(blocks)
+        stem = net.get_submodule("patch_embed.blocks")
+        stem.load_state_dict({name: learned[f"blocks.{name}"] for name in stem.state_dict()})
     elif recipe.cuttings is not None:
         _learn_cuttings(net, recipe, recipe.cuttings, draw, say)
     # Whole images hold more air and belly than cuttings: their own statistics would be another network's.
@@ -260,7 +260,7 @@ def learn(recipe: Recipe, data: Pictures, models: Path, say: Callable[[str], Non
         if recipe.stem is not None:
             return F.binary_cross_entropy_with_logits(net(x)[:, 0], label), torch.zeros(())
         added = parts(net, x)
-        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.head.bias[0], label)
+        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.get_parameter("head.bias")[0], label)
         return right, 0.05 * _misplaced(added, mass, recipe.grid, label > 0)
 
     _descend(net, loss, recipe.images, say)
@@ -275,12 +275,12 @@ def _learn_cuttings(
     def loss() -> tuple[Tensor, Tensor]:
         x, mass, label = draw.cuttings(course.pairs)
         added = parts(net, x)
-        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.head.bias[0], label)
+        right = F.binary_cross_entropy_with_logits(added.sum(1) + net.get_parameter("head.bias")[0], label)
         return right, 0.3 * _misplaced(added, mass, small, label > 0)
 
     _descend(net, loss, course, say)
     with torch.no_grad():  # a cell's part in the mean shrinks with the number of cells
-        net.head.weight *= math.prod(recipe.grid) / math.prod(small)
+        net.get_parameter("head.weight").mul_(math.prod(recipe.grid) / math.prod(small))
 
 
 def centred(net: nn.Module, data: Pictures) -> nn.Module:
@@ -290,7 +290,7 @@ def centred(net: nn.Module, data: Pictures) -> nn.Module:
     right = (without[:, None] < cuts).mean(0) + (ill[:, None] >= cuts).mean(0)
     best = cuts[right >= right.max() - 0.002]  # where several do, the middle
     with torch.no_grad():
-        net.head.bias -= float(best.mean())
+        net.get_parameter("head.bias").sub_(float(best.mean()))
     return net
 
 
@@ -301,11 +301,11 @@ def _descend(
     say: Callable[[str], None],
 ) -> None:
     # Where a nodule fills few cells of many, the last layer's weights are large, and so are their steps.
-    scale = max(1.0, float(net.head.weight.detach().abs().mean()) / 0.1)
+    scale = max(1.0, float(net.get_parameter("head.weight").detach().abs().mean()) / 0.1)
     body = [weight for name, weight in net.named_parameters() if not name.startswith("head.")]
     groups = [
         {"params": body, "weight_decay": 1e-2},
-        {"params": list(net.head.parameters()), "weight_decay": 0},
+        {"params": list(net.get_submodule("head").parameters()), "weight_decay": 0},
     ]
     rate, steps = course.rate, course.steps
     optimiser = torch.optim.AdamW(groups, lr=rate)
@@ -349,7 +349,7 @@ def write(recipe: Recipe, net: nn.Module, learned: int, unseen: Pictures, folder
         {name: value.contiguous() for name, value in net.state_dict().items()}, folder / "model.safetensors"
     )
     images = "CTs" if recipe.volume else "radiographs"
-    card = {
+    card: dict[str, Any] = {
         "name": recipe.title,
         "architecture": recipe.architecture,
         "arguments": recipe.arguments,

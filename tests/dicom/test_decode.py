@@ -9,6 +9,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jpeg_ls
 import numpy as np
@@ -253,7 +254,7 @@ def test_slices_read_ahead_come_in_order_and_fail_in_their_place(ahead: int) -> 
         seen.extend(int(one[0, 0]) for one in slices)
     assert seen == list(range(6))
     assert most[0] == ahead
-    few = iter(slices)
+    few: Any = iter(slices)
     assert int(next(few)[0, 0]) == 0
     few.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("whyscope slices")]

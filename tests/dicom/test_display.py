@@ -43,7 +43,7 @@ def test_values_agree_with_pydicom(shared: Path, name: str) -> None:
     if shown is values:
         return
     if dataset.get("VOILUTSequence"):
-        lowest, highest = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+        lowest, highest = 0.0, 2.0 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
     else:
         lowest, highest = (
             r * series.display.rescale[0][0] + series.display.rescale[0][1]

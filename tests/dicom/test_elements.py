@@ -1,6 +1,7 @@
 """What is read from the bytes of an element is what pydicom makes of them."""
 
 import io
+from typing import Literal
 
 import pytest
 from hypothesis import assume, given
@@ -28,7 +29,7 @@ CHARACTER_SETS = ["iso8859", "utf8", "shift_jis", "iso2022_jp", "iso2022_jp_2", 
 
 
 def element(kind: str, value: bytes, implicit: bool, little: bool) -> bytes:
-    order = "little" if little else "big"
+    order: Literal["little", "big"] = "little" if little else "big"
     tag = Tag(KEYWORDS[kind])
     head = tag.group.to_bytes(2, order) + tag.element.to_bytes(2, order)
     length = len(value).to_bytes(4 if implicit else 2, order)

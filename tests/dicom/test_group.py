@@ -508,7 +508,7 @@ def test_names_folders_and_order_of_files_change_nothing(
     assert one["series"] == other["series"]
     assert sum(entry["files"] for entry in one["series"]) == len(headers)
     for series in scan([first]).series:
-        gaps = np.diff([series.geometry.position(i)[2] for i in range(series.shape[0])])  # type: ignore[index]
+        gaps = np.diff([series.geometry.position(i)[2] for i in range(series.shape[0])])
         if series.geometry.volume:
             np.testing.assert_allclose(gaps, gaps[0], atol=1e-6)
             assert gaps[0] > 0
@@ -558,7 +558,7 @@ def test_what_rounding_changes_is_one_stack_and_what_differs_is_two(
 def test_each_slice_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparing every slice with every other takes twenty minutes where all of 20 000 frames differ."""
     looked: list[Any] = []
-    real = group.pixel_spacing
+    real = group.pixel_spacing  # type: ignore[attr-defined]
 
     def counted(*of: Any) -> Any:
         looked.append(of)

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 from hypothesis import given
@@ -76,7 +77,7 @@ def test_two_series_share_a_bound_smaller_than_either() -> None:
     memory = SliceMemory(35)
     made = [
         Slices(
-            lambda i, k=k: array(10, 10 * k + i).reshape(2, 5),
+            partial(lambda k, i: array(10, 10 * k + i).reshape(2, 5), k),
             (9, 2, 5),
             np.dtype(np.uint8),
             ("f",) * 9,
@@ -96,7 +97,8 @@ STEPS = st.lists(st.tuples(DOINGS, st.sampled_from("xy"), st.integers(0, 5), st.
 
 @given(steps=STEPS)
 def test_the_bound_holds_whatever_is_done(steps: list[tuple[str, str, int, int]]) -> None:
-    memory, pinned, sizes = SliceMemory(60), {}, {}
+    memory, pinned = SliceMemory(60), dict[str, int]()
+    sizes: dict[tuple[str, int], int] = {}
     for what, owner, key, size in steps:
         if what == "put":
             memory.put(owner, key, size, [array(size)])

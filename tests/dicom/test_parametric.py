@@ -25,7 +25,7 @@ WHERE = (3, 4, 8)
 def mapping(
     name: str = "diffusion", unit: Any = RATE, slope: float = 1.0, intercept: float = 0.0, **more: Any
 ) -> RealWorldValueMapping:
-    of = {"value_range": (-1e6, 1e6), "slope": slope, "intercept": intercept} | more
+    of: dict[str, Any] = {"value_range": (-1e6, 1e6), "slope": slope, "intercept": intercept} | more
     return RealWorldValueMapping(lut_label=name[:16], lut_explanation=name, unit=unit, **of)
 
 

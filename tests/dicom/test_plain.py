@@ -15,7 +15,6 @@ from viewer.dicom import plain
 from viewer.dicom.header import BLOCK, DEFLATED, Header, read_header
 from viewer.settings import Limits
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "dicom"
 SYNTAXES = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]
 
 
@@ -34,12 +33,11 @@ def same(found: Dataset, expected: Dataset) -> bool:
     )
 
 
-def test_real_headers_are_pydicoms() -> None:
-    if not SHARED.is_dir():
-        pytest.skip("no data beside the repository")
+@pytest.mark.shared
+def test_real_headers_are_pydicoms(shared: Path) -> None:
     get.hush()
     usual = 0
-    for path in sorted(p for p in SHARED.rglob("*") if p.is_file()):
+    for path in sorted(p for p in (shared / "dicom").rglob("*") if p.is_file()):
         with path.open("rb") as file:
             block = file.read(BLOCK)
         if block[128:132] != b"DICM":

@@ -100,7 +100,7 @@ def test_known_tissue(tmp_path: Path) -> None:
 def test_the_scans_start_of_a_derived_series_comes_from_the_frames_times(tmp_path: Path) -> None:
     decay, duration = math.log(2) / HALF_LIFE, 180.0
     mean = math.log(decay * duration / (1 - math.exp(-decay * duration))) / decay
-    times = {"FrameReferenceTime": (600 + mean) * 1000, "ActualFrameDuration": 180_000}
+    times: dict[str, Any] = {"FrameReferenceTime": (600 + mean) * 1000, "ActualFrameDuration": 180_000}
     series = pet(tmp_path, SeriesTime="150000", **times)  # acquired ten minutes after the scan began
     assert factor(series) == pytest.approx(after(3600), rel=1e-6)
 

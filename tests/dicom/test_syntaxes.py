@@ -262,7 +262,7 @@ def test_jpeg_2000_with_its_colour_transforms(tmp_path: Path, reversible: bool) 
     values = np.stack([smooth(255), smooth(200), 255 - smooth(255)], axis=-1)[None]
     stream = encode_array(
         values[0], bits_stored=8, photometric_interpretation=PhotometricInterpretation.RGB,
-        use_mct=True, **({} if reversible else {"compression_ratios": [2]}),
+        use_mct=True, compression_ratios=None if reversible else [2],
     )  # fmt: skip
     photometric = "YBR_RCT" if reversible else "YBR_ICT"
     syntax = JPEG_2000_LOSSLESS if reversible else JPEG_2000

@@ -28,7 +28,11 @@ def along(
 def stack(folder: Path, places: Places, each: Callable[[int], dict[str, Any]] = lambda k: {}) -> None:
     """An oblique stack whose slice k lies at the k-th place and holds the value k."""
     for k, place in enumerate(places):
-        tags = {"InstanceNumber": k + 1, "SOPInstanceUID": f"1.2.3.{k + 1}", "PixelSpacing": [0.8, 0.5]}
+        tags: dict[str, Any] = {
+            "InstanceNumber": k + 1,
+            "SOPInstanceUID": f"1.2.3.{k + 1}",
+            "PixelSpacing": [0.8, 0.5],
+        }
         oblique = {"ImageOrientationPatient": [*ROW, *DOWN], "ImagePositionPatient": list(place)}
         write(folder / f"{k}.dcm", np.full((4, 6), k, np.int16), **tags | oblique | each(k))
 
@@ -128,7 +132,7 @@ def test_what_is_odd_is_told_with_its_numbers(
         np.testing.assert_allclose(entry["origins"], true, atol=1e-4)
     if volume:
         step = (true[-1] - true[0]) / (len(true) - 1)
-        np.testing.assert_allclose(entry["spacing"], [np.linalg.norm(step), 0.8, 0.5], atol=1e-4)
+        np.testing.assert_allclose(entry["spacing"], [float(np.linalg.norm(step)), 0.8, 0.5], atol=1e-4)
 
 
 def test_a_copy_is_listed_and_changes_nothing(whyscope: Whyscope, tmp_path: Path) -> None:

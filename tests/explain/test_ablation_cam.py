@@ -97,7 +97,7 @@ def test_it_is_the_packages_map_times_the_score(kind: str, layer: str) -> None:
     (source,) = inputs_of(model)
     kept: list[np.ndarray] = []
 
-    class Keeps(Peer):  # type: ignore[misc]
+    class Keeps(Peer):
         def get_cam_image(self, *arguments: Any, **named: Any) -> np.ndarray:
             kept.append(np.array(super().get_cam_image(*arguments, **named)))
             return kept[-1]
@@ -117,7 +117,7 @@ def test_a_negative_score_does_not_turn_the_map_round() -> None:
     model = make("residual")
     against = model_of(make("residual")._module)
     with torch.no_grad():
-        against._module.fc.bias -= 100
+        against._module.get_parameter("fc.bias").sub_(100)
     ours = one(model, AblationCAM("layer2"), LABELS[1]).values
     assert near(one(against, AblationCAM("layer2"), LABELS[1]).values, ours, 1e-3)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def chefer(net: nn.Module, x: Tensor, label: int) -> np.ndarray:
     return row_of(net, relevance - torch.eye(count)).detach().numpy()
 
 
-def legrad(net: nn.Module, x: Tensor, label: int) -> np.ndarray:
+def legrad(net: Any, x: Tensor, label: int) -> np.ndarray:
     """The paper's sum over layers, each with a gradient of its own, block after block by hand."""
     maps = []
     with kept_weights(net) as weights:
@@ -115,13 +116,13 @@ def test_a_network_without_a_rule_for_many_gradients_gets_one_after_another(
     wanted = [a.values for a in explain(model, inputs_of(model, 2), [method], wishes).attributions]
     real, single = torch.autograd.grad, []
 
-    def grad(*arguments: object, is_grads_batched: bool = False, **named: object) -> tuple[Tensor, ...]:
+    def grad(*arguments: Any, is_grads_batched: bool = False, **named: Any) -> tuple[Tensor, ...]:
         if is_grads_batched:
             raise RuntimeError("no rule for vmap")
         single.append(1)
         return real(*arguments, **named)
 
-    monkeypatch.setattr(shared.torch.autograd, "grad", grad)
+    monkeypatch.setattr(torch.autograd, "grad", grad)
     found = [a.values for a in explain(model, inputs_of(model, 2), [method], wishes).attributions]
     assert len(single) >= len(LABELS)
     assert all(near(a, b) for a, b in zip(found, wanted, strict=True))
@@ -295,7 +296,7 @@ def test_hooks_on_timms_attention_hear_nothing_where_it_is_fused() -> None:
     """What other tools hook is never called, and they say nothing; here the weights are heard either way."""
     model = make("ViT with registers")
     calls: list[int] = []
-    block = model._module.blocks[0].attn
+    block: Any = model._module.get_submodule("blocks.0.attn")
     assert block.fused_attn
     handle = block.attn_drop.register_forward_hook(lambda *_: calls.append(1))
     model.predict(inputs_of(model))

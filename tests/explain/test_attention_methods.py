@@ -1,5 +1,7 @@
 """Attention, rollout and relevance against the same numbers computed by hand in numpy."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -109,7 +111,7 @@ def test_the_numpy_network_is_the_network(both: tuple[Model, ByHand]) -> None:
 
 def test_the_tokens_are_found(both: tuple[Model, ByHand]) -> None:
     model, hand = both
-    pool = "class" if hand.pool == "token" else "mean"
+    pool: Literal["class", "mean"] = "class" if hand.pool == "token" else "mean"
     assert model.structure.tokens == Tokens(hand.prefix, (2, 3), pool)
 
 

@@ -21,7 +21,7 @@ from plugins.grad_cam_plus_plus import GradCAMPlusPlus
 from plugins.hires_cam import HiResCAM
 from plugins.layer_cam import LayerCAM
 from plugins.xgrad_cam import XGradCAM
-from viewer.explain import Explainer, discover, explain
+from viewer.explain import discover, explain
 from viewer.models import Model
 from viewer.types import Target
 
@@ -45,7 +45,7 @@ PEERS = [
 ]
 
 
-class WithoutPoles(PeerGradCAMPlusPlus):  # type: ignore[misc]
+class WithoutPoles(PeerGradCAMPlusPlus):
     """The package's equation where a channel's sum is negative: with zero for the sum."""
 
     def get_cam_weights(self, *arguments: Any) -> np.ndarray:
@@ -86,7 +86,7 @@ def felt(model: Model, kind: str, layer: str) -> tuple[np.ndarray, list[np.ndarr
     return as_map(kind, kept[0].detach()).numpy(), [as_map(kind, g).numpy() for g in gradients]
 
 
-def package(kind: type, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+def package(kind: Any, activations: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """What the package makes of these, (…grid), before its ReLU and its scaling."""
     peer: Any = kind.__new__(kind)
     peer.activations_and_grads = None  # what its end would let go of
@@ -100,7 +100,7 @@ def package(kind: type, activations: np.ndarray, gradients: np.ndarray) -> np.nd
 
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize(("ours", "theirs"), PEERS)
-def test_all_labels_at_once_are_the_packages_maps(kind: str, ours: type[Explainer], theirs: type) -> None:
+def test_all_labels_at_once_are_the_packages_maps(kind: str, ours: Any, theirs: type) -> None:
     model = make(kind)
     activations, gradients = felt(model, kind, LAYERS[kind])
     if ours is GradCAMPlusPlus:
@@ -118,7 +118,7 @@ def test_the_small_number_of_the_package_outweighs_weak_gradients_and_ours_has_n
     """Grad-CAM++ of a score of a millionth: the package gives a map smaller by another million millions."""
     strong, weak = make("residual"), make("residual")
     with torch.no_grad():
-        weak._module.fc.weight.mul_(1e-6)
+        weak._module.get_parameter("fc.weight").mul_(1e-6)
     weak = model_of(weak._module)
     activations, (gradient, *_) = felt(weak, "residual", "layer2")
     ours = maps(explain(weak, inputs_of(weak), [GradCAMPlusPlus("layer2")], LABELS[:1]))[0]
@@ -150,10 +150,10 @@ def test_cam_is_the_linear_layers_weights_times_the_activations(kind: str) -> No
     linear = model._module.get_submodule(head)
     explained = explain(model, inputs_of(model), [ClassActivationMap()], LABELS)
     for i, found in enumerate(maps(explained)):
-        wanted = np.tensordot(linear.weight.detach().numpy()[i], activations[0], 1)
+        wanted = np.tensordot(linear.get_parameter("weight").detach().numpy()[i], activations[0], 1)
         assert near(found.reshape(wanted.shape), wanted)
         score = explained.predictions[0].scores[i].logit
-        assert float(found.mean()) + float(linear.bias.detach()[i]) == pytest.approx(
+        assert float(found.mean()) + float(linear.get_parameter("bias").detach()[i]) == pytest.approx(
             score, rel=1e-4, abs=1e-5
         )
 
@@ -163,7 +163,9 @@ def test_cam_goes_by_the_numbers_and_not_by_the_modules_names() -> None:
     model = make("Swin")
     assert ClassActivationMap("norm").unsuitable(model) is None
     activations, _ = felt(model, "Swin", "norm")
-    wanted = np.tensordot(model._module.head.fc.weight.detach().numpy()[1], activations[0], 1)
+    wanted = np.tensordot(
+        model._module.get_parameter("head.fc.weight").detach().numpy()[1], activations[0], 1
+    )
     assert near(maps(explain(model, inputs_of(model), [ClassActivationMap("norm")], LABELS))[1][0], wanted)
 
 

@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_whole_block(kind: str, place: int) -> None
     explained = explain(model, inputs_of(model), [method], EVERY)
     assert 1 in ran  # the last MLP saw the class token alone
     assert near([s.logit for s in explained.predictions[0].scores], logits[0], 1e-5)
-    prefix = model.structure.tokens.prefix  # type: ignore[union-attr]
+    prefix = model.structure.tokens.prefix
     with torch.no_grad():
         taps: list[torch.Tensor] = []
         model._module.get_submodule(layer).register_forward_hook(lambda _m, _a, out: taps.append(out))
@@ -95,7 +95,7 @@ def test_other_networks_run_as_they_are(net: Any) -> None:
 def test_a_layer_behind_the_attention_keeps_the_whole_block() -> None:
     model = model_of(vit())
     layers = [layer.name for layer in model.structure.layers]
-    block = model._module.blocks[-1]
+    block = list(model._module.get_submodule("blocks").children())[-1]
     for name in ("blocks.1.norm2", "norm"):
         if name in layers:
             with class_token_only(model._module, model.structure, [name]):
@@ -119,21 +119,21 @@ class Adapted(nn.Linear):
 
 
 def adapted(net: nn.Module) -> None:
-    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    attention = net.blocks[-1].attn  # type: ignore[index]
     attention.qkv = Adapted(attention.qkv)
 
 
 def hooked(net: nn.Module) -> None:
-    net.blocks[-1].attn.register_forward_hook(lambda _m, _a, out: 3 * out)  # type: ignore[index,union-attr]
+    net.blocks[-1].attn.register_forward_hook(lambda _m, _a, out: 3 * out)  # type: ignore[index]
 
 
 def hooked_before(net: nn.Module) -> None:
-    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    attention = net.blocks[-1].attn  # type: ignore[index]
     attention.qkv.register_forward_pre_hook(lambda _m, args: (3 * args[0],))
 
 
 def patched(net: nn.Module) -> None:
-    attention = net.blocks[-1].attn  # type: ignore[index,union-attr]
+    attention = net.blocks[-1].attn  # type: ignore[index]
     own = attention.forward
     attention.forward = lambda x, **more: 3 * own(x, **more)
 

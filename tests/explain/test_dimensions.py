@@ -116,7 +116,7 @@ def test_a_box_on_one_slice_of_a_volume_is_that_slice_alone() -> None:
     series = series_of(SIZES[3])
     (target,) = read_targets("mass@3,4,7,12", model, series)
     (found,) = explain(model, [model.prepare(series)], [Saliency()], [target]).attributions
-    mask = target.region.on(np.eye(4), SIZES[3])
+    mask = target.region.on(np.eye(4), (SIZES[3][0], SIZES[3][1], SIZES[3][2]))
     assert mask[2, 3:8, 4:13].all()
     assert mask.sum() == 5 * 9
     felt = np.argwhere(found.values > 0)
@@ -135,7 +135,7 @@ class Middle(nn.Module):
         self.blocks = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.ReLU(inplace=True))
         self.head = nn.Linear(4, 3)
         with torch.no_grad():
-            self.blocks[0].weight[:, (0, 2)] = 0
+            self.blocks.get_parameter("0.weight")[:, (0, 2)] = 0
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.blocks(x).flatten(2).mean(2))

@@ -64,7 +64,9 @@ def test_grad_cam_sees_densenets_features_before_the_in_place_relu() -> None:
     model = torchvision_model("densenet121", 64)
     net = model._module
     (source,) = inputs_of(model)
-    gradient, activation = gradient_and_activation(net, net.features, source.tensor, lambda y: y[:, 1])
+    gradient, activation = gradient_and_activation(
+        net, net.get_submodule("features"), source.tensor, lambda y: y[:, 1]
+    )
     assert (activation < 0).any()  # what the ReLU behind would have set to zero
     found = one(model, GradCAM(), TARGETS[1])
     assert found.layer == "features"
@@ -128,7 +130,7 @@ def test_integrated_gradients_of_a_linear_network_are_weight_times_difference() 
     model = linear()
     (source,) = inputs_of(model)
     found = one(model, IntegratedGradients(steps=3, baseline="minimum"), TARGETS[2])
-    weight = model._module[1].weight[2].detach().reshape(3, 32, 32)
+    weight = model._module.get_parameter("1.weight")[2].detach().reshape(3, 32, 32)
     lowest = source.tensor[0].amin((1, 2), keepdim=True)
     assert near(found.values[0], (weight * (source.tensor[0] - lowest)).sum(0).numpy())
     assert found.completeness_error == pytest.approx(0, abs=1e-3)
@@ -151,7 +153,7 @@ def test_completeness_error_is_large_where_the_path_was_walked_in_two_steps() ->
 def test_completeness_error_is_undefined_where_the_score_does_not_change() -> None:
     model = linear()
     with torch.no_grad():
-        model._module[1].weight.zero_()
+        model._module.get_parameter("1.weight").zero_()
     model = model_of(model._module)
     assert one(model, IntegratedGradients(steps=3), TARGETS[0]).completeness_error is None
 
@@ -224,5 +226,5 @@ def test_hires_cam_adds_up_to_the_logit_where_only_pooling_and_a_linear_layer_fo
     for target in TARGETS:
         found = one(model, HiResCAM(), target)
         logit = found.predictions[0].score(target.label).logit
-        bias = float(model._module.head.bias.detach()[target.index])
+        bias = float(model._module.get_parameter("head.bias").detach()[target.index])
         assert float(found.values.sum()) + bias == pytest.approx(logit, rel=1e-5)

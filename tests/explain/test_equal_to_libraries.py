@@ -123,7 +123,7 @@ def test_shapley_cam_of_tokens_is_its_definition(kind: str, layer: str) -> None:
 
     for module in net.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = False  # it has no second derivative
+            setattr(module, "fused_attn", False)  # noqa: B010 - it has no second derivative
     handle = net.get_submodule(layer).register_forward_hook(tap)
     score = net(source.tensor)[0, 1]
     handle.remove()
@@ -181,7 +181,9 @@ def test_a_path_at_tokens_is_captums_without_the_class_token(method: Any, peer: 
     model = make("timm ViT")
     (source,) = inputs_of(model)
     net, start = model._module, baseline(source.tensor, "minimum")
-    values = peer(net, net.blocks[0].norm1).attribute(source.tensor, start, 1, n_steps=6).detach()
+    values = (
+        peer(net, net.get_submodule("blocks.0.norm1")).attribute(source.tensor, start, 1, n_steps=6).detach()
+    )
     found = one(model, method("blocks.0.norm1", 6), TARGET).values[0]
     assert near(found, patches(values)[0].sum(0).numpy())
 
@@ -246,7 +248,7 @@ def test_lrp_is_captums(rule: Any) -> None:
     (source,) = inputs_of(model)
     found = one(model, LRP(rule), TARGET)
     net = make("CNN without biases")._module
-    for module in net:
+    for module in net.children():
         if isinstance(module, nn.Flatten):  # for which captum names no rule
             module.rule = EpsilonRule()
         elif rule == "gamma" and isinstance(module, (nn.Conv2d, nn.Linear)):

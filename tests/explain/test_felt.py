@@ -15,7 +15,7 @@ EVERY = tuple(Target(label, i) for i, label in enumerate(("effusion", "mass", "n
 AGAINST = Target("mass", 1, "nodule", 2)
 
 
-def configured(*names: str, **settings: str):  # type: ignore[no-untyped-def]
+def configured(*names: str, **settings: str):
     return [explainer(name).configured(settings) for name in names]
 
 

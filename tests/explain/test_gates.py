@@ -1,6 +1,7 @@
 """Spatial gates are found by what a network computes, and read out as they are."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,8 @@ def test_the_gate_of_an_attention_unet_is_shown_in_its_own_cells(inplace: bool) 
     model = model_of(net)
     assert model.structure.gates == ("part",)
     features = F.relu(net.first(model.batch(inputs_of(model))))
-    assert near(one(model, Gates()).values, net.part.coarse(features)[0].detach().numpy())
+    part: Any = net.part
+    assert near(one(model, Gates()).values, part.coarse(features)[0].detach().numpy())
 
 
 def test_every_gate_of_a_network_can_be_asked_for() -> None:

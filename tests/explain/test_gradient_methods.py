@@ -108,7 +108,9 @@ def test_noise_is_a_share_of_the_range_whatever_the_units() -> None:
     torch.manual_seed(0)
     restless(net)
     scaled = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), *net[1:])
-    scaled[0].load_state_dict({"weight": net[0].weight / 1000, "bias": net[0].bias})
+    scaled[0].load_state_dict(
+        {"weight": net.get_parameter("0.weight") / 1000, "bias": net.get_parameter("0.bias")}
+    )
     (source,) = inputs_of(model_of(net))
     large = ModelInput(source.series, 0, source.tensor * 1000, source.matrix)
     (small,) = explain(model_of(net), [source], [SmoothGrad(of="input-x-gradient")], [MASS]).attributions
@@ -130,7 +132,7 @@ def test_noise_over_integrated_gradients_keeps_the_baseline_of_the_image() -> No
     generator = torch.Generator().manual_seed(0)
     x = source.tensor[0]
     noise = torch.stack([torch.randn(x.shape, generator=generator) for _ in range(4)]).mean(0)
-    weight = model._module[1].weight[1].detach().reshape(3, 32, 32)
+    weight = model._module.get_parameter("1.weight")[1].detach().reshape(3, 32, 32)
     start = x.amin((1, 2), keepdim=True)
     assert near(found[0], (weight * (x + 0.2 * (x.max() - x.min()) * noise - start)).sum(0).numpy())
 
@@ -228,8 +230,8 @@ def test_expected_gradients_of_a_linear_network_are_weight_times_mean_difference
     (source,) = inputs_of(model)
     found = one(model, ExpectedGradients(samples=7), MASS)
     x = source.tensor
-    starts = torch.stack([baseline(x, kind)[0] for kind in ("minimum", "blur", "mean")])  # type: ignore[arg-type]
-    weight = model._module[1].weight[1].detach().reshape(3, 32, 32)
+    starts = torch.stack([baseline(x, kind)[0] for kind in ("minimum", "blur", "mean")])
+    weight = model._module.get_parameter("1.weight")[1].detach().reshape(3, 32, 32)
     assert near(found.values[0], (weight * (x[0] - starts.mean(0))).sum(0).numpy())
     assert found.completeness_error == pytest.approx(0, abs=1e-3)
     assert found.found == {"samples": 9}
@@ -239,7 +241,7 @@ def test_expected_gradients_are_gradient_shap_on_average() -> None:
     model = make("residual")
     (source,) = inputs_of(model)
     x = source.tensor
-    starts = torch.cat([baseline(x, kind) for kind in ("minimum", "blur", "mean")])  # type: ignore[arg-type]
+    starts = torch.cat([baseline(x, kind) for kind in ("minimum", "blur", "mean")])
     torch.manual_seed(0)
     np.random.seed(0)
     theirs = attr.GradientShap(frozen(model)).attribute(x, starts, n_samples=3000, stdevs=0.0, target=1)

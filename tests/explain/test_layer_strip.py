@@ -1,5 +1,7 @@
 """One method at several layers: a strip from the input to the output, out of one forward."""
 
+from typing import Any
+
 import pytest
 from explain_nets import inputs_of, make, maps, model_of, near, one, torchvision_vit, vit
 
@@ -9,7 +11,7 @@ from plugins.hires_cam import HiResCAM
 from plugins.saliency import Saliency
 from viewer import session
 from viewer.errors import ExplainerError
-from viewer.explain import Kept, at_layers, explain, stages
+from viewer.explain import Explainer, Kept, at_layers, explain, stages
 from viewer.types import Target
 
 MASS = Target("mass", 1)
@@ -88,8 +90,8 @@ def test_a_method_without_a_layer_stays_one() -> None:
 def test_layers_in_words() -> None:
     model = make("residual")
 
-    def read(layer: str | None, *methods: object) -> list[object]:
-        return session.configured(methods or ("grad-cam", "saliency"), layer, None, model)  # type: ignore[arg-type]
+    def read(layer: str | None, *methods: Any) -> list[Explainer]:
+        return session.configured(methods or ("grad-cam", "saliency"), layer, None, model)
 
     assert read(None) == [GradCAM(), Saliency()]
     assert read("layer1") == [GradCAM("layer1"), Saliency()]

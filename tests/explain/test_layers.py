@@ -186,6 +186,6 @@ def test_a_map_lies_over_the_image_as_the_layer_does() -> None:
     (found,) = explain(model, [spot], [HiResCAM()], [Target("mass", 1)]).attributions
     flat = np.abs(found.values[0] - np.median(found.values))
     row, column = np.unravel_index(int(flat.argmax()), flat.shape)
-    place = found.matrix @ (0, row, column, 1)
+    place = found.matrix @ np.array((0, row, column, 1))
     assert 1 <= place[1] <= 7
     assert 20 <= place[2] <= 29

@@ -65,7 +65,7 @@ def test_torch_attention_says_the_same(batch_first: bool, mask: str, padding: st
         gaps = torch.zeros(2, 5).masked_fill(gaps, -torch.inf)  # torch wants both of one kind
     given = x if batch_first else x.transpose(0, 1)
     for need, average in itertools.product((True, False), repeat=2):
-        facts = {
+        facts: dict[str, Any] = {
             "need_weights": need,
             "average_attn_weights": average,
             "attn_mask": attention,
@@ -192,7 +192,7 @@ def test_a_whole_network_says_the_same(name: str, fused: bool) -> None:
     model = whole(name)
     for module in model._module.modules():
         if hasattr(module, "fused_attn"):
-            module.fused_attn = fused
+            setattr(module, "fused_attn", fused)  # noqa: B010 - torch types every attribute as a tensor or module
     x = model.batch(inputs_of(model, 2))
     with model.guarded(Task()) as forward:
         with torch.no_grad():

@@ -61,7 +61,7 @@ def test_a_wrong_setting_is_told_to_a_script_too() -> None:
     with pytest.raises(ExplainerError, match="'steps' is wrong"):
         IntegratedGradients(steps=-1)
     with pytest.raises(ExplainerError, match="'baseline' is wrong"):
-        IntegratedGradients(baseline="black")  # type: ignore[arg-type]
+        IntegratedGradients(baseline="black")
     method = IntegratedGradients(steps="20")  # type: ignore[arg-type]
     assert method == IntegratedGradients(steps=20)
     assert method.settings()["steps"] == 20

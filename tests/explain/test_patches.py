@@ -90,7 +90,7 @@ def test_patches_cover_the_image_and_share_what_was_asked(
     for offset in tiling.offsets:
         seen[tuple(slice(o, o + n) for o, n in zip(offset, tiling.size, strict=True))] += 1
     assert seen.min() >= 1
-    ends = affine.apply(tiling.whole.matrix, [[-0.5] * 3, np.array(seen.shape) - 0.5])
+    ends = affine.apply(tiling.whole.matrix, np.array([[-0.5] * 3, np.array(seen.shape) - 0.5]))
     assert (ends.min(0)[1:] <= -0.5 + 1e-6).all()
     assert (ends.max(0)[1:] >= np.array(shape[1:]) - 0.5 - 1e-6).all()
     for starts, size in zip(tiling.starts, tiling.size, strict=True):
@@ -125,7 +125,7 @@ def test_a_patch_of_a_sweep_is_the_patch_that_is_placed_there(dimensions: int, f
     }
     own = {key: wanted[key] for key in facts}
     turn = np.eye(4)
-    turn[:3, :3] = [[0, 0, 0.75], [0, 0.5, 0], [2, 0, 0]]
+    turn[:3, :3] = np.array([[0, 0, 0.75], [0, 0.5, 0], [2, 0, 0]])
     series = series_of(noise(9, 40, 37).voxels, turn)  # type: ignore[arg-type]
     model = small(dimensions, **own)
     tiling = model.tiling(series, EVERYWHERE, 4 if dimensions == 2 else None)
@@ -133,7 +133,7 @@ def test_a_patch_of_a_sweep_is_the_patch_that_is_placed_there(dimensions: int, f
         middle = affine.apply(patch.matrix, (np.array(patch.shape) - 1) / 2)
         if not ((middle >= 0) & (middle <= np.array(series.shape) - 1)).all():
             continue
-        placed = model.prepare(series, 4 if dimensions == 2 else None, middle[3 - dimensions :])
+        placed = model.prepare(series, 4 if dimensions == 2 else None, middle[3 - dimensions :].tolist())
         assert np.allclose(placed.matrix, patch.matrix, atol=1e-9)
         assert torch.allclose(placed.tensor, patch.tensor, atol=1e-6)
 
@@ -227,15 +227,15 @@ def test_the_same_everywhere_is_the_same_in_the_blend() -> None:
     model = patch_model(nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Linear(16, 3)), size=(16, 16))
     series = series_of(np.full((1, 40, 50), 100, np.uint8))
     (found,) = swept(model, series, methods=[Saliency()], wishes=[Target("mass", 1)]).attributions
-    weight = np.abs(model._module[2].weight[1].detach().numpy()).reshape(4, 4) / 16
+    weight = np.abs(model._module.get_parameter("2.weight")[1].detach().numpy()).reshape(4, 4) / 16
     assert found.values.min() >= weight.min() * 0.999
     assert found.values.max() <= weight.max() * 1.001
 
 
 def test_every_patch_is_predicted_and_top_is_one_label_for_all() -> None:
     net = nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(1, 3))
-    net[2].weight.data[:, 0] = torch.tensor([0.0, 1.0, -1.0])
-    net[2].bias.data[:] = torch.tensor([-9.0, 0.0, 0.7])
+    net.get_parameter("2.weight").data[:, 0] = torch.tensor([0.0, 1.0, -1.0])
+    net.get_parameter("2.bias").data[:] = torch.tensor([-9.0, 0.0, 0.7])
     voxels = np.zeros((2, 40, 40), np.uint8)
     voxels[:, 20:] = 255
     model, series = patch_model(net, size=(16, 16)), series_of(voxels)

@@ -95,8 +95,8 @@ def test_the_six_are_those_of_the_libraries(kind: str, method: Explainer) -> Non
 @pytest.mark.parametrize("kind", ["timm ViT", "ViT with registers", "Swin", "torch transformer"])
 def test_on_tokens_they_are_those_of_the_library_that_is_told_where_the_tokens_lie(kind: str) -> None:
     model = make(kind)
-    for method in CAMS:
-        checks = [check for check in checked(model, method) if check.library == "grad-cam"]
+    for cam in CAMS:
+        checks = [check for check in checked(model, cam) if check.library == "grad-cam"]
         assert max(differences(checks)) < AGREES
     for method in AT_THE_INPUT:
         assert max(differences(checked(model, method))) < AGREES
@@ -259,10 +259,10 @@ def test_captums_guided_backpropagation_passes_functions_by() -> None:
 def test_grad_cams_small_number_outweighs_weak_gradients() -> None:
     net = make("residual")._module
     with torch.no_grad():
-        net.fc.weight.mul_(1e-4)
+        net.get_parameter("fc.weight").mul_(1e-4)
     told(checked(model_of(net), GradCAMPlusPlus())[0], "weak gradients are lost")
     with torch.no_grad():
-        net.fc.weight.mul_(1e8)
+        net.get_parameter("fc.weight").mul_(1e8)
     assert differences(checked(model_of(net), GradCAMPlusPlus()))[0] < AGREES
 
 
@@ -295,7 +295,7 @@ def test_what_cannot_be_compared_is_told_in_words() -> None:
     assert check.reason == "Our map is zero everywhere and that of the library is not."
 
 
-def test_a_strangers_method_may_name_a_peer_or_none() -> None:
+def test_a_strangers_method_may_name_a_peer_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make("residual")
     source = inputs_of(model)
 
@@ -326,10 +326,10 @@ def test_a_strangers_method_may_name_a_peer_or_none() -> None:
             return values
 
         peer = Peer("captum", "run(net)", run)
-        Stranger.peers = lambda self, probe, found, peer=peer: (peer,)  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(Stranger, "peers", lambda self, probe, found, peer=peer: (peer,))
         (check,) = check_with_library(model, [one])
         assert (check.difference, check.reason) == (None, reason)
-    Stranger.peers = lambda self, probe, found: probe.layer("nowhere")  # type: ignore[method-assign]
+    monkeypatch.setattr(Stranger, "peers", lambda self, probe, found: probe.layer("nowhere"))
     (check,) = check_with_library(model, [one])
     assert check.reason == "The layer 'nowhere' gives no map over the image."
 

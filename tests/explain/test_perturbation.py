@@ -19,7 +19,8 @@ from plugins.feature_ablation import FeatureAblation
 from plugins.kernel_shap import KernelSHAP, coalitions
 from plugins.occlusion import Occlusion
 from plugins.rise import RISE
-from viewer.explain import Explainer, Features, baseline, explain, features
+from viewer.explain import Explainer, baseline, explain, features
+from viewer.explain.features import Cut
 from viewer.models import Model
 from viewer.types import Attribution, ModelInput, Region, Target
 
@@ -116,7 +117,7 @@ def test_coarse_to_fine_finds_a_spot_with_few_windows(
     sizes.clear()
     (found,) = explain(model, inputs_of(model), [method], TARGETS[:1], preview=seen.append).attributions
     assert sum(sizes) - 1 <= every // 4
-    expected = np.zeros(found.values.shape, bool)
+    expected: Any = np.zeros(found.values.shape, bool)
     expected[where if len(size) == 3 else (0, *where)] = True
     source = inputs_of(model)[0].tensor[0, 0].numpy().reshape(expected.shape)
     assert np.allclose(found.values[expected], source[expected].sum(), atol=1e-4)
@@ -281,9 +282,7 @@ def halves(model: Model) -> ModelInput:
 
 @pytest.mark.parametrize("over", ["superpixels", "grid"])
 @pytest.mark.parametrize("size", [(40, 56), (8, 24, 20)])
-def test_features_are_numbered_without_a_gap_and_as_many_as_asked(
-    over: Features, size: tuple[int, ...]
-) -> None:
+def test_features_are_numbered_without_a_gap_and_as_many_as_asked(over: Cut, size: tuple[int, ...]) -> None:
     x = halves(spot(size, (slice(0, 1),) * len(size))).tensor[0]
     within = torch.zeros(size, dtype=torch.bool)
     within[tuple(slice(s // 4, s // 2) for s in size)] = True
@@ -302,7 +301,7 @@ def test_superpixels_follow_the_image_that_the_network_is_shown() -> None:
     x = halves(spot((40, 56), (slice(0, 1),) * 2)).tensor[0]
     disc = (x[0] - torch.linspace(-1, 1, 40)[:, None]) > 1.5
 
-    def mixed(over: Features) -> float:
+    def mixed(over: Cut) -> float:
         numbers = features(x, over, 40)
         share = torch.zeros(int(numbers.max()) + 1).index_add_(0, numbers.flatten(), disc.flatten().float())
         share = share / numbers.flatten().bincount()
@@ -313,7 +312,7 @@ def test_superpixels_follow_the_image_that_the_network_is_shown() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("over", ["superpixels", "grid"])
-def test_feature_ablation_is_captums_with_the_same_mask(kind: str, over: Features) -> None:
+def test_feature_ablation_is_captums_with_the_same_mask(kind: str, over: Cut) -> None:
     model = make(kind)
     source = halves(model)
     method = FeatureAblation(features=10, over=over, baseline="blur")
@@ -474,6 +473,7 @@ def test_features_of_a_region_alone_are_removed(method: Explainer) -> None:
     assert not found.values[0][~inside.numpy()].any()
     assert found.values[0][inside.numpy()].all()
     if isinstance(method, KernelSHAP):
+        assert method.over != "segments"
         mask = features(source.tensor[0], method.over, 12, inside)
         each = torch.zeros(int(mask.max()) + 1)
         each[mask[inside]] = torch.as_tensor(found.values[0][inside.numpy()])

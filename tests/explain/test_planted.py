@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 import measure_methods
 from measure_methods import Net, Row, field_of, page, prepared
-from planted import SIZES, Cause, cases, phantom
+from planted import SIZES, Cause, Phantom, as_input, cases, phantom
 
 from viewer.explain import explain
 
@@ -54,7 +54,7 @@ def test_maps_find_the_cause_and_not_what_is_there_by_chance(name: str, cause: C
     found = net(cause)
     hits, others = [], []
     for case in found.shown:
-        source = measure_methods.as_input(case.image)
+        source = as_input(case.image)
         (attribution,) = explain(found.model, [source], [method(name)]).attributions
         cell = np.maximum(np.abs(attribution.matrix[:3, :3]).sum(1)[1:], 4)
         values = field_of(attribution)
@@ -88,7 +88,7 @@ def test_the_page_has_a_row_for_every_method_and_says_why_one_is_missing(
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
 def test_a_phantom_differs_from_its_twin_in_what_was_planted_alone(size: tuple[int, ...]) -> None:
-    make: Callable[[bool, bool], object] = lambda lesion, marker: phantom(  # noqa: E731
+    make: Callable[[bool, bool], Phantom] = lambda lesion, marker: phantom(  # noqa: E731
         size, lesion, marker, np.random.default_rng(5)
     )
     both, bare = make(True, True), make(False, False)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,7 +80,8 @@ def test_the_explained_grey_matter_lies_where_it_was_asked_for(model: Model, ser
     assert not cam.values[~mask].any()
     with torch.no_grad():
         logit = ours._module(source.tensor)[0, GREY].numpy()
-    bias = ours._module.model[-1].bias[GREY].item()
+    net: Any = ours._module
+    bias = net.model[-1].bias[GREY].item()
     assert np.allclose(cam.values[mask] * mask.sum(), logit[mask] - bias, atol=1e-4)
     shown = on_source(cam, 20)
     lit = np.argwhere(np.nan_to_num(shown) != 0)

@@ -1,6 +1,7 @@
 """Wrong answers that other tools give without a word; here each is right, or refused in words."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,8 +82,8 @@ def test_a_weak_map_stays_weak(method: GradCAM) -> None:
     strong = one(make("residual"), method, MASS).values
     weak = make("residual")
     with torch.no_grad():
-        weak._module.fc.weight.mul_(1e-6)
-        weak._module.fc.bias.zero_()
+        weak._module.get_parameter("fc.weight").mul_(1e-6)
+        weak._module.get_parameter("fc.bias").zero_()
     weak = model_of(weak._module)
     assert near(one(weak, method, MASS).values * 1e6, strong, 1e-3)
 
@@ -126,7 +127,7 @@ def test_register_tokens_move_no_map() -> None:
     model = model_of(vit(reg_tokens=4))
     (source,) = inputs_of(model)
     net, kept = model._module, []
-    handle = net.blocks[1].norm1.register_forward_hook(
+    handle = net.get_submodule("blocks.1.norm1").register_forward_hook(
         lambda _m, _a, out: kept.append(out.detach().clone().requires_grad_()) or kept[0]
     )
     (gradient,) = torch.autograd.grad(net(source.tensor)[0, 1], kept[0])
@@ -209,10 +210,10 @@ def test_a_cancel_between_labels_stops_before_the_next(
     monkeypatch.setattr(shared, "_BATCHED_BYTES", 1)
     task, calls, plain = Task(), [0], torch.autograd.grad
 
-    def grad(*arguments: object, **named: object) -> object:
+    def grad(*arguments: Any, **named: Any) -> object:
         calls[0] += 1
         task.cancel()
-        return plain(*arguments, **named)  # type: ignore[arg-type]
+        return plain(*arguments, **named)
 
     monkeypatch.setattr(torch.autograd, "grad", grad)
     with pytest.raises(Cancelled):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from plugins.occlusion import Occlusion
 from viewer.errors import ModelError
-from viewer.explain import INPUT, Cost, Explainer, Probe, Values, chunks, explain
+from viewer.explain import INPUT, Cost, Explainer, Probe, Values, explain
 from viewer.models import Model
 from viewer.task import Progress, Task
 from viewer.types import Attribution, Region, Target
@@ -27,7 +27,7 @@ def probing(model: Model, n: int = 2, **facts: object) -> Iterator[Probe]:
         yield Probe(model, forward, inputs_of(model, n), EVERY, Task(), **facts)  # type: ignore[arg-type]
 
 
-def fading(probe: Probe, count: int):  # type: ignore[no-untyped-def]
+def fading(probe: Probe, count: int):
     def make(n: int, first: int, last: int) -> Tensor:
         share = torch.linspace(1, 0, count)[first:last].reshape(-1, 1, 1, 1)
         return probe.x[n : n + 1] * share
@@ -74,7 +74,7 @@ def test_a_chunk_is_halved_where_memory_runs_out() -> None:
         try:
             found = probe.scores(11, fading(probe, 11), "fading", 11)
         finally:
-            del probe.model.run  # type: ignore[method-assign]
+            del probe.model.run
     assert torch.allclose(found, wanted, atol=1e-5)
     assert max(sizes) == 3
     assert sum(sizes) == 22
@@ -84,7 +84,7 @@ def sweeping(model: Model, count: int, seconds: Callable[[int], float], monkeypa
     """The chunks of a sweep on a network that takes so many seconds for a chunk of a size."""
     clock = [0.0]
     sizes: list[int] = []
-    monkeypatch.setattr(chunks.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
 
     def tick(_module: object, arguments: tuple[Tensor, ...]) -> None:
         sizes.append(len(arguments[0]))
@@ -151,12 +151,12 @@ def test_a_single_image_that_does_not_fit_is_told() -> None:
         def poor(_forward: object, _x: Tensor) -> Tensor:
             raise torch.OutOfMemoryError("too much")
 
-        probe.model.run = poor  # type: ignore[method-assign]
+        probe.model.run = poor  # type: ignore[method-assign, assignment]
         try:
             with pytest.raises(torch.OutOfMemoryError):
                 probe.scores(4, fading(probe, 4), "fading", 4)
         finally:
-            del probe.model.run  # type: ignore[method-assign]
+            del probe.model.run
 
 
 def test_a_moved_probe_keeps_its_targets_and_has_its_own_gradients() -> None:

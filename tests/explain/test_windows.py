@@ -1,5 +1,7 @@
 """Swin transformers: windows put back in place, followed through shifts, padding and merged patches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -89,13 +91,13 @@ class ByHand:
     """A timm Swin's attention as whole token-by-token matrices in float64, filled in plain loops."""
 
     def __init__(self, net: nn.Module, model: Model) -> None:
-        self.seen: list[tuple[nn.Module, tuple[int, int], Tensor]] = []
+        self.seen: list[tuple[Any, tuple[int, int], Tensor]] = []
         grids: list[tuple[int, int]] = []
         handles = []
         for block in [m for m in net.modules() if hasattr(m, "shift_size")]:
 
             def enter(_m: nn.Module, given: tuple[Tensor]) -> None:
-                grids.append(tuple(given[0].shape[1:3]))
+                grids.append((given[0].shape[1], given[0].shape[2]))
 
             def keep(_m: nn.Module, _a: object, weights: Tensor, block: nn.Module = block) -> None:
                 self.seen.append((block, grids[-1], weights))

@@ -16,6 +16,7 @@ from viewer.errors import ModelError
 from viewer.models import load
 from viewer.models.card import AttentionFacts, WindowValues, find_card, read_card
 
+CARDS = Path(__file__).parents[1] / "cards"
 FULL = """
 name: Chest CNN
 architecture: torchvision:densenet121
@@ -351,3 +352,14 @@ def test_a_bad_hub_config_is_told_in_a_sentence(tmp_path: Path, config: dict[str
     with pytest.raises(ModelError) as caught:
         load(hub_folder(tmp_path, config))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(CARDS.glob("*/model.yaml")), ids=lambda path: path.parent.name)
+def test_every_card_of_real_weights_says_what_it_must(path: Path) -> None:
+    card = read_card(path)
+    assert card.sha256 is not None
+    assert card.trained_on
+    assert card.intended_use
+    assert card.measured
+    assert card.accepts.modality
+    assert "/" not in card.weights

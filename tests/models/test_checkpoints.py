@@ -152,7 +152,7 @@ class XrvDenseNet(nn.Module):
         return self.classifier(self.features(x).relu().mean((2, 3)))
 
     def forward(self, x: Tensor) -> Tensor:
-        p, t = self.logits(x).sigmoid(), self.op_threshs
+        p, t = self.logits(x).sigmoid(), self.get_buffer("op_threshs")
         low, high = p / (t * 2), 1 - (1 - p) / ((1 - t) * 2)
         return torch.where(torch.isnan(t), 0.5, torch.where(p < t, low, high))
 

@@ -190,7 +190,7 @@ def test_the_logits_are_selected(say: Callable[[Tensor], Any], select: str | int
         (lambda x: torch.full((len(x), 2), -torch.inf), None, "gives NaN or infinity for this input"),
         (lambda x: x @ torch.ones(3, 3), None, "does not take inputs of 1 × 8 × 8: "),
         (lambda x: x[:, 5], None, "does not take inputs of 1 × 8 × 8: "),
-        (lambda x: {}["weights"], None, "does not take inputs of 1 × 8 × 8: "),
+        (lambda x: dict[str, Tensor]()["weights"], None, "does not take inputs of 1 × 8 × 8: "),
         (lambda x: None + x, None, "does not take inputs of 1 × 8 × 8: "),
         (lambda x: x.shape[7], None, "does not take inputs of 1 × 8 × 8: "),
     ],

@@ -86,8 +86,8 @@ def check_block(
     lit = np.zeros(shape, np.float32)
     lit[tuple(slice(max(m - h, 0), m + h + 1) for m, h in zip(middle, half, strict=True))] = 1
     made = prepared(lit)
-    seen = affine.apply(np.linalg.inv(made.matrix), middle)
-    margin = affine.apply(np.linalg.inv(made.matrix), middle + 2 * half + 2) - seen
+    seen = affine.apply(affine.inverse(made.matrix), middle)
+    margin = affine.apply(affine.inverse(made.matrix), middle + 2 * half + 2) - seen
     room = np.abs(margin) <= np.minimum(seen, np.array(made.shape) - 1 - seen) + 1e-9
     inside = (middle >= half) & (middle + half < shape)
     if flat:
@@ -346,7 +346,7 @@ millimetre_cases = given(
 def field(made: ModelInput, mm: Sequence[float]) -> tuple[Array, Array]:
     """Millimetres per input pixel, and the source indices of the input's outer edges."""
     per = np.diag(made.matrix)[1:3] * np.array(mm)
-    edges = affine.apply(made.matrix, [(0, -0.5, -0.5), np.array(made.shape) - 0.5])[:, 1:]
+    edges = affine.apply(made.matrix, np.array([(0, -0.5, -0.5), np.array(made.shape) - 0.5]))[:, 1:]
     return per, edges
 
 

@@ -1,5 +1,7 @@
 """Localisation and faithfulness in numbers that are known without the code."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ def truth(shape: tuple[int, ...] = (10, 12)) -> np.ndarray:
         ((1, 9), (2, 1), False),
     ],
 )
-def test_a_peak_hits_the_truth_or_what_lies_beside_it(peak: tuple, reach: object, hit: bool) -> None:
+def test_a_peak_hits_the_truth_or_what_lies_beside_it(peak: tuple[int, int], reach: Any, hit: bool) -> None:
     values = np.full((10, 12), -3.0)
     values[peak] = 0.1
     assert peak_hit(values, truth(), reach) is hit

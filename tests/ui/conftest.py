@@ -60,9 +60,9 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def window(qtbot) -> Iterator[Window]:
+def window(qapp: QApplication, qtbot) -> Iterator[Window]:
     """The real window at its smaller size, dark and empty."""
-    theme.apply(QApplication.instance(), theme.DARK)
+    theme.apply(qapp, theme.DARK)
     made = Window(Settings(device="cpu"))
     qtbot.addWidget(made)
     made.resize(1280, 720)

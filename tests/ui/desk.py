@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 from viewer.settings import Settings
@@ -18,7 +19,7 @@ class Desk:
         self.view = create_autospec(View, instance=True)
         self.shown: list[ViewState] = []
         self.view.show_state.side_effect = self.shown.append
-        self.jobs = Jobs()
+        self.jobs: Any = Jobs()  # a test may put a mock in the place of its methods
         self.presenter = Presenter(self.view, self.jobs, Settings(device="cpu"))
         self.qtbot = qtbot
 

@@ -67,7 +67,7 @@ def explained(values: np.ndarray, map_values: np.ndarray, score: float = 0.82, *
     base = image(values)
     assert base.view.series is not None
     said = Prediction(
-        ModelInput(base.view.series, 0, None, np.eye(4)),  # type: ignore[arg-type]
+        ModelInput(base.view.series, 0, None, np.eye(4)),
         "net",
         "00ff",
         "cpu",

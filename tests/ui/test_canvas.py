@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_what_the_model_did_not_see_is_blank(qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize(("sign", "drawn"), [("positive", False), ("signed", True), ("magnitude", True)])
-def test_negative_values(qtbot: QtBot, sign: str, drawn: bool) -> None:
+def test_negative_values(qtbot: QtBot, sign: Any, drawn: bool) -> None:
     state = explained(flat(40), half(-0.8))
     state = state.changed(style=replace(state.views.style, sign=sign))
     assert (seen(view(qtbot, state, plain=False), *LOOK) != (102, 102, 102)) is drawn

@@ -1,6 +1,7 @@
 """Playing the slices: at the rate that is preferred, without queues, and without a run per slice."""
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
@@ -47,8 +48,8 @@ def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, st
     desk.at_rest()
     desk.presenter.slices.play()
     desk.presenter.slices._cine.stop()  # the test is the clock
-    run = desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
-    desk.jobs.active = lambda kind: kind == "cine" and run.called  # type: ignore[method-assign]
+    run = desk.jobs.run = create_autospec(desk.jobs.run)
+    desk.jobs.active = lambda kind: kind == "cine" and run.called
     for steps in range(1, 30):
         desk.presenter.slices._advance(steps)
     run.assert_called_once()
@@ -58,8 +59,8 @@ def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, st
 def test_no_run_while_it_plays_and_one_where_it_stops(desk: Desk, study: Path, model: Path) -> None:
     first = desk.explained(study, model)
     desk.at_rest()
-    explaining = desk.presenter.explaining
-    explaining.explain = create_autospec(explaining.explain)  # type: ignore[method-assign]
+    explaining: Any = desk.presenter.explaining
+    explaining.explain = create_autospec(explaining.explain)
     desk.presenter.prefer("rate", 60)
     desk.shown.clear()
     desk.presenter.slices.play()

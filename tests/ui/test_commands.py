@@ -1,7 +1,7 @@
 """The table of commands: whole, without collisions, and bound to the window one to one."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QEvent, Qt
@@ -84,7 +84,7 @@ def test_a_pressed_key_in_words(qapp, key, modifiers, text: str, expected: str) 
 
 
 @pytest.fixture
-def keyboard(qtbot) -> Callable[[], tuple[QWidget, Keyboard]]:
+def keyboard(qtbot) -> Iterator[tuple[QWidget, Keyboard]]:
     widget = QWidget()
     qtbot.addWidget(widget)
     made = Keyboard(widget)

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -43,14 +44,14 @@ def _compare_belongs(state: ViewState) -> None:
             parents = getattr(side.map, "parents", (side.map,))
             assert all(p.slice in (None, state.view.slice) for p in parents)
     if found is not None and found.other.map is not None:
-        shown = found.other.map
+        shown: Any = found.other.map
         assert shown is state.answer.attribution or shown.parents == (state.answer.attribution,)
 
 
 def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     desk.presenter.display.choose_layout("sheet")
     state = desk.state
     assert [cell.name for cell in state.answer.sheet] == list(LABELS)
@@ -74,7 +75,7 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     assert {c.name for c in state.answer.sheet} == {m.name for m in state.answer.model.methods if m.quick}
     assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.answer.sheet}
     desk.at_rest()
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     desk.presenter.explaining.choose_method("layer-cam")
     assert desk.state.answer.attribution.explainer.name == "layer-cam"
     kept = {c.name: c.tile.map for c in state.answer.sheet}
@@ -136,7 +137,8 @@ def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) ->
     )
     desk.presenter.explaining.answer("show")
     state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
-    assert {p.slice for p in state.answer.compared.difference.map.parents} == {0}
+    difference: Any = state.answer.compared.difference.map
+    assert {p.slice for p in difference.parents} == {0}
 
 
 def test_a_label_below_its_threshold_stays_hidden_in_a_comparison(

@@ -9,7 +9,7 @@ from viewer.ui import garbage
 
 
 @pytest.fixture(autouse=True)
-def _afterwards():  # type: ignore[no-untyped-def]
+def _afterwards():
     yield
     gc.unfreeze()
     gc.enable()

@@ -1,5 +1,6 @@
 """Taking back changes of the drawing: what is one step, and what is never touched."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,7 @@ def test_a_look_below_the_map_is_no_change(desk: Desk) -> None:
 
 
 @pytest.fixture
-def window(qtbot, tmp_path: Path) -> MainWindow:
+def window(qtbot, tmp_path: Path) -> Iterator[MainWindow]:
     made = MainWindow(Settings(device="cpu"))
     qtbot.addWidget(made)
     made.resize(1280, 720)

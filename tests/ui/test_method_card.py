@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ OTHER = MethodItem("rollout", "Rollout", "attention", "Ways.", "1", {}, "No atte
 
 @pytest.fixture
 def carded(window: Window) -> Callable[..., None]:
-    def show(**changes: object) -> None:
+    def show(**changes: Any) -> None:
         model = ModelItem("net", "00ff", "CPU", ("a",), (), (ITEM, OTHER), False)
         window.show_state(ViewState().changed(model=model, **changes))
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -45,11 +45,11 @@ LABELS = ("pneumonia", "nodule", "effusion")
 
 
 class _Method:
-    name = "grad-cam"
-    title = "Grad-CAM"
-    paper = ""
-    signed = True
-    target_dependent = True
+    name: ClassVar[str] = "grad-cam"
+    title: ClassVar[str] = "Grad-CAM"
+    paper: ClassVar[str] = ""
+    signed: ClassVar[bool] = True
+    target_dependent: ClassVar[bool] = True
 
     def settings(self) -> dict[str, Any]:
         return {}

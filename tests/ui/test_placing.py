@@ -90,7 +90,7 @@ def same(state: ViewState, found: Any) -> None:
 
 def idle(desk: Desk) -> Any:
     """No job may be asked for from now on."""
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     return desk.jobs.run
 
 
@@ -571,7 +571,7 @@ def test_both_maps_of_a_comparison_are_of_the_place(placed: Desk, dimensions: in
     ).answer.compared
     assert compared is not None
     for side in (compared.one, compared.other):
-        made = side.map.parents[0] if isinstance(side.map, DerivedMap) else side.map
+        made: Any = side.map.parents[0] if isinstance(side.map, DerivedMap) else side.map
         (said,) = made.predictions
         np.testing.assert_array_equal(said.input.matrix, placed.state.request.patch.matrix)
     placed.presenter.patches.sweep(WHOLE)

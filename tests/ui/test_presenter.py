@@ -6,7 +6,9 @@ import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -73,7 +75,7 @@ def test_the_model_predicts_and_explains_unasked(desk: Desk, study: Path, model:
 def test_another_label_comes_from_what_is_kept(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
         assert desk.state.answer.attribution.target.words == label
@@ -108,7 +110,10 @@ def test_another_method_of_the_family_runs_no_network(desk: Desk, study: Path, m
     for method in ("hires-cam", "layer-cam", "eigen-cam"):
         desk.presenter.explaining.choose_method(method)
         state = desk.wait(
-            lambda s, m=method: s.answer.attribution is not None and s.answer.attribution.explainer.name == m
+            partial(
+                lambda m, s: s.answer.attribution is not None and s.answer.attribution.explainer.name == m,
+                method,
+            )
         )
         assert state.answer.attribution.slice == 2
     desk.presenter.explaining.choose_against(next(n for n in LABELS if n != state.request.target))
@@ -127,8 +132,9 @@ def test_why_this_rather_than_that(desk: Desk, study: Path, model: Path) -> None
     state = desk.wait(lambda s: s.answer.attribution is not None)
     assert (state.answer.attribution.target.label, state.answer.attribution.target.minus) == (target, other)
     desk.presenter.explaining.choose_target(other)
-    assert desk.state.request.against is None
-    assert desk.state.answer.attribution.target.words == other
+    state = desk.state
+    assert state.request.against is None
+    assert state.answer.attribution.target.words == other
 
 
 def test_the_evidence_follows_the_label(desk: Desk, study: Path, model: Path) -> None:
@@ -166,11 +172,11 @@ def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: 
         lambda p: p.point(3.2, 4.9),
     ],
 )
-def test_display_never_runs_anything(desk: Desk, study: Path, model: Path, change: Callable) -> None:
+def test_display_never_runs_anything(desk: Desk, study: Path, model: Path, change: Any) -> None:
     desk.explained(study, model)
     desk.at_rest()
     before = desk.state
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     change(desk.presenter)
     desk.jobs.run.assert_not_called()
     assert desk.state is not before
@@ -423,7 +429,7 @@ def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> 
 
 
 def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> None:
-    several = {"WindowCenter": [40, 500], "WindowWidth": [400, 2000]}
+    several: dict[str, Any] = {"WindowCenter": [40, 500], "WindowWidth": [400, 2000]}
     write_stack(tmp_path / "s", 3, **several, WindowCenterWidthExplanation=["SOFT", "BONE"])
     desk.presenter.open([tmp_path / "s"])
     desk.wait(lambda s: s.view.values is not None)
@@ -475,7 +481,7 @@ def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -
 def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
     desk: Desk, tmp_path: Path
 ) -> None:
-    edges = {"ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 9}
+    edges: dict[str, Any] = {"ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 9}
     edges |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 8}
     write_stack(tmp_path / "s", 3, ShutterShape="RECTANGULAR", **edges)
     desk.presenter.open([tmp_path / "s"])
@@ -684,15 +690,16 @@ def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk,
     desk.at_rest()
     slices, series = desk.presenter.slices, desk.state.view.series
     assert [slices._kept((0, i)) is not None for i in range(9)] == [i == 4 for i in range(9)]
-    series.voxels._ahead = 2
+    voxels: Any = series.voxels
+    voxels._ahead = 2
     order: list[int] = []
-    reads = series.voxels._read
-    series.voxels._read = lambda i: (order.append(i), reads(i))[1]
+    reads = voxels._read
+    voxels._read = lambda i: (order.append(i), reads(i))[1]
     desk.presenter.go_to(7)
     desk.at_rest()
     assert [order[0], *(set(order[i : i + 2]) for i in (1, 3, 5)), order[7]] == [7, {6, 8}, {5, 3}, {2, 1}, 0]
     assert all(slices._kept((0, i)) is not None for i in range(9))
-    desk.jobs.run = create_autospec(desk.jobs.run)  # type: ignore[method-assign]
+    desk.jobs.run = create_autospec(desk.jobs.run)
     desk.presenter.go_to(2)
     assert desk.state.view.values is slices._kept((0, 2)).values
     desk.jobs.run.assert_not_called()
@@ -705,7 +712,8 @@ def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path
     desk.presenter.open([write_stack(tmp_path / "large", 9)])
     desk.at_rest()
     series = desk.state.view.series
-    series.voxels._ahead = 2
+    voxels: Any = series.voxels
+    voxels._ahead = 2
     expected = [modality_values(series, i) for i in range(9)]
     for slice in (*range(9), *reversed(range(9)), 4, 0, 8):
         desk.presenter.go_to(slice)
@@ -754,7 +762,7 @@ def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
 ) -> None:
     desk.presenter.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
-    voxels = desk.state.view.series.voxels
+    voxels: Any = desk.state.view.series.voxels
     voxels._ahead, reads = 2, voxels._read
 
     def broken(index: int) -> np.ndarray:
@@ -771,14 +779,15 @@ def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
     assert not desk.jobs.active("ahead")
     desk.presenter.go_to(6)
     desk.at_rest()
-    assert "Slice 7 of 9" in desk.state.shell.notice.text
+    notice: Any = desk.state.shell.notice
+    assert "Slice 7 of 9" in notice.text
 
 
 def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
     asked, answer = threading.Event(), threading.Event()
-    real = session.explain
+    real: Any = session.explain
 
     def slow(*arguments, preview, **more):
         result = real(*arguments, preview=preview, **more)
@@ -810,7 +819,7 @@ def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, 
     desk.explained(study, model)
     desk.at_rest()
     answer = threading.Event()
-    real = session.explain
+    real: Any = session.explain
 
     def slow(*arguments, preview, task, **more):
         result = real(*arguments, preview=preview, task=task, **more)

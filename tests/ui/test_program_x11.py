@@ -224,10 +224,10 @@ def test_a_study_from_opening_to_the_exported_picture(
         "--out", tmp_path / "again", "--format", "png", *same_options(entry),
     )  # fmt: skip
     assert again.status == 0, again.err
-    pictures = [
+    one, other = (
         np.asarray(Image.open(folder / entry["files"]["png"])) for folder in (out, tmp_path / "again")
-    ]
-    assert np.array_equal(*pictures)
+    )
+    assert np.array_equal(one, other)
 
 
 def test_the_first_command_of_the_readme_opens_the_demo(

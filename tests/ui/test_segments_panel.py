@@ -1,6 +1,7 @@
 """Segments as features in the window: offered where there are some, and their values listed."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,9 +46,10 @@ def test_segments_are_offered_where_there_are_some(qtbot: QtBot, state: ViewStat
         panel.show(shown.changed(settings=OVER))
         combo = panel.form.controls["over"]
         assert isinstance(combo, Combo)
-        entry = combo.model().item(combo.findData("segments"))
+        items: Any = combo.model()
+        entry = items.item(combo.findData("segments"))
         assert (entry.isEnabled(), entry.toolTip()) == (not reason, reason)
-        assert combo.model().item(combo.findData("grid")).isEnabled()
+        assert items.item(combo.findData("grid")).isEnabled()
         assert combo.currentText() == "segments"
         assert panel.run_bar.run.isEnabled() == (not reason)
         assert not panel.form.controls["features"].isEnabled()  # segments are as many as they are

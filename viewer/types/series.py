@@ -1,5 +1,6 @@
 """The images: one stack of slices, or a single picture, and how its values are shown."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -73,6 +74,7 @@ class Voxels(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
     def __getitem__(self, index: int, /) -> Array: ...
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Array]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no tool checks: licences, lengths, how much lies in the window's hall, and subjects of commits."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sources import ROOT, named, sources
+
+LICENCE = "# SPDX-License-Identifier: Apache-2.0"
+CODE = ("viewer", "plugins", "resources", "benchmarks", "scripts", "main.py")
+LINES, FUNCTION, ROOMS = 400, 60, 16
+"""The most lines of a module and of a function, and the most modules and packages directly in `viewer/ui`."""
+
+
+def first_line(text: str) -> str:
+    """The first line of a source, or the one after the line that names an interpreter."""
+    lines = [*text.split("\n"), ""]
+    return lines[1] if lines[0].startswith("#!") else lines[0]
+
+
+def too_long(text: str, name: str) -> list[str]:
+    """The module with its lines where these are too many, and its functions likewise."""
+    lines = len(text.splitlines())
+    found = [f"{name}: {lines} lines"] if lines > LINES else []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > FUNCTION:
+                found.append(f"{name}:{node.lineno} {node.name}: {length} lines")
+    return found
+
+
+def directly_in(folder: Path) -> list[str]:
+    """The modules and packages of a folder."""
+    packages = [path.name for path in folder.iterdir() if any(path.glob("*.py"))]
+    return sorted(packages + [path.stem for path in folder.glob("*.py") if path.stem != "__init__"])
+
+
+def circles(folder: Path) -> list[str]:
+    """Modules of a folder that, by whatever way and wherever in them, import themselves."""
+    modules = {path.stem: path for path in folder.rglob("*.py")}
+    arrows = {name: _imported(path) & set(modules) for name, path in modules.items()}
+    return sorted(name for name in modules if name in _reached(name, arrows))
+
+
+def _imported(path: Path) -> set[str]:
+    """What a module imports from beside it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
+    """The modules to which arrows lead from one, in one step or many."""
+    reached: set[str] = set()
+    ahead = set(arrows[start])
+    while ahead:
+        reached |= ahead
+        ahead = {further for name in ahead for further in arrows[name]} - reached
+    return reached
+
+
+def test_every_source_names_its_licence() -> None:
+    without = [named(path) for path in sources() if first_line(path.read_text("utf-8")) != LICENCE]
+    assert not without, f"{len(without)} do not, {', '.join(without[:3])} among them"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (f'{LICENCE}\n"""Words."""\n', True),
+        (f'#!/usr/bin/env python3\n{LICENCE}\n"""Words."""\n', True),
+        (f'"""Words."""\n{LICENCE}\n', False),
+        ("#!/usr/bin/env python3", False),
+        ("", False),
+    ],
+)
+def test_a_source_without_its_licence_is_noticed(text: str, names: bool) -> None:
+    assert (first_line(text) == LICENCE) is names
+
+
+def test_modules_and_functions_are_short() -> None:
+    every = [fault for path in sources(*CODE) for fault in too_long(path.read_text("utf-8"), named(path))]
+    assert not every, "\n".join(every)
+
+
+@pytest.mark.parametrize(("lines", "fault"), [(400, []), (401, ["m.py: 401 lines"])])
+def test_a_long_module_is_noticed(lines: int, fault: list[str]) -> None:
+    assert too_long("pass\n" * lines, "m.py") == fault
+
+
+@pytest.mark.parametrize(("lines", "fault"), [(60, []), (61, ["m.py:3 inner: 61 lines"])])
+def test_a_long_function_is_noticed_wherever_it_stands(lines: int, fault: list[str]) -> None:
+    body = "        pass\n" * (lines - 1)
+    assert too_long(f"class One:\n    @staticmethod\n    def inner() -> None:\n{body}", "m.py") == fault
+
+
+def test_the_hall_of_the_window_stays_small() -> None:
+    assert len(directly_in(ROOT / "viewer" / "ui")) <= ROOMS
+
+
+def test_what_lies_in_a_folder_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "room").mkdir()
+    (tmp_path / "pictures").mkdir()
+    for name in ("__init__.py", "window.py", "room/__init__.py", "pictures/one.png", "style.qss"):
+        (tmp_path / name).touch()
+    assert directly_in(tmp_path) == ["room", "window"]
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "scripts"])
+def test_scripts_go_in_no_circle(folder: str) -> None:
+    assert circles(ROOT / folder) == []
+
+
+def test_a_circle_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("import two\n", "utf-8")
+    (tmp_path / "two.py").write_text("def f() -> None:\n    from three import g\n", "utf-8")
+    (tmp_path / "three.py").write_text("import one, os\n", "utf-8")
+    (tmp_path / "four.py").write_text("import one\n", "utf-8")
+    assert circles(tmp_path) == ["one", "three", "two"]
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Say what changed\n\n" + "x" * 100, 0),
+        ("†" * 72, 0),
+        ("†" * 73, 1),
+        ("# a comment of git\n", 1),
+        ("", 1),
+        ("Say what changed\nand go on in the second line\n", 1),
+    ],
+)
+def test_the_subject_of_a_commit_fits_a_line(message: str, status: int, tmp_path: Path) -> None:
+    path = tmp_path / "COMMIT_EDITMSG"
+    path.write_text(message, "utf-8")
+    script = ROOT / "scripts" / "commit_subject.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(path)], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == status, done.stderr
+    assert bool(done.stderr) is bool(status)
