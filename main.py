@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whyscope: arguments → window or command line. Imports nothing heavy."""
 
 import sys

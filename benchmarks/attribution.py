@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What explanations cost beside a bare forward, and beside captum and grad-cam.
 
 Contestants take turns, so that a drifting machine drifts for all of them, on one network object in one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a GPU gives the maps that the CPU gives: every method on every kind of miniature network.
 
     python benchmarks/devices.py [--device cuda] [--json]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every DICOM file of the shared data: opened, listed or refused, and whether its pixels are right.
 
 The pixels of each opened file are decoded a second time by another library than the one that the program

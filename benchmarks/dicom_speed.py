@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long series take to open, beside a plain loop of pydicom and SimpleITK's series reader.
 
 A real MR repeated to 384 slices, and a generated CT of 500 slices as it is and 120 in JPEG-LS. Every

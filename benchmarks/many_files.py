@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of very many files: how long its scan takes, what memory, and whether the window stays awake.
 
 Four of ten files are slices of series of 100, three are notes, two are cut off, and one is a second name of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a plane through a volume takes: in the grid, askew and as a slab, beside SimpleITK's Resample.
 
 The volume is 500 × 512 × 512 int16 of noise; all figures are medians of CPU time on one core. SimpleITK

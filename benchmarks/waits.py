@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long the window's thread does not come back: a timer of 10 ms runs, and its longest gap is told.
 
 While files are opened, while a model is loaded, and while it explains and somebody scrolls. Also part of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a frame of the window takes: scrolling, windowing, opacity and label, with an overlay.
 
 A frame is one wish to the presenter and the paint that follows, in the real window of 1600 × 1000, idle

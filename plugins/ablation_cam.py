@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ablation-CAM."""
 
 from collections.abc import Mapping

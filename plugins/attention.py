@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Raw attention of one block."""
 
 from dataclasses import dataclass

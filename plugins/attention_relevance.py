@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention relevance: gradient-weighted rollout."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAM, the class activation map."""
 
 from dataclasses import dataclass

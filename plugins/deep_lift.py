@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepLift with the rescale rule, written for functions, however a network calls them."""
 
 import math

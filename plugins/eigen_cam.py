@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Eigen-CAM."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """EigenGradCAM, by the grad-cam package."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FEM, the feature explanation method, by the grad-cam package."""
 
 from dataclasses import dataclass

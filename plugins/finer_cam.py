@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finer-CAM, by the grad-cam package."""
 
 from collections.abc import Callable

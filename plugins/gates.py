@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gates that a network sets on its own maps."""
 
 from dataclasses import dataclass

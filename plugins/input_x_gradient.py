@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input × gradient."""
 
 from collections.abc import Mapping

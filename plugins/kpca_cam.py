@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KPCA-CAM, by the grad-cam package."""
 
 from contextlib import AbstractContextManager

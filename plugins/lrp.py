@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layer-wise relevance propagation, by captum."""
 
 from collections.abc import Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Saliency: the plain gradient."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shapley value sampling, by captum."""
 
 from collections.abc import Iterator

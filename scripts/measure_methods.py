@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures every method that is found on networks whose cause is known: docs/methods-measured.md.
 
 `python scripts/measure_methods.py [--cases N] [--seconds S] [--out FILE]`. A method takes part by being

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes every picture of README and guide from the real window, without a screen.
 
     python scripts/pictures.py [NAME...]

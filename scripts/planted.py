@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks whose cause is known: phantoms with a lesion and a marker, and what learns from one of them.
 
 An image is smooth structure and noise. A lesion is a soft blob somewhere in the middle part, a marker a small

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small DICOM files made on the spot."""
 
 import random

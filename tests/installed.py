@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program installed from its wheel, in an environment of its own, away from the source tree."""
 
 import os

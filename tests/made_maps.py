@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A made-up series, what a model says of it, and maps of that, without a network."""
 
 import dataclasses

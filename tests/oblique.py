@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An oblique stack whose place is known, for what lies on it."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small study and a small model on the disk, and the command line called in-process."""
 
 import json

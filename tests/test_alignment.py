@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole chain keeps its place: a lit block at a known source place is found there by the map.
 
 Series of random size, spacing, obliqueness and direction go through cards of random fit, size,

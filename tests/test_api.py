@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python's face: the lines of the README run as they stand."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line keeps its contract: shapes, formats, gates, exit statuses, and nothing half-written."""
 
 import errno

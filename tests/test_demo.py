@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's files open, say what they are, and are told rightly by the demo's networks."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exports are whole or absent, carry their provenance and warnings, and nobody's name."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A format holds what it declares, and what is impossible for a series is skipped with its reason."""
 
 from pathlib import Path

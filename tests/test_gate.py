@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Style, types and layers are part of the gate."""
 
 import re

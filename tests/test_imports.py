@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command loads: no torch where none is needed, and never a window."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A map lies where it belongs, is blank where nothing is known, and one range holds for all."""
 
 from dataclasses import dataclass

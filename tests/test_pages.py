@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pages name pictures and keys that there are."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`explain --peer`: a sentence and an entry for every map, and never a reason to fail."""
 
 import json

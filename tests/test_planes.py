@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A place in the patient is the same place in every plane, for images and maps, however the stack lies."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The explainer of the documentation is a package of its own, and enters like any other."""
 
 import json

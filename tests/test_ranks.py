@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranks of maps, and their difference, against scipy and closed forms."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Regions by name: boxes, segments of the study, SEG files; and maps that are limited to one."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wheel holds all that the program needs: installed elsewhere, it explains."""
 
 import json

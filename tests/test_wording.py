@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Window and files say the same of a map, and what explains a negative is decided in one place."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Affine maps between grids, as 4 × 4 matrices.
 
 A grid index is (slice, row, column); its integer values are the *centres* of the cells, so cell 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whyscope for scripts and notebooks: open, load, predict, explain, export.
 
 from viewer import api

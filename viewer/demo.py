@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo that the program brings along: phantom studies, and small networks that learned on such phantoms.
 
 The images are made, not taken: they show the program at work, and nothing about patients. How they and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The errors a reader may meet. Each message is one sentence that says what is wrong and what to do."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings and limits of a run, and what a reader prefers: frozen objects, never a mutable global."""
 
 from collections.abc import Mapping

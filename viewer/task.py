@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress and cancellation of long work, shared by every layer."""
 
 import threading

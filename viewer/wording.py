@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers, names and sentences that the window and the exported files share."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Anatomies and nodules to learn from, kept as what is cheap to combine.
 
 A radiograph of any of a patient's nodules follows from the patient's line integrals plus the nodule's,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Make what the demo brings along: python scripts/demo/make.py studies|models|measure
 
 `studies` writes the DICOM files (half a minute), `models` makes anatomies to learn from (three minutes, kept

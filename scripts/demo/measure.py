@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often a map points at the nodule, for every explainer that suits a model: docs/demo-measured.md.
 
 The phantoms are patients that no network learned from, written as DICOM and read again, so that what is

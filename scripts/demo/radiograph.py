@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A radiograph projected through a volume: attenuation, scatter, noise, blur, and a console's processing.
 
 Parallel beam from the back to the front (PA). The steps are those of a digital detector; the numbers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's studies as DICOM: a radiograph and a CT of each patient, and where the nodule lies.
 
 All identifiers follow from the seed, so that making the files again gives the same files. The patients

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thorax in three dimensions, made of simple solids, different in every patient.
 
 Coordinates are DICOM's LPS in millimetres: x to the patient's left, y to the back, z to the head; the

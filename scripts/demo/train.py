@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three networks of the demo: what they see, how they learn, and how well they do.
 
 Each learns from pairs of one anatomy without and with a nodule, so that nothing else tells the two

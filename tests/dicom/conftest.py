@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A maker of small DICOM files in the test's folder."""
 
 from pathlib import Path

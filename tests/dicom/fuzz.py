@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged DICOM files, made from healthy ones by a seed, and what becomes of them.
 
 `python tests/dicom/fuzz.py --cases 5000` runs many; the tests run some. With `--coded` only what lies inside

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decoder children killed again and again while their slices are read.
 
 `python tests/dicom/kills.py --kills 100` kills many; the tests kill some. It is right if every slice that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ZIP archives: what is in them opens, and nothing in them reaches outside."""
 
 import os

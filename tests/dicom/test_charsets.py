@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The seventeen samples of character sets: names as pydicom's own tests and documents spell them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels: against an independent reader, and when a decoder hangs, crashes or wants all memory."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The decoder's own work: which fragments make a frame, JPEG-LS, and the memory that carries pixels."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modality, VOI and presentation values against pydicom, highdicom and the formulas of the standard."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is read from the bytes of an element is what pydicom makes of them."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged files: an image or one sentence, in time. `tests/dicom/fuzz.py` runs thousands more."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Order and place of slices, against SimpleITK and against series whose truth is known."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What becomes one stack and what does not: contrast, time, localisers, mosaics, enhanced files."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A decoder that is killed costs a sentence at most. `tests/dicom/kills.py` kills hundreds."""
 
 import sys

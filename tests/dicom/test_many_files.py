@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark of very many files: what it makes is what it says, and its scan finds it."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices kept within one bound: what goes, what stays, and what counts once."""
 
 import gc

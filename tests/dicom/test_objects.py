@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kinds of objects that the real data lack, all made synthetic: what opens, as what, and where it lies."""
 
 from pathlib import Path

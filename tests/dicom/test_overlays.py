@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Overlay planes against pydicom, shutters against pixels known to lie in or out (PS3.3 C.9.2, C.7.6.11)."""
 
 from pathlib import Path

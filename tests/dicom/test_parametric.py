@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parametric maps on their series: as highdicom writes them, with a known number at a known place."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is read from a file's first block is what pydicom reads, wherever the block ends."""
 
 import io

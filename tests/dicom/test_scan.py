@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every file is counted once, refused with a sentence where it must be, and nothing is trusted."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segmentations on the series they were made on: against highdicom, and with a block at a known place."""
 
 import subprocess

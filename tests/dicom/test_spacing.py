@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a pixel's millimetres are called, where they are not Pixel Spacing in the patient."""
 
 from pathlib import Path

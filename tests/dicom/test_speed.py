@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The benchmark of speed: its files are one series for all readers, and its table has every aim."""
 
 import importlib.util

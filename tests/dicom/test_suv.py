@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SUV of made-up PET files whose value follows from a formula, and the fact that is named as missing."""
 
 import math

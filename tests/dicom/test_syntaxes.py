@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One picture in every transfer syntax, depth and colour space: what comes out is what was put in.
 
 All files are made synthetic, by other encoders than the decoders that the program uses where there are such.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modality and VOI tables, and windows on rescaled values: against highdicom, on files made synthetic."""
 
 from pathlib import Path

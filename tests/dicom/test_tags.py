@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The header as rows of text."""
 
 from pathlib import Path

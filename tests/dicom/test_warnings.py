@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `whyscope series --json` says of series that are no plain stack: sentences with numbers, and places.
 
 All made synthetic; files are shuffled and renamed before they are read.

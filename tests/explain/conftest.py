@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Miniature models, one per kind of network."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Miniature networks of every kind that explainers meet, and what holds them in the tests."""
 
 import zlib

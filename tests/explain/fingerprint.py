@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything about a network that an explainer must leave as it was."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ablation-CAM against the grad-cam package where it is right, and against removing channel by channel."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Relevance and LeGrad against the papers' rules, written out over timm's own blocks, and on odd networks."""
 
 from collections.abc import Iterator

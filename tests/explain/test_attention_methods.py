@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention, rollout and relevance against the same numbers computed by hand in numpy."""
 
 from typing import Literal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CAM methods against the grad-cam package on every kind of network, before it cuts off and scales."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last block for the class token alone gives the numbers of the whole block, or is not used at all."""
 
 from typing import Any

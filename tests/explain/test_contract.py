@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every explainer that is found must keep, on every kind of network.
 
 Nothing here names a method, so that a new plugin is tested without a word.

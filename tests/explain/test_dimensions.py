@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kind of target in closed form on networks of slices and volumes; neighbouring slices as channels."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explainers are found by name; a broken plugin says why and disturbs no other."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The maps of captum, number by number, on real networks with random weights."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The maps of the grad-cam package, which scales what it shows: compared before, or up to, its scaling."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The methods of captum and grad-cam are those of the libraries, called directly on the same numbers."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is kept of an input: another label, another method of the family, another layer cost no forward."""
 
 import numpy as np

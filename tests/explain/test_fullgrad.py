@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FullGrad: the biases' gradients by hooks of their own, and a sum that is the score."""
 
 from collections.abc import Callable

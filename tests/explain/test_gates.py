@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spatial gates are found by what a network computes, and read out as they are."""
 
 from collections.abc import Callable

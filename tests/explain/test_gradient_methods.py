@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The gradient family against captum and closed forms, and the silent errors of others."""
 
 from pathlib import Path

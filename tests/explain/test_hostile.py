@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stranger's explainer that breaks everything it can reach leaves nothing behind."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One method at several layers: a strip from the input to the output, out of one forward."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which layers are suggested, and what is said of those that would mislead."""
 
 import numpy as np

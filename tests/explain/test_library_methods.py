@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods of libraries: where they are refused, and what they leave as it was."""
 
 import random

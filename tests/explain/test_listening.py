@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening to attention changes no output, however the network computes its attention."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings: from texts, checked, and fit for a result's provenance."""
 
 import json

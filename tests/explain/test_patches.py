@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that read patches, swept: every patch once, raw maps blended, everything in its place."""
 
 from itertools import pairwise

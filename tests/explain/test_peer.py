@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps beside those of captum and grad-cam: the same where both are right, told where a library is not."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods that cover, mask and remove: against captum, against the papers, coarse to fine, in a region."""
 
 import itertools

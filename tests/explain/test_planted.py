@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planted truth in miniature: maps catch a network that learned a shortcut, and clear one that did not."""
 
 import sys

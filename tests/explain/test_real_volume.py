@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real network of volumes on a real oblique series: its grey matter explained, laid back on the slices."""
 
 from collections.abc import Callable

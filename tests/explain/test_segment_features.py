@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segments as features: each pixel belongs to one, in its true place, and each has a name and a value."""
 
 import math

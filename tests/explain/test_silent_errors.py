@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wrong answers that other tools give without a word; here each is right, or refused in words."""
 
 from concurrent.futures import ThreadPoolExecutor

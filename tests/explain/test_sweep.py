@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changed images before a network: all targets share a forward, memory is bounded, regions are kept."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is explained, in words and as a number."""
 
 import pytest

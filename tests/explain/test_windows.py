@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Swin transformers: windows put back in place, followed through shifts, padding and merged patches."""
 
 from typing import Any

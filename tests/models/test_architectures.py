@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Architectures by name: known sources only, no weights of their own, one sentence on a mistake."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card: every field, and messages that name the field at fault."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checkpoints as people have them: wrappers, prefixes, and what lies beside the weights."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope card`: the architecture told from names and shapes, and a card that opens once completed."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files built to run code, fill the memory or lead elsewhere: none does, and each costs one sentence.
 
 Every file is tried where models come in: `load` with and without trust, the window's loading, and `card`.

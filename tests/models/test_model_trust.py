@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Code beside the weights: a program that runs only where it is trusted."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model says: logits, scores, thresholds, and the sentences for outputs that make no sense."""
 
 import threading

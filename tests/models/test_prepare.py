@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a series to a tensor: the pixels lie where the matrix says, and the values are those of the card."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs, TorchScript and `.pt2`: what they say and show is that of the network they were made from."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real published weights behind their cards: they load, and they say what their authors measured."""
 
 import shutil

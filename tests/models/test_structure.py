@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network is made of, read off one dry run without values."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading weights: told by content, checked, and nothing in them ever runs."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Localisation and faithfulness in numbers that are known without the code."""
 
 from typing import Any

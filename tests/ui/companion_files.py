@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Studies whose fourth dimension, maps and segmentations are known, for the tests of the window."""
 
 from pathlib import Path

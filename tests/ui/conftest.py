@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The window is tested without a screen."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A presenter without a window: a spec'd mock view, real workers."""
 
 from collections.abc import Callable

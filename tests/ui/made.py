@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Made-up states for the tests of the window's widgets."""
 
 from typing import Any, ClassVar

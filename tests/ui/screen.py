@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A screen in memory with hands: Xvfb, its picture as pixels, and xdotool for mouse and keyboard."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a view paints, pixel by pixel, and what its mouse says."""
 
 from dataclasses import replace

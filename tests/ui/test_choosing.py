@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings and what was opened before, as a person uses them: clicks and keys in the window."""
 
 from collections.abc import Iterator

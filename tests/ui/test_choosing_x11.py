@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands and preferences in the real program on an X screen: by keyboard, and after a restart."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Playing the slices: at the rate that is preferred, without queues, and without a run per slice."""
 
 from pathlib import Path

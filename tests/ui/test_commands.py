@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of commands: whole, without collisions, and bound to the window one to one."""
 
 from collections import Counter

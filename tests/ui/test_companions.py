@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps and segmentations that came with the study: without a model, at their place, in their unit."""
 
 import json

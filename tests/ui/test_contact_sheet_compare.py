@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contact sheet and the comparison: whatever is shown is of this slice, method and label."""
 
 import random

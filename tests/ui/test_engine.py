@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What starting the engine changes in the process, and what it leaves as it was."""
 
 import os

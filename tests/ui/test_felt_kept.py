@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network felt of one patient's image does not outlive the study or the model."""
 
 from unittest.mock import create_autospec

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The form made from an explainer's fields: hints become controls, hands become wishes."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python's search for garbage is put off while much comes, and goes on afterwards."""
 
 import gc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Taking back changes of the drawing: what is one step, and what is never touched."""
 
 from collections.abc import Iterator

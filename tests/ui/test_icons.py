@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The icons are one set: one file each, one stroke, drawn in any colour at any size."""
 
 import re

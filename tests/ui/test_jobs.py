@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Latest request wins; what comes late is dropped; nothing outlives `close`."""
 
 import threading

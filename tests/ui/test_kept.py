@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is kept is what was computed from this very input, and no more of it than there is room for."""
 
 import numpy as np

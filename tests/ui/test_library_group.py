@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The methods of libraries are folded away in the chooser until asked for."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods that change the image: where they may, and what they put in its place."""
 
 from dataclasses import replace

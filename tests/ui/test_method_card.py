@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The method card: all that is known of a method, beside the chooser."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gate, contact sheet and comparison agree on what explains a label that the model does not call."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The panels and bars: they show a state without a word, and pass on what hands do."""
 
 import dataclasses

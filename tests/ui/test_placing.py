@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that read a patch, in the window: placed, in the middle, swept; each map at its own place."""
 
 import json

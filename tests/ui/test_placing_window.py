@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A patch in the real window: placed with Ctrl and a click through zoom and pan, its border, its row."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plots show what they are given, come when first wanted, and leave the mouse to what they lie in."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fourth dimension: the same place at another time or b-value, and nothing of the one before."""
 
 from pathlib import Path

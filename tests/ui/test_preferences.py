@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Preferences: what is kept, what a damaged file costs, and what is decided about keys and recent files."""
 
 import json

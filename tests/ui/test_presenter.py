@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the window does, without a window: a spec'd mock view, real workers, a real small study."""
 
 import json

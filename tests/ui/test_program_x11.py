@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The program as a reader meets it: the real child process on an X screen, driven by mouse and keyboard."""
 
 import json

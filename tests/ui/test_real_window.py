@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All the real files at once, dropped on the window as one folder."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows of the series list: what a series is called, what is said of it, and its small picture."""
 
 from pathlib import Path

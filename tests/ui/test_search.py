@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command search in the window, with real keys and clicks."""
 
 from collections.abc import Iterator

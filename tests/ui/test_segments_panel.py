@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segments as features in the window: offered where there are some, and their values listed."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layer strip: every stage's map of what is shown, from one forward, and never of anything else."""
 
 import random

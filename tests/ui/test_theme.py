@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The palettes are readable, the type is the bundled one, and the style sheet parses."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Three planes in the window: one crosshair in the patient, and never a picture of something else."""
 
 import threading

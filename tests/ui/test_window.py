@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The window as a person uses it: mouse, keyboard, drops, and a picture of it."""
 
 import os

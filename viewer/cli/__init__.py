@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line, one command a file; `program` runs the command that the words name.
 
 Heavy imports stay inside the commands, so that `series` runs without torch and nothing here ever

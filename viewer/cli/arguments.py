@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the words of the command line to values; a word that is none ends with exit status 2."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope card WEIGHTS`: a draft of the model card."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope demo`: the studies and networks that the program brings along."""
 
 import os

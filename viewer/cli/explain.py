@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope explain PATH --model MODEL --method NAME --out FOLDER`: why the model says what it says."""
 
 from collections.abc import Mapping, Sequence

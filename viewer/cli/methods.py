@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope methods`: the explainers, and which of them suit a model."""
 
 from pathlib import Path

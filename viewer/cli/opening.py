@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opens what a model is asked about: a series, the model, and what is drawn on the study."""
 
 from collections.abc import Sequence

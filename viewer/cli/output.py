@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a command writes: results to standard output, progress and problems to standard error."""
 
 import json

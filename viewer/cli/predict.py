@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope predict PATH --model MODEL`: what the model says."""
 
 from collections.abc import Sequence

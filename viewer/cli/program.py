@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All commands as one program: which of them the words name, and how the process ends."""
 
 import io

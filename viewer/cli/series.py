@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope series PATH`: what is there."""
 
 from typing import TYPE_CHECKING

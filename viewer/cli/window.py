@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`whyscope [PATH]...`: the window, which opens without a word of its own."""
 
 from collections.abc import Mapping, Sequence

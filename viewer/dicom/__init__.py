@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
 from viewer.dicom.arrivals import UNKNOWN_PLACE, Arrival

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ZIP archives of studies: their files are unpacked where only this program can read them.
 
 Nothing in an archive decides where a file goes: each gets a numbered folder of its own, and of its name

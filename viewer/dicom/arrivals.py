@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Series as they are found, while files are still being read."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixels on demand: native ones are read here, all others by a child process that can be killed.
 
 `Slices` is the lazy `Voxels` of a series. Nothing is decoded before it is asked for; what all series

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The child process that decodes pixels; it stands alone and imports nothing of `viewer`.
 
 A broken or hostile image may crash a decoder, hang it or make it ask for all memory. It does so

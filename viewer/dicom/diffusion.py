@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The b-value and the gradient of an image, as the standard or the maker's private elements give them."""
 
 from typing import NamedTuple

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fourth dimension: slices of one orientation taken apart by echo, b-value, time and the like.
 
 A contrast (echo, b-value) or a stated temporal position is never mixed in one stack. Everything else

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From stored values to what is shown: modality, then VOI, then presentation (PS3.3 C.11, PS3.4 N.2)."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values out of a data set that may be malformed: each getter gives a plain value or nothing."""
 
 import functools

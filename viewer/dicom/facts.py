@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one file says of its image, as plain values: no pydicom object outlives the reading of a header."""
 
 from dataclasses import dataclass

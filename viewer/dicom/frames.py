@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each frame of a file says: place, values, windows, and what tells it from others at its place."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Order of slices and their place in the patient, proven from positions (PS3.3 C.7.6.2)."""
 
 import functools

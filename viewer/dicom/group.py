@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From images to series: which belong together, in which order, and what a reader should know.
 
 Images of one series are kept apart wherever they cannot be one stack: by size, kind, orientation and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From one file to the facts of its image, without its pixels; files are hostile until shown otherwise."""
 
 import functools

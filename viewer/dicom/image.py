@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The facts of one DICOM file, and the kinds of healthy DICOM files that are not images for us."""
 
 import functools

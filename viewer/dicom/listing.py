@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study as one JSON document."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices that have been read, kept within one bound for the whole program."""
 
 import threading

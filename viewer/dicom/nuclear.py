@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the slices of a reconstructed nuclear study lie: one orientation, one origin and one step for all."""
 
 import numpy as np

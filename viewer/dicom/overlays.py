@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Overlay planes and display shutters (PS3.3 C.9.2, C.7.6.11): drawn for the reader, never for a model."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parametric maps: numbers that somebody computed of a series, as maps on it (PS3.3 A.75, C.8.32).
 
 Every frame is one quantity on one plane. Stored values, decimal or whole, become numbers with a unit

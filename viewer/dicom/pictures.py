@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PNG and JPEG pictures as one-slice series: no spacing, no orientation, no patient."""
 
 import struct

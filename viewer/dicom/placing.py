@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the planes of a segmentation or a parametric map lie among the voxels of a series.
 
 A plane is placed by its position in the frame of reference (PS3.3 C.7.6.16.2.3), or, where the images have

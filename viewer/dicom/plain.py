@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The usual beginning of a data set, out of one block of a file's bytes.
 
 pydicom takes ten times as long for an element, mostly for what only unusual ones need. What is read

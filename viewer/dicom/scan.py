@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lies under some paths: series, healthy files that are not images, and files refused."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Segmentations: where a DICOM SEG says that something lies, as regions on the series it was made on.
 
 PS3.3 A.51 and C.8.20: every frame is one segment on one plane, or (label maps) one plane with the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A `Series` from a group of images: lazy voxels, geometry, display facts and warnings."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How large a pixel is where the file does not say it as Pixel Spacing: ultrasound, and magnified shadows."""
 
 from viewer.dicom import elements as get

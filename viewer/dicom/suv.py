@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Standardised uptake values by body weight, where a PET file holds all that they follow from.
 
 PS3.3 C.8.9.1 with the vendor-neutral computation of QIBA: SUVbw [g/ml] = activity [Bq/ml] × weight [g] ÷

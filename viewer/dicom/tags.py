@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All elements of a file's header as rows of text, for those who look a fact up."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A series as one array, where its slices are proven to be one volume."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files under some paths, each once; links do not lead round and round."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explainers: the contract that a plugin author works with, discovery, and running them."""
 
 from annotated_types import Interval

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening to attention weights, however a network computes them.
 
 Fused kernels never form the weights, `nn.MultiheadAttention` throws them away, and PyTorch's fast

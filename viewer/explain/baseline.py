@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What "not there" means for a method that removes or fades the image, or compares it with another."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every bias of a network adds to a score, place by place.
 
 Each bias is multiplied by a weight that is one everywhere. The gradient at these weights is the sum over the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attention of a network block by block, and how what is read at its end flows back to the patches.
 
 A map of attention needs one row of a product of token-by-token matrices: that of what the classifier reads.

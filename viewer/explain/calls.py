@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network computes from its image, function by function, and which module calls each.
 
 A library that hooks modules does not see what is computed outside of them, nor that one runs twice; here it

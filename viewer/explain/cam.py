@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class activation maps: activations of one layer, weighted by the gradients there."""
 
 from abc import abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compare a map with that of captum or grad-cam: the same method, rule, steps, layer and input tensor."""
 
 import warnings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many changed images go through a network at once: measured while they do, so that it costs nothing.
 
 What is best depends on the network, the size of its input and the device; on two cores small chunks are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The last block of a vision transformer for its class token alone, where nothing else of it is read.
 
 A classifier that reads the class token needs one row of the last block: one query, and an MLP of one token.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The explainers as data: for the command line, the window and the documentation."""
 
 from typing import Any, get_type_hints

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding explainers: names are read from the entry points, code is imported when first used."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract of an explainer: a frozen dataclass whose fields are its settings."""
 
 import dataclasses

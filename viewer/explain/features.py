@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Features: parts of the image that are removed together, superpixels, the boxes of a grid, or segments."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods that say something of every channel of every pixel, and then of the pixel."""
 
 from abc import abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network said of an input and felt at a layer: kept, another label or method costs no forward."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which layer to explain at: suggestions, and what is wrong with a chosen one."""
 
 import difflib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lending a guarded network to a library: as a module that gives the wanted numbers, with a layer to hook.
 
 Libraries hook modules, call `backward`, set modes and keep state; the guard puts everything back. They are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Methods of libraries that explain at a layer: the maps of grad-cam, and captum's sums along a path."""
 
 from abc import abstractmethod

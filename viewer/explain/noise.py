@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a gradient method says of an image under noise: its mean, and how much it varies."""
 
 from collections.abc import Iterator, Mapping

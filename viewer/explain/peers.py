@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same methods in captum and in the grad-cam package: how each is called, and where it is wrong.
 
 Both libraries are imported when one of them runs, never before: that takes seconds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an explainer may ask of a guarded network: a shared forward, further ones, and gradients.
 
 The prediction that is shown comes from the same forward that feeds the explanations.

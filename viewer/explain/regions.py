@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Regions in words: a box of pixels, a segment that came with the study, or a SEG file."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running explainers: one shared forward per batch serves the prediction and every method."""
 
 import traceback

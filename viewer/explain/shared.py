@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shared forward of a batch: its output, what passed the layers listened to, and what is kept of it.
 
 The graph is cut at the first layer that anybody listens to (Whyscope's speed rests on this): the layer's

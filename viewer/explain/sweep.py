@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explaining a network that reads patches all over an image: raw maps of patches, blended into one.
 
 Where patches overlap, a place has the mean of what their maps say of it, weighted by a Gaussian about the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What lies behind a layer, run on changed copies of what the layer gave.
 
 The part below the layer sees one sample, and a hook hands on many: a network works sample by sample, so that

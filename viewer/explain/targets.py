@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Targets in words: a label, `top`, `all`, `A-B`, `LABEL@REGION`."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the windows of a Swin transformer lie: which token is in which slot of which window.
 
 timm shifts the grid cyclically and then pads it to whole windows; torchvision pads first and shifts the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures and files of an explanation, with its provenance, written whole or not at all."""
 
 from viewer.export.document import prediction_facts

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The colour bar of an exported picture: numbers, threshold, and blank where the map is blank."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The document `result.json`: what was predicted, what explained it, and which files hold it."""
 
 from collections.abc import Sequence

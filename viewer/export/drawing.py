@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colours, type and the few marks of an exported picture."""
 
 import io

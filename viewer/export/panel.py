@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The column of text beside the exported views: what the model said, and how the map was made."""
 
 from collections.abc import Callable, Sequence

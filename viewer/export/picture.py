@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One explained slice as a picture: composed from the data, never from a widget.
 
 Left the plain image, right the same with its map, at one scale; beside them what the model said and

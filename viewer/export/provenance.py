@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a map comes from, as plain data for JSON, PNG chunks and `.npz`."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a map is to be drawn, read from words; what is not said stays automatic."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes explanations as files, all of them or none, and the document that names them."""
 
 import re

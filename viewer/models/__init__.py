@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trained models: card, loading behind a trust decision, preparation, prediction."""
 
 from viewer.models.card import Card

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks by name: from torchvision, from timm, or built in.
 
 Only an allow-list of packages is asked, and never for weights: nothing is fetched or unpickled.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that the field uses and no package brings, with the names of their published weights if any."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card: what the weights cannot say, checked with messages that name the field."""
 
 import difflib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A draft of a model card from a file of weights: what they tell is filled in, and what not is marked."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The only place where a network is touched: one lock, one worker, and nothing left behind.
 
 Explainers hook, patch and differentiate. A tool that leaves one hook or one changed module behind

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening a model: the card, the network, the weights, and the trust decision."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained model: its card, its network, and what it says of an input."""
 
 import threading

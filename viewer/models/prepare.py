@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a series to the tensor that a network reads, with the exact affine back to the source.
 
 All geometry (crop, pad, resize, flip, permuted axes, resampling to a spacing) is one separable map:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs in the place of weights, TorchScript and torch.export's `.pt2`: run only once they are trusted.
 
 Both are code: TorchScript holds functions, and what reads a `.pt2` evaluates expressions in it. Python

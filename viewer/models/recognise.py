@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which architecture a state dict belongs to, told by the names and shapes of its tensors alone.
 
 Candidates of the family that the names point at are built on torch's `meta` device, which has shapes and

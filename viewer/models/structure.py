@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network is made of, read off one dry run: its layers with their shapes, and its tokens.
 
 The dry run goes over `meta` tensors, which have shapes and no values, so that it costs nothing even

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a network that reads patches is put so that it sees all of a slice, a volume, or a box of it.
 
 The patches are cut from one input that holds them all: neighbours lie whole pixels apart, and what they

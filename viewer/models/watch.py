@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Watching what a network computes in one forward: where it attends, and where it gates a map.
 
 Modules have many names for the same thing; the functions of torch that they call have few.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading weights without running anything that is in them."""
 
 import hashlib

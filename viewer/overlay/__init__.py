@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps on slices and planes, in colour; the edges of regions; maps as ranks."""
 
 from viewer.overlay.colour import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Colours one slice of a map on the source grid.
 
 A map stays as its method gave it; what is resampled, scaled and blanked here is only what is shown.

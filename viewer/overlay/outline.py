@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The outline of a region on a slice or a plane, along the edges of its pixels, no smoother than it is."""
 
 from dataclasses import dataclass, replace

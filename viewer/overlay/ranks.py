@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps as ranks: where methods and layers whose values do not compare agree, and where they differ."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planes through a volume: where they lie in the patient, and what lies on them."""
 
 from viewer.planes.planes import (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values between the voxels of a volume: linear between the neighbours of each place."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planes through a volume: anatomical, as acquired or oblique, thin or as a thick slab.
 
 A plane knows nothing of voxels: it lies in the patient. What is drawn on it is looked up through the real

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images on a plane: trilinear through the real affine, thin or as the mean or extreme of a slab."""
 
 import numpy as np

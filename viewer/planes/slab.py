@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Thick slabs that lie askew in the voxel grid: rays through it, sampled at its layers and halfway.
 
 The layers are those of the voxel axis that the rays follow most. In them a value lies between four voxels

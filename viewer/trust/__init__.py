@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of a map: whether it lies on the truth, and whether what it marks moves the score."""
 
 from viewer.trust.faithfulness import area, changed, first_cells

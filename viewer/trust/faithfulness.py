@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does what a map marks move the score? Deletion and insertion (Petsiuk et al., RISE, BMVC 2018).
 
 Deletion takes the image away from the highest value on, insertion puts it back into an empty image in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a map lie on a known truth? Values and truth on one grid, axes in any number and order."""
 
 from collections.abc import Sequence

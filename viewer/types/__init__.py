@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What flows: Series → ModelInput → Prediction → Attribution → Overlay → Snapshot.
 
 Every value is frozen, its arrays are read-only, and each holds its parent: a map knows the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arrays that values hold: read-only, whoever made them."""
 
 from dataclasses import fields

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the voxels of a series are, and what a viewer says of it."""
 
 from dataclasses import dataclass

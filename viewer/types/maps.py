@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps on a series, and what a picture shows of them."""
 
 from abc import ABC, abstractmethod

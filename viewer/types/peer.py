@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far a map lies from that of another library, on the very same tensor."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model was shown, what it said of it, and what of that is asked about."""
 
 from collections.abc import Iterable

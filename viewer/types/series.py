@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The images: one stack of slices, or a single picture, and how its values are shown."""
 
 from collections.abc import Iterator

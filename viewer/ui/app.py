@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starting the program with its window, and taking a picture of it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that a key or the command search can do, in one table.
 
 The table knows neither Qt nor the window: the window binds each name to one action, the keyboard and the

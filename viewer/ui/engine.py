@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starting the engine, on the model's worker, so that the window notices as little as can be."""
 
 import os

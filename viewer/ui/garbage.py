@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Python's search for garbage, put off while much comes that is to stay.
 
 It looks through all objects in one piece and with Python's lock held: a third of a second for half a million,

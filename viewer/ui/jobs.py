@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Work off the GUI thread: one worker for files, one for the model, one for what nobody waits for.
 
 A new job of a kind cancels the one before it, and a result is delivered only while its request is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was computed once and may be asked for again, within a bound of memory."""
 
 import weakref

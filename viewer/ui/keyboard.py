@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys → commands, wherever in the window the keyboard is."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The window: places its widgets, connects their signals to the presenter, and shows its state."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small VGG for 64 × 64 pictures: two blocks of two convolutions, and one linear layer."""
 
 from torch import Tensor, nn

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two convolutions and two linear layers for 28 × 28 pictures."""
 
 import torch.nn.functional as F

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A vision transformer of one block for 28 × 28 pictures: 16 tokens, no class token, mean pooling."""
 
 import torch

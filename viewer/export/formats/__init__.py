@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kinds of file that an export can write, one a file."""
 
 from viewer.export.formats.format import Format

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a kind of file has to say of itself, and how it writes a map."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The format npz: the map as numbers."""
 
 from pathlib import Path

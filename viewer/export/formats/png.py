@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The format png: the annotated picture."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which formats there are, and which of those that are asked for can be written."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The format json: the one document of all maps, `result.json`."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The panels and bars around the views."""
 
 from viewer.ui.panels.bars import MessageBar, StatusBar, TopBar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bars: whose image this is, what the window must always say, and messages."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What came with the study: maps, of which one can be drawn, and segments, each of which can be hidden."""
 
 from dataclasses import dataclass

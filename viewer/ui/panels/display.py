@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the map is drawn. Nothing here runs the model."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why the model says it: method, target, layer, settings, run."""
 
 from typing import Any

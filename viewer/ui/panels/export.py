@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What to write, where, and whether it may name the patient."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page on which keys are chosen."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layer strip: the map at every stage of the network, small and side by side."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The method card: what a method shows, what it costs, when not to believe it, and where it was published."""
 
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal

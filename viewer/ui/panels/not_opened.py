@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was not opened, and why: a count, and on demand the sentences with a search."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be opened: the menus of the top bar, and what an empty window offers."""
 
 from datetime import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fourth dimension: at which point of it one is, and the way to the others."""
 
 from PySide6.QtCore import Signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the model says: a row per label with its number and threshold."""
 
 from typing import Any

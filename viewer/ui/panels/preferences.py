@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the reader prefers: a dialogue beside the window, whose changes hold at once."""
 
 from dataclasses import replace

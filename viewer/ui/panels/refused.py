@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was not opened, by reason."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command search: a field in the top bar, and the list that opens below it."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series list, and what was not opened."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series list in rows: a series each, or a heading and a row for each point of a fourth dimension."""
 
 from dataclasses import dataclass, replace

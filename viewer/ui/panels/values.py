@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The values of the features that have a name, such as those of segments."""
 
 from PySide6.QtWidgets import QGridLayout, QWidget

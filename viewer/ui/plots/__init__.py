@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plots, drawn by pyqtgraph, which is imported when the first one is to be shown and not before.
 
 This module knows nothing of it, so that what shows plots may import it at any time: `ready()` is to be asked

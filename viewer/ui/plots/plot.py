@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every plot is: one box of data in the colours of the window, and axes that tell units."""
 
 from typing import Literal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evidence in a stack, slice by slice: bars from the right, the first slice at the top."""
 
 from collections.abc import Sequence

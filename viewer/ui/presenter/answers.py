@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The answer to what is asked: of a state that is about to be shown, what is known of just that."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clock by which slices are played."""
 
 from collections.abc import Callable

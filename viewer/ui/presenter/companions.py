@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What came with the study and lies on the shown series: its maps, and what segmentations mark.
 
 Nothing of it needs a model. It is read once for each series, and follows the state: whatever slice of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Comparing two maps of one slice: as values where those mean the same, else as ranks."""
 
 from collections.abc import Mapping

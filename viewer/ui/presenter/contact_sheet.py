@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contact sheet: all labels by one method, or all quick methods for one label, side by side."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the image and its map are drawn: window, layout, style, where a patch lies, and taking that back."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evidence per slice: the target's scores, or the shares of a volume's map, and where it peaks."""
 
 from collections.abc import Sequence

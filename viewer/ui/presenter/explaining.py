@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
 from collections.abc import Collection, Sequence

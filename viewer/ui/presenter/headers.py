@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The header of the shown slice's file, read while somebody looks at it."""
 
 from viewer import dicom

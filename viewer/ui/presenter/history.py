@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was changed in the drawing, step by step, so that it can be taken back."""
 
 from collections.abc import Callable, Mapping

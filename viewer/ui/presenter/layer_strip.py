@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layer strip: the same method at every stage of the network, from one forward."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening a model for the window, on the model's worker."""
 
 from collections.abc import Collection, Mapping, Sequence

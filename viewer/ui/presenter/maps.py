@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
 import weakref

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three planes: where the crosshair is, and what lies on the planes through it.
 
 Volumes are read and planes are cut by the worker for files. While one set of planes is being cut, the one

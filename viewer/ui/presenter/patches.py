@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a network that reads patches looks: at a place that the reader gives, in the middle, or all over."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the reader prefers and has opened: changed here, shown with the state, saved behind the window."""
 
 from collections.abc import Sequence

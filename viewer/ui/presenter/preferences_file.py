@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The file in which preferences are kept: read without trust, written whole."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each preference may be in a file, as a schema of pydantic's core.
 
 The core alone: it is imported before the first paint, and pydantic's models would take three times as long.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the window does: it takes wishes, starts work, and shows one frozen state after another."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows of the series list, and what was not opened, as text."""
 
 import math

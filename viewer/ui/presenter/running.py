@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asking the model, on its worker."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is shown of a study while it is still being read: series as they are found, and one image.
 
 Nothing of that is chosen, so nothing explains or exports it: where the image lies is not known yet.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where in a stack the evidence lies."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which slice is shown, of which point of the fourth dimension: read once, kept, gone to, and played."""
 
 import weakref

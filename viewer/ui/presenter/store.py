@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one frozen state of the window, what follows from it, and the view that shows it."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frozen state that the window shows: one sub-state a file.
 
 The presenter makes a `ViewState`; every widget draws its part of it in `show(state)` and reads nothing else.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the model is, what it said of the shown place, and why."""
 
 from collections.abc import Mapping

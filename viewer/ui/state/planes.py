@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three planes: how they lie, and what was cut of them."""
 
 from dataclasses import dataclass, field

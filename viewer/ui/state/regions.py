@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What came with the study and lies on the shown series: its maps, and what segmentations mark."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the reader asks of the model."""
 
 from collections.abc import Mapping

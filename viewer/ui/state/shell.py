@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What stands around the views: work under way, messages, the header, what the reader prefers."""
 
 from dataclasses import dataclass, field

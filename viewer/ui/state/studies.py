@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is open: the rows of the series list, and what was not opened."""
 
 from dataclasses import dataclass, field

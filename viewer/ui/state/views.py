@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The views, what each of them shows, and how all of them are drawn."""
 
 from dataclasses import dataclass, field, replace

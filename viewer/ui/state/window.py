@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the window shows, as one frozen value of sub-states, and what follows from several of them.
 
 Two states are compared field by field with `is`, so that a widget redraws only what changed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a state asks of the model, as the key of what is kept of its answers."""
 
 from typing import NamedTuple

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The texts in a view's corners, and the sentences of its states."""
 
 from collections.abc import Sequence

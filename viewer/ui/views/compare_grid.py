@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two maps of one slice side by side, below them the difference of their ranks and what is said of it."""
 
 from PySide6.QtCore import QRectF, Signal

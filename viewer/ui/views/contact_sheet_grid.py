@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contact sheet: maps of all labels, or of all quick methods, in a grid."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file lays over its image, drawn: overlay planes and the display shutter."""
 
 import math

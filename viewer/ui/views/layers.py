@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two layers of a view, image and map: each keeps what it computed until its own input changes."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is written over an image: texts in the corners, the patient's sides, the colour bar.
 
 Each text stands on its own dark ground, which is not seen on black and keeps it readable on a bright image.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From arrays to what a view draws: grey levels of an image, colour indices of a map.
 
 Both work in bands that stay in the processor's cache, and a map is coloured at the screen's resolution:

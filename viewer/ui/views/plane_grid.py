@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three planes and what is said of them, two by two; or one plane alone."""
 
 from functools import partial

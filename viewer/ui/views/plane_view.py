@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One of the three planes: its picture, its map, and where the others cut it."""
 
 from math import atan2, hypot, remainder, tau

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Beside the three planes: where the crosshair is, what is there, how thick the planes are."""
 
 from PySide6.QtCore import Signal

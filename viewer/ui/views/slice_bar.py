@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bar at a view's right edge: where in the stack one is, and where the model found evidence."""
 
 from typing import TYPE_CHECKING

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One view of the shown slice: black to the edge, the image, its map, and what must be said of them."""
 
 import math

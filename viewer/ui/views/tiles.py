@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Painting small maps over the slice that they belong to."""
 
 from PySide6.QtCore import QRectF

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Controls, icons and colours that know nothing of the program."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Controls drawn in one manner: combo, slider, switch, buttons."""
 
 from collections.abc import Callable, Mapping

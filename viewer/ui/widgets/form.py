@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A form generated from an explainer's fields."""
 
 import types

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One set of icons, one stroke, drawn on a grid of 16."""
 
 from functools import lru_cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the panels share: text that is never cut, headings, rows, and how a control gets the keyboard."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the whole window looks: two palettes, one type, one style sheet."""
 
 import re
