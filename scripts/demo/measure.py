@@ -22,7 +22,7 @@ from viewer import affine, dicom, session
 from viewer.explain import discover
 from viewer.models import Model
 from viewer.types import Attribution, Series
-from viewer.ui.presenter.slice_profile import next_peak, volume_profile
+from viewer.ui.presenter.evidence import next_peak, volume_profile
 
 FIRST, COUNT = 9000, 60
 SETTINGS = {"cnn3d": {"occlusion.window": "10", "occlusion.batch": "2"}}

@@ -20,7 +20,9 @@ from viewer.ui.presenter.display import levels_of, table_levels
 from viewer.ui.state import Busy, ViewState
 from viewer.ui.views import captions, pixels
 from viewer.ui.views.layers import ImageLayer
-from viewer.ui.views.slice_view import SliceBar, SliceView
+from viewer.ui.views.picture import Picture, picture
+from viewer.ui.views.slice_bar import SliceBar
+from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
 
 SIDE = 400
@@ -28,13 +30,18 @@ LOOK = (SIDE * 3 // 8, SIDE * 3 // 8)
 """A place of the view, x and y, that no text covers."""
 
 
+def pictured(state: ViewState, plain: bool = True) -> Picture:
+    """What the left or the right one of two views shows of a state."""
+    return picture(state, 0 if plain else 1)
+
+
 def view(
     qtbot: QtBot, state: ViewState, plain: bool = True, width: int = SIDE, height: int = SIDE
 ) -> SliceView:
-    result = SliceView(plain)
+    result = SliceView()
     qtbot.addWidget(result)
     result.resize(width, height)
-    result.show(state)
+    result.show(pictured(state, plain))
     result.show()
     qtbot.waitExposed(result)
     return result
@@ -108,7 +115,7 @@ def test_a_view_follows_the_curve(qtbot: QtBot) -> None:
     shown = view(qtbot, state)
     assert seen(shown, *LOOK) == (round(255 / (1 + np.exp(-1))),) * 3
     assert captions.window_words(state) == "C 50  W 100  SIGMOID  lungs"
-    shown.show(state.changed(window=Window(50, 100, "", "LINEAR_EXACT")))
+    shown.show(pictured(state.changed(window=Window(50, 100, "", "LINEAR_EXACT")), plain=False))
     assert seen(shown, *LOOK) == (191,) * 3
 
 
@@ -213,7 +220,7 @@ def test_the_gate_hides_then_hatches(qtbot: QtBot) -> None:
     assert seen(shown, *LOOK) == (102, 102, 102)
     assert "hidden until asked" in captions.explained(state, False).bottom_left[0][0]
     state = state.changed(asked=True)
-    shown.show(state)
+    shown.show(pictured(state, plain=False))
     row = {seen(shown, x, LOOK[1]) for x in range(LOOK[0], LOOK[0] + 2 * pixels.HATCH)}
     assert len(row) == 2
     assert (102, 102, 102) in row
@@ -267,13 +274,13 @@ def test_only_what_changed_is_computed(qtbot: QtBot) -> None:
     shown = view(qtbot, state, plain=False)
     before = seen(shown, *LOOK)
     image_before, map_before = shown._image.uploads, shown._map.uploads
-    shown.show(state.changed(style=replace(state.views.style, opacity=0.1)))
+    shown.show(pictured(state.changed(style=replace(state.views.style, opacity=0.1)), plain=False))
     assert seen(shown, *LOOK) != before
     assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before)
-    shown.show(state.changed(style=replace(state.views.style, threshold=0.3)))
+    shown.show(pictured(state.changed(style=replace(state.views.style, threshold=0.3)), plain=False))
     shown.grab()
     assert (shown._image.uploads, shown._map.uploads) == (image_before, map_before + 1)
-    shown.show(state.changed(levels=(0.0, 50.0)))
+    shown.show(pictured(state.changed(levels=(0.0, 50.0)), plain=False))
     shown.grab()
     assert shown._image.uploads == image_before + 1
 
@@ -366,7 +373,7 @@ def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
     assert max(across[165]) < 40
     assert across[135] == across[299] == (102, 102, 102)
     assert across[305] == across[340] == (0, 0, 0)
-    shown.show(state.changed(annotated=False))
+    shown.show(pictured(state.changed(annotated=False), plain=False))
     assert {seen(shown, x, 150) for x in (155, 305)} == {(102, 102, 102)}
     told = [captions.plain(state.changed(annotated=on)).bottom_left[0] for on in (True, False)]
     assert told == [("overlay and shutter", "quiet"), ("overlay and shutter hidden", "quiet")]
@@ -412,7 +419,7 @@ def test_left_drag_is_the_window(qtbot: QtBot) -> None:
 
 def test_middle_drag_pans_and_the_other_view_follows(qtbot: QtBot) -> None:
     one, other = (view(qtbot, image(flat(0))) for _ in range(2))
-    one.view_changed.connect(other.set_view)
+    one.view_changed.connect(lambda seen: other.show(replace(other._picture, seen=seen)))
     qtbot.mousePress(one, Qt.MouseButton.MiddleButton, pos=QPoint(100, 100))
     with qtbot.assertNotEmitted(other.view_changed):
         qtbot.mouseMove(one, QPoint(130, 80))
@@ -479,7 +486,7 @@ def test_the_pointer_says_row_and_column(qtbot: QtBot) -> None:
 def test_a_new_series_is_fitted(qtbot: QtBot) -> None:
     shown = view(qtbot, image(flat(0)))
     shown.zoom(3)
-    shown.show(image(flat(0)))
+    shown.show(pictured(image(flat(0)), plain=False))
     assert shown.frame() == QRectF(0, 0, 400, 400)
 
 

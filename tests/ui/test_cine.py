@@ -61,19 +61,19 @@ def test_no_run_while_it_plays_and_one_where_it_stops(desk: Desk, study: Path, m
     first = desk.explained(study, model)
     desk.at_rest()
     explaining: Any = desk.presenter.explaining
-    explaining.explain = create_autospec(explaining.explain)
+    explaining._run = create_autospec(explaining._run, return_value=True)
     desk.presenter.prefer("rate", 60)
     desk.shown.clear()
     desk.presenter.slices.play()
     desk.wait(lambda _s: len({s.view.slice for s in desk.shown}) == 5)
-    explaining.explain.assert_not_called()
+    explaining._run.assert_not_called()
     for state in desk.shown:
         assert (state.view.map is not None) == (state.view.slice == first.view.slice)
         assert state.answer.attribution in (None, first.answer.attribution)
         assert state.answer.prediction is None or state.answer.prediction.input.slice == state.view.slice
     desk.wait(lambda s: s.view.slice != first.view.slice)
     desk.presenter.slices.play()
-    explaining.explain.assert_called_once()
+    explaining._run.assert_called_once()
     assert not desk.state.views.playing
     desk.at_rest()
 

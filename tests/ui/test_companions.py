@@ -15,6 +15,7 @@ from PySide6.QtCore import Qt
 from test_three_planes import settled
 
 from viewer import overlay
+from viewer.overlay.outline import Outline
 from viewer.types import LoadedMap, Style
 from viewer.ui.panels import CompanionsPanel
 from viewer.ui.state import ViewState
@@ -22,6 +23,11 @@ from viewer.ui.views import captions
 from viewer.ui.window import Window
 
 CELLS = np.arange(SLICES * N * N, dtype=np.float32).reshape(SLICES, N, N)
+
+
+def outlines(state: ViewState) -> tuple[Outline, ...]:
+    """What is outlined in the active view."""
+    return state.outlines_in(state.view)
 
 
 @pytest.fixture
@@ -158,14 +164,14 @@ def test_the_models_map_comes_back_when_the_loaded_one_goes(brought: Desk, tmp_p
 def test_a_segment_is_hidden_and_stays_so(brought: Desk) -> None:
     second = brought.state.regions.regions[1]
     brought.presenter.companions.hide([second.source], True)
-    assert [o.name for o in brought.state.drawn_outlines] == ["thing 1", "thing 3"]
+    assert [o.name for o in outlines(brought.state)] == ["thing 1", "thing 3"]
     assert captions.outlined(brought.state)[0][0] == "outlined: thing 1, thing 3"
     brought.presenter.choose_series(1)
     brought.presenter.choose_series(0)
     brought.wait(lambda s: s.view.outlines)
-    assert [o.name for o in brought.state.drawn_outlines] == ["thing 1", "thing 3"]
+    assert [o.name for o in outlines(brought.state)] == ["thing 1", "thing 3"]
     brought.presenter.companions.hide([second.source], False)
-    assert len(brought.state.drawn_outlines) == 3
+    assert len(outlines(brought.state)) == 3
 
 
 def test_a_loaded_map_is_exported_with_where_it_came_from(brought: Desk, tmp_path: Path) -> None:
@@ -214,7 +220,7 @@ def test_a_click_draws_a_map_and_another_ends_that(window: Window, qtbot, study:
     assert click(0).regions.loaded is None
     assert click(3).regions.hidden == {window.presenter.state.regions.regions[1].source}
     panel.every.click()
-    assert window.presenter.state.drawn_outlines == ()
+    assert outlines(window.presenter.state) == ()
     window.presenter.choose_series(1)
     settled(window, qtbot)
     assert not panel.isVisible()

@@ -297,19 +297,19 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
             expected = overlay.on_plane(state.answer.attribution, cut.plane, state.views.style.interpolation)
             np.testing.assert_array_equal(cut.map, expected)
             assert cut.map.shape == cut.values.shape
-        assert [n for n in THREE if view(three, n)._with_bar()] == ["axial"]
+        assert [n for n in THREE if view(three, n)._picture.bar] == ["axial"]
     # Until the planes of another label are there, none is drawn in its place.
     three.presenter.explaining.choose_target(LABELS[0])
     for name in THREE:
         drawn = view(three, name)
         assert drawn._cut.of is not three.presenter.state.answer.attribution
-        assert np.isnan(drawn._state.view.map).all()
+        assert np.isnan(drawn._view.map).all()
         drawn.grab()
         assert drawn.grab_map() is None or not drawn._map.anything
-    assert view(three, "axial")._content()[1].top_right == (("image + map", "text"),)
+    assert view(three, "axial")._corners(True).top_right == (("image + map", "text"),)
     settled(three, qtbot)
     for name in THREE:
-        assert view(three, name)._state.view.map is view(three, name)._cut.map
+        assert view(three, name)._view.map is view(three, name)._cut.map
 
 
 def test_the_next_evidence_is_where_the_crosshair_goes(three: Window, qtbot, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_the_colour_bar_stands_where_the_map_is(window: Window, qtbot, tmp_path:
     state = settled(window, qtbot)
     assert state.answer.attribution is not None
     assert [cut.map is not None for cut in state.planes.cuts] == [False, True, False]
-    assert [n for n in THREE if view(window, n)._with_bar()] == ["sagittal"]
+    assert [n for n in THREE if view(window, n)._picture.bar] == ["sagittal"]
 
 
 def test_the_lines_are_where_the_planes_meet(three: Window, qtbot) -> None:
@@ -414,7 +414,7 @@ def drag(widget: PlaneView, *places: QPointF) -> None:
 def turn(widget: PlaneView, degrees: float) -> None:
     """Drag one of the rings about the crosshair, clockwise."""
     ring = widget.handles()[0][0]
-    middle = widget.place(widget._whole_state.planes.crosshair)
+    middle = widget.place(widget._state.planes.crosshair)
     arm = ring - middle
     places = []
     for part in (0, 0.3, 0.7, 1):
@@ -442,7 +442,7 @@ def test_a_ring_turns_the_other_two_planes(three: Window, qtbot) -> None:
         # Clockwise in the axial picture, whose rows run to the left and columns to the back.
         assert np.cross(before[name].normal, plane.normal) @ axial.plane.normal > 0
     assert view(three, "coronal").plane.letters() == ("RA", "LP", "H", "F")
-    title = view(three, "coronal")._content()[1].top_left[0][0]
+    title = view(three, "coronal")._corners(True).top_left[0][0]
     assert title.startswith("Coronal, tilted 25.0°  ")
     assert three.planes.facts.along.currentText() == "turned by hand"
     # The line that is drawn lies where the plane is now, and the rings lie on it.
@@ -537,7 +537,7 @@ def test_a_slab_askew_follows_its_thin_plane(three: Window, qtbot, monkeypatch) 
     qtbot.waitUntil(going.is_set, timeout=10_000)
     thin = three.presenter.state.planes.cuts
     assert [cut.slab for cut in thin] == [Slab(6.0, "max"), Slab(), Slab()]  # the axial one lies in the grid
-    words = [view(three, name)._content()[1].top_left[1] for name in THREE]
+    words = [view(three, name)._corners(True).top_left[1] for name in THREE]
     assert words == [(f"maximum of 6 mm{end}", "text") for end in ("", " …", " …")]
     may_go.set()
     state = settled(three, qtbot)
@@ -694,7 +694,7 @@ def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one
     assert marks.shape[0] * axial.plane.pixel**2 == pytest.approx(0.75 * 0.5, abs=0.15)
     hidden = axial.graphics.shutter.mean()
     assert hidden == pytest.approx(1 - 17 * 17 / (ROWS * COLUMNS), abs=0.03)
-    words = {n: [text for text, _ in view(window, n)._content()[1].bottom_left] for n in THREE}
+    words = {n: [text for text, _ in view(window, n)._corners(True).bottom_left] for n in THREE}
     assert "overlay and shutter" in words["axial"]
     for cut in others:
         assert cut.graphics is None
@@ -708,7 +708,7 @@ def test_what_a_file_lays_over_its_slices_is_drawn_on_the_plane_that_lies_on_one
     assert brightness() == 0
     window.run("annotations")
     assert brightness() > 120
-    assert not any("only on" in text for text, _ in view(window, "coronal")._content()[1].bottom_left)
+    assert not any("only on" in text for text, _ in view(window, "coronal")._corners(True).bottom_left)
     window.run("annotations")
     window.presenter.go_to(5)
     state = settled(window, qtbot)
@@ -727,4 +727,4 @@ def test_the_facts_say_the_place(three: Window, qtbot) -> None:
     assert facts.where.full == "R 3.0 · A 12.5 · H 12.0 mm"
     assert facts.voxel.full == "Im 5 / 9 · row 10 · column 14"
     assert facts.volume.full == "9 × 20 × 28 · 3 × 0.75 × 0.5 mm"
-    assert view(three, "coronal")._content()[1].top_left[0] == ("Coronal  A 12.5 mm", "text")
+    assert view(three, "coronal")._corners(True).top_left[0] == ("Coronal  A 12.5 mm", "text")

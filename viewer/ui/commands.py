@@ -5,8 +5,13 @@ The table knows neither Qt nor the window: the window binds each name to one act
 command search read titles and keys from here, and so does whoever writes the keys down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+Run = Callable[[str], None]
+"""Does what a command of this name says."""
+Bindings = dict[str, Callable[..., None]]
+"""What each command does, by its name; a held one is told whether its key is down."""
 
 
 @dataclass(frozen=True, slots=True)

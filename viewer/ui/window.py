@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The window: places its widgets, connects their signals to the presenter, and shows its state."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRect, Qt
@@ -23,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.settings import Preferences, Settings
-from viewer.ui.commands import assigned
+from viewer.ui.commands import Bindings, assigned
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
@@ -49,7 +47,9 @@ from viewer.ui.state import ViewState
 from viewer.ui.views.compare_grid import CompareGrid
 from viewer.ui.views.contact_sheet_grid import ContactSheetGrid
 from viewer.ui.views.plane_grid import PlaneGrid
-from viewer.ui.views.slice_view import SliceBar, SliceView
+from viewer.ui.views.slice_bar import SliceBar
+from viewer.ui.views.slice_grid import SliceGrid
+from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets import theme
 from viewer.ui.widgets.parts import dress_panel
 
@@ -75,39 +75,28 @@ class Window(QMainWindow):
         self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
-        self.prediction, self.explaining, self.display = (
-            PredictionPanel(),
-            ExplainPanel(),
-            DisplayPanel(),
-        )
-        self.plain, self.mapped, self.slices = SliceView(plain=True), SliceView(plain=False), SliceBar()
-        self.planes, self.points, self.companions = PlaneGrid(), PointBar(), CompanionsPanel()
-        self.sheet, self.compare = ContactSheetGrid(), CompareGrid()
+        self.prediction, self.explaining, self.display = PredictionPanel(), ExplainPanel(), DisplayPanel()
+        self.views, self.planes, self.compare = SliceGrid(), PlaneGrid(), CompareGrid()
+        self.sheet, self.slices = ContactSheetGrid(), SliceBar()
+        self.points, self.companions = PointBar(), CompanionsPanel()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
         self.presenter = Presenter(self, Jobs(self), settings, preferences, file)
         self._dress(dark=self.presenter.state.shell.preferences.colours == "dark" and not light)
-        self.bindings = self._bindings()
+        self.bindings = self.presenter.commands() | self._commands()
         self.keyboard = Keyboard(self)
-        self._connect()
+        self._wire()
         self.show_state(self.presenter.state)
         self.start.setFocus()
 
     # --- places -----------------------------------------------------------------------------------
 
     def _place(self) -> None:
-        self.divider = QWidget()
-        self.divider.setFixedWidth(1)
-        self.divider.setStyleSheet(f"background: {theme.DARK.line};")  # between images, in light colours too
         views = QHBoxLayout()
         views.setSpacing(0)
         views.setContentsMargins(0, 0, 0, 0)
-        views.addWidget(self.start, 1)
-        views.addWidget(self.plain, 1)
-        views.addWidget(self.divider)
-        views.addWidget(self.mapped, 1)
-        for grid in (self.planes, self.sheet, self.compare):
-            views.addWidget(grid, 1)
+        for place in (self.start, self.views, self.planes, self.sheet, self.compare):
+            views.addWidget(place, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
         middle.setSpacing(0)
@@ -156,147 +145,43 @@ class Window(QMainWindow):
             self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
         super().resizeEvent(event)
 
+    @property
+    def plain(self) -> SliceView:
+        """The view that draws no map."""
+        return self.views.view("none")
+
+    @property
+    def mapped(self) -> SliceView:
+        """The view that draws the chosen map."""
+        return self.views.view("chosen")
+
     # --- signals → wishes -------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        p, e, d = self.presenter, self.presenter.explaining, self.presenter.display
-        self.keyboard.bind(assigned(p.state.shell.preferences.keys))
+    def _wire(self) -> None:
+        """Have each part ask the presenter by itself; what opens windows is asked here."""
+        self.keyboard.bind(assigned(self.presenter.state.shell.preferences.keys))
         self.keyboard.command.connect(self.run)
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
-        c = p.preferences
-        self.top.open_requested.connect(self._open)
-        self.start.wished.connect(self._open)
-        self.top.model_requested.connect(lambda _entry: self.ask_model())
-        self.top.recent_requested.connect(p.reopen)
-        self.start.recent_wished.connect(partial(p.reopen, "studies"))
-        self.top.recent_looked_at.connect(c.look)
-        self.top.recent_forgotten.connect(c.forget_recent)
-        self.top.search_requested.connect(partial(self.run, "search"))
-        self.top.settings_requested.connect(partial(self.run, "settings"))
-        self.search.command_chosen.connect(self.run)
-        self.settings.changed.connect(p.prefer)
-        self.header.closed.connect(p.headers.leave)
-        self.header.wished.connect(p.headers.look)
-        self.settings.forget_recent_wished.connect(c.forget_recent)
-        self.settings.forget_trusted_wished.connect(c.forget_trusted)
-        self.settings.keys.wished.connect(lambda *wish: self.settings.keys.refuse(c.set_key(*wish)))
-        self.settings.keys.default_wished.connect(lambda n: self.settings.keys.refuse(c.default_key(n)))
-        self.settings.keys.defaults_wished.connect(c.default_keys)
-        self.top.export_requested.connect(self.ask_export)
-        self.top.mask_toggled.connect(p.toggle_mask)
-        self.top.layout_chosen.connect(d.choose_layout)
-        self.top.theme_toggled.connect(self.toggle_theme)
-        self.series.series_chosen.connect(p.choose_series)
-        self.prediction.target_chosen.connect(e.choose_target)
-        self.prediction.model_requested.connect(self.ask_model)
-        self.explaining.method_chosen.connect(e.choose_method)
-        self.explaining.target_chosen.connect(e.choose_target)
-        self.explaining.against_chosen.connect(e.choose_against)
-        self.explaining.layer_chosen.connect(e.choose_layer)
-        self.explaining.within_chosen.connect(e.choose_within)
-        self.explaining.sweep_chosen.connect(p.patches.sweep)
-        self.explaining.strip_requested.connect(p.layer_strip.wish)
-        self.explaining.card_requested.connect(partial(self.run, "method-card"))
+        for part in (
+            self.message, self.settings, self.header, self.series, self.companions, self.points,
+            self.display, self.slices, self.planes, self.views, self.sheet, self.compare,
+        ):  # fmt: skip
+            part.wire(self.presenter)
+        for asking in (self.top, self.start, self.search, self.prediction, self.explaining):
+            asking.wire(self.presenter, self.run)
         self.explaining.looked_at.connect(self._look_at)
-        self.explaining.setting_changed.connect(e.set_setting)
-        self.explaining.explain_requested.connect(e.explain)
-        self.explaining.cancel_requested.connect(p.cancel)
-        self.companions.map_chosen.connect(p.companions.choose)
-        self.companions.hidden_changed.connect(p.companions.hide)
-        self.points.point_requested.connect(p.slices.go_to_point)
-        self.points.along_chosen.connect(p.play_along)
-        self.display.style_changed.connect(d.set_style)
-        self.display.lock_toggled.connect(d.lock_range)
-        self.display.overlay_toggled.connect(d.toggle_overlay)
-        self.message.action.connect(e.answer)
-        self.message.dismissed.connect(p.dismiss)
-        self.slices.slice_requested.connect(p.go_to)
-        self.planes.window_dragged.connect(d.drag_window)
-        self.planes.marked.connect(p.mpr.mark)
-        self.planes.placed.connect(p.patches.place_at)
-        self.planes.stepped.connect(p.mpr.step)
-        self.planes.pointed.connect(p.mpr.point)
-        self.planes.enlarge_requested.connect(p.mpr.enlarge)
-        self.planes.slab_changed.connect(p.mpr.set_slab)
-        self.planes.turned.connect(p.mpr.turn)
-        self.planes.alignment_chosen.connect(p.mpr.align)
-        self.sheet.of_chosen.connect(p.contact_sheet.choose)
-        self.sheet.all_requested.connect(p.contact_sheet.wish)
-        self.sheet.negatives_requested.connect(partial(e.answer, "show"))
-        self.sheet.cell_chosen.connect(
-            lambda kind, name: (e.choose_target if kind == "label" else e.choose_method)(name)
-        )
-        self.sheet.opened.connect(partial(d.choose_layout, "1|1"))
-        self.compare.keep_requested.connect(p.comparing.keep)
-        self.compare.ranks_chosen.connect(p.comparing.as_ranks)
-        self.compare.view_changed.connect(self.mapped.set_view)
-        self.mapped.view_changed.connect(self.compare.set_view)
-        self.plain.view_changed.connect(self.compare.set_view)
-        self.compare.window_dragged.connect(d.drag_window)
-        self.compare.slice_wheel.connect(p.step)
-        self.compare.point_wheel.connect(p.step_point)
-        self.compare.pointer_moved.connect(p.point)
-        self.compare.patch_placed.connect(p.patches.place)
-        self.compare.maximise_requested.connect(partial(d.choose_layout, "1|1"))
-        for view, other in ((self.plain, self.mapped), (self.mapped, self.plain)):
-            view.window_dragged.connect(d.drag_window)
-            view.slice_wheel.connect(p.step)
-            view.point_wheel.connect(p.step_point)
-            view.pointer_moved.connect(p.point)
-            view.patch_placed.connect(p.patches.place)
-            view.view_changed.connect(other.set_view)
-            view.maximise_requested.connect(self._maximise)
 
-    def _bindings(self) -> dict[str, Callable[..., None]]:
-        """What each command of the table does; a held one is told whether its key is down."""
-        p, d = self.presenter, self.presenter.display
-        windows: dict[str, Callable[..., None]] = {f"window-{n}": partial(d.preset, n) for n in range(9)}
-        return windows | {
+    def _commands(self) -> Bindings:
+        """What each command of the table does that opens another window, or is about the window itself."""
+        return {
             "open-folder": self.ask_study,
             "open-files": self.ask_files,
-            "open-demo": p.open_demo,
             "open-model": self.ask_model,
             "export": self.ask_export,
-            "next-slice": partial(p.step, 1),
-            "previous-slice": partial(p.step, -1),
-            "ten-slices-on": partial(p.step, 10),
-            "ten-slices-back": partial(p.step, -10),
-            "first-slice": partial(p.go_to, 0),
-            "last-slice": partial(p.step, 10**6),
-            "next-point": partial(p.step_point, 1),
-            "previous-point": partial(p.step_point, -1),
-            "play": p.slices.play,
-            "play-along": p.play_other,
-            "next-evidence": p.next_evidence,
-            "next-series": partial(p.step_series, 1),
-            "previous-series": partial(p.step_series, -1),
-            "invert": d.invert,
-            "explain": p.explaining.explain,
             "method-card": self._card,
-            "place-patch": p.patches.place_here,
-            "middle-patch": p.patches.middle,
-            "cancel": p.cancel,
-            "overlay": d.toggle_overlay,
-            "hide-while-held": d.peek,
-            "outlines": d.toggle_outlines,
-            "annotations": d.toggle_annotations,
-            "less-opacity": partial(d.change_opacity, -0.1),
-            "more-opacity": partial(d.change_opacity, 0.1),
-            "lock-range": lambda: d.lock_range(not self._state.views.locked),
-            "undo": d.undo,
-            "redo": d.redo,
             "search": self._search,
             "settings": self._settings,
             "header": self._header,
-            "mask": p.toggle_mask,
-            "one-view": partial(d.choose_layout, "1"),
-            "two-views": partial(d.choose_layout, "1|1"),
-            "keep": p.comparing.keep,
-            "sheet": partial(d.choose_layout, "sheet"),
-            "compare": partial(d.choose_layout, "compare"),
-            "three-planes": partial(d.choose_layout, "3"),
-            "patient-planes": partial(p.mpr.align, "patient"),
-            "acquired-planes": partial(p.mpr.align, "acquired"),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }
@@ -304,9 +189,6 @@ class Window(QMainWindow):
     def run(self, command: str) -> None:
         """Do what a command of the table says."""
         self.bindings[command]()
-
-    def _open(self, what: str) -> None:
-        self.run({"folder": "open-folder", "files": "open-files", "demo": "open-demo"}[what])
 
     def _search(self) -> None:
         field = self.top.search
@@ -332,9 +214,6 @@ class Window(QMainWindow):
 
     def _full_screen(self) -> None:
         self.showNormal() if self.isFullScreen() else self.showFullScreen()
-
-    def _maximise(self) -> None:
-        self.presenter.display.choose_layout("1|1" if self._state.views.layout == "1" else "1")
 
     def toggle_theme(self) -> None:
         """The other colours than those shown, which `--light` may have chosen."""
@@ -391,25 +270,23 @@ class Window(QMainWindow):
         before, self._state = self._state.shell.preferences, state
         self._follow(before, state.shell.preferences)
         empty = not state.studies.items and state.view.series is None and state.shell.busy is None
-        layout = "3" if state.three else "1|1" if state.views.layout == "3" else state.views.layout
+        layout = "" if state.views.layout == "3" and not state.three else state.views.layout
         grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.sheet, "compare": self.compare}
-        view = self.start if empty else grids.get(layout, self.mapped)
-        began = view.isHidden()
-        for widget in (*grids.values(), self.mapped):
-            widget.setVisible(widget is view)
-        two = not empty and layout == "1|1"
-        self.plain.setVisible(two)
-        self.divider.setVisible(two)
-        self.start.setVisible(empty)
+        shown = self.start if empty else grids.get(layout, self.views)
+        began = shown.isHidden()
+        for place in (*grids.values(), self.views, self.start):
+            place.setVisible(place is shown)
         for widget in (
-            self.top, self.series, self.message, self.plain, self.mapped, self.slices,
+            self.top, self.series, self.message, self.views, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
             self.sheet, self.compare,
         ):  # fmt: skip
             widget.show(state)
         if began:
-            view.setFocus()  # else the keyboard goes to what comes next by Tab
+            (
+                self.mapped if shown is self.views else shown
+            ).setFocus()  # else the keyboard goes to what comes next by Tab
 
     def _follow(self, before: Preferences, now: Preferences) -> None:
         """Keys and colours as preferred, where the preference has changed."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bars: whose image this is, what the window must always say, and messages."""
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
@@ -9,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from viewer.settings import GIB, MIB
 from viewer.types import Series
+from viewer.ui.commands import Run
 from viewer.ui.keyboard import key_of
 from viewer.ui.panels.opening import MODEL, STUDY, MenuButton
 from viewer.ui.panels.prediction import device_name
@@ -19,6 +21,9 @@ from viewer.ui.widgets.icons import Icon, draw_icon
 from viewer.ui.widgets.parts import Sentence, Text, by_tab, colours, dress_panel
 from viewer.ui.widgets.theme import DARK
 from viewer.wording import RESEARCH_USE
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 MASK = "●●●●●●"
 LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
@@ -156,6 +161,20 @@ class TopBar(QWidget):
         self._wear()
         dress_panel(self, "top")
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter", run: Run) -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.open_requested.connect(lambda what: run(f"open-{what}"))
+        self.model_requested.connect(lambda _entry: run("open-model"))
+        self.recent_requested.connect(presenter.reopen)
+        self.recent_looked_at.connect(presenter.preferences.look)
+        self.recent_forgotten.connect(presenter.preferences.forget_recent)
+        self.search_requested.connect(partial(run, "search"))
+        self.settings_requested.connect(partial(run, "settings"))
+        self.export_requested.connect(partial(run, "export"))
+        self.theme_toggled.connect(partial(run, "colours"))
+        self.mask_toggled.connect(presenter.toggle_mask)
+        self.layout_chosen.connect(presenter.display.choose_layout)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -303,6 +322,11 @@ class MessageBar(QWidget):
         self.close_button.clicked.connect(lambda: self.dismissed.emit())
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self.hide()
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.action.connect(presenter.explaining.answer)
+        self.dismissed.connect(presenter.dismiss)
 
     def _act(self) -> None:
         if self._notice is not None and self._notice.wish is not None:

@@ -2,7 +2,7 @@
 """What came with the study: maps, of which one can be drawn, and segments, each of which can be hidden."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPen
@@ -16,6 +16,9 @@ from viewer.ui.views.marks import region_colour
 from viewer.ui.widgets.controls import Link, Rows
 from viewer.ui.widgets.parts import MARGIN, colours, dress_panel, heading
 from viewer.wording import clean
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 LOW, TALL = 26, 40
 """Height of a segment and of a map."""
@@ -210,6 +213,11 @@ class CompanionsPanel(QWidget):
         self.every.clicked.connect(self._press_every)
         self._state = ViewState()
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.map_chosen.connect(presenter.companions.choose)
+        self.hidden_changed.connect(presenter.companions.hide)
 
     def _press(self, place: int) -> None:
         row = self.list.entries.rows[place]

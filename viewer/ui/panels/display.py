@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the map is drawn. Nothing here runs the model."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -13,6 +13,9 @@ from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Combo, IconButton, Slider, Switch
 from viewer.ui.widgets.parts import MARGIN, ROW, Text, add_row, dress_panel, heading, pair, rows, swatch
 from viewer.wording import number
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
 INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
@@ -54,6 +57,13 @@ class DisplayPanel(QWidget):
         self._lay_out()
         self._connect()
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        display = presenter.display
+        self.style_changed.connect(display.set_style)
+        self.lock_toggled.connect(display.lock_range)
+        self.overlay_toggled.connect(display.toggle_overlay)
 
     def _fill(self) -> None:
         self.table.setIconSize(QSize(36, 10))

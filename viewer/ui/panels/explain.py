@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Why the model says it: method, target, layer, settings, run."""
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap, QStandardItem, QStandardItemModel
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.types import Array
+from viewer.ui.commands import Run
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
@@ -37,6 +39,9 @@ from viewer.ui.widgets.parts import (
     rows,
 )
 from viewer.wording import SAME_FOR_ALL, clean
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 SUGGESTED = "suggested"
 SMALL = 40
@@ -254,6 +259,21 @@ class ExplainPanel(QWidget):
         self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
         self.run_bar.cancel.clicked.connect(lambda: self.cancel_requested.emit())
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter", run: Run) -> None:
+        """Ask the presenter for what is asked of this part."""
+        explaining = presenter.explaining
+        self.method_chosen.connect(explaining.choose_method)
+        self.target_chosen.connect(explaining.choose_target)
+        self.against_chosen.connect(explaining.choose_against)
+        self.layer_chosen.connect(explaining.choose_layer)
+        self.within_chosen.connect(explaining.choose_within)
+        self.setting_changed.connect(explaining.set_setting)
+        self.explain_requested.connect(explaining.explain)
+        self.sweep_chosen.connect(presenter.patches.sweep)
+        self.strip_requested.connect(presenter.layer_strip.wish)
+        self.cancel_requested.connect(presenter.cancel)
+        self.card_requested.connect(partial(run, "method-card"))
 
     def _choose(self, combo: Combo, place: int, told: Any) -> None:
         value = combo.itemData(place)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The header of the shown slice's file, with a search."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
     QAbstractTableModel,
@@ -27,6 +27,9 @@ from viewer.types import Identity
 from viewer.ui.state import Header, ViewState
 from viewer.ui.widgets.parts import Text
 from viewer.wording import without_identity
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 COLUMNS = ("Tag", "VR", "Name", "Value")
 MASKED = "●●●"
@@ -141,6 +144,11 @@ class HeaderDialog(QDialog):
             told.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
         self._of: tuple[int, int] = (0, 0)
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.closed.connect(presenter.headers.leave)
+        self.wished.connect(presenter.headers.look)
 
     def _lay_out(self) -> None:
         table = self.table

@@ -2,19 +2,25 @@
 """What can be opened: the menus of the top bar, and what an empty window offers."""
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from viewer.settings import Recent
+from viewer.ui.commands import Run
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, heading
 from viewer.ui.widgets.theme import mark
 from viewer.wording import clean
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 HIDDEN = "●●●●●●"
 LONGEST = 48
@@ -144,6 +150,11 @@ class StartPanel(QWidget):
         whole.addStretch(1)
         whole.addWidget(inside, 0, Qt.AlignmentFlag.AlignVCenter)
         whole.addStretch(1)
+
+    def wire(self, presenter: "Presenter", run: Run) -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.wished.connect(lambda what: run(f"open-{what}"))
+        self.recent_wished.connect(partial(presenter.reopen, "studies"))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fourth dimension: at which point of it one is, and the way to the others."""
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
@@ -10,6 +12,9 @@ from viewer.ui.state import ViewState
 from viewer.ui.views.captions import point_words
 from viewer.ui.widgets.controls import IconButton, Segments, Slider
 from viewer.ui.widgets.parts import Text, dress_panel
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 HEIGHT, WORDS = 38, 190
 """Of the bar, and width of its words."""
@@ -52,6 +57,11 @@ class PointBar(QWidget):
         self.slider.moved.connect(self.point_requested)
         self.along.chosen.connect(self.along_chosen)
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.point_requested.connect(presenter.slices.go_to_point)
+        self.along_chosen.connect(presenter.play_along)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model says: a row per label with its number and threshold."""
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -24,10 +25,14 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.types import Score
+from viewer.ui.commands import Run
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
 from viewer.wording import clean, figures, kind_of, number
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 ROW = 26
 MOST_ROWS = 12
@@ -234,6 +239,11 @@ class PredictionPanel(QWidget):
         below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
         column.addLayout(below)
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter", run: Run) -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.target_chosen.connect(presenter.explaining.choose_target)
+        self.model_requested.connect(partial(run, "open-model"))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""

@@ -2,7 +2,7 @@
 """What the reader prefers: a dialogue beside the window, whose changes hold at once."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
@@ -13,6 +13,9 @@ from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Combo, Link, Segments, Switch
 from viewer.ui.widgets.form import Field, WholeNumber
 from viewer.ui.widgets.parts import Sentence, add_row, heading, pair, rows
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
 COLOURS = {"dark": "Dark", "light": "Light"}
@@ -74,6 +77,16 @@ class PreferencesDialog(QDialog):
         column.addWidget(self.stack, 1)
         self.turn_to("general")
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        reader, keys = presenter.preferences, self.keys
+        self.changed.connect(presenter.prefer)
+        self.forget_recent_wished.connect(reader.forget_recent)
+        self.forget_trusted_wished.connect(reader.forget_trusted)
+        keys.wished.connect(lambda *wish: keys.refuse(reader.set_key(*wish)))
+        keys.default_wished.connect(lambda name: keys.refuse(reader.default_key(name)))
+        keys.defaults_wished.connect(reader.default_keys)
 
     def turn_to(self, page: str) -> None:
         """Show another page."""

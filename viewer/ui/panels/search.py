@@ -2,6 +2,7 @@
 """The command search: a field in the top bar, and the list that opens below it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QAbstractListModel, QEvent, QObject, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
@@ -17,12 +18,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.ui.commands import Command, assigned, found
+from viewer.ui.commands import Command, Run, assigned, found
 from viewer.ui.keyboard import shown
 from viewer.ui.panels.series import Index
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, focus_ring, mark_as
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 WORDS = "Search commands"
 WIDE, NARROW = 196, 30
@@ -189,6 +193,10 @@ class CommandSearch(QFrame):
         self.list.clicked.connect(lambda index: self._run(index.row()))
         self.list.entered.connect(self.list.setCurrentIndex)
         self.hide()
+
+    def wire(self, presenter: "Presenter", run: Run) -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.command_chosen.connect(run)
 
     def show(self, state: ViewState | None = None) -> None:
         """Take the keys of a state. Without one: Qt's `show`."""

@@ -3,7 +3,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -42,6 +42,9 @@ from viewer.ui.widgets.controls import IconButton, Rows
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import Sentence, colours, dress_panel, heading, image, wrapped
 from viewer.wording import clean
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""
@@ -343,6 +346,10 @@ class SeriesPanel(QWidget):
         self._shown: ViewState | None = None
         self._lay_out()
         self.show(ViewState())
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.series_chosen.connect(presenter.choose_series)
 
     def _lay_out(self) -> None:
         self._column = QVBoxLayout(self)

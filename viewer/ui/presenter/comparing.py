@@ -8,6 +8,7 @@ from typing import Any
 from viewer.overlay import ranks
 from viewer.task import Task
 from viewer.types import Attribution, DerivedMap, Map, Style, Sweep
+from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.kept import Kept
 from viewer.ui.presenter.maps import Maps
@@ -34,6 +35,10 @@ class Comparing:
         self._ranked: Kept[Ranks] = Kept(_ROOM)
         self._asked: tuple[object, ...] = ()
         self._ranking: Pair | None = None
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {"keep": self.keep}
 
     # --- wishes -----------------------------------------------------------------------------------
 

@@ -3,17 +3,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from viewer.overlay import DIVERGING, NAMES
 from viewer.types import Array, Series, Window
+from viewer.ui.commands import Bindings
 from viewer.ui.presenter.companions import Companions, quantity
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.history import History, Step
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Notice, ViewState
+from viewer.ui.state import Notice, Seen, ViewState
 
 # Exact, so that the command line draws the same with their two numbers.
 PRESETS = {
@@ -43,6 +45,27 @@ class Displaying:
     @property
     def _state(self) -> ViewState:
         return self._store.state
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        windows: Bindings = {f"window-{number}": partial(self.preset, number) for number in range(9)}
+        layouts = {
+            "one-view": "1", "two-views": "1|1", "three-planes": "3", "sheet": "sheet", "compare": "compare",
+        }  # fmt: skip
+        return {
+            **windows,
+            **{name: partial(self.choose_layout, layout) for name, layout in layouts.items()},
+            "invert": self.invert,
+            "overlay": self.toggle_overlay,
+            "hide-while-held": self.peek,
+            "outlines": self.toggle_outlines,
+            "annotations": self.toggle_annotations,
+            "less-opacity": partial(self.change_opacity, -0.1),
+            "more-opacity": partial(self.change_opacity, 0.1),
+            "lock-range": lambda: self.lock_range(not self._state.views.locked),
+            "undo": self.undo,
+            "redo": self.redo,
+        }
 
     # --- image ------------------------------------------------------------------------------------
 
@@ -93,6 +116,20 @@ class Displaying:
             self._store.show(notice=Notice(self._state.planes.flat))
         else:
             self._change("layout", layout=layout)
+
+    def maximise(self) -> None:
+        """One view alone, or two again."""
+        self.choose_layout("1|1" if self._state.views.layout != "1|1" else "1")
+
+    def see(self, seen: Seen | None) -> None:
+        """Show this part of the image in all views that are linked; None: the whole."""
+        self._store.show(seen=seen)
+
+    def activate(self, place: int) -> None:
+        """Work with another of the views, where it is not linked with the active one."""
+        views = self._state.views
+        if views.views[place].group != views.view.group:
+            self._store.show(active=place)
 
     # --- map --------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from viewer.errors import UntrustedError
 from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Prediction, Series, Style, Sweep
+from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
@@ -40,6 +41,10 @@ class Explaining:
     @property
     def _state(self) -> ViewState:
         return self._store.state
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {"explain": self.explain}
 
     # --- model ------------------------------------------------------------------------------------
 

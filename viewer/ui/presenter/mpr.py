@@ -8,6 +8,7 @@ another series, or for another map, is never shown as this one's.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from viewer.planes import Plane, Point
 from viewer.planes.resample import laid_on, lies_straight, resampled
 from viewer.task import Progress, Task
 from viewer.types import Map, Series
+from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
@@ -43,6 +45,13 @@ class MPR:
     @property
     def _state(self) -> ViewState:
         return self._store.state
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {
+            "patient-planes": partial(self.align, "patient"),
+            "acquired-planes": partial(self.align, "acquired"),
+        }
 
     # --- following --------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from viewer import affine
 from viewer.errors import ModelError
 from viewer.planes import Point, within
 from viewer.types import Field, Sweep
+from viewer.ui.commands import Bindings
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
@@ -32,6 +33,10 @@ class Patches:
     @property
     def _state(self) -> ViewState:
         return self._store.state
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {"place-patch": self.place_here, "middle-patch": self.middle}
 
     # --- following --------------------------------------------------------------------------------
 

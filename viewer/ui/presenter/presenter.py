@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from viewer.settings import Preferences, Settings
 from viewer.task import Task
 from viewer.types import Array, LoadedMap, Map
 from viewer.ui import garbage
+from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.companions import Companions
 from viewer.ui.presenter.comparing import Comparing
@@ -32,7 +34,7 @@ from viewer.ui.presenter.running import write
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, View
-from viewer.ui.state import Busy, Notice, Probed, ViewState
+from viewer.ui.state import Busy, Notice, Probed, ViewState, one_stack
 from viewer.ui.views.captions import nothing_opened
 
 
@@ -114,6 +116,28 @@ class Presenter:
             self.companions.limit(self._settings.limits)
             self.headers.limit(self._settings.limits)
 
+    def commands(self) -> Bindings:
+        """What keys and lists may ask, of all parts."""
+        own: Bindings = {
+            "open-demo": self.open_demo,
+            "next-slice": partial(self.step, 1),
+            "previous-slice": partial(self.step, -1),
+            "ten-slices-on": partial(self.step, 10),
+            "ten-slices-back": partial(self.step, -10),
+            "first-slice": partial(self.go_to, 0),
+            "last-slice": partial(self.step, 10**6),
+            "next-point": partial(self.step_point, 1),
+            "previous-point": partial(self.step_point, -1),
+            "next-series": partial(self.step_series, 1),
+            "previous-series": partial(self.step_series, -1),
+            "play-along": self.play_other,
+            "next-evidence": self.next_evidence,
+            "mask": self.toggle_mask,
+            "cancel": self.cancel,
+        }
+        parts = (self.slices, self.display, self.explaining, self.mpr, self.patches, self.comparing)
+        return {name: action for part in parts for name, action in part.commands().items()} | own
+
     # --- study ------------------------------------------------------------------------------------
 
     def open(self, paths: Sequence[Path]) -> None:
@@ -183,7 +207,8 @@ class Presenter:
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
         self._store.note(
-            items=items, not_opened=not_opened, number=None, series=None, values=None, busy=None,
+            items=items, not_opened=not_opened, number=None, series=None, seen=None, values=None,
+            busy=None,
             notice=notice, arriving=None,
         )  # fmt: skip
         if not items:
@@ -212,10 +237,12 @@ class Presenter:
         self.companions.leave()
         self.display.forget()
         self.explaining.leave()
+        view = self.state.view
         self._store.note(
             number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
-            values=None, graphics=None, window=None, inverted=series.display.inverted,
-            placed=None, swept=None, probed=None, busy=None, asked=False, notice=self._store.lasting,
+            seen=view.seen if one_stack(view.series, series) else None, values=None, graphics=None,
+            window=None, inverted=series.display.inverted, placed=None, swept=None,
+            probed=None, busy=None, asked=False, notice=self._store.lasting,
         )  # fmt: skip
         self.slices.enter(study)
         self.explaining.study_changed()

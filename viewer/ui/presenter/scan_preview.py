@@ -82,7 +82,8 @@ class ScanPreview:
             self._store.show()
             return
         self._store.note(
-            number=None, series=one.series, slice=0, window=None, values=None, graphics=None, probed=None,
+            number=None, series=one.series, slice=0, seen=None, window=None, values=None,
+            graphics=None, probed=None,
             inverted=one.series.display.inverted,
         )  # fmt: skip
         if image is not None:

@@ -15,6 +15,7 @@ from viewer.planes import Point, nearest_slice
 from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Array, Series, Window
+from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.cine import Cine
 from viewer.ui.presenter.display import levels_of
@@ -71,6 +72,10 @@ class Slices:
     def state(self) -> ViewState:
         """What is shown now."""
         return self._store.state
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {"play": self.play}
 
     # --- series -----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ Seen = tuple[float, float, float, float]
 LAYOUTS: dict[Layout, tuple[Draws, ...]] = {
     "1": ("chosen",),
     "1|1": ("none", "chosen"),
-    "3": ("chosen",),
+    "3": ("none", "chosen"),  # where the series has no three planes
     "sheet": ("chosen",),
     "compare": ("kept", "chosen", "difference"),
 }

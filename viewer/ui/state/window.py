@@ -36,6 +36,18 @@ class ViewState:
         """The active view."""
         return self.views.view
 
+    def seen_by(self, place: int) -> "ViewState":
+        """The same with another view as the active one, without what is not of its group."""
+        if place == self.views.active:
+            return self
+        views = replace(self.views, active=place)
+        if views.view.group == self.view.group:
+            return replace(self, views=views)
+        return replace(
+            self, views=replace(views, styled=None), request=replace(self.request, patch=None),
+            answer=AnswerState(model=self.answer.model), regions=RegionsState(), planes=PlanesState(),
+        )  # fmt: skip
+
     def value(self, name: str) -> Any:
         """A field of a sub-state, or of the active view, by its name."""
         return getattr(getattr(self, OWNERS[name]), name)
@@ -123,15 +135,18 @@ class ViewState:
     @property
     def map_shown(self) -> bool:
         """Whether a map is drawn at all."""
-        open_to_all = self.answer.gate == "open" or self.answer.asked or self.regions.loaded is not None
-        return self.view.map is not None and self.views.overlay and open_to_all
+        return self.draws_map(self.view)
 
-    @property
-    def drawn_outlines(self) -> tuple[Outline, ...]:
-        """The outlines of the slice, without what is hidden."""
+    def draws_map(self, view: View) -> bool:
+        """Whether what a view has of the map is drawn: its gate is open, or the reader asked to see it."""
+        open_to_all = self.answer.gate == "open" or self.answer.asked or self.regions.loaded is not None
+        return view.map is not None and self.views.overlay and open_to_all
+
+    def outlines_in(self, view: View) -> tuple[Outline, ...]:
+        """The outlines that are drawn in a view, without what is hidden."""
         if not self.views.outlined:
             return ()
-        return tuple(one for one in self.view.outlines if one.region.source not in self.regions.hidden)
+        return tuple(one for one in view.outlines if one.region.source not in self.regions.hidden)
 
     @property
     def points(self) -> range:

@@ -9,7 +9,7 @@ import numpy as np
 
 from viewer.overlay import native_facts, no_positive_evidence
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
-from viewer.ui.state import NOWHERE, WHOLE, ViewState
+from viewer.ui.state import NOWHERE, WHOLE, View, ViewState
 from viewer.wording import (
     INFLUENCE_ONLY,
     NO_VALUE,
@@ -46,6 +46,11 @@ class Corners:
     bottom_right: tuple[Line, ...] = ()
 
 
+def silent(_seen: bool) -> Corners:
+    """Nothing is said."""
+    return Corners()
+
+
 def sentence(state: ViewState) -> Line | None:
     """What stands in the middle of a view that has no image to show; None if it has one."""
     if state.view.values is not None and state.view.series is not None:
@@ -75,9 +80,10 @@ def nothing_opened(not_opened: Sequence[tuple[str, str]]) -> str:
     return f"{said}. {clean(reasons.pop())}" if reasons else f"{said}."
 
 
-def plain(state: ViewState) -> Corners:
-    """The corners of the image without a map."""
-    series = state.view.series
+def plain(state: ViewState, view: View | None = None) -> Corners:
+    """The corners of the image without a map; of the active view, unless another is given."""
+    view = view or state.view
+    series = view.series
     if series is None:
         return Corners()
     title = (
@@ -93,19 +99,19 @@ def plain(state: ViewState) -> Corners:
         top_left=((name.strip(), "text"), _place(state)),
         top_right=(("image", "text"),),
         bottom_left=(
-            *outlined(state),
+            *outlined(state, view),
             *patched(state),
-            *laid_over(state),
-            (window_words(state), "text"),
+            *laid_over(state, view),
+            (window_words(state, view), "text"),
             (spacing_text(series), "text"),
         ),
         bottom_right=((" · ".join(where), "quiet"),) if where else (),
     )
 
 
-def outlined(state: ViewState) -> tuple[Line, ...]:
+def outlined(state: ViewState, view: View | None = None) -> tuple[Line, ...]:
     """What the outlines on the image are; they come with the study, the model never sees them."""
-    drawn = state.drawn_outlines
+    drawn = state.outlines_in(view or state.view)
     if not drawn:
         return ()
     names = list(dict.fromkeys(clean(one.name) for one in drawn))
@@ -148,33 +154,36 @@ def swept_name(state: ViewState, swept: str) -> str:
     return "a region of another series" if region is None else region_name(state, region)
 
 
-def laid_over(state: ViewState) -> tuple[Line, ...]:
+def laid_over(state: ViewState, view: View | None = None) -> tuple[Line, ...]:
     """What the file lays over the slice, and whether that is drawn."""
-    if state.view.graphics is None or state.view.values is None:  # those are of the slice before
+    view = view or state.view
+    if view.graphics is None or view.values is None:  # those are of the slice before
         return ()
-    parts = (("overlay", state.view.graphics.overlay), ("shutter", state.view.graphics.shutter))
+    parts = (("overlay", view.graphics.overlay), ("shutter", view.graphics.shutter))
     names = " and ".join(name for name, mask in parts if mask is not None)
     return ((names if state.views.annotated else f"{names} hidden", "quiet"),)
 
 
-def window_words(state: ViewState) -> str:
+def window_words(state: ViewState, view: View | None = None) -> str:
     """Centre and width of the shown window, with its name."""
-    series, window = state.view.series, state.view.window or state.view.own
+    view = view or state.view
+    series, window = view.series, view.window or view.own
     if series is not None and series.colour:
         return NO_WINDOW
-    inverted = series is not None and state.view.inverted != series.display.inverted
-    if series is not None and isinstance(state.view.curve, Display):
+    inverted = series is not None and view.inverted != series.display.inverted
+    if series is not None and isinstance(view.curve, Display):
         return window_text(series.display, inverted)
-    low, high = state.view.levels
+    low, high = view.levels
     return window_text(window or Window((low + high) / 2, high - low), inverted)
 
 
-def explained(state: ViewState, drawn: bool) -> Corners:
+def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corners:
     """The corners of the image with the map; `drawn` is whether any of it reached the threshold."""
-    if state.view.series is None:
+    view = view or state.view
+    if view.series is None:
         return Corners()
     if state.regions.loaded is not None:
-        return _came_along(state, state.regions.loaded, drawn)
+        return _came_along(state, view, state.regions.loaded, drawn)
     shown = state.answer.attribution
     if state.answer.gate == "outside":
         outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
@@ -184,10 +193,10 @@ def explained(state: ViewState, drawn: bool) -> Corners:
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
-    remark = _remark(state, shown, drawn)
+    remark = _remark(state, view, shown, drawn)
     return Corners(
         top_left=((title, "text"), _target(state, shown), *patched(state)),
-        top_right=((_what(state), "text"),),
+        top_right=((_what(state, view), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
         bottom_right=(
@@ -197,15 +206,15 @@ def explained(state: ViewState, drawn: bool) -> Corners:
     )
 
 
-def _came_along(state: ViewState, shown: LoadedMap, drawn: bool) -> Corners:
+def _came_along(state: ViewState, view: View, shown: LoadedMap, drawn: bool) -> Corners:
     """The corners of the image with a map that came with the study."""
     remark: tuple[Line, ...] = ()
-    if state.map_shown and not drawn and state.view.map is not None:
-        seen = bool(np.isfinite(state.view.map).any())
+    if state.draws_map(view) and not drawn and view.map is not None:
+        seen = bool(np.isfinite(view.map).any())
         remark = ((NOTHING_REACHES if seen else NO_VALUE, "warning"), ("", "text"), ("", "text"))
     return Corners(
         top_left=((title_of(shown, state.shell.masked), "text"), (span_of(state, shown), "text")),
-        top_right=((_what(state), "text"),),
+        top_right=((_what(state, view), "text"),),
         bottom_left=remark,
         bottom_right=(
             (f"{native_facts(shown)} · {state.views.style.interpolation}", "text"),
@@ -249,10 +258,10 @@ def span_words(map: Map) -> str:
     return f"{number(low)} … {number(high)} {map.unit}".strip()
 
 
-def _what(state: ViewState) -> str:
-    if state.map_shown:
+def _what(state: ViewState, view: View) -> str:
+    if state.draws_map(view):
         return "image + map"
-    return "image, map hidden" if state.view.map is not None else "image, no map on this slice"
+    return "image, map hidden" if view.map is not None else "image, no map on this slice"
 
 
 def _target(state: ViewState, shown: Attribution) -> Line:
@@ -275,19 +284,19 @@ def _nothing_positive(shown: Attribution) -> bool:
     return no_positive_evidence(shown)
 
 
-def _remark(state: ViewState, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
+def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
     label = shown.target.words if shown.target is not None else ""
     if state.answer.gate == "negative" and not state.answer.asked:
         return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
-    if not state.map_shown or state.view.map is None:
+    if not state.draws_map(view) or view.map is None:
         return ()
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
     if _nothing_positive(shown) and state.views.style.sign == "positive":
         return ((no_evidence_text(shown), "warning"),)
     if not drawn:
-        if not np.isfinite(state.view.map).any():
+        if not np.isfinite(view.map).any():
             return ((NOT_LOOKED_AT, "warning"),)
         return ((NOTHING_REACHES, "warning"),)
     if state.answer.gate == "negative":

@@ -2,6 +2,8 @@
 """The contact sheet: maps of all labels, or of all quick methods, in a grid."""
 
 import math
+from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
@@ -14,6 +16,9 @@ from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
 from viewer.wording import SAME_FOR_ALL, clean, figures, kind_of, number
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 OF = {"labels": "All labels", "methods": "All quick methods"}
 TIPS = {
@@ -61,6 +66,16 @@ class ContactSheetGrid(QWidget):
         self.cells.chosen.connect(lambda name: self.cell_chosen.emit(self._of.removesuffix("s"), name))
         self.cells.opened.connect(self.opened)
         self.setVisible(False)
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        explaining, sheet = presenter.explaining, presenter.contact_sheet
+        choose = {"label": explaining.choose_target, "method": explaining.choose_method}
+        self.of_chosen.connect(sheet.choose)
+        self.all_requested.connect(sheet.wish)
+        self.negatives_requested.connect(partial(explaining.answer, "show"))
+        self.cell_chosen.connect(lambda kind, name: choose[kind](name))
+        self.opened.connect(partial(presenter.display.choose_layout, "1|1"))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""

@@ -2,6 +2,7 @@
 """The three planes and what is said of them, two by two; or one plane alone."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
@@ -11,6 +12,9 @@ from viewer.ui.state import ViewState
 from viewer.ui.views.plane_view import PlaneView
 from viewer.ui.views.planes_panel import PlanesPanel
 from viewer.ui.widgets.theme import DARK
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
 
 FIRST = next(iter(ANATOMICAL))
 """The plane that is read first; they stand in the order of reading."""
@@ -56,6 +60,19 @@ class PlaneGrid(QWidget):
         )  # between images, in light colours too
         self.setVisible(False)
 
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        mpr = presenter.mpr
+        self.window_dragged.connect(presenter.display.drag_window)
+        self.marked.connect(mpr.mark)
+        self.placed.connect(presenter.patches.place_at)
+        self.stepped.connect(mpr.step)
+        self.pointed.connect(mpr.point)
+        self.enlarge_requested.connect(mpr.enlarge)
+        self.slab_changed.connect(mpr.set_slab)
+        self.turned.connect(mpr.turn)
+        self.alignment_chosen.connect(mpr.align)
+
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state. Without one: Qt's `show`."""
         if state is None:
@@ -67,7 +84,7 @@ class PlaneGrid(QWidget):
         first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), FIRST)
         for name, view in self.views.items():
             view.setVisible(alone in (None, name))
-            view.show(state, name == first)
+            view.show_plane(state, name == first)
         self.facts.setVisible(alone is None)
         self.facts.show(state)
         place = None if alone is None else list(ANATOMICAL).index(alone)

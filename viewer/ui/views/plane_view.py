@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One of the three planes: its picture, its map, and where the others cut it."""
 
+from dataclasses import replace
 from math import atan2, hypot, remainder, tau
 
 import numpy as np
@@ -11,9 +12,10 @@ from PySide6.QtWidgets import QWidget
 from viewer.affine import Matrix
 from viewer.planes import Plane, Point, tilt
 from viewer.types import Array
-from viewer.ui.state import Cut, Slab, ViewState
+from viewer.ui.state import Cut, Slab, View, ViewState, one_stack
 from viewer.ui.views import captions, marks
 from viewer.ui.views.marks import LEADING, MARGIN
+from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
 
@@ -40,9 +42,10 @@ class PlaneView(SliceView):
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(plain=False, parent=parent)
+        super().__init__(parent)
         self.name = name
-        self._whole_state = ViewState()
+        self._state = ViewState()
+        self._view = View()
         self._cut: Cut | None = None
         self._first = False
         self._waits = False
@@ -56,20 +59,20 @@ class PlaneView(SliceView):
     def sizeHint(self) -> QSize:
         return QSize(320, 320)
 
-    def show(self, state: ViewState | None = None, first: bool = False) -> None:
+    def show_plane(self, state: ViewState, first: bool) -> None:
         """Draw this view's plane of a state; `first` is the view that says what is said once.
 
         A plane of another series than the state's is not drawn, nor a map that is not the state's.
         """
-        if state is None:
-            super().show()
+        if state is self._state and first == self._first:
             return
-        if state is self._whole_state and first == self._first:
-            return
-        self._whole_state, self._first = state, first
+        together = one_stack(state.view.series, self._state.view.series)
+        self._state, self._first = state, first
         before = self.plane
         found = (c for c in state.planes.cuts if c.plane.name == self.name and c.series is state.view.series)
         self._cut = cut = next(found, None)
+        if not together:
+            self._seen = None
         self._keep_place(before)
         self._waits = cut is not None and cut.of is not state.shown
         map = None if cut is None else cut.map
@@ -77,12 +80,37 @@ class PlaneView(SliceView):
             # The bar and the words of the map that is to come stand already; of the old one nothing is drawn.
             map = None if state.shown is None else self._nothing(cut.values.shape)
         values = None if cut is None else self._blackened(cut.values, state.view.inverted)
-        outlines, laid = ((), None) if cut is None else (cut.outlines, cut.graphics)
-        super().show(state.changed(values=values, map=map, outlines=outlines, graphics=laid))
+        outlines, graphics = ((), None) if cut is None else (cut.outlines, cut.graphics)
+        self._view = replace(state.view, values=values, map=map, outlines=outlines, graphics=graphics)
+        self.show(self._plane_picture(state, self._view))
+
+    def _plane_picture(self, state: ViewState, view: View) -> Picture:
+        """What is drawn and said of this plane."""
+        plane, model, shown = self.plane, state.answer.model, state.draws_map(view)
+        return Picture(
+            view.series, view.values, view.levels, view.inverted, view.curve,
+            matrix=None if plane is None or view.series is None else plane.matrix_to(view.series),
+            lies=(view.series, plane),
+            map=view.map if shown else None,
+            style=state.views.style,
+            hatched=state.negative,
+            bar=self._first and shown,
+            unit="" if state.shown is None else state.shown.unit,
+            graphics=view.graphics if state.views.annotated else None,
+            outlines=state.outlines_in(view),
+            patch=state.request.patch if state.views.outlined else None,
+            places=model is not None and model.patch is not None,
+            sentence=self._sentence(),
+            says=self._corners,
+            letters=None if plane is None else plane.letters(),
+        )  # fmt: skip
+
+    def _follow(self, picture: Picture) -> None:
+        """Nothing: each plane is enlarged by itself."""
 
     def _keep_place(self, before: Plane | None) -> None:
         """Another plane begins elsewhere; an enlarged part of it stays where it was seen."""
-        plane, point, seen = self.plane, self._whole_state.planes.crosshair, self._seen
+        plane, point, seen = self.plane, self._state.planes.crosshair, self._seen
         if plane is None or before is None or point is None or seen is None or plane is before:
             return
         scale = before.pixel / plane.pixel
@@ -113,20 +141,7 @@ class PlaneView(SliceView):
         """The plane that is drawn."""
         return None if self._cut is None else self._cut.plane
 
-    def _aspect(self) -> float:
-        return 1.0
-
-    def _lies(self) -> tuple[object, ...]:
-        return (self._state.view.series, self.plane)
-
-    def _picture(self) -> Matrix | None:
-        plane, series = self.plane, self._state.view.series
-        return None if plane is None or series is None else plane.matrix_to(series)
-
     # Painting
-
-    def _with_bar(self) -> bool:
-        return self._first
 
     def _lines_free(self, shown: captions.Corners) -> tuple[float, float]:
         if self._state.planes.enlarged == self.name:
@@ -137,47 +152,48 @@ class PlaneView(SliceView):
     def _bar_box(self) -> QRectF | None:
         return marks.bar_box(self.width(), self.height(), top=MARGIN + 2.5 * LEADING, shortest=32)
 
-    def _content(self) -> tuple[captions.Line | None, captions.Corners, tuple[str, str, str, str] | None]:
-        state, plane = self._state, self.plane
+    def _sentence(self) -> captions.Line | None:
+        """What is said until the plane has been cut."""
+        if self._cut is not None:
+            return None
+        done = self._state.planes.building
+        how_far = f" {done.done} / {done.total}" if done is not None and done.total else ""
+        return f"Reading the volume …{how_far}" if self._first else "", "quiet"
+
+    def _corners(self, seen: bool) -> captions.Corners:
+        """What is said of the plane; `seen` is whether any of the map reached the threshold."""
+        state, view, plane = self._state, self._view, self.plane
         if plane is None or self._cut is None:
-            done = state.planes.building
-            how_far = f" {done.done} / {done.total}" if done is not None and done.total else ""
-            return (
-                (f"Reading the volume …{how_far}" if self._first else "", "quiet"),
-                captions.Corners(),
-                None,
-            )
+            return captions.Corners()
         tilted = f", tilted {tilt(plane):.1f}°" if tilt(plane) >= _TILTED else ""
         title = f"{self.name.capitalize()}{tilted}  {plane.place()}"
         thick = ((slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
-        said = captions.explained(state, self._map.anything) if self._first else captions.Corners()
+        said = captions.explained(state, seen, view) if self._first else captions.Corners()
         if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right
         remark = () if self._waits else tuple((_of_plane(t), role) for t, role in said.bottom_left)
         if self._cut.remark is not None and not self._waits:
             remark = ((self._cut.remark, "quiet"),)
-        window = ((captions.window_words(state), "text"),) if self._first else ()
-        corners = captions.Corners(
+        return captions.Corners(
             top_left=((title, "text"), *thick, *above),
             top_right=tuple((_of_plane(text), role) for text, role in said.top_right),
             bottom_left=(
                 *(line for line in remark if line[0]),
-                *captions.outlined(state),
+                *captions.outlined(state, view),
                 *(captions.patched(state) if self._first and not above else ()),
-                *self._laid_words(),
-                *window,
+                *self._overlaid(),
+                *(((captions.window_words(state), "text"),) if self._first else ()),
             ),
             bottom_right=below,
         )
-        return None, corners, plane.letters()
 
-    def _laid_words(self) -> tuple[captions.Line, ...]:
+    def _overlaid(self) -> tuple[captions.Line, ...]:
         """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
-        if self._state.view.graphics is not None:
-            return captions.laid_over(self._state)
-        told = captions.laid_over(self._whole_state) if self._whole_state.views.annotated else ()
+        if self._view.graphics is not None:
+            return captions.laid_over(self._state, self._view)
+        told = captions.laid_over(self._state) if self._state.views.annotated else ()
         return tuple((f"{text}: only on acquired slices", role) for text, role in told)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -191,7 +207,7 @@ class PlaneView(SliceView):
 
     def _lines(self, painter: QPainter, frame: QRectF) -> None:
         """Where the other two planes cut this one, with a gap at the crosshair."""
-        plane, point = self.plane, self._whole_state.planes.crosshair
+        plane, point = self.plane, self._state.planes.crosshair
         if plane is None or point is None:
             return
         middle = self.place(point)
@@ -215,7 +231,7 @@ class PlaneView(SliceView):
     def _ways(self) -> dict[str, QPointF]:
         """Unit steps on the widget along which the other two planes cut this one, as the state has them."""
         plane, result = self.plane, {}
-        for name, other in self._whole_state.planes.ways.items():
+        for name, other in self._state.planes.ways.items():
             way = None if plane is None or name == self.name else direction(plane, other.normal)
             if way is not None:
                 result[name] = QPointF(way[1], way[0])
@@ -223,7 +239,7 @@ class PlaneView(SliceView):
 
     def handles(self) -> list[tuple[QPointF, str]]:
         """The rings that turn the lines, and whose line each is on: those that lie inside the view."""
-        point = self._whole_state.planes.crosshair
+        point = self._state.planes.crosshair
         if self.frame() is None or point is None:
             return []
         middle, arm = self.place(point), _ARM * min(self.width(), self.height())
@@ -320,7 +336,7 @@ class PlaneView(SliceView):
 
     def _angle_of(self, at: QPointF) -> float:
         """Radians clockwise from the row's direction, about the crosshair."""
-        point = self._whole_state.planes.crosshair
+        point = self._state.planes.crosshair
         middle = self.place(point) if point is not None else at
         return atan2(at.y() - middle.y(), at.x() - middle.x())
 

@@ -16,6 +16,7 @@ from viewer.wording import figures
 
 if TYPE_CHECKING:
     from viewer.ui.plots.profile import Profile
+    from viewer.ui.presenter.presenter import Presenter
 
 WIDTH, END, TRACK = 44, 14, 8
 """Widths of the bar, of its empty ends and of the track in it."""
@@ -46,6 +47,10 @@ class SliceBar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Slices and evidence")
         self.setVisible(False)
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.slice_requested.connect(presenter.go_to)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, 400)

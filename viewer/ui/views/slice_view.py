@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One view of the shown slice: black to the edge, the image, its map, and what must be said of them."""
+"""A view: black to the edge, a picture, the map over it, and what must be said of them."""
 
 import math
 from collections.abc import Callable
@@ -19,18 +19,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from viewer import affine
-from viewer.affine import Matrix
 from viewer.overlay import outline
 from viewer.types import Array, Style
-from viewer.ui.state import ViewState, one_stack
 from viewer.ui.views import captions, marks
 from viewer.ui.views.graphics import GraphicsLayer
 from viewer.ui.views.layers import ImageLayer, MapLayer
-from viewer.ui.views.slice_bar import SliceBar
+from viewer.ui.views.picture import Picture
 from viewer.ui.widgets.theme import DARK, font
-
-__all__ = ["SliceBar", "SliceView"]
 
 NOTCH = 120
 """Eighths of a degree in one notch of a mouse wheel."""
@@ -40,7 +35,7 @@ CLOSEST, FARTHEST = 64.0, 0.25
 
 
 class SliceView(QWidget):
-    """The image (`plain`), or the image with its map.
+    """Draws one `Picture`, and tells what the reader's hands do on it.
 
     Rectangles of view are in pixels of the image: x from 0 to the columns, y from 0 to the rows.
     """
@@ -57,15 +52,17 @@ class SliceView(QWidget):
     patch_placed = Signal(float, float)
     """Row and column of a click with Ctrl held, where the model reads a patch."""
     view_changed = Signal(object)
-    """The part of the image seen (QRectF), or None where the whole image is fitted."""
+    """The part of the image that is seen, as `Seen` has it, or None where the whole image is fitted."""
 
-    def __init__(self, plain: bool, parent: QWidget | None = None) -> None:
+    touched = Signal()
+    """A button was pressed or the wheel turned: the reader works with this view."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.plain = plain
-        self._state = ViewState()
+        self._picture = Picture()
         self._image = ImageLayer()
         self._map = MapLayer()
-        self._laid = GraphicsLayer()
+        self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
         self._texts: QPixmap | None = None
@@ -78,37 +75,30 @@ class SliceView(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(160, 160)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setAccessibleName("Image" if plain else "Image with map")
 
     def sizeHint(self) -> QSize:
         return QSize(520, 720)
 
-    def show(self, state: ViewState | None = None) -> None:
-        """Draw a state; without one, what Qt means by it: become visible."""
-        if state is None:
+    def show(self, picture: Picture | None = None) -> None:
+        """Draw a picture; without one, what Qt means by it: become visible."""
+        if picture is None:
             super().show()
             return
-        before, self._state = self._state, state
-        if not one_stack(state.view.series, before.view.series):
-            self._seen = None
-        self._image.set(state.view.values, state.view.levels, state.view.inverted, state.view.curve)
-        drawn = not self.plain and state.map_shown and state.view.map is not None
-        self._map.set(state.view.map if drawn else None, state.views.style, state.negative)
-        self._laid.set(
-            state.view.graphics if state.views.annotated and state.view.values is not None else None
-        )
-        if state is not before:
+        changed, self._picture = picture is not self._picture, picture
+        self._follow(picture)
+        self._image.set(picture.values, picture.levels, picture.inverted, picture.curve)
+        self._map.set(picture.map, picture.style, picture.hatched)
+        self._graphics.set(picture.graphics)
+        if changed:
             self.update()
+
+    def _follow(self, picture: Picture) -> None:
+        """Take the part that is seen from the picture."""
+        self._seen = None if picture.seen is None else QRectF(*picture.seen)
 
     def fit(self) -> None:
         """Show the whole image."""
         self._move(None)
-
-    def set_view(self, seen: QRectF | None) -> None:
-        """Show this part of the image, as another view does; emits nothing."""
-        if seen != self._seen:
-            self._seen = seen
-            self.update()
 
     def zoom(self, factor: float, about: QPointF | None = None) -> None:
         """Enlarge about a point of the widget, its middle without one."""
@@ -134,32 +124,28 @@ class SliceView(QWidget):
 
     @property
     def _columns(self) -> int:
-        return int(self._state.view.values.shape[1]) if self._state.view.values is not None else 1
+        values = self._picture.values
+        return int(values.shape[1]) if values is not None else 1
 
     @property
     def _rows(self) -> int:
-        return int(self._state.view.values.shape[0]) if self._state.view.values is not None else 1
-
-    def _aspect(self) -> float:
-        """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
-        series = self._state.view.series
-        aspect = series.geometry.pixel_aspect if series is not None else 1.0
-        return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
+        values = self._picture.values
+        return int(values.shape[0]) if values is not None else 1
 
     def _whole(self) -> QRectF:
         """The fitted image on the widget."""
-        high = self._rows * self._aspect()
+        high = self._rows * self._picture.aspect
         scale = min(self.width() / self._columns, self.height() / high)
         width, height = self._columns * scale, high * scale
         return QRectF((self.width() - width) / 2, (self.height() - height) / 2, width, height)
 
     def frame(self) -> QRectF | None:
         """Where the whole image lies on the widget, in its pixels; None without an image."""
-        if captions.sentence(self._state) is not None:
+        if self._picture.sentence is not None:
             return None
         if self._seen is None:
             return self._whole()
-        seen, aspect = self._seen, self._aspect()
+        seen, aspect = self._seen, self._picture.aspect
         scale = min(self.width() / seen.width(), self.height() / (seen.height() * aspect))
         centre = seen.center()
         return QRectF(
@@ -179,7 +165,7 @@ class SliceView(QWidget):
     def _move(self, seen: QRectF | None) -> None:
         self._seen = seen
         self.update()
-        self.view_changed.emit(seen)
+        self.view_changed.emit(None if seen is None else seen.getRect())
 
     def position(self, point: QPointF) -> tuple[float, float] | None:
         """Row and column under a point of the widget, 0 at a pixel's centre; None outside the image."""
@@ -196,54 +182,40 @@ class SliceView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(DARK.images))
-        frame = self.frame()
+        frame, values = self.frame(), self._picture.values
         if frame is not None:
             ratio = self.devicePixelRatioF()
             self._image.draw(painter, frame, QRectF(self.rect()), ratio)
             # Under the map: evidence on what a shutter hides is evidence that a reader must see.
-            self._laid.draw_shutter(painter, frame, ratio)
+            self._graphics.draw_shutter(painter, frame, ratio)
             self._map.draw(painter, frame, QRectF(self.rect()), ratio)
-            self._laid.draw_overlay(painter, frame, ratio)
-            if self._state.view.values is not None:
-                shape = self._state.view.values.shape[:2]
-                marks.outlines(painter, self._state.drawn_outlines, frame, shape)
-                if self._state.views.outlined:
-                    marks.patch_border(painter, self.border(), frame, shape)
+            self._graphics.draw_overlay(painter, frame, ratio)
+            if values is not None:
+                marks.outlines(painter, self._picture.outlines, frame, values.shape[:2])
+                marks.patch_border(painter, self.border(), frame, values.shape[:2])
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
 
     def border(self) -> Array:
         """The border of what the model is shown, where it lies here: (n, 2, 2), row and column of pixels."""
-        patch, picture = self._state.request.patch, self._picture()
-        if patch is None or picture is None:
+        shown = self._picture
+        if shown.patch is None or shown.matrix is None:
             return _NO_LINES
-        key = (patch, *self._lies())
+        key = (shown.patch, *shown.lies)
         if key != self._border[0]:
-            self._border = key, outline.border(patch, picture)
+            self._border = key, outline.border(shown.patch, shown.matrix)
         return self._border[1]
-
-    def _lies(self) -> tuple[object, ...]:
-        """What tells `_picture` from others."""
-        return (self._state.view.series, self._state.view.slice)
-
-    def _picture(self) -> Matrix | None:
-        """Maps (depth, row, column) of what is drawn to the voxels of its series."""
-        return affine.scale_offset((1, 1, 1), (self._state.view.slice, 0, 0))
 
     def _writing(self) -> QPixmap:
         """Texts, letters and colour bar: drawn anew only when one of them changes."""
-        state = self._state
-        sentence, shown, letters = self._content()
-        bar = state.views.style if sentence is None and self._with_bar() and state.map_shown else None
-        unit = self._unit() if bar is not None else ""
+        picture, sentence = self._picture, self._picture.sentence
+        shown = picture.says(self._map.anything) if sentence is None else captions.Corners()
+        letters = picture.letters if sentence is None else None
+        bar = picture.style if sentence is None and picture.bar else None
         key = (
-            sentence,
-            shown,
-            letters,
-            bar and (*_bar_key(bar), unit),
-            self.size(),
+            sentence, shown, letters, bar and (*_bar_key(bar), picture.unit), self.size(),
             self.devicePixelRatioF(),
-        )
+        )  # fmt: skip
         if self._texts is None or key != self._written:
             self._written = key
             self._texts = self._blank_pixmap()
@@ -256,37 +228,17 @@ class SliceView(QWidget):
             marks.corners(painter, shown, self.width(), self.height())
             box = self._bar_box()
             if bar is not None and box is not None:
-                marks.colour_bar(painter, bar, unit, box)
+                marks.colour_bar(painter, bar, picture.unit, box)
             painter.end()
         return self._texts
 
-    def _content(self) -> tuple[captions.Line | None, captions.Corners, tuple[str, str, str, str] | None]:
-        """The sentence where there is no image; else the texts in the corners and the patient's sides."""
-        state = self._state
-        sentence = captions.sentence(state)
-        if sentence is not None or state.view.series is None:
-            spoken = self.plain or state.views.layout == "1"  # of two views one says it
-            return sentence if spoken else ("", "quiet"), captions.Corners(), None
-        shown = captions.plain(state) if self.plain else captions.explained(state, self._map.anything)
-        return None, shown, state.view.series.geometry.letters()
-
     def _lines_free(self, shown: captions.Corners) -> tuple[float, float]:
         """Lines of text above and below that the patient's sides keep clear of."""
-        model = self._state.answer.model
-        named = not self.plain and model is not None and model.patch is not None
-        return (3 if named else 2, 3)
+        return self._picture.clear
 
     def _bar_box(self) -> QRectF | None:
         """Where the colour bar stands, if there is room."""
         return marks.bar_box(self.width(), self.height())
-
-    def _with_bar(self) -> bool:
-        """Whether this view carries the colour bar of a map."""
-        return not self.plain
-
-    def _unit(self) -> str:
-        """The unit of the values that the colour bar stands for."""
-        return "" if self._state.shown is None else self._state.shown.unit
 
     def _blank_pixmap(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
@@ -312,6 +264,7 @@ class SliceView(QWidget):
     # Hands
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        self.touched.emit()
         if self._places(event):
             at = self.position(event.position())
             if at is not None:
@@ -346,10 +299,7 @@ class SliceView(QWidget):
         return event.button() == Qt.MouseButton.LeftButton and self._patch_by(event.modifiers())
 
     def _patch_by(self, held: Qt.KeyboardModifier) -> bool:
-        model = self._state.answer.model
-        return (
-            bool(held & Qt.KeyboardModifier.ControlModifier) and model is not None and model.patch is not None
-        )
+        return self._picture.places and bool(held & Qt.KeyboardModifier.ControlModifier)
 
     def _place_patch(self, row: float, column: float) -> None:
         self.patch_placed.emit(row, column)
@@ -392,6 +342,7 @@ class SliceView(QWidget):
     def wheelEvent(self, event: QWheelEvent) -> None:
         # With Alt held some systems turn the wheel sideways.
         turned = event.angleDelta().y() or event.angleDelta().x()
+        self.touched.emit()
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self.zoom(math.exp(turned / 600), event.position())
         else:

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a view shows: values, how they are seen, what lies over them and what is said, without the state."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from viewer import affine
+from viewer.affine import Matrix
+from viewer.dicom import Graphics
+from viewer.overlay.outline import Outline
+from viewer.types import Array, Display, Field, Series, Style, Window
+from viewer.ui.state import Seen, ViewState
+from viewer.ui.views import captions
+
+Letters = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture for a view. Without `values` there is none, and `sentence` says why."""
+
+    series: Series | None = None
+    values: Array | None = field(default=None, repr=False)
+    """Modality values, float32 (rows, columns), or uint8 (rows, columns, 3)."""
+    levels: tuple[float, float] = (0.0, 1.0)
+    """The values shown as black and white."""
+    inverted: bool = False
+    curve: Window | Display | None = None
+    """What greys follow where no straight line does."""
+    aspect: float = 1.0
+    """Height of a pixel ÷ its width."""
+    matrix: Matrix | None = None
+    """Maps (depth, row, column) of the picture to the voxels of the series."""
+    lies: tuple[object, ...] = ()
+    """What tells the matrix from others."""
+    seen: Seen | None = None
+    """The part of the picture that is seen; None where the whole is fitted."""
+    map: Array | None = field(default=None, repr=False)
+    """What is laid over it, float32 (rows, columns), NaN where not seen; None where no map is drawn."""
+    style: Style = field(default_factory=Style)
+    hatched: bool = False
+    """Whether the map explains a label that the model does not call."""
+    bar: bool = False
+    """Whether the view carries the colour bar of the map, whose values are in the `unit`."""
+    unit: str = ""
+    graphics: Graphics | None = None
+    """What the file lays over its image."""
+    outlines: tuple[Outline, ...] = ()
+    patch: Field | None = None
+    """What the model is shown, whose border is drawn."""
+    places: bool = False
+    """Whether a click with Ctrl held places that."""
+    sentence: captions.Line | None = ("", "quiet")
+    """What is said where there is no picture."""
+    says: Callable[[bool], captions.Corners] = field(default=captions.silent, repr=False)
+    """What is said in the corners, where something of the map is seen and where nothing is."""
+    letters: Letters | None = None
+    """The patient's sides: left, right, top, bottom."""
+    clear: tuple[float, float] = (2, 3)
+    """Lines of text above and below that the letters keep clear of."""
+
+
+def aspect_of(series: Series | None) -> float:
+    """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
+    aspect = series.geometry.pixel_aspect if series is not None else 1.0
+    return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
+
+
+def picture(state: ViewState, place: int) -> Picture:
+    """What one of the views of slices shows: its slice, with the chosen map or without any."""
+    state = state.seen_by(place)
+    view, model = state.view, state.answer.model
+    plain, sentence = view.draws == "none", captions.sentence(state)
+    reads = model is not None and model.patch is not None and not plain
+    return Picture(
+        view.series, view.values, view.levels, view.inverted, view.curve, aspect_of(view.series),
+        affine.scale_offset((1, 1, 1), (view.slice, 0, 0)), (view.series, view.slice), view.seen,
+        map=None if plain or not state.map_shown else view.map,
+        style=state.views.style,
+        hatched=state.negative,
+        bar=not plain and state.map_shown,
+        unit="" if state.shown is None else state.shown.unit,
+        graphics=view.graphics if state.views.annotated and view.values is not None else None,
+        outlines=state.outlines_in(view),
+        patch=state.request.patch if state.views.outlined else None,
+        places=model is not None and model.patch is not None,
+        sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
+        says=(lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state),
+        letters=None if view.series is None else view.series.geometry.letters(),
+        clear=(3 if reads else 2, 3),
+    )  # fmt: skip

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The views of a layout side by side: what the reader's hands do on any of them is told once."""
+
+import math
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
+
+from viewer.ui.state import Draws, ViewState
+from viewer.ui.views.picture import picture
+from viewer.ui.views.slice_view import SliceView
+from viewer.ui.widgets.theme import DARK
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
+
+NAMES: dict[Draws, str] = {"none": "Image", "chosen": "Image with map"}
+
+
+class ViewGrid(QWidget):
+    """A place for views of slices, with a line between them; their signals are those of `SliceView`."""
+
+    window_dragged = Signal(float, float)
+    slice_wheel = Signal(int)
+    point_wheel = Signal(int)
+    pointer_moved = Signal(object, object)
+    patch_placed = Signal(float, float)
+    view_changed = Signal(object)
+    maximise_requested = Signal()
+    view_touched = Signal(int)
+    """The place of a view, among those of its layout, that the reader works with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grid = QGridLayout(self)
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        self.grid.setSpacing(1)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        # Between images, in light colours too.
+        self.setStyleSheet(f"{type(self).__name__} {{ background: {DARK.line}; }}")
+        self.setVisible(False)
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        display = presenter.display
+        self.window_dragged.connect(display.drag_window)
+        self.view_changed.connect(display.see)
+        self.view_touched.connect(display.activate)
+        self.maximise_requested.connect(display.maximise)
+        self.slice_wheel.connect(presenter.step)
+        self.point_wheel.connect(presenter.step_point)
+        self.pointer_moved.connect(presenter.point)
+        self.patch_placed.connect(presenter.patches.place)
+
+    def link(self, view: SliceView) -> None:
+        """Tell on what a view tells."""
+        view.window_dragged.connect(self.window_dragged)
+        view.slice_wheel.connect(self.slice_wheel)
+        view.point_wheel.connect(self.point_wheel)
+        view.pointer_moved.connect(self.pointer_moved)
+        view.patch_placed.connect(self.patch_placed)
+        view.view_changed.connect(self.view_changed)
+        view.maximise_requested.connect(self.maximise_requested)
+
+
+class SliceGrid(ViewGrid):
+    """As many views as a layout of slices has; one that draws the same in two layouts is the same widget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._views: dict[tuple[Draws, int], SliceView] = {}
+        self._placed: tuple[tuple[Draws, int], ...] = ()
+
+    def view(self, draws: Draws, number: int = 0) -> SliceView:
+        """The view that draws this, the first of them or a further one; made when it is first asked for."""
+        key = (draws, number)
+        if key not in self._views:
+            made = SliceView(self)
+            made.setAccessibleName(NAMES.get(draws, "Image"))
+            self.link(made)
+            made.touched.connect(lambda: self.view_touched.emit(self._placed.index(key)))
+            self._views[key] = made
+        return self._views[key]
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; without one, what Qt means by it: become visible."""
+        if state is None:
+            super().show()
+            return
+        drawn = [view.draws for view in state.views.views]
+        keys = tuple((draws, drawn[:place].count(draws)) for place, draws in enumerate(drawn))
+        if keys != self._placed:
+            self._place(keys)
+        for place, key in enumerate(keys):
+            self.view(*key).show(picture(state, place))
+
+    def _place(self, keys: tuple[tuple[Draws, int], ...]) -> None:
+        """Lay the views out in a square, the first at the top left; up to three stand in one row."""
+        for view in self._views.values():
+            self.grid.removeWidget(view)
+        across = len(keys) if len(keys) < 4 else math.ceil(math.sqrt(len(keys)))
+        for place, key in enumerate(keys):
+            view = self.view(*key)
+            self.grid.addWidget(view, place // across, place % across)
+            self.grid.setColumnStretch(place % across, 1)
+            self.grid.setRowStretch(place // across, 1)
+        self._placed = keys
+        for key, view in self._views.items():
+            view.setVisible(key in keys)
