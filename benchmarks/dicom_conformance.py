@@ -30,7 +30,8 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 
 from viewer import dicom
-from viewer.dicom.decode import DecodingError, read_frame
+from viewer.dicom.decode import read_frame
+from viewer.dicom.decoder_pool import DecodingError
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Image
 from viewer.dicom.header import NATIVE, header_of, syntax_name
 from viewer.dicom.image import object_of

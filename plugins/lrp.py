@@ -41,7 +41,7 @@ _MOVES = frozenset((
     "relu", "dropout",
 ))  # fmt: skip
 """Functions that put numbers elsewhere, or leave out those without relevance, and so need no rule."""
-_MOST = 10.0
+_MOST_ERROR = 10.0
 """Per cent by which the sum of the relevances may miss the logit."""
 
 
@@ -114,7 +114,7 @@ class LRP(Gradient):
         x = probe.x[n : n + 1].clone().requires_grad_()
         result: Tensor = peer.attribute(x, target=label).detach()[0]
         total = float(result.sum())
-        if not abs(total - logit) <= _MOST / 100 * abs(logit):
+        if not abs(total - logit) <= _MOST_ERROR / 100 * abs(logit):
             raise ExplainerError(
                 f"Of the logit {logit:.3g} of {probe.model.labels[label]!r} captum's LRP hands {total:.3g} "
                 f"to the image, {100 * abs(total - logit) / max(abs(logit), 1e-12):.3g} % off: biases and "

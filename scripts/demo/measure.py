@@ -45,7 +45,7 @@ _WHY = {
 
 
 @dataclass
-class Found:
+class Counts:
     """What was counted for one model."""
 
     model: str
@@ -56,7 +56,7 @@ class Found:
     presses: dict[str, list[int]] = field(default_factory=dict)
     unsuitable: dict[str, str] = field(default_factory=dict)
 
-    def add(self, other: "Found") -> None:
+    def add(self, other: "Counts") -> None:
         """The counts of further patients."""
         self.called += other.called
         self.without += other.without
@@ -110,12 +110,12 @@ def _presses(attribution: Attribution, mask: Mask) -> int:
     return 99
 
 
-def measured(name: str, folder: Path, numbers: range) -> Found:
+def measured(name: str, folder: Path, numbers: range) -> Counts:
     """Counts for one of the models in `folder` on some of the patients."""
     torch.set_num_threads(1)
     model = session.load_model(folder / name)
     volume = RECIPES[name].accepts == CHEST_3D
-    found = Found(name)
+    found = Counts(name)
     methods = list(_suitable(model, found))
     for number in numbers:
         with tempfile.TemporaryDirectory() as place:
@@ -135,7 +135,7 @@ def measured(name: str, folder: Path, numbers: range) -> Found:
     return found
 
 
-def _suitable(model: Model, found: Found) -> Iterator[str]:
+def _suitable(model: Model, found: Counts) -> Iterator[str]:
     for one in discover():
         reason = one.load()().unsuitable(model)
         if reason is None:
@@ -148,7 +148,7 @@ def _share(values: NDArray[np.bool_] | list[bool]) -> str:
     return f"{np.mean(values):.2f} ({int(np.sum(values))} of {len(values)})"
 
 
-def _table(every: list[Found]) -> Iterator[str]:
+def _table(every: list[Counts]) -> Iterator[str]:
     yield "# How the demo's models and their maps do"
     yield ""
     count = len(every[0].ill)
@@ -201,7 +201,7 @@ def _table(every: list[Found]) -> Iterator[str]:
 def measure(models: Path, out: Path, workers: int = 2, say: Callable[[str], None] = print) -> None:
     """Measure all models, a share of the patients at a time, and write the page."""
     shares = [range(first, min(first + _SHARE, COUNT)) for first in range(0, COUNT, _SHARE)]
-    every = {name: Found(name) for name in RECIPES}
+    every = {name: Counts(name) for name in RECIPES}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         # The slowest first, so that both processes end at about the same time.
         jobs = [pool.submit(measured, name, models, share) for name in reversed(RECIPES) for share in shares]

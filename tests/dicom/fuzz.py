@@ -17,8 +17,8 @@ from collections import Counter
 from pathlib import Path
 
 from viewer.dicom import header, scan
-from viewer.dicom.decode import shared_decoder
-from viewer.dicom.decoder import fragments
+from viewer.dicom.decoder_pool import shared_decoder
+from viewer.dicom.fragments import fragments
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 

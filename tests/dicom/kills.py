@@ -27,7 +27,7 @@ sys.path.append(str(Path(__file__).parents[1]))  # as a script, it does not see 
 from dicom_files import write
 
 from viewer.dicom import scan
-from viewer.dicom.decode import Decoders, shared_decoder
+from viewer.dicom.decoder_pool import Decoders, shared_decoder
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
 from viewer.types import Array, Series

@@ -21,9 +21,10 @@ from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
 
 from viewer.dicom import scan
-from viewer.dicom.decode import CHILDREN, Decoder, Decoders, DecodingError, Slices, shared_decoder
-from viewer.dicom.decoder import fit
+from viewer.dicom.decode import Slices
+from viewer.dicom.decoder_pool import CHILDREN, Decoder, Decoders, DecodingError, shared_decoder
 from viewer.dicom.memory import SliceMemory
+from viewer.dicom.pixel_codecs import fit
 from viewer.dicom.volume import volume
 from viewer.errors import SeriesError
 from viewer.settings import Limits, Settings
@@ -314,10 +315,11 @@ def test_a_killed_child_is_started_again(shared: Path) -> None:
 def test_the_child_ends_with_its_parent(shared: Path, ending: str) -> None:
     path = shared / "dicom/pydicom/test_files/MR_small_RLE.dcm"
     code = (
-        "import os, sys; from pathlib import Path; from viewer.dicom import scan, decode;"
+        "import os, sys; from pathlib import Path; from viewer.dicom import scan, decoder_pool;"
         f"scan([Path({str(path)!r})]).series[0].voxels[0];"
         "limits = __import__('viewer.settings').settings.Limits();"
-        "print(decode.shared_decoder(limits.decode_seconds, limits.decode_memory).pid, flush=True);" + ending
+        "print(decoder_pool.shared_decoder(limits.decode_seconds, limits.decode_memory).pid, flush=True);"
+        + ending
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     pid = int(result.stdout)

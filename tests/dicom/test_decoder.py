@@ -3,6 +3,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 
-from viewer.dicom import decode, scan
-from viewer.dicom.decode import Decoder, DecodingError
-from viewer.dicom.decoder import frames_in
+from viewer.dicom import decode, decoder, decoder_pool, scan
+from viewer.dicom.decoder_pool import Decoder, DecodingError
+from viewer.dicom.fragments import frames_in
 from viewer.types import Array
 
 JPEG_LS, NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
@@ -132,14 +133,14 @@ def frames(make: Make, count: int = 6) -> tuple[Path, Array]:
 def test_frames_of_one_file_are_read_by_all_children(make: Make) -> None:
     path, pixels = frames(make)
     (series,) = scan([path]).series
-    assert series.voxels.ahead == decode.CHILDREN  # type: ignore[attr-defined]
+    assert series.voxels.ahead == decoder_pool.CHILDREN  # type: ignore[attr-defined]
     np.testing.assert_array_equal(np.stack(list(series.voxels)), pixels)
 
 
 def test_pixels_come_through_the_pipe_where_no_memory_is_shared(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode, "_shared_memory", lambda: None)
+    monkeypatch.setattr(decoder_pool, "_shared_memory", lambda: None)
     path, pixels = frames(make)
     (series,) = scan([path]).series
     decoder = Decoder(20, 2**33)
@@ -208,3 +209,17 @@ def test_children_start_ahead_of_need(make: Make) -> None:
         np.testing.assert_array_equal(series.voxels[0], pixels[0])
     assert decoder.pid == first
     decoder.close()
+
+
+def test_a_child_loads_of_this_program_only_what_decodes() -> None:
+    """Nor, before a request asks for it, any library that reads a file."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-X", "importtime", decoder.__file__, str(2**33), "-1"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout == "ready\n"
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    ours = {name for name in loaded if name.partition(".")[0] in ("viewer", "plugins", "resources", "main")}
+    assert ours == {"viewer.dicom.pixel_codecs", "viewer.dicom.fragments"}
+    assert "numpy" in loaded
+    assert not loaded & {"pydicom", "PIL", "openjpeg", "jpeg_ls", "gdcm", "torch"}

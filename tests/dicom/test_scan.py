@@ -437,7 +437,7 @@ def test_not_more_series_are_told_than_a_list_can_show(
 ) -> None:
     monkeypatch.setattr(arrivals, "EVERY", 0.0)
     monkeypatch.setattr(arrivals, "_LATEST", 0.0)
-    monkeypatch.setattr(arrivals, "MOST", 3)
+    monkeypatch.setattr(arrivals, "MOST_SERIES", 3)
     for k in range(MANY):
         make(f"{k:02}.dcm", SeriesInstanceUID=f"1.2.{k % 8}", SOPInstanceUID=f"1.2.3.{k}")
     told: list[tuple[Arrival, ...]] = []

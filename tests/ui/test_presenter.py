@@ -20,7 +20,7 @@ from pydicom import dcmread
 
 from viewer import demo, overlay, session
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
-from viewer.dicom.decode import CHILDREN, DecodingError, shared_decoder
+from viewer.dicom.decoder_pool import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
 from viewer.dicom.memory import KEPT
 from viewer.dicom.scan import MANY

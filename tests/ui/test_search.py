@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
 from viewer.settings import Preferences, Settings
-from viewer.ui.panels.search import MOST
+from viewer.ui.panels.search import MOST_ROWS
 from viewer.ui.window import Window
 
 Key = Qt.Key
@@ -112,4 +112,4 @@ def test_it_lies_in_the_window_and_leaves_room(window: Window, qtbot, size: tupl
     assert bar.theme.geometry().right() < size[0]
     window.run("search")
     assert window.rect().contains(window.search.geometry())
-    assert window.search.list.height() == MOST * 28
+    assert window.search.list.height() == MOST_ROWS * 28

@@ -2,7 +2,7 @@
 """DICOM and pictures: scan, group and order, geometry, decode, display values."""
 
 from viewer.dicom.arrivals import UNKNOWN_PLACE, Arrival
-from viewer.dicom.decode import start_decoders
+from viewer.dicom.decoder_pool import start_decoders
 from viewer.dicom.dimensions import in_time
 from viewer.dicom.display import default_window, displayed, graded, modality_values, presented, stored
 from viewer.dicom.overlays import Graphics, graphics

@@ -19,7 +19,7 @@ _PART = 0.05
 """Part of the time that telling may take."""
 _LATEST = 2.0
 """Seconds to the next telling at most: the first time, an image is decoded."""
-MOST = 200
+MOST_SERIES = 200
 """Series that are told of before the end."""
 
 
@@ -35,14 +35,14 @@ class Arrival:
     images: int
 
 
-Found = Callable[[tuple[Arrival, ...]], None]
+OnArrivals = Callable[[tuple[Arrival, ...]], None]
 """Told all series so far, in the order in which they were found; now and then, also if none came since."""
 
 
 class Arrivals:
     """Counts images and tells of their series: the first at once, then as often as the scan can afford."""
 
-    def __init__(self, tell: Found, limits: Limits) -> None:
+    def __init__(self, tell: OnArrivals, limits: Limits) -> None:
         self._tell = tell
         self._limits = limits
         self._first: dict[str, Image] = {}
@@ -61,7 +61,7 @@ class Arrivals:
         begun = monotonic()
         if begun < self._due or not self._first:
             return
-        for key, image in islice(self._first.items(), len(self._told), MOST):
+        for key, image in islice(self._first.items(), len(self._told), MOST_SERIES):
             self._told[key] = Arrival(key, _provisional(image, self._limits), 1)
         for key, arrival in self._told.items():
             if arrival.images != self._count[key]:

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, cast
 
 from viewer.dicom import elements as get
 from viewer.dicom import plain
-from viewer.dicom.decoder import DEFLATED_FRAMES, JPEG_2000
 from viewer.dicom.elements import Dataset, pydicom
 from viewer.dicom.facts import COLOURS, GREYS, Pixels
+from viewer.dicom.pixel_codecs import DEFLATED_FRAMES, JPEG_2000
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 

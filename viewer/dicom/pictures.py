@@ -13,7 +13,8 @@ from PIL.Image import Exif
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from viewer.dicom.decode import Slices, shared_decoder
+from viewer.dicom.decode import Slices
+from viewer.dicom.decoder_pool import shared_decoder
 from viewer.dicom.image import fingerprint
 from viewer.errors import SeriesError
 from viewer.settings import Limits

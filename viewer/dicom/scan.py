@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viewer.dicom import archives, elements, pictures
-from viewer.dicom.arrivals import Arrivals, Found
+from viewer.dicom.arrivals import Arrivals, OnArrivals
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
 from viewer.dicom.header import BLOCK, NotAnImage, read_header
@@ -54,7 +54,7 @@ def scan(
     paths: Sequence[Path],
     settings: Settings = Settings(),  # noqa: B008
     task: Task | None = None,
-    found: Found | None = None,
+    found: OnArrivals | None = None,
 ) -> Study:
     """Find the series under files and folders, reading headers only.
 

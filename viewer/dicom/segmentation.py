@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from viewer.dicom import elements as get
-from viewer.dicom.decode import DecodingError, read_frame
+from viewer.dicom.decode import read_frame
+from viewer.dicom.decoder_pool import DecodingError
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pixels
 from viewer.dicom.placing import Placed, functional_groups, group, place, plane_of, shape_of

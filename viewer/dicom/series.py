@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.dicom.decode import CHILDREN, Slices, read_frame
+from viewer.dicom.decode import Slices, read_frame
+from viewer.dicom.decoder_pool import CHILDREN
 from viewer.dicom.facts import Image, Slice
 from viewer.dicom.geometry import PROJECTION, Stacking, geometry, stacking
 from viewer.dicom.group import Group

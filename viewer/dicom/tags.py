@@ -14,7 +14,7 @@ from viewer.settings import Limits
 LONGEST = 400
 """Characters of a value that are shown."""
 _DEEPEST = 12
-_MOST = 50_000
+_MOST_ELEMENTS = 50_000
 """Rows; a file can hold millions of items."""
 _LONG = 64 * 1024
 """Bytes of a value that nobody reads: parsing numbers takes a hundred times their size."""
@@ -51,8 +51,9 @@ def header(path: Path, limits: Limits) -> tuple[Row, ...]:
         for part in (found.meta, found.dataset):
             for row in _rows(part, 0, False):
                 rows.append(row)
-                if len(rows) >= _MOST:
-                    rows.append(Row(0, "", "", "", f"… and more; the first {_MOST} elements are shown"))
+                if len(rows) >= _MOST_ELEMENTS:
+                    more = f"… and more; the first {_MOST_ELEMENTS} elements are shown"
+                    rows.append(Row(0, "", "", "", more))
                     return tuple(rows)
     except SeriesError:
         raise

@@ -29,12 +29,13 @@ from viewer.explain.peers import (
     of_grad_cam,
     unseen,
 )
-from viewer.explain.probe import Part, Probe, Values, Wish
+from viewer.explain.probe import Probe, Wish
 from viewer.explain.regions import read_region, read_regions
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
+from viewer.explain.values import ScoredChunk, Values
 from viewer.models import Model
 
 __all__ = [
@@ -63,12 +64,12 @@ __all__ = [
     "Model",
     "Noisy",
     "OverFeatures",
-    "Part",
     "Parts",
     "Peer",
     "Probe",
     "Refused",
     "Scored",
+    "ScoredChunk",
     "Seed",
     "Values",
     "Wish",

@@ -23,7 +23,7 @@ Named = Literal["minimum", "zero", "mean", "blur", "data set", "several"]
 NAMED: tuple[str, ...] = get_args(Named)
 
 _SEVERAL: tuple[Made, ...] = ("minimum", "blur", "mean")
-_MOST = 64
+_MOST_BASELINES = 64
 """Baselines that a file may hold; an average over so many has long settled."""
 
 
@@ -143,9 +143,9 @@ def _pixels(path: Path, shape: tuple[int, ...]) -> Tensor:
     if stored.shape[-len(shape) :] != shape or stored.ndim > len(shape) + 1 or stored.size == 0:
         there = " × ".join(map(str, stored.shape))
         raise ExplainerError(f"The baseline {path.name} is {there}; the model's input is {wanted}.")
-    if stored.ndim > len(shape) and len(stored) > _MOST:
+    if stored.ndim > len(shape) and len(stored) > _MOST_BASELINES:
         raise ExplainerError(
-            f"The baseline {path.name} holds {len(stored)} images; at most {_MOST} are used."
+            f"The baseline {path.name} holds {len(stored)} images; at most {_MOST_BASELINES} are used."
         )
     found = np.array(stored, dtype=np.float32).reshape(-1, *shape)
     if not np.isfinite(found).all():

@@ -12,8 +12,9 @@ from torch import Tensor
 from viewer.errors import ExplainerError, ModelError
 from viewer.explain.explainer import Cost, Explainer, Family, model_layer
 from viewer.explain.layers import CLOSED
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
 from viewer.explain.shared import Shared
+from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.task import Task
 

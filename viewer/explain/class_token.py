@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from viewer.models.structure import Structure
 
-Found = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
+LastBlock = tuple[nn.Module, str, Callable[[Tensor], Tensor]]
 """The last block, the name of its first norm, and its forward for the class token alone."""
 
 
@@ -48,7 +48,7 @@ def _only_class_read(structure: Structure, layers: Sequence[str], norm: str) -> 
     return norm in order and all(name in order[: order.index(norm) + 1] for name in layers)
 
 
-def _last_block(module: nn.Module) -> Found | None:
+def _last_block(module: nn.Module) -> LastBlock | None:
     for kind, find in _kinds():
         if type(module) is kind:
             return find(module)
@@ -56,14 +56,14 @@ def _last_block(module: nn.Module) -> Found | None:
 
 
 @cache
-def _kinds() -> list[tuple[type[nn.Module], Callable[[Any], Found | None]]]:
+def _kinds() -> list[tuple[type[nn.Module], Callable[[Any], LastBlock | None]]]:
     from timm.models.vision_transformer import VisionTransformer as TimmViT
     from torchvision.models.vision_transformer import VisionTransformer as TorchvisionViT
 
     return [(TimmViT, _of_timm), (TorchvisionViT, _of_torchvision)]
 
 
-def _of_timm(module: Any) -> Found | None:
+def _of_timm(module: Any) -> LastBlock | None:
     from timm.layers.attention import Attention
     from timm.models.vision_transformer import Block as Plain
 
@@ -87,7 +87,7 @@ def _of_timm(module: Any) -> Found | None:
     return block, f"blocks.{len(blocks) - 1}.norm1", run
 
 
-def _of_torchvision(module: Any) -> Found | None:
+def _of_torchvision(module: Any) -> LastBlock | None:
     from torchvision.models.vision_transformer import EncoderBlock
 
     name, block = list(module.encoder.layers.named_children())[-1]

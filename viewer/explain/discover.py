@@ -15,7 +15,7 @@ _DECLARED = ("name", "title", "family", "paper", "shows", "cost")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PluginEntry:
     """An explainer by name. `load` imports it; a broken one tells why."""
 
     name: str
@@ -35,11 +35,11 @@ class Found:
         return None
 
 
-def discover() -> tuple[Found, ...]:
+def discover() -> tuple[PluginEntry, ...]:
     """All explainers that installed packages offer, by name, without importing them."""
-    found: dict[str, Found] = {}
+    found: dict[str, PluginEntry] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.name, e.value)):
-        found.setdefault(entry.name, Found(entry.name, entry))
+        found.setdefault(entry.name, PluginEntry(entry.name, entry))
     return tuple(found.values())
 
 

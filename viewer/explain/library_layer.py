@@ -19,7 +19,8 @@ from viewer.explain.explainer import Cost, Explainer, Family, model_layer
 from viewer.explain.gradient import completeness_error
 from viewer.explain.layers import resolve
 from viewer.explain.library import Lent, tapped
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
+from viewer.explain.values import Values
 from viewer.models import Model
 
 _ROUNDING = 1e-5

@@ -4,17 +4,14 @@
 The prediction that is shown comes from the same forward that feeds the explanations.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from viewer import affine
-from viewer.affine import Matrix
 from viewer.errors import ExplainerError
 from viewer.explain.attention import listening
 from viewer.explain.biases import Shares, shares, weighed
@@ -24,12 +21,14 @@ from viewer.explain.kept import Kept
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
+from viewer.explain.target_scores import regional, rows_of, score_of, scores_of, totals_of
+from viewer.explain.values import ScoredChunk, Values
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
 from viewer.models.watch import watching
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Target, distinct
+from viewer.types import Attribution, ModelInput, Prediction, Region, Target, distinct
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
@@ -39,36 +38,10 @@ _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
-    completeness error in per cent, (targets, n), NaN where the score does not change."""
-
-    values: Tensor
-    completeness_error: Tensor | None = None
-    baselines: Tensor | None = None
-    """What the image was compared with, (baselines, n, channels, …spatial)."""
-    found: Mapping[str, Tensor] = field(default_factory=dict)
-    """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
-    features: Sequence[Mapping[str, Tensor]] = ()
-    """For every input the values, (targets,), of what in it has a name."""
-
-
 class Placing(Protocol):
     """An explainer, as far as a preview needs one."""
 
     def placed(self, probe: "Probe", values: Values) -> list[Attribution]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some changed images of input `n`, from number `first` on: every target's scores, (targets, m),
-    and where asked for the gradients at the images, (targets, m, channels, …spatial)."""
-
-    n: int
-    first: int
-    scores: Tensor
-    gradients: Tensor | None
 
 
 class Probe:
@@ -212,7 +185,7 @@ class Probe:
 
     def sweep(
         self, count: int, make: Make, doing: str, chunk: int = 0, gradients: bool = False
-    ) -> Iterator[Part]:
+    ) -> Iterator[ScoredChunk]:
         """Run `count` changed images of every input, some at a time; all targets share each forward.
 
         `make(n, first, last)` gives those of input `n`, (last − first, channels, …spatial). `chunk` is how
@@ -229,7 +202,7 @@ class Probe:
                 self._forward.remaining(chunks.calls(count - first) + chunks.calls(count) * later)
                 try:
                     with chunks.timed(last - first):
-                        part = self._part(n, first, make(n, first, last), gradients)
+                        part = self._scored(n, first, make(n, first, last), gradients)
                 except RuntimeError as error:
                     if not chunks.halve(error):
                         raise
@@ -268,14 +241,14 @@ class Probe:
         with Replaced(module, lambda own: change(own, first, last)):
             return self.scores(count, make, doing, size)
 
-    def _part(self, n: int, first: int, x: Tensor, gradients: bool) -> Part:
+    def _scored(self, n: int, first: int, x: Tensor, gradients: bool) -> ScoredChunk:
         rows = [row[n] for row in self.targets]
         with torch.set_grad_enabled(gradients):
             x = x.detach().requires_grad_(gradients)
             output = self.forward(x)
             scores = torch.stack([self.score(output, target, n) for target in rows])
             found = gradients_at(scores.sum(1), x, INPUT, self.task, again=False) if gradients else None
-        return Part(n, first, scores.detach().float(), found)
+        return ScoredChunk(n, first, scores.detach().float(), found)
 
     def forward(self, x: Tensor) -> Tensor:
         """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
@@ -300,49 +273,25 @@ class Probe:
 
     def score(self, output: Tensor, target: Target, n: int = 0) -> Tensor:
         """The target's number for every sample of an output; `n` is the input they were made from."""
-        return target.of(output, self._placed(output, n) if target.region is not None else None)
+        return score_of(output, target, self.inputs[n])
 
     @cached_property
     def before(self) -> Tensor:
         """Every target's score of the inputs themselves, (targets, n), from the shared forward."""
-        return self._each(self.output).float()
-
-    def _each(self, output: Tensor) -> Tensor:
-        """Every target's number of an output of the inputs, (targets, n)."""
-        rows = [
-            torch.cat([self.score(output[n : n + 1], target, n) for n, target in enumerate(row)])
-            for row in self.targets
-        ]
-        return torch.stack(rows)
+        return scores_of(self.output, self.targets, self.inputs).float()
 
     def shares(self) -> Shares:
         """What input and biases add to each target's score, by a forward of its own."""
         self.expect(1, "following every bias")
         x = self.x.clone().requires_grad_()
         with torch.enable_grad(), weighed(self._forward.module) as weights:
-            scores = self._each(self.forward(x))
+            scores = scores_of(self.forward(x), self.targets, self.inputs)
         return shares(scores, x, weights, self.task)
-
-    def _placed(self, output: Tensor, n: int) -> Matrix:
-        spatial = tuple(int(i) for i in output.shape[2:])
-        grid: Shape3 = (1, *spatial) if len(spatial) == 2 else spatial  # type: ignore[assignment]
-        source = self.inputs[n]
-        return source.matrix if len(grid) != 3 else source.matrix @ affine.cells(grid, source.shape)
 
     @cached_property
     def _totals(self) -> Tensor:
         """The sum over the batch of each target's number, (targets,): samples do not mix in eval mode."""
-        return self._totals_of(self._shared.graph)
-
-    def _totals_of(self, output: Tensor) -> Tensor:
-        totals = []
-        for row in self.targets:
-            if all(target is row[0] for target in row) and row[0].region is None:
-                totals.append(self.score(output, row[0]).sum())
-            else:
-                parts = [self.score(output[n : n + 1], target, n).sum() for n, target in enumerate(row)]
-                totals.append(torch.stack(parts).sum())
-        return torch.stack(totals)
+        return totals_of(self._shared.graph, self.targets, self.inputs)
 
     # --- layers -----------------------------------------------------------------------------------
 
@@ -364,23 +313,12 @@ class Probe:
         Raises `ExplainerError` where the layer does not influence the output at all.
         """
         if layer not in self._gradients:
-            every = None if self._regional else self._shared.of_labels(layer)
-            found = self._shared.gradients(self._totals, layer) if every is None else self._chosen(every)
-            self._gradients[layer] = found
+            every = None if regional(self.targets) else self._shared.of_labels(layer)
+            if every is None:
+                self._gradients[layer] = self._shared.gradients(self._totals, layer)
+            else:
+                self._gradients[layer] = rows_of(every, self.targets)
         return self._gradients[layer]
-
-    @property
-    def _regional(self) -> bool:
-        return any(target.region is not None for row in self.targets for target in row)
-
-    def _chosen(self, every: Tensor) -> Tensor:
-        """The targets' rows out of those of all labels, or the differences of two."""
-
-        def of(target: Target, n: int) -> Tensor:
-            own = every[target.index, n]
-            return own if target.minus_index is None else own - every[target.minus_index, n]
-
-        return torch.stack([torch.stack([of(t, n) for n, t in enumerate(row)]) for row in self.targets])
 
     # --- attention --------------------------------------------------------------------------------
 
@@ -411,7 +349,7 @@ class Probe:
             output = self.forward(self.x)
         blocks = blocks_of(heads, self.model.structure)
         # No block knows of another's tokens, so that the gradient of the sum is that of each.
-        each = [self._totals_of(output[i * n : (i + 1) * n]) for i in range(len(names))]
+        each = [totals_of(output[i * n :][:n], self.targets, self.inputs) for i in range(len(names))]
         for some in gradients_at_weights(torch.stack(each).sum(0), heads, self.task):
             yield list(zip(blocks, some, strict=True))
 

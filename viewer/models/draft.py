@@ -14,7 +14,7 @@ from viewer.errors import ModelError
 from viewer.models.card import TO_FILL, WEIGHTS
 from viewer.models.program import PROGRAM, check_program
 from viewer.models.recognise import Guess, Shapes, recognise, shapes_of
-from viewer.models.weights import Found, find_weights, first_bytes, is_program, sha256
+from viewer.models.weights import FoundWeights, find_weights, first_bytes, is_program, sha256
 
 _IMAGENET = "torchvision's own weights: [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225]"
 _NOTES = {
@@ -159,7 +159,7 @@ def _output(known: dict[str, Any], thresholds: dict[str, float]) -> dict[str, An
     return {"output": fields | ({} if select is None else {"select": select})}
 
 
-def _operating_points(found: Found) -> tuple[dict[str, float], tuple[str, ...]]:
+def _operating_points(found: FoundWeights) -> tuple[dict[str, float], tuple[str, ...]]:
     """torchxrayvision's thresholds, which become those of the card once its labels have names."""
     for name, tensor in found.beside.items():
         if name.rpartition(".")[2] == "op_threshs" and tensor.ndim == 1:
@@ -172,7 +172,7 @@ def _operating_points(found: Found) -> tuple[dict[str, float], tuple[str, ...]]:
     return {}, ()
 
 
-def _remarks(found: Found, guess: Guess | None) -> tuple[str, ...]:
+def _remarks(found: FoundWeights, guess: Guess | None) -> tuple[str, ...]:
     remarks = []
     if guess is None:
         remarks.append("No architecture that is known here has tensors of these names.")

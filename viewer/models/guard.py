@@ -75,7 +75,7 @@ def starved(error: BaseException) -> bool:
 _CONTAINERS = frozenset({dict, OrderedDict, set})
 
 
-class Rest:
+class ModuleSnapshot:
     """A network's state at rest: every module's attributes and containers (hooks, children), its tensors.
 
     Taken when the model is made and used while it `holds`: a large network has thousands of containers,
@@ -156,7 +156,7 @@ _FULL = _FullPrecision()
 @contextmanager
 def guarded(
     module: nn.Module,
-    rest: Rest,
+    snapshot: ModuleSnapshot,
     pristine: dict[str, Tensor],
     select: Callable[[Any], Tensor],
     task: Task,
@@ -167,16 +167,16 @@ def guarded(
     `pristine` is a copy of its weights, from which they are restored if someone changed them. Torch
     counts the writes to a tensor, but not those through `.data`: `thorough` compares the values.
     """
-    tensors = [(t, t.requires_grad, t.grad, t._version, t.data_ptr()) for t in rest.tensors]
+    tensors = [(t, t.requires_grad, t.grad, t._version, t.data_ptr()) for t in snapshot.tensors]
     try:
-        if any(m.training for m in rest.modules):
+        if any(m.training for m in snapshot.modules):
             module.eval()
         for tensor, wanted, grad, _, _ in tensors:
             if wanted and tensor.is_leaf:
                 tensor.requires_grad_(False)
             if grad is not None:
                 tensor.grad = None  # a stranger's backward would add to what is there
-        with _FULL if any(t.is_cuda for t in rest.tensors) else nullcontext():
+        with _FULL if any(t.is_cuda for t in snapshot.tensors) else nullcontext():
             yield Forward(module, select, task)
     except RuntimeError as error:
         if not starved(error):
@@ -185,7 +185,7 @@ def guarded(
             "The device has too little memory for this; choose a smaller batch or the CPU."
         ) from error
     finally:
-        rest.put_back()
+        snapshot.put_back()
         changed = [
             t for t, _, _, version, pointer in tensors if (t._version, t.data_ptr()) != (version, pointer)
         ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
-from viewer.models.guard import Forward, Rest, guarded, starved
+from viewer.models.guard import Forward, ModuleSnapshot, guarded, starved
 from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
 from viewer.models.structure import Structure, structure
@@ -47,7 +47,7 @@ class Model:
         self._module = module.eval().to(device).to(memory_format=self._format)
         tensors = [*module.named_parameters(), *module.named_buffers()]
         self._pristine = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
-        self._rest = Rest(self._module)
+        self._snapshot = ModuleSnapshot(self._module)
         self._lock = threading.RLock()
 
     @property
@@ -90,8 +90,8 @@ class Model:
         """
         with self._lock:
             # What its owner hooked since, or a call around this one, is part of what is put back.
-            rest = self._rest if self._rest.holds() else Rest(self._module)
-            with guarded(self._module, rest, self._pristine, self._select, task, thorough) as forward:
+            snapshot = self._snapshot if self._snapshot.holds() else ModuleSnapshot(self._module)
+            with guarded(self._module, snapshot, self._pristine, self._select, task, thorough) as forward:
                 yield forward
 
     def accepts(self, series: Series) -> str | None:

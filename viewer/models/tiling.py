@@ -16,7 +16,7 @@ from viewer.models.card import Input
 from viewer.models.prepare import Axis, axes, prepare
 from viewer.types import ModelInput, Series, Shape3, Sweep
 
-_MOST = 2**29
+_MOST_VALUES = 2**29
 """Numbers in the input that holds all patches: 2 GiB as float32, as for any other input."""
 
 
@@ -66,7 +66,7 @@ def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) 
     spans = [_span(axis, series, sweep) for axis in sides]
     starts = [_starts(n, axis.size, sweep.overlap) for (_, n), axis in zip(spans, sides, strict=True)]
     size = tuple(n for _, n in spans)
-    if math.prod(size) * card.channels > _MOST:
+    if math.prod(size) * card.channels > _MOST_VALUES:
         raise ModelError("The sweep asks for more numbers than memory can hold; give a box of the image.")
     centre = {axis.source: middle for axis, (middle, _) in zip(sides, spans, strict=True)}
     whole = prepare(

@@ -47,7 +47,7 @@ def sha256(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundWeights:
     """A state dict in a file, what in it no logit depends on, where it lay, and where others lie."""
 
     state: dict[str, Tensor]
@@ -66,7 +66,7 @@ def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
     return found.state | found.beside
 
 
-def find_weights(path: Path, key: str | None = None) -> Found:
+def find_weights(path: Path, key: str | None = None) -> FoundWeights:
     """What `read_weights` reads, and where in the file it was found."""
     head, size = first_bytes(path)
     if is_program(path):
@@ -186,7 +186,7 @@ def check_zip(path: Path, size: int) -> None:
         raise ModelError(f"The weights {path.name} would unpack to far more than their size; not opened.")
 
 
-def _state(content: Any, path: Path, key: str | None) -> Found:
+def _state(content: Any, path: Path, key: str | None) -> FoundWeights:
     if key is not None:
         if not isinstance(content, Mapping) or not isinstance(content.get(key), Mapping):
             there = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else "no entries"
@@ -207,7 +207,7 @@ def _state(content: Any, path: Path, key: str | None) -> Found:
     bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v.float()).all())]
     if bad:
         raise ModelError(f"The weights {path.name} hold NaN or infinity, first in {bad[0]!r}.")
-    return Found(state, beside, way, tuple(".".join(other) for other, _ in ways[1:]))
+    return FoundWeights(state, beside, way, tuple(".".join(other) for other, _ in ways[1:]))
 
 
 def _parted(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

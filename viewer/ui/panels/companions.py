@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOW, TALL = 26, 40
 """Height of a segment and of a map."""
-MOST = 230
+MOST_HEIGHT = 230
 """Pixels of the list, of which more than that is scrolled."""
 _MARK = 22
 Index = QModelIndex | QPersistentModelIndex
@@ -184,7 +184,7 @@ class CompanionsList(Rows):
             super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:
-        return QSize(200, min(sum(row.height for row in self.entries.rows), MOST))
+        return QSize(200, min(sum(row.height for row in self.entries.rows), MOST_HEIGHT))
 
 
 class CompanionsPanel(QWidget):

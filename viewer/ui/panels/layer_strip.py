@@ -23,7 +23,7 @@ from viewer.ui.widgets.parts import by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
 
 GAP, LARGEST, LINE = 6, 72, 15
-MOST = 6
+MOST_STAGES = 6
 """More stages than this are shown in part: the first, the last, and some between."""
 REST = 120
 """Milliseconds without another slice or target after which the small maps are drawn."""
@@ -235,10 +235,10 @@ def size_words(tile: Tile) -> str:
 
 
 def some_of(count: int) -> tuple[int, ...]:
-    """At most `MOST` places out of so many, evenly apart, the first and the last among them."""
-    if count <= MOST:
+    """At most `MOST_STAGES` places out of so many, evenly apart, the first and the last among them."""
+    if count <= MOST_STAGES:
         return tuple(range(count))
-    return tuple(round(i * (count - 1) / (MOST - 1)) for i in range(MOST))
+    return tuple(round(i * (count - 1) / (MOST_STAGES - 1)) for i in range(MOST_STAGES))
 
 
 def shortened(names: Sequence[str]) -> list[str]:

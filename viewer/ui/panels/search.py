@@ -32,7 +32,7 @@ WORDS = "Search commands"
 WIDE, NARROW = 196, 30
 """Widths of the field in the top bar: with its words, and as an icon."""
 LIST = 440
-MOST = 10
+MOST_ROWS = 10
 """Rows that are seen at once."""
 _COMMAND = Qt.ItemDataRole.UserRole
 _OWN_KEYS = frozenset(
@@ -239,7 +239,7 @@ class CommandSearch(QFrame):
         some = len(self.rows.commands)
         self.list.setVisible(some > 0)
         self.nothing.setVisible(some == 0)
-        self.list.setFixedHeight(min(some, MOST) * ROW)
+        self.list.setFixedHeight(min(some, MOST_ROWS) * ROW)
         if some:
             self.list.setCurrentIndex(self.rows.index(0))
             self.list.scrollToTop()
@@ -279,7 +279,7 @@ class CommandSearch(QFrame):
     def _press(self, key: int) -> bool:
         row, count = self.list.currentIndex().row(), len(self.rows.commands)
         steps = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
-        pages = {Qt.Key.Key_PageUp: -MOST + 1, Qt.Key.Key_PageDown: MOST - 1}
+        pages = {Qt.Key.Key_PageUp: -MOST_ROWS + 1, Qt.Key.Key_PageDown: MOST_ROWS - 1}
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._run(row)
         elif key == Qt.Key.Key_Escape:

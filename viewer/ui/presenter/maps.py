@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from viewer.models import Model
 
 _ROOM = 512 * 2**20
-Found = Mapping[str | None, Attribution]
+MapsByTarget = Mapping[str | None, Attribution]
 """Maps by what they explain, in words; None for a method that is the same for every label."""
 
 
@@ -71,7 +71,7 @@ class Maps:
 
     # --- maps -------------------------------------------------------------------------------------
 
-    def all(self, place: Place, wish: Wish) -> Found:
+    def all(self, place: Place, wish: Wish) -> MapsByTarget:
         """All that is kept of a place for a wish, whatever it explains; previews last of all."""
         return self._found.get((place, wish)) or self._previews.get((place, wish), {})
 
@@ -115,7 +115,7 @@ class Maps:
 
     # --- drawing ----------------------------------------------------------------------------------
 
-    def style(self, attribution: Attribution, among: Found, locked: bool) -> Style:
+    def style(self, attribution: Attribution, among: MapsByTarget, locked: bool) -> Style:
         """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`."""
         kind = (attribution.explainer.name, attribution.layer)
         if kind not in self._styles or not locked:

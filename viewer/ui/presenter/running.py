@@ -38,7 +38,7 @@ def _large(state: ViewState) -> bool:
     return isinstance(state.at, Sweep) and many
 
 
-_MOST = 4
+_MOST_PICTURES = 4
 """Baselines of which there are pictures."""
 Pictures = tuple[Array, ...]
 MANY = 8
@@ -181,7 +181,7 @@ def pictures(attribution: Attribution) -> tuple[Array, ...]:
     grey = np.clip((found.mean(1) - low) / max(high - low, 1e-12), 0, 1)
     if grey.ndim == 4:
         grey = grey[:, grey.shape[1] // 2]
-    return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST])
+    return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST_PICTURES])
 
 
 def run_all(
