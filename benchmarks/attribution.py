@@ -75,7 +75,7 @@ def result(name: str, repeats: int, device: torch.device) -> dict[str, Any]:
 def peak(steps: int, device: torch.device) -> int:
     """The most bytes that integrated gradients of so many steps had, in this process."""
     race = Race("ResNet-18", device)
-    settings = {"steps": str(steps), "baseline": "zero", "chunk": "8"}
+    settings: dict[str, Any] = {"steps": str(steps), "baseline": "zero", "chunk": "8"}
     race.ours("integrated-gradients", **settings)()
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
@@ -111,7 +111,7 @@ def growth(device: torch.device) -> dict[str, dict[int, float]]:
         return lambda: explain(many.model, slices[:count], [cam], many.one)
 
     def of_steps(count: int) -> Callable[[], object]:
-        settings = {"steps": str(count), "baseline": "zero"}
+        settings: dict[str, Any] = {"steps": str(count), "baseline": "zero"}
         return race.ours("integrated-gradients", **settings)
 
     def of_labels(count: int) -> Callable[[], object]:

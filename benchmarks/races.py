@@ -7,6 +7,7 @@ does not depend on these.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def race_gradients(device: torch.device) -> tuple[Contestants, list[Pair]]:
         peer, zero = IntegratedGradients(module), torch.zeros_like(x)
         return lambda: peer.attribute(x, zero, target=0, n_steps=50, internal_batch_size=size)
 
-    fixed = {"steps": "50", "baseline": "zero"}
+    fixed: dict[str, Any] = {"steps": "50", "baseline": "zero"}
     found: Contestants = {
         "50 steps": race.ours("integrated-gradients", **fixed),
         "50 steps, captum, 10 at once": captum(*race.as_called(), 10),
@@ -190,11 +191,10 @@ def race_occlusion(device: torch.device) -> tuple[Contestants, list[Pair]]:
     def bare() -> object:
         """As many images, in the same batches, and nothing else: what no occlusion can fall below."""
         with torch.no_grad():
-            return [
-                race.module(race.x.expand(len(some), -1, -1, -1)) for some in torch.arange(169).split(size)
-            ]
+            counts = (min(size, 169 - done) for done in range(0, 169, size))
+            return [race.module(race.x.expand(count, -1, -1, -1)) for count in counts]
 
-    settings = {"window": "32", "stride": "16", "baseline": "zero"}
+    settings: dict[str, Any] = {"window": "32", "stride": "16", "baseline": "zero"}
     found: Contestants = {
         "ours": race.ours("occlusion", **settings),
         "captum": captum(*race.as_called(), 1),
@@ -258,7 +258,7 @@ def race_slices(device: torch.device) -> tuple[Contestants, list[Pair]]:
 
 
 RACES: dict[str, Callable[[torch.device], tuple[Contestants, list[Pair]]]] = {
-    **{f"cam {n}": (lambda device, n=n: race_cam(n, device)) for n in list(NETS)[:4]},
+    **{f"cam {name}": partial(race_cam, name) for name in list(NETS)[:4]},
     "gradients": race_gradients,
     "occlusion": race_occlusion,
     "score-cam": race_score_cam,

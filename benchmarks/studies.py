@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def _make(folder: Path) -> None:
 
     from viewer.models.builtin import SmallCNN
 
-    arguments = {"channels": 1, "num_classes": 3, "widths": [16, 32, 32]}
+    arguments: dict[str, Any] = {"channels": 1, "num_classes": 3, "widths": [16, 32, 32]}
     torch.manual_seed(0)
     save_file(SmallCNN(**arguments).state_dict(), folder / "model.safetensors")
     card = {
