@@ -2,7 +2,8 @@
 
 In every turn the old revision's own copy of the benchmark runs, the checkout's, and the old one's again, in
 an order that rotates. Old against old is the control: what the machine does by itself. A figure fails where
-the median of new ÷ old is above 1.05 × the highest old ÷ old, and above it again when all is repeated.
+the median of new ÷ old is above 1.05 × the highest old ÷ old (of a turn, the larger ÷ the smaller), and above
+it again when all is repeated.
 
     python benchmarks/against.py NAME [--revision HEAD~1] [--turns 9] [--figures PATTERN] [--shared FOLDER]
         [--json] [-- WORDS OF THE BENCHMARK]
@@ -68,7 +69,7 @@ class Verdict:
     control: float
     """Median of old ÷ old."""
     upper: float
-    """The highest old ÷ old."""
+    """The highest old ÷ old, the larger ÷ the smaller: which of the two ran as the first is chance."""
 
     @property
     def over(self) -> bool:
@@ -85,7 +86,7 @@ def verdict(turns: list[tuple[float, float, float]]) -> Verdict:
         statistics.median(new for _, new, _ in turns),
         statistics.median(ratios),
         statistics.median(control),
-        max(control),
+        max(max(ratio, 1 / ratio) for ratio in control),
     )
 
 
@@ -218,34 +219,41 @@ def document(found: Comparison, name: str, revision: str, turns: int) -> dict[st
     }
 
 
-def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def asked(given: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What the command line wants, and the words after `--`, which are the benchmark's."""
+    own = given.index("--") if "--" in given else len(given)
+    words = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], epilog="The benchmark's words: after --."
+    )
     words.add_argument("name")
     words.add_argument("--revision", default="HEAD~1")
     words.add_argument("--turns", type=int, default=TURNS)
     words.add_argument("--figures", action="append", metavar="PATTERN", help="compare these; repeat")
     words.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="the folder of real files")
     words.add_argument("--json", action="store_true")
-    words.add_argument("words", nargs="*", help="of the benchmark, after --")
-    asked = words.parse_args()
-    patterns = tuple(asked.figures or COMPARED.get(asked.name, ("*",)))
+    return words.parse_args(given[:own]), given[own + 1 :]
+
+
+def main(given: list[str]) -> None:
+    options, words = asked(given)
+    name, revision, turns = options.name, options.revision, options.turns
+    patterns = tuple(options.figures or COMPARED.get(name, ("*",)))
     with tempfile.TemporaryDirectory() as folder:
-        trees = Trees(Path(folder), asked.revision, asked.shared)
+        trees = Trees(Path(folder), revision, options.shared)
 
         def measure(which: str, wanted: frozenset[str]) -> Figures:
             print(".", end="", file=sys.stderr, flush=True)
-            told = trees.measured(asked.name, which, narrowed(asked.name, wanted, asked.words))
-            return chosen(told.items(), patterns)
+            figures = trees.measured(name, which, narrowed(name, wanted, words))
+            return chosen(figures.items(), patterns)
 
-        found = compare(measure, asked.turns)
+        found = compare(measure, turns)
     print(file=sys.stderr)
-    if asked.json:
-        report = document(found, asked.name, asked.revision, asked.turns)
-        print(json.dumps(report, indent=1, ensure_ascii=False))
+    if options.json:
+        print(json.dumps(document(found, name, revision, turns), indent=1, ensure_ascii=False))
     else:
-        print(told(found, asked.turns))
+        print(told(found, turns))
     sys.exit(1 if found.failed else 0)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

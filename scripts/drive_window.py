@@ -173,7 +173,7 @@ def guarded(work: Callable[[], None]) -> None:
 
 def main(words: list[str]) -> None:
     tree, session, colours, folder = Path(words[0]), SESSIONS[words[1]], words[2], Path(words[3])
-    sizes = [tuple(int(part) for part in size.split("x")) for size in words[4:]]
+    sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in words[4:])]
     preferences(session)
     import viewer
     from viewer.ui import app

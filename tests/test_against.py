@@ -87,6 +87,14 @@ def test_the_bound_is_the_controls_highest_ratio(against: ModuleType) -> None:
     assert against.verdict(just).over
 
 
+def test_what_is_faster_never_fails(against: ModuleType) -> None:
+    """By chance the control's second run was twice as fast in every turn; the new one only a little."""
+    found = against.verdict([(10.0, 9.0, 5.0), (10.0, 9.0, 6.0), (10.0, 9.0, 5.0)])
+    assert found.control == 0.5
+    assert found.upper == 2.0
+    assert not found.over
+
+
 def test_ratios_are_within_a_turn(against: ModuleType) -> None:
     """A machine that is half as fast from the second turn on is nobody's fault."""
     found = against.verdict([(10.0, 10.1, 10.0), (20.0, 20.2, 20.0), (20.0, 20.2, 20.0)])
@@ -135,6 +143,13 @@ def test_what_only_one_revision_tells_is_named(against: ModuleType) -> None:
 )
 def test_what_is_compared(against: ModuleType, name: str, figures: dict, kept: set[str]) -> None:
     assert set(against.chosen(against.numbers(figures), against.COMPARED[name])) == kept
+
+
+def test_words_behind_the_dashes_are_the_benchmarks(against: ModuleType) -> None:
+    options, words = against.asked(["window", "--turns", "3", "--json", "--", "--frames", "40"])
+    assert (options.name, options.turns, options.json, words) == ("window", 3, True, ["--frames", "40"])
+    options, words = against.asked(["planes"])
+    assert (options.turns, options.revision, words) == (9, "HEAD~1", [])
 
 
 def test_numbers_are_found_by_their_way(against: ModuleType) -> None:
