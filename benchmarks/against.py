@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from checkouts import ROOT, exported, surroundings
+from checkouts import ROOT, copied, exported, surroundings
 
 ALLOWED = 1.05
 """How far above the control's spread the median may lie."""
@@ -145,11 +145,10 @@ def compare(measure: Measure, turns: int = TURNS) -> Comparison:
 
 
 class Trees:
-    """The old revision and this checkout side by side in a folder, with the same real files beside both."""
+    """The old revision and this checkout, copied side by side, with the same real files beside both."""
 
     def __init__(self, folder: Path, revision: str, shared: Path) -> None:
-        self._old, self._new = exported(revision, folder / "before"), folder / "now"
-        self._new.symlink_to(ROOT.resolve(), target_is_directory=True)
+        self._old, self._new = exported(revision, folder / "before"), copied(folder / "now")
         if shared.is_dir():
             (folder / "shared").symlink_to(shared.resolve(), target_is_directory=True)
         self._known = {

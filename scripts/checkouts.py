@@ -1,6 +1,7 @@
 """Running another checkout of the program, with this Python and nothing of this checkout in its way."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,20 @@ def exported(revision: str, folder: Path) -> Path:
         raise SystemExit(f"There is no revision {revision}: {done.stderr.decode(errors='replace').strip()}")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as tree:
         tree.extractall(folder, filter="data")
+    return folder
+
+
+def copied(folder: Path) -> Path:
+    """This checkout as it lies there, without what git ignores, copied to a new folder.
+
+    What runs there is not disturbed by whoever goes on working here.
+    """
+    words = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(words, capture_output=True, check=True)
+    for name in done.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():  # one that git knows may have been removed
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
     return folder
 
 

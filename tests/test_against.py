@@ -176,11 +176,18 @@ def test_the_document_has_every_figure(against: ModuleType) -> None:
 BENCHMARK = """
 import json, pathlib, sys
 import viewer
+from place import REAL as real
 
 root = pathlib.Path(__file__).parents[1]
 own = pathlib.Path(viewer.__file__) == root / "viewer" / "__init__.py"
-real = root.parent / "shared" / "real"
 print(json.dumps({"seconds": 2.0, "own": int(own), "real": len(real.read_text()), "words": len(sys.argv)}))
+"""
+
+
+PLACE = """
+from pathlib import Path
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
 """
 
 
@@ -196,6 +203,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, against: ModuleT
         '[build-system]\nrequires = ["setuptools"]\n', "utf-8",
     )  # fmt: skip
     (root / "benchmarks" / "any.py").write_text(BENCHMARK, "utf-8")
+    (root / "benchmarks" / "place.py").write_text(PLACE, "utf-8")
     git = ["git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
         subprocess.run([*git, *words], check=True)
@@ -206,13 +214,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, against: ModuleT
 
 def test_each_revision_runs_its_own_program(against: ModuleType, repository: Path, tmp_path: Path) -> None:
     (repository / "benchmarks" / "any.py").write_text(BENCHMARK.replace("2.0", "3.0"), "utf-8")
+    (repository / "viewer" / "new.py").write_text("", "utf-8")  # not yet added, and yet of this checkout
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "real").write_text("four", "utf-8")
-    work = tmp_path / "work"
-    work.mkdir()
-    trees = against.Trees(work, "HEAD", tmp_path / "data")
+    trees = against.Trees(tmp_path / "work", "HEAD", tmp_path / "data")
     old, new = (trees.measured("any", which, ["--frames"]) for which in (against.OLD, against.NEW))
     assert old == {"seconds": 2.0, "own": 1.0, "real": 4.0, "words": 3.0}
+    assert (tmp_path / "work" / "now" / "viewer" / "new.py").is_file()
+    assert not (tmp_path / "work" / "before" / "viewer" / "new.py").exists()
     assert new == {"seconds": 3.0, "own": 1.0, "real": 4.0, "words": 3.0}
 
 
