@@ -10,7 +10,6 @@ While files are opened, while a model is loaded, and while it explains and someb
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 if not os.environ.get("DISPLAY"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
+from frames import for_a_core
+from opened import REAL, model_folder, series
 from PySide6.QtCore import QEventLoop, QObject, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
@@ -32,21 +33,12 @@ from viewer.settings import Settings
 from viewer.ui.app import share_the_interpreter
 from viewer.ui.window import Window
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "dicom"
 TICK, SCROLL = 10, 40
 """Milliseconds between two ticks, and between two slices of somebody who scrolls."""
 LONGEST, ENGINE = 100.0, 500.0
 """Milliseconds that the timer may have to wait, and once while the engine is imported."""
 WATCHED = 5.0
 """Seconds of explaining that are watched."""
-
-
-def for_a_core() -> float:
-    """Milliseconds that this thread was ready and other programs or threads had the cores (Linux)."""
-    try:
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e6
-    except OSError:
-        return 0.0
 
 
 class Pulse(QObject):
@@ -128,8 +120,6 @@ def scroll_while(window: Window, method: str, **settings: Any) -> None:
 
 def measure(window: Window, model: Path) -> dict[str, dict[str, float]]:
     """All waits, in the order in which a reader would cause them."""
-    from window import series
-
     pulse, p = Pulse(), window.presenter
     found = {}
     folder = REAL if REAL.is_dir() else demo.folder() / "studies"
@@ -161,16 +151,9 @@ def main() -> None:
         window.resize(1600, 1000)
         window.show()
         application.processEvents()
-        found = measure(window, made(Path(folder)))
+        found = measure(window, model_folder(Path(folder)))
     window.close()
     print(json.dumps(found, indent=1) if asked.json else told(found))
-
-
-def made(folder: Path) -> Path:
-    """A model folder, made in another process: in this one the engine must still be unknown."""
-    code = f"from pathlib import Path; from window import model_folder; model_folder(Path({str(folder)!r}))"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
-    return folder
 
 
 def told(found: dict[str, dict[str, float]]) -> str:
