@@ -168,6 +168,8 @@ class Image:
     study_uid: str
     modality: str
     identity: Identity
+    fingerprint: bytes = b""
+    """What tells the file from another; see `viewer.dicom.header`."""
     instance: int | None = None
     series_number: int | None = None
     description: str = ""

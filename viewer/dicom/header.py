@@ -96,6 +96,17 @@ class Header:
         return Dataset(self.meta_elements)
 
 
+def fingerprint(status: os.stat_result, block: bytes) -> bytes:
+    """What tells a file from others without reading it: its size, when it was written, and its first block.
+
+    It stays where a file is moved or renamed, and where a copy keeps the time. It misses an edit beyond the
+    first block by a tool that keeps the size and sets the time back. A copy with a time of its own counts as
+    another file, which costs a run and never a wrong answer.
+    """
+    # A CRC-32 of the block takes a third of the time of a SHA, and a scan has little more than 0.1 ms a file.
+    return struct.pack("<QqL", status.st_size, status.st_mtime_ns, zlib.crc32(block))
+
+
 def header_of(path: Path, limits: Limits) -> Header:
     """The header of a file; reads at most `limits.header_bytes` of it."""
     with path.open("rb", buffering=BLOCK) as file:
