@@ -12,7 +12,7 @@ from viewer.errors import ExplainerError, ModelError, SeriesError
 from viewer.explain import (
     Explained,
     Explainer,
-    Kept,
+    ForwardCache,
     OverFeatures,
     at_layers,
     explainer,
@@ -186,7 +186,7 @@ def explain(
     task: Task | None = None,
     within: Region | str | None = None,
     preview: Callable[[Attribution], None] | None = None,
-    kept: Kept | None = None,
+    kept: ForwardCache | None = None,
     segmentations: Sequence[Segmentation] = (),
     features: Sequence[Region | str] = (),
 ) -> Explained:

@@ -11,16 +11,17 @@ from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Batch, Cost, Explainer, Family, Seed, at_layers, model_layer
 from viewer.explain.features import Features, OverFeatures, Parts, features
+from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.gradient import Gradient, completeness_error
-from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.noise import Noisy, variance
-from viewer.explain.probe import Part, Probe, Values, Wish
+from viewer.explain.probe import Probe, Wish
 from viewer.explain.regions import read_region, read_regions
 from viewer.explain.run import Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
+from viewer.explain.values import Part, Values
 from viewer.models import Model
 
 __all__ = [
@@ -36,9 +37,9 @@ __all__ = [
     "ExplainerError",
     "Family",
     "Features",
+    "ForwardCache",
     "Gradient",
     "Interval",
-    "Kept",
     "Made",
     "Model",
     "Noisy",

@@ -17,8 +17,9 @@ from torch import Tensor
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain.layers import resolve
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
 from viewer.explain.shared import INPUT
+from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 

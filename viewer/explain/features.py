@@ -10,7 +10,8 @@ from torch import Tensor
 
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer, Family
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
+from viewer.explain.values import Values
 from viewer.types import distinct
 
 Cut = Literal["superpixels", "grid"]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from viewer.explain.explainer import Explainer
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
+from viewer.explain.values import Values
 
 _FLAT = 1e-6
 """A score that changes by less does not change."""

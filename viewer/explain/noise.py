@@ -12,7 +12,8 @@ from viewer.errors import PluginError
 from viewer.explain.discover import explainer
 from viewer.explain.explainer import Cost, Family, Seed
 from viewer.explain.gradient import Gradient
-from viewer.explain.probe import Probe, Values
+from viewer.explain.probe import Probe
+from viewer.explain.values import Values
 from viewer.models import Model
 
 

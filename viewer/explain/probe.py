@@ -3,9 +3,8 @@
 The prediction that is shown comes from the same forward that feeds the explanations.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -19,10 +18,11 @@ from viewer.explain.attention import listening
 from viewer.explain.biases import Shares, shares, weighed
 from viewer.explain.blocks import Block, blocks_of, each_on_its_own, gradients_at_weights, streams
 from viewer.explain.chunks import Chunks
-from viewer.explain.kept import Kept
+from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
+from viewer.explain.values import Part, Values
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
@@ -32,42 +32,14 @@ from viewer.types import Attribution, ModelInput, Prediction, Region, Shape3, Ta
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
-
-
 _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
-    completeness error in per cent, (targets, n), NaN where the score does not change."""
-
-    values: Tensor
-    completeness_error: Tensor | None = None
-    baselines: Tensor | None = None
-    """What the image was compared with, (baselines, n, channels, …spatial)."""
-    found: Mapping[str, Tensor] = field(default_factory=dict)
-    """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
-    features: Sequence[Mapping[str, Tensor]] = ()
-    """For every input the values, (targets,), of what in it has a name."""
 
 
 class Placing(Protocol):
     """An explainer, as far as a preview needs one."""
 
     def placed(self, probe: "Probe", values: Values) -> list[Attribution]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some changed images of input `n`, from number `first` on: every target's scores, (targets, m),
-    and where asked for the gradients at the images, (targets, m, channels, …spatial)."""
-
-    n: int
-    first: int
-    scores: Tensor
-    gradients: Tensor | None
 
 
 class Probe:
@@ -88,9 +60,10 @@ class Probe:
         override: str | None = None,
         within: Region | None = None,
         preview: Callable[[Attribution], None] | None = None,
-        kept: Kept | None = None,
+        kept: ForwardCache | None = None,
         x: Tensor | None = None,
         regions: Sequence[Region] = (),
+        shared: Shared | None = None,
     ) -> None:
         self.model = model
         self.inputs = tuple(inputs)
@@ -107,7 +80,7 @@ class Probe:
         self._forward = forward
         self._wishes = tuple(wishes)
         self._override = override
-        self._shared = Shared(model, forward, self.x, task, layers, attention, kept)
+        self._shared = shared or Shared(model, forward, self.x, task, layers, attention, kept)
         self._gradients: dict[str, Tensor] = {}
 
     # --- the shared forward -----------------------------------------------------------------------
@@ -134,6 +107,17 @@ class Probe:
             )
             for wish in self._wishes
         )
+
+    def asking(
+        self, wishes: Sequence[Wish], within: Region | None = None, regions: Sequence[Region] = ()
+    ) -> "Probe":
+        """A probe of the same forward that asks for other targets, limits or features."""
+        other = Probe(
+            self.model, self._forward, self.inputs, wishes, self.task, override=self._override, within=within,
+            preview=self._preview, x=self.x, regions=regions, shared=self._shared,
+        )  # fmt: skip
+        other.__dict__["predictions"] = self.predictions
+        return other
 
     def moved(self, x: Tensor, layers: Sequence[str] = (INPUT,)) -> "Probe":
         """A probe of the same inputs, targets and network whose pixels are `x`, of the shape of `self.x`.

@@ -1,0 +1,32 @@
+"""What a method hands over: the values of its maps, and the scores of some changed images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What `compute` gives: signed values (targets, n, …grid), and where it is defined the
+    completeness error in per cent, (targets, n), NaN where the score does not change."""
+
+    values: Tensor
+    completeness_error: Tensor | None = None
+    baselines: Tensor | None = None
+    """What the image was compared with, (baselines, n, channels, …spatial)."""
+    found: Mapping[str, Tensor] = field(default_factory=dict)
+    """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
+    features: Sequence[Mapping[str, Tensor]] = ()
+    """For every input the values, (targets,), of what in it has a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some changed images of input `n`, from number `first` on: every target's scores, (targets, m),
+    and where asked for the gradients at the images, (targets, m, channels, …spatial)."""
+
+    n: int
+    first: int
+    scores: Tensor
+    gradients: Tensor | None
