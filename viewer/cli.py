@@ -269,7 +269,7 @@ def explain(
     export.check_folder(out)
     with _progress(as_json) as task:
         chosen, loaded, segmentations = _open(path, model, series, trust, settings, task)
-        explained = session.explain(
+        explained = session.ask(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=segmentations, features=features or (),
         )  # fmt: skip

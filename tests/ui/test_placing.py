@@ -16,6 +16,7 @@ from desk import Desk
 from program import COLUMNS, LABELS, ROWS, arrays_of, write_model, write_stack
 
 from viewer import affine, dicom, overlay, session
+from viewer.models import Model
 from viewer.outline import box, outlines, trimmed
 from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs, words
@@ -73,7 +74,7 @@ def wanted(desk: Desk, at: Any, method: str = "grad-cam") -> Any:
     state, model = desk.state, desk.presenter.explaining._maps.model
     slice = None if state.model.volume else state.slice
     assert state.target is not None
-    return session.explain(state.series, model, [method], state.target, slice, at)
+    return session.ask(state.series, model, [method], state.target, slice, at)
 
 
 def same(state: ViewState, found: Any) -> None:
@@ -341,14 +342,14 @@ def test_the_target_of_a_sweep_is_the_label_with_the_highest_score_of_any_patch(
 def holding(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """The next sweep begins, and then waits until it may go on."""
     began, go = threading.Event(), threading.Event()
-    really = session.tilings
+    really = Model.tiling
 
-    def tilings(*asked: Any) -> Any:
+    def tiling(*asked: Any) -> Any:
         began.set()
         assert go.wait(20)
         return really(*asked)
 
-    monkeypatch.setattr(session, "tilings", tilings)
+    monkeypatch.setattr(Model, "tiling", tiling)
     return began, go
 
 
@@ -614,6 +615,6 @@ def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_
 def wanted_all_the_same(desk: Desk, at: Any) -> Any:
     state, model = desk.state, desk.presenter.explaining._maps.model
     assert state.target is not None
-    return session.explain(
+    return session.ask(
         state.series, model, ["grad-cam"], state.target, state.slice, at, outside_intended_use=True
     )

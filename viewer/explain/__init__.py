@@ -17,7 +17,8 @@ from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.noise import Noisy, variance
 from viewer.explain.probe import Probe, Wish
 from viewer.explain.regions import read_region, read_regions
-from viewer.explain.run import Explained, explain
+from viewer.explain.requests import answer, file_contents, place, refuse_others, request
+from viewer.explain.run import Assignment, Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
@@ -28,6 +29,7 @@ __all__ = [
     "CAM",
     "CLOSED",
     "INPUT",
+    "Assignment",
     "Baseline",
     "Batch",
     "Block",
@@ -50,6 +52,7 @@ __all__ = [
     "Seed",
     "Values",
     "Wish",
+    "answer",
     "at_layers",
     "baseline",
     "baselines",
@@ -59,17 +62,21 @@ __all__ = [
     "explain",
     "explainer",
     "features",
+    "file_contents",
     "linear_tail",
     "model_layer",
     "no_attention",
     "no_layer",
     "over_baselines",
     "over_patches",
+    "place",
     "read_region",
     "read_regions",
     "read_targets",
     "reading",
     "refuse_blank",
+    "refuse_others",
+    "request",
     "setting_types",
     "stages",
     "streams",

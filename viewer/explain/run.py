@@ -15,7 +15,7 @@ from viewer.explain.probe import Probe, Wish
 from viewer.models import Model, starved
 from viewer.models.architectures import FAULTS
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region
+from viewer.types import Attribution, ModelInput, Prediction, Region, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,15 @@ class Explained:
     attributions: tuple[Attribution, ...]
     refused: tuple[tuple[str, str], ...] = ()
     """(method, reason) of those that could not explain this model or image."""
+    answers: Mapping[Request, Attribution | str] = field(default_factory=dict)
+    """Where requests were asked: of each its map, or the reason why there is none."""
+
+    def of(self, request: Request) -> Attribution:
+        """The map that answers a request; raises `ExplainerError` with the reason where there is none."""
+        found = self.answers.get(request, "This was not asked.")
+        if isinstance(found, str):
+            raise ExplainerError(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

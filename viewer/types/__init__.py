@@ -11,10 +11,12 @@ from viewer.types.arrays import Array, Shape3
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
+from viewer.types.request import Asked, Override, Place, Request
 from viewer.types.series import Display, Identity, Part, Series, Voxels, Window
 
 __all__ = [
     "Array",
+    "Asked",
     "Attribution",
     "DerivedMap",
     "Display",
@@ -26,9 +28,12 @@ __all__ = [
     "Method",
     "ModelInput",
     "Overlay",
+    "Override",
     "Part",
+    "Place",
     "Prediction",
     "Region",
+    "Request",
     "Score",
     "Series",
     "Shape3",
