@@ -49,10 +49,18 @@ def kept_times(path: Path, change: Any) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def flip_last_byte(path: Path) -> None:
+def flip(path: Path, place: int = -1) -> None:
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[place] ^= 1
     path.write_bytes(content)
+
+
+def long(path: Path) -> Path:
+    """The file with so much behind its pixels that not all of it tells."""
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0xFFFCFFFC, "OB", bytes(20_000))  # trailing padding
+    dataset.save_as(path)
+    return path
 
 
 def test_it_is_the_same_wherever_the_files_lie_and_whatever_they_are_called(folder: Path) -> None:
@@ -77,38 +85,30 @@ def test_a_copy_is_the_same_only_where_it_keeps_the_time(folder: Path, tmp_path:
 
 def test_an_edited_file_is_another_series(folder: Path) -> None:
     plain, path = only(folder).digest, sorted(folder.iterdir())[2]
-    kept_times(path, flip_last_byte)  # within the first block its content tells
+    kept_times(path, flip)  # near its beginning the content tells
     assert only(folder).digest != plain
-    kept_times(path, flip_last_byte)
+    kept_times(path, flip)
     assert only(folder).digest == plain
     os.utime(path, (1, 1))
     assert only(folder).digest != plain
 
 
 def test_a_longer_file_is_another_series(folder: Path) -> None:
-    """The size tells, where neither the first block nor the time does."""
-    path = sorted(folder.iterdir())[0]
-
-    def enlarge(path: Path) -> None:
-        dataset = pydicom.dcmread(path)
-        dataset.add_new(0xFFFCFFFC, "OB", bytes(20_000))  # trailing padding
-        dataset.save_as(path)
-
-    enlarge(path)
+    """The size tells, where neither the beginning nor the time does."""
+    path = long(sorted(folder.iterdir())[0])
     plain = only(folder).digest
     kept_times(path, lambda path: path.write_bytes(path.read_bytes() + bytes(2)))
     assert only(folder).digest != plain
 
 
 def test_what_the_fingerprint_cannot_tell(folder: Path) -> None:
-    """An edit behind the first block by a tool that keeps the size and sets the time back, and no other."""
-    path = sorted(folder.iterdir())[0]
-    dataset = pydicom.dcmread(path)
-    dataset.add_new(0xFFFCFFFC, "OB", bytes(20_000))
-    dataset.save_as(path)
+    """An edit behind the first 4 KiB by a tool that keeps the size and sets the time back, and no other."""
+    path = long(sorted(folder.iterdir())[0])
     plain = only(folder).digest
-    kept_times(path, flip_last_byte)
-    assert only(folder).digest == plain
+    for place, told in ((4095, True), (4096, False), (-1, False)):
+        kept_times(path, lambda path, place=place: flip(path, place))
+        assert (only(folder).digest != plain) == told
+        kept_times(path, lambda path, place=place: flip(path, place))
     os.utime(path, (1, 1))
     assert only(folder).digest != plain
 
@@ -149,7 +149,7 @@ def test_an_archive_holds_the_same_series_each_time_it_is_unpacked(folder: Path,
             archive.write(path, path.name)
     plain = only(packed).digest
     assert only(packed).digest == plain
-    flip_last_byte(sorted(folder.iterdir())[0])
+    flip(sorted(folder.iterdir())[0])
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(folder.iterdir()):
             archive.write(path, path.name)

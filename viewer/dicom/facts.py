@@ -169,7 +169,7 @@ class Image:
     modality: str
     identity: Identity
     fingerprint: bytes = b""
-    """What tells the file from another; see `viewer.dicom.header`."""
+    """What tells the file from another; see `Header.fingerprint`."""
     instance: int | None = None
     series_number: int | None = None
     description: str = ""

@@ -9,7 +9,7 @@ from viewer.dicom import archives, elements, pictures
 from viewer.dicom.arrivals import Arrivals, Found
 from viewer.dicom.facts import Image
 from viewer.dicom.group import groups, once
-from viewer.dicom.header import BLOCK, NotAnImage, fingerprint, read_header
+from viewer.dicom.header import BLOCK, NotAnImage, read_header
 from viewer.dicom.image import object_of
 from viewer.dicom.memory import KEPT
 from viewer.dicom.parametric import ParametricMap
@@ -226,8 +226,8 @@ def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | 
         if head[128:] != b"DICM":
             _look(head, os.fstat(file.fileno()).st_size, path.suffix.lower())
         if not head.startswith(_SHOWN):
-            told = fingerprint(os.fstat(file.fileno()), block)
-            return object_of(read_header(path, file, block, limits), limits, told)
+            header = read_header(path, file, block, limits)
+            return object_of(header, limits, header.fingerprint(block))
     return picture_of(path, limits)
 
 
