@@ -6,7 +6,7 @@ The prediction that is shown comes from the same forward that feeds the explanat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
-from viewer.explain.values import Part, Values
+from viewer.explain.values import Part, Placing, Values
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
@@ -34,12 +34,6 @@ Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
 _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
-
-
-class Placing(Protocol):
-    """An explainer, as far as a preview needs one."""
-
-    def placed(self, probe: "Probe", values: Values) -> list[Attribution]: ...
 
 
 class Probe:
