@@ -169,5 +169,5 @@ def test_the_map_peaks_at_the_nodule(name: str, modality: str, method: str) -> N
     from measure import hit
 
     series = series_of(0, modality)
-    explained = session.explain(series, session.load_model(demo.models()[name]), [method])
+    explained = session.ask(series, session.load_model(demo.models()[name]), [method])
     assert hit(explained.attributions[0], truth("ct" if modality == "CT" else "radiograph", series))

@@ -14,7 +14,8 @@ ROOMS = ("viewer/models/", "viewer/explain/", "viewer/export/")
 GUARDED = {
     f"viewer.{name}"
     for name in (
-        "explain.explain", "explain.run.explain", "explain.sweep", "explain.sweep.sweep",
+        "explain.explain", "explain.run.explain", "explain.sweep", "explain.sweep.sweep", "explain.answer",
+        "explain.requests.answer",
         "export.export", "export.write.export",
     )
 }  # fmt: skip
@@ -74,7 +75,7 @@ def test_models_are_asked_and_results_written_in_one_place() -> None:
 def test_the_place_does_all_of_it() -> None:
     """Else the test above would look for what is nowhere."""
     used = {line.partition(": ")[2] for line in asked(Path(sources(PLACE)[0]).read_text("utf-8"))}
-    assert used >= {"Model.predict", "viewer.explain.explain", "viewer.explain.sweep", "viewer.export.export"}
+    assert used >= {"Model.predict", "viewer.explain.answer", "viewer.export.export"}
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 from viewer.dicom import Study, scan
 
 if TYPE_CHECKING:
-    from viewer.session import explain, export, predict
+    from viewer.session import ask as explain
+    from viewer.session import export, predict
     from viewer.session import load_model as load
 
 __all__ = ["explain", "export", "load", "open", "predict"]
 
-_LAZY = {"load": "load_model", "predict": "predict", "explain": "explain", "export": "export"}
+_LAZY = {"load": "load_model", "predict": "predict", "explain": "ask", "export": "export"}
 
 
 def open(*paths: Path | str) -> Study:

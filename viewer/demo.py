@@ -36,6 +36,6 @@ def run(out: Path, task: Task | None = None) -> list[Path]:
     study = dicom.scan([studies()[0]], task=task)
     radiograph = next(series for series in study.series if series.modality == "DX")
     model = session.load_model(models()["cnn"])
-    explained = session.explain(radiograph, model, METHODS, task=task)
+    explained = session.ask(radiograph, model, METHODS, task=task)
     document = session.export(explained, out / "explained", task=task)
     return [out / "explained" / entry["files"]["png"] for entry in document["attributions"]]

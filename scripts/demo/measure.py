@@ -126,7 +126,7 @@ def measured(name: str, folder: Path, numbers: range) -> Counts:
             found.ill.append(top.logit)
             found.called += bool(top.positive)
             wanted = methods if top.positive else []
-            explained = session.explain(ill, model, wanted, settings=SETTINGS.get(name)) if wanted else None
+            explained = session.ask(ill, model, wanted, settings=SETTINGS.get(name)) if wanted else None
         for attribution in explained.attributions if explained else ():
             method = attribution.explainer.name
             found.hits.setdefault(method, []).append(hit(attribution, mask))

@@ -13,7 +13,7 @@ from pytorch_grad_cam import ablation_cam as package
 from torch import Tensor, nn
 
 from plugins.ablation_cam import AblationCAM
-from viewer.explain import explain, tail
+from viewer.explain import explain
 from viewer.models import Model
 from viewer.types import Target
 
@@ -85,7 +85,7 @@ def test_all_labels_at_once_are_the_falls_channel_by_channel(kind: str) -> None:
         explained = explain(model, inputs_of(model), [AblationCAM(LAYERS[kind], batch)], LABELS)
         for found, own in zip(maps(explained), wanted, strict=True):
             assert near(found.reshape(own.shape), own, 2e-4)
-    assert tail._splits[model] == {LAYERS[kind]: TAKES_MANY[kind]}
+    assert model.memo.get(("splits", LAYERS[kind]), lambda: None) is TAKES_MANY[kind]
 
 
 @pytest.mark.usefixtures("_quiet")
@@ -154,7 +154,7 @@ def test_a_network_that_would_mix_the_samples_without_an_error_gets_the_input_re
     wanted = removed(model, "mixes", "body")
     found = maps(explain(model, inputs_of(model), [AblationCAM("body", 2)], LABELS))
     assert all(near(a[0], b, 1e-4) for a, b in zip(found, wanted, strict=True))
-    assert tail._splits[model] == {"body": False}
+    assert model.memo.get(("splits", "body"), lambda: None) is False
 
 
 @pytest.mark.parametrize("layer", ["norm", "blocks"])

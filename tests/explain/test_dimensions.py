@@ -154,7 +154,7 @@ SUITED = [m.name for m in discover() if not method(m.name).unsuitable(NEAR)]
 def test_a_map_of_neighbouring_slices_lies_on_the_middle_one(name: str) -> None:
     torch.manual_seed(2)
     model, series = neighbouring(SmallCNN(3, 3, (4, 6))), series_of((5, 16, 16))
-    found = session.explain(series, model, [method(name)], "mass", slice="all")
+    found = session.ask(series, model, [method(name)], "mass", slice="all")
     assert not found.refused
     assert [a.slice for a in found.attributions] == list(range(5))
     for i, attribution in enumerate(found.attributions):
@@ -173,9 +173,7 @@ def test_what_stands_on_a_neighbour_alone_moves_no_map_that_reads_the_middle() -
     dull = Series("2", "MR", np.full_like(voxels, 120), series.geometry, series.display)
     model = neighbouring(Middle())
     for name in ("hires-cam", "integrated-gradients"):
-        one, other = (
-            session.explain(s, model, [name], "mass", slice="all").attributions for s in (lit, dull)
-        )
+        one, other = (session.ask(s, model, [name], "mass", slice="all").attributions for s in (lit, dull))
         change = [float(np.abs(a.values - b.values).max()) for a, b in zip(one, other, strict=True)]
         assert [c > 1e-6 for c in change] == [False, False, False, True, False]
         moved = np.argwhere(np.abs(one[3].values - other[3].values)[0] > 1e-6)

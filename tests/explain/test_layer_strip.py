@@ -12,7 +12,7 @@ from plugins.hires_cam import HiResCAM
 from plugins.saliency import Saliency
 from viewer import session
 from viewer.errors import ExplainerError
-from viewer.explain import Explainer, Kept, at_layers, explain, stages
+from viewer.explain import Explainer, ForwardCache, at_layers, explain, stages
 from viewer.types import Target
 
 MASS = Target("mass", 1)
@@ -66,7 +66,7 @@ def test_a_strip_costs_one_forward_and_gives_the_maps_of_layer_by_layer(kind: st
 
 
 def test_a_strip_of_another_label_runs_nothing_once_it_is_kept() -> None:
-    model, kept = make("residual"), Kept()
+    model, kept = make("residual"), ForwardCache()
     strip = at_layers(GradCAM(), stages(model))
     maps(explain(model, inputs_of(model), strip, [MASS], kept=kept))
     calls: list[int] = []

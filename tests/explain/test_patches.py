@@ -355,7 +355,7 @@ def test_a_planted_light_is_found_through_spacing_turns_and_oblique_axes(
         spacing=(0.7, 0.9) if dimensions == 2 else (1.2, 0.9, 0.7),
         orientation="".join(random.permutation(letters)),
     )
-    found = session.explain(
+    found = session.ask(
         series, model, [method], "light", slice=block[0] + 1 if dimensions == 2 else None, at=Sweep()
     )
     (attribution,) = found.attributions
@@ -377,10 +377,10 @@ def test_a_planted_light_is_found_through_spacing_turns_and_oblique_axes(
 
 def test_slices_are_swept_one_by_one() -> None:
     model, series = small(2), noise(3, 30, 30)
-    found = session.explain(series, model, ["grad-cam"], "mass", slice="all", at=Sweep())
+    found = session.ask(series, model, ["grad-cam"], "mass", slice="all", at=Sweep())
     assert [a.slice for a in found.attributions] == [0, 1, 2]
     for i, attribution in enumerate(found.attributions):
-        (alone,) = session.explain(series, model, ["grad-cam"], "mass", slice=i, at=Sweep()).attributions
+        (alone,) = session.ask(series, model, ["grad-cam"], "mass", slice=i, at=Sweep()).attributions
         assert np.allclose(attribution.values, alone.values, rtol=1e-4, atol=1e-6)
         assert {p.input.slice for p in attribution.predictions} == {i}
 
@@ -388,12 +388,12 @@ def test_slices_are_swept_one_by_one() -> None:
 def test_a_class_inside_a_region_needs_patches_that_see_it() -> None:
     torch.manual_seed(9)
     model = patch_model(nn.Sequential(nn.Conv2d(1, 3, 1), PerPixel()), size=(16, 16))
-    found = session.explain(
+    found = session.ask(
         noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=Sweep(((14, 14), (25, 25)))
     )
     (attribution,) = found.attributions
     assert np.isfinite(attribution.values).all()
-    told = session.explain(noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=Sweep())
+    told = session.ask(noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=Sweep())
     assert told.refused[0][1].endswith("lies outside what the model was shown.")
 
 
@@ -448,6 +448,6 @@ def test_of_all_slices_those_are_explained_on_which_the_class_region_lies() -> N
     torch.manual_seed(9)
     model = patch_model(nn.Sequential(nn.Conv2d(1, 3, 1), PerPixel()), size=(16, 16))
     series = noise(5, 16, 16)
-    found = session.explain(series, model, ["saliency"], "mass@1,2,2,2,9,9", slice="all")
+    found = session.ask(series, model, ["saliency"], "mass@1,2,2,2,9,9", slice="all")
     assert found.refused == ()
     assert [a.predictions[0].input.slice for a in found.attributions] == [1, 2]

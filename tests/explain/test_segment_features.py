@@ -243,7 +243,7 @@ def test_a_patch_without_a_segment_counts_as_zero_and_a_sweep_has_no_value_for_o
     series = noise(1, 16, 36)
     model = patch_model(Linear((16, 12)), size=(16, 12))
     corner = box(series, "liver", slice(None), slice(2, 9), slice(1, 8))
-    done = session.explain(series, model, [ABLATION], "mass", at=Sweep(overlap=0), features=[corner])
+    done = session.ask(series, model, [ABLATION], "mass", at=Sweep(overlap=0), features=[corner])
     (found,) = done.attributions
     assert found.features == {}
     assert found.values[0, :, :12].all()
@@ -333,7 +333,7 @@ def test_an_oblique_segmentation_gives_the_pixels_that_simpleitk_gives(
     expected = resampled(askew[1], source).reshape(size)
     assert {1, 2, 3} <= set(np.unique(expected)), "the blocks, and what both cover, are all to be seen"
     method = FeatureAblation(over="segments", baseline="zero")
-    done = session.explain(series, model, [method], "mass", source.slice, segmentations=study.segmentations)
+    done = session.ask(series, model, [method], "mass", source.slice, segmentations=study.segmentations)
     assert not done.refused
     (found,) = done.attributions
     each = (net.weight.detach()[1, 0] * source.tensor[0, 0]).numpy()
@@ -349,9 +349,9 @@ def test_of_all_slices_those_are_explained_that_a_segment_reaches(askew: tuple[P
     model = model_of(Linear((ROWS, 12)), (ROWS, 12), 1)
     high = box(series, "high", slice(4, 5), slice(2, 5), slice(2, 5))
     words: dict[str, Any] = {"target": "mass", "slice": "all"}
-    done = session.explain(series, model, [ABLATION], features=[high], **words)
+    done = session.ask(series, model, [ABLATION], features=[high], **words)
     assert [a.slice for a in done.attributions] == [4]
-    done = session.explain(series, model, [FeatureAblation(4)], segmentations=study.segmentations, **words)
+    done = session.ask(series, model, [FeatureAblation(4)], segmentations=study.segmentations, **words)
     assert [a.slice for a in done.attributions] == list(range(SLICES))
     with pytest.raises(ExplainerError, match=r"no method takes them; add --set over=segments\."):
-        session.explain(series, model, [FeatureAblation(4)], features=[high], **words)
+        session.ask(series, model, [FeatureAblation(4)], features=[high], **words)

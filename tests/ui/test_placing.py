@@ -17,6 +17,7 @@ from desk import Desk
 from program import COLUMNS, LABELS, ROWS, arrays_of, write_model, write_stack
 
 from viewer import affine, dicom, overlay, session
+from viewer.models import Model
 from viewer.overlay.outline import box, outlines, trimmed
 from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs
@@ -75,7 +76,7 @@ def wanted(desk: Desk, at: Any, method: str = "grad-cam") -> Any:
     state, model = desk.state, desk.presenter.explaining._maps.model
     slice = None if state.answer.model.volume else state.view.slice
     assert state.request.target is not None
-    return session.explain(state.view.series, model, [method], state.request.target, slice, at)
+    return session.ask(state.view.series, model, [method], state.request.target, slice, at)
 
 
 def same(state: ViewState, found: Any) -> None:
@@ -354,14 +355,14 @@ def test_the_target_of_a_sweep_is_the_label_with_the_highest_score_of_any_patch(
 def holding(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
     """The next sweep begins, and then waits until it may go on."""
     began, go = threading.Event(), threading.Event()
-    really = session.tilings
+    really = Model.tiling
 
-    def tilings(*asked: Any) -> Any:
+    def tiling(*asked: Any) -> Any:
         began.set()
         assert go.wait(20)
         return really(*asked)
 
-    monkeypatch.setattr(session, "tilings", tilings)
+    monkeypatch.setattr(Model, "tiling", tiling)
     return began, go
 
 
@@ -644,7 +645,7 @@ def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_
 def wanted_all_the_same(desk: Desk, at: Any) -> Any:
     state, model = desk.state, desk.presenter.explaining._maps.model
     assert state.request.target is not None
-    return session.explain(
+    return session.ask(
         state.view.series,
         model,
         ["grad-cam"],

@@ -92,7 +92,7 @@ def explain(
     with progress(as_json) as task:
         chosen, loaded, drawings = open_series_and_model(path, model, series, trust, settings, task)
         export.check_formats(kinds, chosen)  # some are impossible for some series
-        explained = session.explain(
+        explained = session.ask(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=drawings, features=features or (),
         )  # fmt: skip

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -103,9 +104,20 @@ def _extracted(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: _Room, l
         with archive.open(member) as source:
             head = source.read(HEAD)
             look(head, member.file_size, PurePosixPath(plain).suffix.lower())
-            return _written(head, source, plain, room)
+            place = _written(head, source, plain, room)
     except (*_FAULTS, OSError) as error:
         raise SeriesError("The file is damaged inside its archive.") from error
+    _dated(place, member)
+    return place
+
+
+def _dated(place: Path, member: zipfile.ZipInfo) -> None:
+    """Give a file the time that the archive states: unpacked again, it is still the same file."""
+    try:
+        moment = datetime(*member.date_time, tzinfo=UTC).timestamp()
+    except ValueError:  # some archives state a month or a day 0
+        moment = 0.0
+    os.utime(place, (moment, moment))
 
 
 def _written(head: bytes, source: IO[bytes], plain: str, room: _Room) -> Path:

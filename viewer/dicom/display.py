@@ -2,7 +2,6 @@
 """From stored values to what is shown: modality, then VOI, then presentation (PS3.3 C.11, PS3.4 N.2)."""
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,13 +52,7 @@ def default_window(series: Series, index: int) -> Window:
     if series.colour:
         lowest, highest = display.stored_range
         return Window((lowest + highest) / 2, highest - lowest, "as stored", "LINEAR_EXACT")
-    found = _automatic.get(series)
-    if found is None:
-        found = _automatic[series] = _automatic_window(series)
-    return found
-
-
-_automatic: WeakKeyDictionary[Series, Window] = WeakKeyDictionary()
+    return series.memo.get("automatic window", lambda: _automatic_window(series))
 
 
 def _automatic_window(series: Series) -> Window:

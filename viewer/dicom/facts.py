@@ -169,6 +169,8 @@ class Image:
     study_uid: str
     modality: str
     identity: Identity
+    fingerprint: bytes = b""
+    """What tells the file from another; see `Header.fingerprint`."""
     instance: int | None = None
     series_number: int | None = None
     description: str = ""

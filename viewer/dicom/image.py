@@ -49,7 +49,9 @@ _RUNS = frozenset({"XA", "RF"})
 """Modalities whose enhanced frames follow each other in time; those of an enhanced US may be a volume."""
 
 
-def object_of(header: Header, limits: Limits) -> Image | Segmentation | ParametricMap:
+def object_of(
+    header: Header, limits: Limits, fingerprint: bytes = b""
+) -> Image | Segmentation | ParametricMap:
     """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
     dataset, place = header.dataset, header.place
     sop_class = get.text(dataset, "SOPClassUID") or get.text(header.meta, "MediaStorageSOPClassUID")
@@ -60,7 +62,7 @@ def object_of(header: Header, limits: Limits) -> Image | Segmentation | Parametr
     _refuse_other_kinds(dataset, sop_class)
     if place is not None and place.tag != 0x7FE00010:
         raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
-    return _image(header, pixels_of(header, limits), sop_class)
+    return _image(header, pixels_of(header, limits), sop_class, fingerprint)
 
 
 def _refuse_other_kinds(dataset: Dataset, sop_class: str) -> None:
@@ -79,7 +81,7 @@ def _other_kind(sop_class: str) -> str | None:
     return next((kind for beginning, kind in _OTHER_KINDS if sop_class.startswith(beginning)), None)
 
 
-def _image(header: Header, pixels: Pixels, sop_class: str) -> Image:
+def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -> Image:
     dataset = header.dataset
     sides = get.texts(dataset, "PatientOrientation")
     places = reconstructed(dataset, pixels.frames)
@@ -89,6 +91,7 @@ def _image(header: Header, pixels: Pixels, sop_class: str) -> Image:
         frames, sides = _unplaced(frames), ()
     return Image(
         pixels=pixels,
+        fingerprint=fingerprint,
         frames=frames,
         sop_class=sop_class,
         sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(header.meta, "MediaStorageSOPInstanceUID"),
@@ -250,7 +253,7 @@ def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
     return not pointers and get.text(dataset, "Modality") in _CINE
 
 
-def fingerprint(path: Path) -> str:
+def content_hash(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

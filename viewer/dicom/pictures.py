@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from viewer.dicom.decode import Slices
 from viewer.dicom.decoder_pool import shared_decoder
-from viewer.dicom.image import fingerprint
+from viewer.dicom.image import content_hash
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Display, Geometry, Series, Window
@@ -71,7 +71,7 @@ def picture_of(path: Path, limits: Limits) -> Picture:
     return Picture(
         path=path,
         kind="PNG" if png else "JPEG",
-        sha256=fingerprint(path),
+        sha256=content_hash(path),
         rows=rows,
         columns=columns,
         colour=mode not in (*_SIXTEEN_BITS, "1", "L", "LA"),
@@ -147,6 +147,7 @@ def series_of_picture(picture: Picture, limits: Limits) -> Series:
             stored_range=(0.0, top),
         ),
         sop_uids=("",),
+        fingerprints=(bytes.fromhex(picture.sha256),),
         syntax=picture.kind,
         warnings=picture.warnings,
     )

@@ -227,7 +227,8 @@ def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | 
         if head[128:] != b"DICM":
             _look(head, os.fstat(file.fileno()).st_size, path.suffix.lower())
         if not head.startswith(_SHOWN):
-            return object_of(read_header(path, file, block, limits), limits)
+            header = read_header(path, file, block, limits)
+            return object_of(header, limits, header.fingerprint(block))
     return picture_of(path, limits)
 
 

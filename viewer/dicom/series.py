@@ -51,6 +51,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         sop_uids=tuple(s.image.sop_uid for s in slices),
         paths=tuple(s.image.path for s in slices),
         frame_numbers=tuple(s.number + 1 for s in slices),
+        fingerprints=tuple(s.image.fingerprint for s in slices),
         description=_name(group),
         number=first.series_number,
         study_uid=first.study_uid,

@@ -14,8 +14,8 @@ from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Batch, Cost, Explainer, Family, Seed, at_layers, model_layer
 from viewer.explain.features import Features, OverFeatures, Parts, features
+from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.gradient import Gradient, completeness_error
-from viewer.explain.kept import Kept
 from viewer.explain.layers import CLOSED, stages, suggest
 from viewer.explain.library import AT_ONCE, Lent, numpy_seeded, own_tensors, tapped, without_captums_word
 from viewer.explain.library_layer import LibraryCAM, LibraryPath
@@ -31,7 +31,8 @@ from viewer.explain.peers import (
 )
 from viewer.explain.probe import Probe, Wish
 from viewer.explain.regions import read_region, read_regions
-from viewer.explain.run import Explained, explain
+from viewer.explain.requests import answer, file_contents, place, refuse_others, request
+from viewer.explain.run import Assignment, Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
@@ -43,6 +44,7 @@ __all__ = [
     "CAM",
     "CLOSED",
     "INPUT",
+    "Assignment",
     "Baseline",
     "Batch",
     "Block",
@@ -54,9 +56,9 @@ __all__ = [
     "ExplainerError",
     "Family",
     "Features",
+    "ForwardCache",
     "Gradient",
     "Interval",
-    "Kept",
     "Lent",
     "LibraryCAM",
     "LibraryPath",
@@ -73,6 +75,7 @@ __all__ = [
     "Seed",
     "Values",
     "Wish",
+    "answer",
     "any_channel",
     "at_layers",
     "baseline",
@@ -86,6 +89,7 @@ __all__ = [
     "explain",
     "explainer",
     "features",
+    "file_contents",
     "linear_tail",
     "model_layer",
     "no_attention",
@@ -96,11 +100,14 @@ __all__ = [
     "over_baselines",
     "over_patches",
     "own_tensors",
+    "place",
     "read_region",
     "read_regions",
     "read_targets",
     "reading",
     "refuse_blank",
+    "refuse_others",
+    "request",
     "setting_types",
     "stages",
     "streams",

@@ -4,7 +4,6 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,8 +16,6 @@ from viewer.explain.shared import Shared
 from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.task import Task
-
-_linear: WeakKeyDictionary[Model, dict[str, bool]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -77,13 +74,14 @@ def linear_tail(model: Model, layer: str) -> bool:
     a dark and a bright one among them, for a weighted sum of all labels; raises `ExplainerError` where that
     does not work.
     """
-    known = _linear.setdefault(model, {})
-    if layer not in known:
+
+    def tried() -> bool:
         try:
-            known[layer] = len(model.structure.output or ()) == 1 and _constant(_on_noise(model, layer))
+            return len(model.structure.output or ()) == 1 and _constant(_on_noise(model, layer))
         except (ModelError, RuntimeError) as error:  # noise may be what a network does not take
             raise ExplainerError(f"What follows the layer {layer!r} could not be tried: {error}") from error
-    return known[layer]
+
+    return model.memo.get(("linear tail", layer), tried)
 
 
 def _on_noise(model: Model, layer: str) -> Tensor:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,8 +16,7 @@ from torch import Tensor
 from viewer.models import Model, starved
 
 _Key = tuple[tuple[int, ...], torch.device, bool]
-_FOUND: WeakKeyDictionary[Model, dict[_Key, int]] = WeakKeyDictionary()
-"""The best chunk of each model, by the shape of an input, device, and whether gradients are taken."""
+"""The shape of an input, the device, and whether gradients are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,8 @@ class Chunks:
         self._bounds = _CPU if x.device.type == "cpu" else _DEVICE
         self._device = x.device
         self._key = (tuple(x.shape[1:]), x.device, gradients)
-        self._found = _FOUND.setdefault(model, {})
+        self._found: dict[_Key, int] = model.memo.get("chunks", dict)
+        """The best chunk for each key."""
         self._most = max(1, min(self._bounds.images, self._bounds.values // x[0].numel()))
         remembered = self._found.get(self._key)
         size = wished or remembered or min(self._bounds.first, self._most)

@@ -130,16 +130,17 @@ class Explainer(ABC):
 
     @final
     @classmethod
-    def configured(cls, wishes: dict[str, str]) -> Self:
-        """An instance from texts, as the command line gives them; raises `ExplainerError`."""
+    def configured(cls, wishes: Mapping[str, Any]) -> Self:
+        """An instance from values, or texts as the command line gives them; raises `ExplainerError`."""
         adapters = _adapters(cls)
         values: dict[str, Any] = {}
-        for name, text in wishes.items():
+        for name, value in wishes.items():
             if name not in adapters:
                 there = ", ".join(adapters) or "none"
                 raise ExplainerError(f"{cls.title} has no setting {name!r}; it has: {there}.")
             try:
-                values[name] = adapters[name].validate_python(None if text.lower() == "none" else text)
+                none = isinstance(value, str) and value.lower() == "none"
+                values[name] = adapters[name].validate_python(None if none else value)
             except ValidationError as error:
                 raise ExplainerError(_fault(cls.title, name, error)) from error
         return cls(**values)

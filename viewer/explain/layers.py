@@ -3,7 +3,6 @@
 
 import difflib
 from collections import Counter
-from weakref import WeakKeyDictionary
 
 import torch
 
@@ -15,8 +14,6 @@ CLOSED = (
     "This model is a program, whose layers and operations are closed; use a method that asks at the image, "
     "such as integrated gradients or occlusion."
 )
-
-_structural: WeakKeyDictionary[Model, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def suggest(model: Model) -> tuple[str, ...]:
@@ -66,9 +63,7 @@ def resolve(model: Model, name: str | None) -> str:
 
 
 def _by_structure(model: Model) -> tuple[str, ...]:
-    if model not in _structural:
-        _structural[model] = _found(model)
-    return _structural[model]
+    return model.memo.get("layers by structure", lambda: _found(model))
 
 
 def _found(model: Model) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ The prediction that is shown comes from the same forward that feeds the explanat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,12 @@ from viewer.explain.attention import listening
 from viewer.explain.biases import Shares, shares, weighed
 from viewer.explain.blocks import Block, blocks_of, each_on_its_own, gradients_at_weights, streams
 from viewer.explain.chunks import Chunks
-from viewer.explain.kept import Kept
+from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.shared import INPUT, Shared
 from viewer.explain.shared import gradients as gradients_at
 from viewer.explain.tail import Replaced, splits
 from viewer.explain.target_scores import regional, rows_of, score_of, scores_of, totals_of
-from viewer.explain.values import ScoredChunk, Values
+from viewer.explain.values import Placing, ScoredChunk, Values
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
@@ -32,16 +32,8 @@ from viewer.types import Attribution, ModelInput, Prediction, Region, Target, di
 
 Wish = Target | Literal["top"]
 Make = Callable[[int, int, int], Tensor]
-
-
 _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
-
-
-class Placing(Protocol):
-    """An explainer, as far as a preview needs one."""
-
-    def placed(self, probe: "Probe", values: Values) -> list[Attribution]: ...
 
 
 class Probe:
@@ -62,9 +54,10 @@ class Probe:
         override: str | None = None,
         within: Region | None = None,
         preview: Callable[[Attribution], None] | None = None,
-        kept: Kept | None = None,
+        kept: ForwardCache | None = None,
         x: Tensor | None = None,
         regions: Sequence[Region] = (),
+        shared: Shared | None = None,
     ) -> None:
         self.model = model
         self.inputs = tuple(inputs)
@@ -81,7 +74,7 @@ class Probe:
         self._forward = forward
         self._wishes = tuple(wishes)
         self._override = override
-        self._shared = Shared(model, forward, self.x, task, layers, attention, kept)
+        self._shared = shared or Shared(model, forward, self.x, task, layers, attention, kept)
         self._gradients: dict[str, Tensor] = {}
 
     # --- the shared forward -----------------------------------------------------------------------
@@ -108,6 +101,17 @@ class Probe:
             )
             for wish in self._wishes
         )
+
+    def asking(
+        self, wishes: Sequence[Wish], within: Region | None = None, regions: Sequence[Region] = ()
+    ) -> "Probe":
+        """A probe of the same forward that asks for other targets, limits or features."""
+        other = Probe(
+            self.model, self._forward, self.inputs, wishes, self.task, override=self._override, within=within,
+            preview=self._preview, x=self.x, regions=regions, shared=self._shared,
+        )  # fmt: skip
+        other.__dict__["predictions"] = self.predictions
+        return other
 
     def moved(self, x: Tensor, layers: Sequence[str] = (INPUT,)) -> "Probe":
         """A probe of the same inputs, targets and network whose pixels are `x`, of the shape of `self.x`.

@@ -85,7 +85,7 @@ def _box(text: str, series: Series, slices: range) -> Region:
         raise ExplainerError(f"The box {text} does not lie in the {what} of {of} pixels.")
     mask = np.ones([b - a + 1 for a, b in zip(first, last, strict=True)], dtype=bool)
     matrix = affine.scale_offset((1, 1, 1), (first[0], first[1], first[2]))
-    return Region(mask, matrix, series, f"box {text}", "box")
+    return Region(mask, matrix, series, f"box {','.join(map(str, numbers))}", "box")
 
 
 def _drawn(

@@ -16,7 +16,7 @@ from torch import Tensor
 from viewer.errors import ExplainerError
 from viewer.explain.attention import Heads, listening
 from viewer.explain.class_token import class_token_only
-from viewer.explain.kept import Felt, Kept, digest
+from viewer.explain.forward_cache import ForwardCache, Forwarded, digest
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.models.structure import Layer
@@ -41,7 +41,7 @@ class Shared:
         task: Task,
         layers: Sequence[str],
         attention: bool,
-        kept: Kept | None,
+        kept: ForwardCache | None,
     ) -> None:
         self._model = model
         self._forward = forward
@@ -52,7 +52,7 @@ class Shared:
         self._kept = kept
         self._taps: dict[str, Tensor] = {}
         self._heads: list[Heads] = []
-        self._felt: dict[str, list[Felt]] = {}
+        self._known: dict[str, list[Forwarded]] = {}
 
     # --- output -----------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ class Shared:
     def output(self) -> Tensor:
         """The logits (n, labels[, …spatial]), without their graph; what is kept costs no forward."""
         found = self._recalled()
-        return self.graph.detach() if found is None else torch.cat([felt.output for felt in found])
+        return self.graph.detach() if found is None else torch.cat([one.output for one in found])
 
     @cached_property
     def graph(self) -> Tensor:
@@ -84,7 +84,7 @@ class Shared:
             stack.enter_context(torch.set_grad_enabled(bool(self._layers or self._attention)))
             self._forward.expect(1, "running the model")
             output = self._model.run(self._forward, x)
-        self._keep("", [Felt(one) for one in _singly(output.detach())])
+        self._keep("", [Forwarded(one) for one in _singly(output.detach())])
         return output
 
     def _tap(self, name: str) -> Callable[..., Tensor]:
@@ -109,8 +109,8 @@ class Shared:
     def activations(self, layer: str) -> Tensor:
         """What passed a layer as a map, (n, channels, …grid), without its graph."""
         _ = self.output
-        if layer in self._felt:
-            return torch.cat([felt.activations for felt in self._felt[layer] if felt.activations is not None])
+        if layer in self._known:
+            return torch.cat([one.activations for one in self._known[layer] if one.activations is not None])
         return self.as_map(self.tap(layer).detach(), layer)
 
     def gradients(self, totals: Tensor, layer: str) -> Tensor:
@@ -125,7 +125,7 @@ class Shared:
         Of an output per pixel a label's number is its mean.
         """
         _ = self.output
-        if layer not in self._felt:
+        if layer not in self._known:
             if self._kept is None or layer == INPUT:
                 return None
             if self.graph.shape[1] * self.tap(layer).nbytes > self._kept.room // _SHARE:
@@ -133,9 +133,9 @@ class Shared:
             graph = self.graph
             every = self.gradients((graph.flatten(2).mean(2) if graph.ndim > 2 else graph).sum(0), layer)
             parts = (_singly(graph.detach()), _singly(self.activations(layer)), _singly(every, 1))
-            self._felt[layer] = [Felt(*some) for some in zip(*parts, strict=True)]
-            self._keep(layer, self._felt[layer])
-        return torch.cat([felt.gradients for felt in self._felt[layer] if felt.gradients is not None], 1)
+            self._known[layer] = [Forwarded(*some) for some in zip(*parts, strict=True)]
+            self._keep(layer, self._known[layer])
+        return torch.cat([one.gradients for one in self._known[layer] if one.gradients is not None], 1)
 
     def layer(self, name: str) -> Layer:
         """The facts of a layer; `ExplainerError` for one without a map."""
@@ -168,24 +168,24 @@ class Shared:
 
     # --- what is kept -----------------------------------------------------------------------------
 
-    def _recalled(self) -> list[Felt] | None:
+    def _recalled(self) -> list[Forwarded] | None:
         """What is kept of every input at every layer listened to, or None where anything is missing."""
         if self._kept is None or self._attention or INPUT in self._layers:
             return None
-        found: list[Felt] | None = None
-        every: dict[str, list[Felt]] = {}
+        found: list[Forwarded] | None = None
+        every: dict[str, list[Forwarded]] = {}
         for name in self._layers or ("",):
             some = [self._kept.find(self._model, pixels, name) for pixels in self._digests]
-            found = [felt for felt in some if felt is not None]
+            found = [one for one in some if one is not None]
             if len(found) < len(some):
                 return None
             every[name] = found
-        self._felt = every
+        self._known = every
         return found
 
-    def _keep(self, layer: str, felt: list[Felt]) -> None:
+    def _keep(self, layer: str, found: list[Forwarded]) -> None:
         if self._kept is not None:
-            for pixels, one in zip(self._digests, felt, strict=True):
+            for pixels, one in zip(self._digests, found, strict=True):
                 self._kept.keep(self._model, pixels, layer, one)
 
     @cached_property

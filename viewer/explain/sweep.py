@@ -19,7 +19,7 @@ from viewer import affine
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer
 from viewer.explain.probe import Wish
-from viewer.explain.run import Explained, explain, suited
+from viewer.explain.run import Assignment, Explained, Outcome, outcome, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.task import Task
@@ -47,32 +47,53 @@ def sweep(
     "top" is the label with the highest score in any patch of a tiling. Where a method cannot explain a
     patch, such as one that no gradient passes, its map counts as zero there, and `refused` says of how many.
     """
+    assignments = [Assignment(m, tuple(wishes), within, tuple(features)) for m in methods]
+    return swept(model, tilings, assignments, task, batch, override).explained(assignments)
+
+
+def swept(
+    model: Model,
+    tilings: Iterable[Tiling],
+    assignments: Sequence[Assignment],
+    task: Task | None = None,
+    batch: int = 16,
+    override: str | None = None,
+) -> Outcome:
+    """Predict every patch and carry out assignments on each, all of them on one forward a batch; see `sweep`.
+
+    An input of the outcome is a tiling, and what stands in `refused` may be said of some patches of a map.
+    """
     task = task or Task()
     predictions: list[Prediction] = []
-    maps: list[Attribution] = []
-    refused: dict[str, str] = {}
-    for tiling in tilings:
-        chosen = _chosen(model, tiling, wishes, task, batch)
-        found = _Swept(model, tiling, chosen, task, batch, override, within, features).explained(methods)
+    maps: dict[int, list[tuple[int, int, Attribution]]] = {}
+    refused: dict[int, str] = {}
+    for number, tiling in enumerate(tilings):
+        chosen = _chosen(model, tiling, assignments, task, batch)
+        found = _Swept(model, tiling, chosen, task, batch, override).outcome()
         predictions += found.predictions
-        maps += found.attributions
+        for i, some in found.maps.items():
+            maps.setdefault(i, []).extend((row, number, one) for row, _, one in some)
         refused = dict(found.refused) | refused
-    order = [method.name for method in methods]
-    maps.sort(key=lambda a: order.index(a.explainer.name))  # by method, then slice by slice
-    return Explained(tuple(predictions), tuple(maps), tuple(refused.items()))
+    return Outcome(tuple(predictions), maps, refused)
 
 
 def _chosen(
-    model: Model, tiling: Tiling, wishes: Sequence[Wish], task: Task, batch: int
-) -> tuple[Target, ...]:
-    """The wishes as targets, the same for every patch."""
-    targets = [wish for wish in wishes if wish != "top"]
-    if len(targets) == len(wishes):
-        return tuple(targets)
+    model: Model, tiling: Tiling, assignments: Sequence[Assignment], task: Task, batch: int
+) -> Sequence[Assignment]:
+    """The assignments with targets that are the same for every patch."""
+
+    def left_open(one: Assignment) -> bool:
+        return one.method.target_dependent and "top" in one.wishes
+
+    if not any(map(left_open, assignments)):
+        return assignments
     every = model.predict(list(tiling.patches()), task, batch)
     top = max((p.top for p in every), key=lambda score: score.probability).label
     named = Target(top, model.labels.index(top), plain=model.card.output.activation == "none")
-    return tuple(named if wish == "top" else wish for wish in wishes)
+    return [
+        replace(a, wishes=tuple(named if w == "top" else w for w in a.wishes)) if left_open(a) else a
+        for a in assignments
+    ]
 
 
 def _told(reason: str, missing: int, count: int) -> str:
@@ -83,72 +104,70 @@ def _told(reason: str, missing: int, count: int) -> str:
 class _Swept:
     model: Model
     tiling: Tiling
-    targets: tuple[Target, ...]
+    assignments: Sequence[Assignment]
     task: Task
     batch: int
     override: str | None
-    within: Region | None
-    features: Sequence[Region]
 
-    def explained(self, methods: Sequence[Explainer]) -> Explained:
+    def outcome(self) -> Outcome:
         """Maps of the whole tiling, some patches at a time: no map of a patch is kept."""
         patches, offsets = list(self.tiling.patches()), self.tiling.offsets
-        fitting, unsuitable = suited(methods, self.model)
-        once = list(dict.fromkeys(fitting.values()))
+        fitting, unsuitable = suited([a.method for a in self.assignments], self.model)
         predictions: list[Prediction] = []
-        reasons: dict[str, str] = {}
-        missing: defaultdict[str, set[int]] = defaultdict(set)
-        blends: list[_Blend] = []
+        reasons: dict[int, str] = {}
+        missing: defaultdict[int, set[int]] = defaultdict(set)
+        blends: dict[tuple[int, int], _Blend] = {}
         for first in range(0, len(patches), self.batch):
             some = patches[first : first + self.batch]
             share = _Share(self.task, first, len(some), len(patches))
-            for place, count, found in self._parts(some, once, share):
+            for place, found in self._parts(some, list(fitting), share):
                 predictions += found.predictions
-                for name, reason in found.refused:
-                    reasons.setdefault(name, reason)
-                    missing[name].add(first + place)
-                for i, attribution in enumerate(found.attributions):
-                    self._blend(blends, attribution).add(offsets[first + place + i % count], attribution)
+                for i, reason in found.refused.items():
+                    reasons.setdefault(i, reason)
+                    missing[i].add(first + place)
+                for i, maps in found.maps.items():
+                    for row, n, one in maps:
+                        self._blend(blends, (i, row), one).add(offsets[first + place + n], one)
         every = tuple(predictions)
-        told = {methods[i].name: reason for i, reason in unsuitable.items()}
-        told |= {name: _told(reason, len(missing[name]), len(patches)) for name, reason in reasons.items()}
-        return Explained(every, tuple(blend.attribution(every) for blend in blends), tuple(told.items()))
+        told = unsuitable | {i: _told(why, len(missing[i]), len(patches)) for i, why in reasons.items()}
+        blended: dict[int, list[tuple[int, int, Attribution]]] = {}
+        for (i, row), blend in blends.items():
+            blended.setdefault(i, []).append((row, 0, blend.attribution(every)))
+        return Outcome(every, blended, told)
 
     def _parts(
-        self, some: Sequence[ModelInput], methods: Sequence[Explainer], share: Task
-    ) -> Iterator[tuple[int, int, Explained]]:
-        """What is found of some patches: where among them it begins, and of how many patches it is.
+        self, some: Sequence[ModelInput], numbers: Sequence[int], share: Task
+    ) -> Iterator[tuple[int, Outcome]]:
+        """What these assignments find of some patches, and where among them it begins.
 
         A method that refuses them together is asked patch by patch, so that one which it cannot explain
         takes nothing from those beside it.
         """
-
-        def found(patches: Sequence[ModelInput], methods: Sequence[Explainer]) -> Explained:
-            return explain(
-                self.model, patches, methods, self.targets, share, self.batch, self.override, self.within,
-                features=self.features,
-            )  # fmt: skip
-
-        together = found(some, methods)
-        names = {name for name, _ in together.refused} if len(some) > 1 else set()
-        maps = tuple(a for a in together.attributions if a.explainer.name not in names)
-        yield 0, len(some), replace(together, attributions=maps, refused=() if names else together.refused)
-        again = [method for method in methods if method.name in names]
+        together = self._found(some, numbers, share)
+        again = list(together.refused) if len(some) > 1 else []
+        yield 0, replace(together, refused={}) if again else together
         for i, patch in enumerate(some if again else ()):
-            yield i, 1, replace(found([patch], again), predictions=())
+            yield i, replace(self._found([patch], again, share), predictions=())
 
-    def _blend(self, blends: list["_Blend"], attribution: Attribution) -> "_Blend":
+    def _found(self, patches: Sequence[ModelInput], numbers: Sequence[int], share: Task) -> Outcome:
+        """What these assignments find, under their numbers."""
+        asked = [self.assignments[i] for i in numbers]
+        found = outcome(self.model, patches, asked, share, self.batch, self.override)
+        maps = {numbers[k]: some for k, some in found.maps.items()}
+        return Outcome(found.predictions, maps, {numbers[k]: why for k, why in found.refused.items()})
+
+    def _blend(
+        self, blends: dict[tuple[int, int], "_Blend"], key: tuple[int, int], one: Attribution
+    ) -> "_Blend":
         """The one that the map of a patch belongs to; begun with its first patch."""
-        for blend in blends:
-            if blend.first.explainer == attribution.explainer and blend.first.target is attribution.target:
-                return blend
-        new = _Blend(self.tiling, attribution)
-        if sum(4 * math.prod(blend.shape) for blend in (*blends, new)) > _MOST_BYTES:
-            raise ExplainerError(
-                "The maps of this sweep need too much memory; choose fewer labels, or a box of the image."
-            )
-        blends.append(new)
-        return new
+        if key not in blends:
+            new = _Blend(self.tiling, one)
+            if sum(4 * math.prod(blend.shape) for blend in (*blends.values(), new)) > _MOST_BYTES:
+                raise ExplainerError(
+                    "The maps of this sweep need too much memory; choose fewer labels, or a box of the image."
+                )
+            blends[key] = new
+        return blends[key]
 
 
 class _Blend:

@@ -8,7 +8,6 @@ concatenation), the numbers of samples disagree, and the input is repeated inste
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +17,6 @@ from viewer.models import Model
 
 Change = Callable[[Tensor], Tensor]
 """What a layer gave for one sample, (1, …) as the network lays it out → (m, …)."""
-
-_splits: WeakKeyDictionary[Model, dict[str, bool]] = WeakKeyDictionary()
 
 
 class Replaced(AbstractContextManager["Replaced"]):
@@ -41,15 +38,15 @@ def splits(
     model: Model, layer: str, module: nn.Module, x: Tensor, forward: Callable[[Tensor], Tensor]
 ) -> bool:
     """Whether one sample below a layer may become many at it: tried once, on one input (1, channels, …)."""
-    known = _splits.setdefault(model, {})
-    if layer not in known:
+
+    def tried() -> bool:
         with torch.no_grad(), Replaced(module, lambda own: torch.cat([own, own / 2])):
             wanted = forward(x.expand(2, *x.shape[1:]))
             try:
                 found = forward(x)
-                known[layer] = found.shape == wanted.shape and bool(
-                    (found - wanted).abs().max() <= 1e-4 * wanted.abs().max()
-                )
             except ModelError:
-                known[layer] = False
-    return known[layer]
+                return False
+        same = found.shape == wanted.shape
+        return same and bool((found - wanted).abs().max() <= 1e-4 * wanted.abs().max())
+
+    return model.memo.get(("splits", layer), tried)

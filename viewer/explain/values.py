@@ -3,8 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from torch import Tensor
+
+from viewer.types import Attribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,12 @@ class Values:
     """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
     features: Sequence[Mapping[str, Tensor]] = ()
     """For every input the values, (targets,), of what in it has a name."""
+
+
+class Placing(Protocol):
+    """An explainer, as far as a preview needs one; `probe` is the one that its values came of."""
+
+    def placed(self, probe: Any, values: Values) -> list[Attribution]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def load(
     weights = folder / card.weights
     if not weights.is_file():
         raise ModelError(f"The weights {card.weights} that {card_path.name} names are not there.")
+    before = _status(weights)
     digest = sha256(weights)
 
     def allowed(code: str, weights: str) -> bool:
@@ -70,8 +71,19 @@ def load(
         raise UntrustedError(code.path, code.sha256, digest)
     _check_inputs(_wanted(module))
     fit(module, state, weights.name)
+    if _status(weights) != before:  # the hash would be that of other weights than those in the network
+        raise ModelError(f"The weights {weights.name} changed while they were read; open the model again.")
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
     return _checked(model, card_path)
+
+
+def _status(path: Path) -> tuple[int, ...] | None:
+    """What the system says of a file: something else once it was written to, or another took its place."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _checked(model: Model, card_path: Path) -> Model:

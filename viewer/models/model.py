@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from viewer.cache import Memo
 from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
@@ -21,6 +22,7 @@ from viewer.models.structure import Structure, structure
 from viewer.models.tiling import Tiling, tiling
 from viewer.task import Task
 from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
+from viewer.types.digest import digest
 
 
 class Model:
@@ -42,6 +44,8 @@ class Model:
         self.folder = folder
         """Where files that the card names lie; None for a model that was not opened from a folder."""
         self.device = device
+        self.memo = Memo()
+        """What was found out about the network, such as the layers worth explaining at."""
         # Convolutions read channels side by side faster, on the CPU a tenth to a third of their time.
         self._format = torch.channels_last_3d if card.input.dimensions == 3 else torch.channels_last
         self._module = module.eval().to(device).to(memory_format=self._format)
@@ -53,6 +57,14 @@ class Model:
     @property
     def name(self) -> str:
         return self.card.name
+
+    @property
+    def digest(self) -> str:
+        """What tells the model from all others: weights, program, and card, which alone changes what is said.
+
+        A card is the same however it is written; a default that is written out counts as one left out.
+        """
+        return self.memo.get("digest", lambda: digest([self.sha256, self.card.model_dump(), self.code]))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -55,13 +55,7 @@ def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) 
     They lie inside the image, the last ones moved back to its border, where it is as large as a patch.
     Raises `ModelError` where the card and the series do not go together.
     """
-    if card.fit != "patch":
-        raise ModelError("A sweep (--at sweep) is for networks that read a patch; this one reads the whole.")
-    if not 0 <= sweep.overlap < 1:
-        raise ModelError("The overlap of patches is a share from 0 up to, not including, 1.")
-    if sweep.box is not None and {len(corner) for corner in sweep.box} != {card.dimensions}:
-        words = ("SLICE,ROW,COLUMN", "") if card.dimensions == 3 else ("ROW,COLUMN", "; give the slice apart")
-        raise ModelError(f"The box of a sweep of this network is {words[0]}..{words[0]}{words[1]}.")
+    check_sweep(sweep, card)
     sides = axes(series, card)
     spans = [_span(axis, series, sweep) for axis in sides]
     starts = [_starts(n, axis.size, sweep.overlap) for (_, n), axis in zip(spans, sides, strict=True)]
@@ -76,6 +70,17 @@ def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) 
     depth, rows, columns = (1,) * flat + tuple(axis.size for axis in sides)
     first, second, third = ((0,),) * flat + tuple(starts)
     return Tiling(whole, (depth, rows, columns), (first, second, third))
+
+
+def check_sweep(sweep: Sweep, card: Input) -> None:
+    """Raise `ModelError` for a sweep that no series has for a network with such an input."""
+    if card.fit != "patch":
+        raise ModelError("A sweep (--at sweep) is for networks that read a patch; this one reads the whole.")
+    if not 0 <= sweep.overlap < 1:
+        raise ModelError("The overlap of patches is a share from 0 up to, not including, 1.")
+    if sweep.box is not None and {len(corner) for corner in sweep.box} != {card.dimensions}:
+        words = ("SLICE,ROW,COLUMN", "") if card.dimensions == 3 else ("ROW,COLUMN", "; give the slice apart")
+        raise ModelError(f"The box of a sweep of this network is {words[0]}..{words[0]}{words[1]}.")
 
 
 def _span(axis: Axis, series: Series, sweep: Sweep) -> tuple[float, int]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outline of a region on a slice or a plane, along the edges of its pixels, no smoother than it is."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -85,13 +85,7 @@ def box(region: Region, drawn: Outline | None = None) -> Box:
 
 def trimmed(region: Region) -> Region:
     """The same region on no more of its grid than it marks, so that planes look for it nowhere else."""
-    mask = region.mask > 0
-    filled = [np.flatnonzero(mask.any(tuple(j for j in range(3) if j != i))) for i in range(3)]
-    if not all(one.size for one in filled):
-        return replace(region, mask=np.zeros((1, 1, 1), bool))
-    part = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in filled)
-    moved = affine.scale_offset((1, 1, 1), [one[0] for one in filled])
-    return replace(region, mask=mask[part].copy(), matrix=region.matrix @ moved)
+    return region.trimmed()
 
 
 def _cut(region: Region, plane: Plane) -> NDArray[np.float32]:

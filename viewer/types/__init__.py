@@ -13,10 +13,12 @@ from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
 from viewer.types.peer import PeerCheck
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
+from viewer.types.request import Asked, Override, Place, Request
 from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
 
 __all__ = [
     "Array",
+    "Asked",
     "Attribution",
     "DerivedMap",
     "Display",
@@ -28,9 +30,12 @@ __all__ = [
     "Method",
     "ModelInput",
     "Overlay",
+    "Override",
     "PeerCheck",
+    "Place",
     "Prediction",
     "Region",
+    "Request",
     "Score",
     "Series",
     "SeriesPoint",

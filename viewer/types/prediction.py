@@ -2,7 +2,7 @@
 """What a model was shown, what it said of it, and what of that is asked about."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, product
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +10,10 @@ import numpy as np
 
 from viewer import affine as grid
 from viewer.affine import Matrix
+from viewer.cache import Memo
 from viewer.errors import ExplainerError
 from viewer.types.arrays import Array, Shape3, freeze
+from viewer.types.digest import digest
 from viewer.types.series import Series
 
 if TYPE_CHECKING:
@@ -125,6 +127,8 @@ class Region:
     """Red, green and blue that the file recommends, 0 to 255."""
     remark: str = ""
     """What was decided in making a mask of it, e.g. "probability ≥ 50 %"."""
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
+    """What was found out about the region, such as its digest."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", grid.frozen(self.matrix))
@@ -136,6 +140,30 @@ class Region:
         top, left, bottom, right = corners
         mask = np.ones((1, bottom - top + 1, right - left + 1), dtype=bool)
         return cls(mask, grid.scale_offset((1, 1, 1), (slice, top, left)), series, name, "box")
+
+    def trimmed(self) -> "Region":
+        """The same region on no more of its grid than it marks, so that nobody looks for it elsewhere."""
+        mask = self.mask > 0
+        filled = [np.flatnonzero(mask.any(tuple(j for j in range(3) if j != i))) for i in range(3)]
+        if not all(one.size for one in filled):
+            return replace(self, mask=np.zeros((1, 1, 1), bool))
+        part = tuple(slice(int(one[0]), int(one[-1]) + 1) for one in filled)
+        moved = grid.scale_offset((1, 1, 1), [one[0] for one in filled])
+        return replace(self, mask=mask[part].copy(), matrix=self.matrix @ moved)
+
+    @property
+    def digest(self) -> str:
+        """What tells the region from all others: its name and the voxels that it marks.
+
+        Where it was read from, and how much of its grid is empty, do not count.
+        """
+        return self.memo.get("digest", self._digest)
+
+    def _digest(self) -> str:
+        own = self.trimmed()
+        bits = np.packbits(own.mask)  # a hundred segments of a volume are many bytes
+        place = np.round(own.matrix, 6) + 0.0 if own.mask.any() else None
+        return digest([self.name, own.mask.shape, bits, place])
 
     def on(self, matrix: Matrix, shape: Shape3) -> Array:
         """The mask at the cell centres of another grid, whose `matrix` maps to the same source."""

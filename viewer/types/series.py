@@ -8,7 +8,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from viewer.cache import Memo
 from viewer.types.arrays import Array, Shape3, read_only
+from viewer.types.digest import canonical, digest
 from viewer.types.geometry import Geometry
 
 
@@ -127,6 +129,10 @@ class Series:
     """Files that this series is the first of the list to use, so that each is counted once."""
     part: SeriesPoint | None = None
     warnings: tuple[str, ...] = ()
+    fingerprints: tuple[bytes, ...] = field(default=(), repr=False)
+    """Of the file of every slice what tells it from another, or from the same one after it was edited."""
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
+    """What was found out about the series, such as its digest."""
 
     def __post_init__(self) -> None:
         if isinstance(self.voxels, np.ndarray):
@@ -140,3 +146,23 @@ class Series:
     @property
     def colour(self) -> bool:
         return len(self.voxels.shape) == 4
+
+    @property
+    def digest(self) -> str:
+        """What tells these images from all others, wherever they lie: order, identifiers and files.
+
+        UIDs alone repeat. Of files it is known from the scan. Only of images that came from none every pixel
+        is read, and what their values mean counts too; that may raise `SeriesError`.
+        """
+        return self.memo.get("digest", self._digest)
+
+    def _digest(self) -> str:
+        count = self.shape[0]
+        frames = self.frame_numbers or (1,) * count
+        uids = self.sop_uids or ("",) * count
+        if self.fingerprints:
+            files = [one.hex() for one in self.fingerprints]
+            return digest([self.uid, list(zip(uids, frames, files, strict=True))])
+        pixels = [canonical(self.voxels[i]) for i in range(count)]
+        facts = (self.modality, self.body_part, self.view, self.geometry, self.display)
+        return digest([self.uid, list(zip(uids, frames, pixels, strict=True)), facts])

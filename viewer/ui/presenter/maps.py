@@ -14,7 +14,7 @@ from viewer.ui.kept import DrawnMaps, Kept, OfArrays
 from viewer.ui.state import Place, Tile, Wish
 
 if TYPE_CHECKING:
-    from viewer.explain import Kept as Felt
+    from viewer.explain import ForwardCache as Felt
     from viewer.models import Model
 
 _ROOM = 512 * 2**20
@@ -66,7 +66,7 @@ class Maps:
         """What the network felt at its layers; only the model's worker asks."""
         from viewer import explain
 
-        self.felt = self.felt or explain.Kept()
+        self.felt = self.felt or explain.ForwardCache()
         return self.felt
 
     # --- maps -------------------------------------------------------------------------------------

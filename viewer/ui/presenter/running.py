@@ -70,7 +70,7 @@ def run(
 
     model: Any = maps.model
     within = next((one for one in regions if one.source == wish.within), None)
-    return session.explain(
+    return session.ask(
         series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
         settings=dict(wish.settings), outside_intended_use=series in maps.overridden,
         preferences=maps.settings, task=task, within=within, preview=preview, kept=maps.remember(),
@@ -196,7 +196,7 @@ def run_all(
         layer = {} if wish.layer is None else {"layer": wish.layer}
         methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
     model: Any = maps.model
-    return session.explain(
+    return session.ask(
         series, model, methods, target, place.slice, at, outside_intended_use=series in maps.overridden,
         preferences=maps.settings, task=task, kept=maps.remember(),
     )  # fmt: skip

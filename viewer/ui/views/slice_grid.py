@@ -4,7 +4,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from viewer.ui.state import Draws, ViewState
@@ -69,6 +69,7 @@ class SliceGrid(ViewGrid):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else the lines between have no colour
         self._views: dict[tuple[Draws, int], SliceView] = {}
         self._placed: tuple[tuple[Draws, int], ...] = ()
 
@@ -100,6 +101,9 @@ class SliceGrid(ViewGrid):
         for view in self._views.values():
             self.grid.removeWidget(view)
         across = len(keys) if len(keys) < 4 else math.ceil(math.sqrt(len(keys)))
+        for place in range(max(self.grid.columnCount(), self.grid.rowCount())):  # what is empty takes no room
+            self.grid.setColumnStretch(place, 0)
+            self.grid.setRowStretch(place, 0)
         for place, key in enumerate(keys):
             view = self.view(*key)
             self.grid.addWidget(view, place // across, place % across)

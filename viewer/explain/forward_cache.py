@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network said of an input and felt at a layer: kept, another label or method costs no forward."""
+"""What forwards found, kept: another label or another method of the family then costs no forward."""
 
 import hashlib
-import threading
 import weakref
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from viewer.cache import Cache
 from viewer.models import Model
 
 BYTES = 256 * 1024**2
@@ -16,7 +15,7 @@ Key = tuple["weakref.ref[Model]", bytes, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Felt:
+class Forwarded:
     """One input at one layer: logits (1, labels[, …]), activations (1, channels, …grid) and the gradient of
     every label's number there, (labels, 1, channels, …grid); of no layer the logits alone."""
 
@@ -29,38 +28,32 @@ class Felt:
         return sum(t.nbytes for t in (self.output, self.activations, self.gradients) if t is not None)
 
 
-class Kept:
+class ForwardCache:
     """The latest of these within a bound of bytes, for any number of models; any thread may ask.
 
-    An input is known by its pixels, so what is found was computed from the very same numbers.
+    An input is known by its pixels, so what is found was computed from the very same numbers, and a model
+    by itself, so that it was computed by the very same weights on the same device.
     """
 
     def __init__(self, room: int = BYTES) -> None:
-        self.room = room
-        self._felt: OrderedDict[Key, Felt] = OrderedDict()
-        self._lock = threading.Lock()
+        self._found: Cache[Key, Forwarded] = Cache(room)
 
-    def find(self, model: Model, pixels: bytes, layer: str = "") -> Felt | None:
+    @property
+    def room(self) -> int:
+        """The bound in bytes."""
+        return self._found.room
+
+    def find(self, model: Model, pixels: bytes, layer: str = "") -> Forwarded | None:
         """What is kept of an input, by its `digest`, at a layer."""
-        key = (weakref.ref(model), pixels, layer)
-        with self._lock:
-            felt = self._felt.get(key)
-            if felt is not None:
-                self._felt.move_to_end(key)
-            return felt
+        return self._found.get((weakref.ref(model), pixels, layer))
 
-    def keep(self, model: Model, pixels: bytes, layer: str, felt: Felt) -> None:
-        """Keep this, and let go of the oldest where there is no room."""
-        with self._lock:
-            self._felt[(weakref.ref(model), pixels, layer)] = felt
-            held = sum(f.nbytes for f in self._felt.values())
-            while self._felt and held > self.room:
-                held -= self._felt.popitem(last=False)[1].nbytes
+    def keep(self, model: Model, pixels: bytes, layer: str, found: Forwarded) -> None:
+        """Keep this, and let go of what was not asked for the longest where there is no room."""
+        self._found.put((weakref.ref(model), pixels, layer), found, found.nbytes)
 
     def clear(self) -> None:
         """Let go of everything."""
-        with self._lock:
-            self._felt.clear()
+        self._found.clear()
 
 
 def digest(x: Tensor) -> bytes:

@@ -7,8 +7,8 @@ import torch
 from explain_nets import NETS, inputs_of, make, maps, near
 from test_contract import counted
 
-from viewer.explain import Kept, explain, explainer, suggest
-from viewer.explain.kept import Felt, digest
+from viewer.explain import ForwardCache, explain, explainer, suggest
+from viewer.explain.forward_cache import Forwarded, digest
 from viewer.types import Region, Target
 
 METHODS = ("grad-cam", "hires-cam", "layer-cam", "eigen-cam")
@@ -29,7 +29,7 @@ def test_another_label_or_method_runs_nothing_and_is_the_same(kind: str) -> None
         for name in METHODS
         for target in (*EVERY, AGAINST)
     }
-    kept = Kept()
+    kept = ForwardCache()
     explain(model, inputs, configured("grad-cam"), ["top"], kept=kept)
     calls = counted(model._module)
     for (name, words), maps_wanted in wanted.items():
@@ -44,7 +44,7 @@ def test_another_label_or_method_runs_nothing_and_is_the_same(kind: str) -> None
 def test_predictions_are_those_of_the_forward() -> None:
     model = make("residual")
     assert model.structure.layers  # found out once, by a run of its own
-    kept = Kept()
+    kept = ForwardCache()
     first = explain(model, inputs_of(model), [], kept=kept).predictions
     calls = counted(model._module)
     second = explain(model, inputs_of(model), configured("grad-cam"), kept=kept)
@@ -54,7 +54,7 @@ def test_predictions_are_those_of_the_forward() -> None:
 
 def test_other_pixels_another_layer_or_another_model_are_run() -> None:
     model = make("residual")
-    kept = Kept()
+    kept = ForwardCache()
     explain(model, inputs_of(model), configured("grad-cam"), kept=kept)
     calls = counted(model._module)
     explain(model, inputs_of(model, seed=6), configured("grad-cam"), kept=kept)
@@ -73,7 +73,7 @@ def test_a_region_is_run_and_not_taken_from_labels() -> None:
     model = model_of(PerPixel())
     (source,) = inputs_of(model)
     inside = Target("mass", 1, region=Region.box(source.series, 0, (2, 2, 9, 9), "box"))
-    kept = Kept()
+    kept = ForwardCache()
     method = configured("hires-cam", layer="body")
     whole = explain(model, [source], method, [EVERY[1]], kept=kept).attributions[0].values
     found = explain(model, [source], method, [inside], kept=kept).attributions[0].values
@@ -84,11 +84,11 @@ def test_a_region_is_run_and_not_taken_from_labels() -> None:
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes() -> None:
     model = make("plain CNN")
-    kept = Kept(room=3 * 4000)
+    kept = ForwardCache(room=3 * 4000)
     for number in range(4):
-        kept.keep(model, bytes([number]), "", Felt(torch.zeros(1, 1000)))
+        kept.keep(model, bytes([number]), "", Forwarded(torch.zeros(1, 1000)))
     assert [kept.find(model, bytes([n])) is not None for n in range(4)] == [False, True, True, True]
-    kept.keep(model, b"huge", "", Felt(torch.zeros(1, 100_000)))
+    kept.keep(model, b"huge", "", Forwarded(torch.zeros(1, 100_000)))
     assert kept.find(model, b"huge") is None
     kept.clear()
     assert kept.find(model, bytes([3])) is None
@@ -97,9 +97,8 @@ def test_what_is_kept_is_bounded_and_the_oldest_goes() -> None:
 def test_a_layer_too_large_to_keep_is_explained_all_the_same() -> None:
     model = make("residual")
     wanted = explain(model, inputs_of(model), configured("grad-cam")).attributions[0].values
-    found = (
-        explain(model, inputs_of(model), configured("grad-cam"), kept=Kept(room=10)).attributions[0].values
-    )
+    small = ForwardCache(room=10)
+    found = explain(model, inputs_of(model), configured("grad-cam"), kept=small).attributions[0].values
     assert np.array_equal(found, wanted)
 
 
