@@ -109,7 +109,7 @@ def shown(folder: Path) -> dict[str, float]:
     parts: dict[str, float] = {}
     state = lambda: window.presenter.state  # noqa: E731
     with pulse.watched() as found:
-        window.presenter.open([folder])
+        window.presenter.studies.open([folder])
         until(lambda: bool(state().studies.items))
         parts["first row"] = time.perf_counter() - begun
         until(lambda: state().view.number is not None, 3000)

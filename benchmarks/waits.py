@@ -86,10 +86,10 @@ def rest(window: Window) -> None:
 def open_all(window: Window, folder: Path) -> None:
     """Open a folder and go through all its series; their thumbnails come meanwhile."""
     p = window.presenter
-    p.open([folder])
+    p.studies.open([folder])
     rest(window)
     for number in range(len(p.state.studies.items)):
-        p.choose_series(number)
+        p.studies.choose_series(number)
         rest(window)
 
 
@@ -131,7 +131,7 @@ def measure(window: Window, model: Path) -> dict[str, dict[str, float]]:
     with pulse.watched() as found["loading a model again"]:
         p.explaining.load_model(model)
         rest(window)
-    p.show_study(Study((series(512),), (), ()))
+    p.studies.show_study(Study((series(512),), (), ()))
     rest(window)
     with pulse.watched() as found["integrated gradients, scrolling"]:
         scroll_while(window, "integrated-gradients", steps=1000)

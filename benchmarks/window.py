@@ -60,7 +60,7 @@ def measure(app: QApplication, window: MainWindow, side: int, count: int) -> dic
     """
     p, bare = window.presenter, Bare(side, *SIZE)
     bare.show()
-    p.show_study(Study((series(side),), (), ()))
+    p.studies.show_study(Study((series(side),), (), ()))
     settle(app, window)
     for i in range(SLICES):  # every slice explained once, as after a first look through the stack
         p.go_to(i)

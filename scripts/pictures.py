@@ -62,7 +62,7 @@ def opened(
     window.show()
     window.presenter.explaining.load_model(model if isinstance(model, Path) else demo.models()[model])
     settle(window)
-    window.presenter.open([demo.studies()[study]])
+    window.presenter.studies.open([demo.studies()[study]])
     settle(window)
     yield window
     window.close()
@@ -100,7 +100,7 @@ def readme() -> None:
     window.resize(*LARGE)
     window.show()
     window.presenter.explaining.load_model(demo.models()["cnn"])
-    window.presenter.open(list(demo.studies()))
+    window.presenter.studies.open(list(demo.studies()))
     settle(window)
     save(window, ROOT / "docs" / "picture.png")
     window.close()
@@ -174,7 +174,7 @@ def card() -> None:
 
 def slices() -> None:
     with opened(0, "cnn3d") as window:
-        window.presenter.choose_series(1)
+        window.presenter.studies.choose_series(1)
         settle(window)
         window.presenter.next_evidence()
         settle(window)
@@ -183,7 +183,7 @@ def slices() -> None:
 
 def planes() -> None:
     with opened(0, "cnn3d", size=(1060, SMALL[1])) as window:
-        window.presenter.choose_series(1)
+        window.presenter.studies.choose_series(1)
         settle(window)
         window.run("three-planes")
         settle(window)

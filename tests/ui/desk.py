@@ -33,7 +33,7 @@ class Desk:
         return self.state
 
     def explained(self, study: Path, model: Path) -> ViewState:
-        self.presenter.open([study])
+        self.presenter.studies.open([study])
         self.wait(lambda s: s.view.values is not None)
         self.presenter.explaining.load_model(model)
         return self.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)

@@ -176,7 +176,7 @@ def test_a_damaged_file_is_told_until_it_is_dismissed(qtbot, file: PreferencesFi
     file.path.parent.mkdir()
     file.path.write_text("{", "utf-8")
     window = opened(qtbot, file)
-    window.presenter.open([write_stack(tmp_path / "study")])
+    window.presenter.studies.open([write_stack(tmp_path / "study")])
     settled(window, qtbot)
     assert "defaults" in window.message.sentence.text()
     qtbot.mouseClick(window.message.close_button, LEFT)
@@ -190,7 +190,7 @@ def entries(window: Window) -> list[str]:
 
 def test_what_was_opened_is_offered_again(window: Window, qtbot, tmp_path: Path) -> None:
     study, model = write_stack(tmp_path / "Zoidberg"), write_model(tmp_path / "model")
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     window.presenter.explaining.load_model(model)
     settled(window, qtbot)

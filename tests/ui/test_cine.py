@@ -27,7 +27,7 @@ def test_the_clock_tells_where_one_should_be_by_now(qapp) -> None:
 
 
 def test_it_goes_round_and_escape_stops_it(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     desk.presenter.prefer("rate", 60)
@@ -44,7 +44,7 @@ def test_it_goes_round_and_escape_stops_it(desk: Desk, study: Path) -> None:
 
 
 def test_a_slice_that_is_still_read_is_waited_for_without_a_queue(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     desk.presenter.slices.play()
@@ -98,12 +98,12 @@ def test_the_map_of_a_volume_follows(desk: Desk, study: Path, tmp_path: Path) ->
         lambda p: p.go_to(4),
         lambda p: p.step(-1),
         lambda p: p.go_to(p.state.view.slice),
-        lambda p: p.choose_series(1),
+        lambda p: p.studies.choose_series(1),
         lambda p: p.slices.play(),
     ],
 )
 def test_whatever_else_chooses_a_slice_stops_it(desk: Desk, study: Path, change) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.slices.play()
     assert desk.state.views.playing
@@ -114,7 +114,7 @@ def test_whatever_else_chooses_a_slice_stops_it(desk: Desk, study: Path, change)
 
 
 def test_a_single_slice_does_not_play(desk: Desk, tmp_path: Path) -> None:
-    desk.presenter.open([write_stack(tmp_path / "one", 1)])
+    desk.presenter.studies.open([write_stack(tmp_path / "one", 1)])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.slices.play()
     assert not desk.state.views.playing
@@ -126,7 +126,7 @@ def test_the_key_plays_and_the_bar_shows_it(qtbot, tmp_path: Path) -> None:
     qtbot.addWidget(window)
     with qtbot.waitActive(window):
         window.show()
-    window.presenter.open([write_stack(tmp_path / "study", 4)])
+    window.presenter.studies.open([write_stack(tmp_path / "study", 4)])
     qtbot.waitUntil(lambda: not window.presenter.working and window.presenter.state.view.values is not None)
     still = window.slices.grab().toImage()
     qtbot.keyClick(window, Qt.Key.Key_C)

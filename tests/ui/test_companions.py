@@ -43,7 +43,7 @@ def study(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def brought(desk: Desk, study: Path) -> Desk:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.regions.came and s.regions.regions)
     desk.at_rest()
     return desk
@@ -61,7 +61,7 @@ def test_maps_and_segments_are_offered_where_they_lie(brought: Desk) -> None:
     assert other.laid == ()
     assert state.studies.not_opened == ()
     assert (state.regions.loaded, state.view.map) == (None, None)
-    brought.presenter.choose_series(1)
+    brought.presenter.studies.choose_series(1)
     assert (brought.state.regions.came, brought.state.regions.regions, brought.state.view.outlines) == (
         (),
         (),
@@ -130,7 +130,7 @@ def test_no_state_holds_a_map_of_another_series_or_slice(brought: Desk, tmp_path
     presenter.explaining.load_model(write_model(tmp_path / "model", accepts={"modality": ["MR"]}))
     rng = np.random.default_rng(3)
     for _ in range(40):
-        presenter.choose_series(int(rng.integers(2)))
+        presenter.studies.choose_series(int(rng.integers(2)))
         presenter.go_to(int(rng.integers(SLICES)))
         presenter.companions.choose(None if rng.random() < 0.3 else int(rng.integers(2)))
         brought.qtbot.wait(int(rng.integers(15)))
@@ -166,8 +166,8 @@ def test_a_segment_is_hidden_and_stays_so(brought: Desk) -> None:
     brought.presenter.companions.hide([second.source], True)
     assert [o.name for o in outlines(brought.state)] == ["thing 1", "thing 3"]
     assert captions.outlined(brought.state)[0][0] == "outlined: thing 1, thing 3"
-    brought.presenter.choose_series(1)
-    brought.presenter.choose_series(0)
+    brought.presenter.studies.choose_series(1)
+    brought.presenter.studies.choose_series(0)
     brought.wait(lambda s: s.view.outlines)
     assert [o.name for o in outlines(brought.state)] == ["thing 1", "thing 3"]
     brought.presenter.companions.hide([second.source], False)
@@ -199,7 +199,7 @@ def test_a_loaded_map_is_exported_with_where_it_came_from(brought: Desk, tmp_pat
 
 
 def test_a_click_draws_a_map_and_another_ends_that(window: Window, qtbot, study: Path) -> None:
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     panel, rows = window.companions, window.companions.list
     assert panel.isVisible()
@@ -221,13 +221,13 @@ def test_a_click_draws_a_map_and_another_ends_that(window: Window, qtbot, study:
     assert click(3).regions.hidden == {window.presenter.state.regions.regions[1].source}
     panel.every.click()
     assert outlines(window.presenter.state) == ()
-    window.presenter.choose_series(1)
+    window.presenter.studies.choose_series(1)
     settled(window, qtbot)
     assert not panel.isVisible()
 
 
 def test_a_loaded_map_is_cut_into_the_three_planes(window: Window, qtbot, study: Path) -> None:
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     window.presenter.companions.choose(0)
     window.presenter.display.choose_layout("3")
@@ -245,7 +245,7 @@ def test_colours_and_fractions_are_told(window: Window, qtbot, tmp_path: Path) -
     folder = tmp_path / "fraction"
     sources = files.stack(folder, "1.2.70", 1.0)
     files.segmentation(folder / "seg.dcm", sources, Kinds.FRACTIONAL, 1)
-    window.presenter.open([folder])
+    window.presenter.studies.open([folder])
     settled(window, qtbot)
     (row,) = window.companions.list.entries.rows
     assert row.facts == "probability ≥ 50 %"
@@ -266,7 +266,7 @@ def test_nothing_that_came_takes_no_room(qtbot) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_real_map_is_drawn_on_its_series(desk: Desk, shared: Path) -> None:
     path = shared / "dicom/pydicom-data/parametric_map_float.dcm"
-    desk.presenter.open([path, shared / "dicom/pydicom/test_files/CT_small.dcm"])
+    desk.presenter.studies.open([path, shared / "dicom/pydicom/test_files/CT_small.dcm"])
     desk.wait(lambda s: s.regions.came)
     desk.presenter.companions.choose(0)
     state = desk.state

@@ -170,7 +170,7 @@ def test_no_cell_and_no_side_is_ever_of_something_else(desk: Desk, study: Path, 
             ("series", "slice", "label", "method", "layer", "layout", "of", "keep", "show", "wait")
         )
         if wish == "series":
-            desk.presenter.choose_series(chance.randrange(2))
+            desk.presenter.studies.choose_series(chance.randrange(2))
         elif wish == "slice":
             desk.presenter.go_to(chance.randrange(5))
         elif wish == "label":
@@ -214,7 +214,7 @@ def test_units_layers_and_kinds_of_target_keep_values_apart(desk: Desk, study: P
 
 def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, model: Path, qtbot) -> None:
     p = window.presenter
-    p.open([study])
+    p.studies.open([study])
     qtbot.waitUntil(lambda: p.state.view.values is not None, timeout=20_000)
     p.explaining.load_model(model)
     qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)

@@ -34,7 +34,7 @@ def test_the_window_appears_and_lists_a_study_without_the_engine(tmp_path: Path)
         "from viewer.ui.window import Window\n"
         "app = QApplication([])\n"
         "w = Window(Settings()); w.show(); app.processEvents(); w.grab()\n"
-        f"w.presenter.open([Path({str(study)!r})])\n"
+        f"w.presenter.studies.open([Path({str(study)!r})])\n"
         "while w.presenter.working: app.processEvents()\n"
         "assert w.presenter.state.view.values is not None\n"
         "w.grab(); w.close()\n"

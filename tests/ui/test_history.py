@@ -76,7 +76,7 @@ def test_steps_that_do_not_apply_are_passed_over() -> None:
 
 
 def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     levels = desk.wait(lambda s: s.view.values is not None).view.levels
     display = desk.presenter.display
     for _ in range(6):
@@ -100,7 +100,7 @@ def test_a_drag_a_preset_and_toggles_go_back_in_turn(desk: Desk, study: Path) ->
 
 
 def test_the_files_window_is_that_of_the_slice_where_one_is(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     own = desk.wait(lambda s: s.view.values is not None).view.levels
     desk.presenter.display.preset(3)
     desk.presenter.step(1)
@@ -137,10 +137,10 @@ def test_a_style_goes_back_without_a_run_and_only_on_its_own_maps(
 
 
 def test_another_series_forgets(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.display.preset(3)
-    desk.presenter.choose_series(1)
+    desk.presenter.studies.choose_series(1)
     before = desk.state
     desk.presenter.display.undo()
     assert desk.state is before
@@ -169,7 +169,7 @@ def window(qtbot, tmp_path: Path) -> Iterator[MainWindow]:
     with qtbot.waitActive(made):
         made.show()
     made.presenter.explaining.load_model(write_model(tmp_path / "model"))
-    made.presenter.open([write_stack(tmp_path / "study", 3)])
+    made.presenter.studies.open([write_stack(tmp_path / "study", 3)])
     qtbot.waitUntil(lambda: not made.presenter.working, timeout=30_000)
     yield made
     made.close()

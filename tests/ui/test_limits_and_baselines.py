@@ -60,7 +60,7 @@ def test_regions_are_offered_where_they_lie(qtbot: QtBot, state: ViewState) -> N
 
 def test_an_occlusion_limited_to_a_region_is_zero_elsewhere(desk: Desk) -> None:
     presenter = desk.presenter
-    presenter.open([demo.studies()[0]])
+    presenter.studies.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
     desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("occlusion")

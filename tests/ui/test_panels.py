@@ -37,7 +37,7 @@ from viewer.ui.panels import (
     StatusBar,
     TopBar,
 )
-from viewer.ui.panels.series import gist
+from viewer.ui.panels.series_rows import gist
 from viewer.ui.state import Busy, Memory, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
 from viewer.ui.widgets.parts import Text
 

@@ -177,7 +177,7 @@ def test_the_profile_is_that_of_the_place(desk: Desk, paths: Path, tmp_path: Pat
 
 def test_another_study_or_model_puts_it_in_the_middle(placed: Desk, dimensions: int, tmp_path: Path) -> None:
     put(placed, PLACES[dimensions][0])
-    placed.presenter.choose_series(1)
+    placed.presenter.studies.choose_series(1)
     assert (placed.state.request.placed, placed.state.request.swept) == (None, None)
     state = placed.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     same(state, wanted(placed, None))
@@ -624,7 +624,7 @@ def test_points_of_one_place_keep_the_patch_as_far_as_they_reach(
 
 
 def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_path: Path) -> None:
-    desk.presenter.open([paths])
+    desk.presenter.studies.open([paths])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.explaining.load_model(patch_model(tmp_path / "model", accepts={"modality": ["MR"]}))
     desk.wait(lambda s: s.answer.gate == "outside")

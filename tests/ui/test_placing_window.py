@@ -33,7 +33,7 @@ SLICES = 9
 
 def opened(window: Window, qtbot: QtBot, study: Path, model: Path) -> Window:
     window.presenter.explaining.load_model(model)
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     assert window.presenter.state.answer.attribution is not None
     return window

@@ -29,7 +29,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def dwi(desk: Desk, tmp_path: Path) -> Desk:
-    desk.presenter.open([files.diffusion(tmp_path / "dwi", lacking=4)])
+    desk.presenter.studies.open([files.diffusion(tmp_path / "dwi", lacking=4)])
     desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     return desk
@@ -37,7 +37,7 @@ def dwi(desk: Desk, tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def heart(desk: Desk, tmp_path: Path) -> Desk:
-    desk.presenter.open([files.times(tmp_path / "heart")])
+    desk.presenter.studies.open([files.times(tmp_path / "heart")])
     desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
     return desk
@@ -86,7 +86,7 @@ def test_the_neighbours_in_time_are_read_before_they_are_wanted(heart: Desk) -> 
 
 
 def test_times_keep_the_window_and_contrasts_have_their_own(heart: Desk, dwi: Desk) -> None:
-    heart.presenter.open([dwi.state.view.series.paths[0].parent])  # the same desk, another study
+    heart.presenter.studies.open([dwi.state.view.series.paths[0].parent])  # the same desk, another study
     dwi.wait(lambda s: s.view.series is not None and s.view.series.part.by == "b-value")
     dwi.at_rest()
     dwi.presenter.step_point(1)
@@ -220,14 +220,16 @@ def test_points_in_words(part: SeriesPoint, said: str, several: str) -> None:
 
 @pytest.fixture
 def beating(window: Window, qtbot, tmp_path: Path) -> Window:
-    window.presenter.open([files.diffusion(tmp_path / "both"), files.times(tmp_path / "both" / "heart")])
+    window.presenter.studies.open(
+        [files.diffusion(tmp_path / "both"), files.times(tmp_path / "both" / "heart")]
+    )
     settled(window, qtbot)
     return window
 
 
 def test_keys_bar_and_wheel_lead_through_the_points(beating: Window, qtbot) -> None:
     state = lambda: beating.presenter.state  # noqa: E731
-    beating.presenter.choose_series(state().points.start if state().points else 0)
+    beating.presenter.studies.choose_series(state().points.start if state().points else 0)
     first = state().points.start
     beating.mapped.setFocus()
     qtbot.keyClick(beating.mapped, Qt.Key.Key_BracketRight)
@@ -272,12 +274,12 @@ def test_the_bar_is_there_for_points_only_and_says_which(beating: Window, qtbot,
     state = beating.presenter.state
     assert beating.points.isVisible()
     assert beating.points.words.full == point_words(state.view.series.part)
-    beating.presenter.step_series(1)
+    beating.presenter.studies.step_series(1)
     settled(beating, qtbot)
     after = beating.presenter.state
     assert after.view.series.part.of != state.view.series.part.of
     assert after.view.series.part.index == 0
-    beating.presenter.open([files.stack(tmp_path / "alone", "1.2.5", 1.0)[0].parent])
+    beating.presenter.studies.open([files.stack(tmp_path / "alone", "1.2.5", 1.0)[0].parent])
     settled(beating, qtbot)
     assert not beating.points.isVisible()
 

@@ -33,7 +33,7 @@ from viewer.ui.views import captions
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     state = desk.wait(lambda s: s.view.values is not None)
     assert [i.title for i in state.studies.items] == ["Made-up block", "Other"]
     assert (state.view.number, state.view.slice) == (0, 2)
@@ -45,11 +45,11 @@ def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path
 
 
 def test_the_truth_is_outlined_on_its_slices_only(desk: Desk) -> None:
-    desk.presenter.open([demo.studies()[0]])
+    desk.presenter.studies.open([demo.studies()[0]])
     desk.wait(lambda s: s.view.outlines)
     assert [one.name for one in desk.state.view.outlines] == ["Nodule"]
     assert desk.state.studies.not_opened == ()
-    desk.presenter.choose_series(1)
+    desk.presenter.studies.choose_series(1)
     assert desk.state.view.outlines == ()
     desk.at_rest()
     seen = []
@@ -61,7 +61,7 @@ def test_the_truth_is_outlined_on_its_slices_only(desk: Desk) -> None:
 
 
 def test_nothing_there_is_a_sentence(desk: Desk, tmp_path: Path) -> None:
-    desk.presenter.open([tmp_path / "nowhere"])
+    desk.presenter.studies.open([tmp_path / "nowhere"])
     assert "nowhere" in desk.wait(lambda s: s.shell.notice).shell.notice.text
 
 
@@ -164,7 +164,7 @@ def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: 
         lambda p: p.display.set_style("interpolation", "nearest"),
         lambda p: p.display.toggle_overlay(),
         lambda p: p.display.invert(),
-        lambda p: p.toggle_mask(),
+        lambda p: p.studies.toggle_mask(),
         lambda p: p.display.drag_window(10, -4),
         lambda p: p.display.preset(2),
         lambda p: p.display.preset(0),
@@ -185,7 +185,7 @@ def test_display_never_runs_anything(desk: Desk, study: Path, model: Path, chang
 
 
 def test_the_window_follows_the_drag_and_comes_back(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     state = desk.wait(lambda s: s.view.values is not None)
     low, high = state.view.levels
     desk.presenter.display.drag_window(100, 0)
@@ -197,7 +197,7 @@ def test_the_window_follows_the_drag_and_comes_back(desk: Desk, study: Path) -> 
 
 
 def test_the_probe_reads_native_values(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.point(5.1, 7.2)
     probed = desk.state.shell.probed
@@ -208,7 +208,7 @@ def test_the_probe_reads_native_values(desk: Desk, study: Path) -> None:
 
 def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "mr", accepts={"modality": ["MR"]})
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.explaining.load_model(model)
     state = desk.wait(lambda s: s.answer.gate == "outside")
@@ -223,7 +223,7 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.presenter.explaining.load_model(write_model(tmp_path / "mr", accepts={"modality": ["MR"]}))
     desk.wait(lambda s: s.answer.gate == "outside")
     desk.presenter.explaining.load_model(write_model(tmp_path / "ct"))
@@ -240,7 +240,7 @@ def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path,
         "Net = lambda: SmallCNN(1, 3, [4, 6])\n",
         "utf-8",
     )
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.presenter.explaining.load_model(model)
     notice = desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice
     assert "SHA-256" in notice.text
@@ -341,7 +341,7 @@ def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: P
     for _ in range(120):
         wish = chance.choice(("series", "slice", "label", "method", "wait"))
         if wish == "series":
-            desk.presenter.choose_series(chance.randrange(2))
+            desk.presenter.studies.choose_series(chance.randrange(2))
         elif wish == "slice":
             desk.presenter.go_to(chance.randrange(5))
         elif wish == "label":
@@ -423,16 +423,16 @@ def test_a_finding_between_two_coarse_cells_is_found_between_them() -> None:
 
 def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> None:
     study = write_stack(tmp_path / "named", 2, SeriesDescription="Chest of Zoidberg")
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     assert desk.wait(lambda s: s.studies.items).studies.items[0].title == "Chest of ●●●"
-    desk.presenter.toggle_mask()
+    desk.presenter.studies.toggle_mask()
     assert desk.state.studies.items[0].title == "Chest of Zoidberg"
 
 
 def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> None:
     several: dict[str, Any] = {"WindowCenter": [40, 500], "WindowWidth": [400, 2000]}
     write_stack(tmp_path / "s", 3, **several, WindowCenterWidthExplanation=["SOFT", "BONE"])
-    desk.presenter.open([tmp_path / "s"])
+    desk.presenter.studies.open([tmp_path / "s"])
     desk.wait(lambda s: s.view.values is not None)
     bone = Window(500, 2000, "BONE")
     assert (desk.state.view.window, captions.window_words(desk.state)) == (None, "C 40  W 400  SOFT")
@@ -450,7 +450,7 @@ def test_the_windows_of_the_file_come_in_turn(desk: Desk, tmp_path: Path) -> Non
 def test_a_window_in_hounsfield_units_is_kept_from_other_values(desk: Desk, tmp_path: Path) -> None:
     """The lung window would show an MR image black, and say that this is lung."""
     write_stack(tmp_path / "s", 3, Modality="MR", RescaleType="US")
-    desk.presenter.open([tmp_path / "s"])
+    desk.presenter.studies.open([tmp_path / "s"])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.display.preset(3)
     assert desk.state.view.window is None
@@ -461,7 +461,7 @@ def test_a_window_in_hounsfield_units_is_kept_from_other_values(desk: Desk, tmp_
 
 
 def test_a_table_of_the_file_comes_before_its_windows(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     series = desk.wait(lambda s: s.view.values is not None).view.series
     assert series is not None
     table = (0, np.linspace(0, 1, 100).astype(np.float32))
@@ -485,7 +485,7 @@ def test_what_the_file_lays_over_a_slice_comes_with_it_and_goes_with_a_key(
     edges: dict[str, Any] = {"ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 9}
     edges |= {"ShutterUpperHorizontalEdge": 2, "ShutterLowerHorizontalEdge": 8}
     write_stack(tmp_path / "s", 3, ShutterShape="RECTANGULAR", **edges)
-    desk.presenter.open([tmp_path / "s"])
+    desk.presenter.studies.open([tmp_path / "s"])
     laid = desk.wait(lambda s: s.view.values is not None).view.graphics
     assert laid is not None
     assert laid.overlay is None
@@ -509,7 +509,7 @@ class Held:
 
     def __init__(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
         self._go = threading.Semaphore(0)
-        listener = desk.presenter.scan_preview.listener
+        listener = desk.presenter.studies.preview.listener
         monkeypatch.setattr(arrivals, "EVERY", 0.0)
         monkeypatch.setattr(arrivals, "_LATEST", 0.0)
 
@@ -522,7 +522,7 @@ class Held:
 
             return held
 
-        monkeypatch.setattr(desk.presenter.scan_preview, "listener", waiting)
+        monkeypatch.setattr(desk.presenter.studies.preview, "listener", waiting)
 
     def go(self, files: int = 10**6) -> None:
         """Let the scan read so many more files, or all."""
@@ -535,7 +535,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
     desk.presenter.explaining.load_model(model)
     desk.wait(lambda s: s.answer.model is not None)
     held = Held(desk, monkeypatch)
-    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    desk.presenter.studies.open([write_stack(tmp_path / "many", MANY)])
     state = desk.wait(lambda s: s.view.values is not None)
     assert [i.warnings for i in state.studies.items] == [(UNKNOWN_PLACE,)]
     assert (
@@ -545,7 +545,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
         state.shell.busy is not None,
     ) == (None, 0, 1, True)
     assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
-    desk.presenter.toggle_mask()
+    desk.presenter.studies.toggle_mask()
     desk.presenter.step(1)
     desk.presenter.explaining.explain()
     desk.presenter.point(1, 1)
@@ -570,7 +570,7 @@ def test_a_cancelled_scan_takes_its_first_image_away(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(desk, monkeypatch)
-    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    desk.presenter.studies.open([write_stack(tmp_path / "many", MANY)])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.cancel()
     assert (
@@ -604,7 +604,7 @@ def test_series_appear_as_they_are_found_and_count_their_images(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(desk, monkeypatch)
-    desk.presenter.open([two_series(tmp_path / "two")])
+    desk.presenter.studies.open([two_series(tmp_path / "two")])
     state = desk.wait(lambda s: s.studies.items)
     assert [(i.title, i.facts) for i in state.studies.items] == [("last", ("CT · 1 image so far",))]
     held.go(2)
@@ -628,23 +628,23 @@ def test_the_series_that_was_chosen_while_it_was_read_stays_chosen_at_its_image(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(desk, monkeypatch)
-    desk.presenter.open([two_series(tmp_path / "two")])
+    desk.presenter.studies.open([two_series(tmp_path / "two")])
     held.go(3)
     desk.wait(lambda s: len(s.studies.items) == 2 and s.view.values is not None)
-    desk.presenter.choose_series(1)
+    desk.presenter.studies.choose_series(1)
     assert (desk.state.studies.arriving, desk.state.view.values, desk.state.view.series.description) == (
         1,
         None,
         "first",
     )
-    desk.presenter.choose_series(0)  # it was read before: nothing has to come
+    desk.presenter.studies.choose_series(0)  # it was read before: nothing has to come
     assert (desk.state.studies.arriving, desk.state.view.values.max()) == (0, 300)
-    desk.presenter.choose_series(1)
-    desk.presenter.choose_series(7)
+    desk.presenter.studies.choose_series(1)
+    desk.presenter.studies.choose_series(7)
     held.go(1)
     state = desk.wait(lambda s: s.view.values is not None and s.studies.arriving == 1)
     assert state.view.values.max() == 324
-    desk.presenter.choose_series(0)
+    desk.presenter.studies.choose_series(0)
     held.go()
     state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
     assert (state.studies.items[state.view.number].title, state.view.slice, state.view.values.max()) == (
@@ -664,10 +664,10 @@ def test_a_copy_of_the_chosen_image_stands_for_it(
     held = Held(desk, monkeypatch)
     folder = two_series(tmp_path / "two")
     shutil.copy(folder / "000-0.dcm", folder / "copy.dcm")
-    desk.presenter.open([folder])
+    desk.presenter.studies.open([folder])
     held.go(2)
     desk.wait(lambda s: len(s.studies.items) == 2)
-    desk.presenter.choose_series(0)
+    desk.presenter.studies.choose_series(0)
     held.go()
     state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
     assert (state.studies.items[state.view.number].title, state.view.slice) == ("last", 0)
@@ -677,17 +677,17 @@ def test_a_copy_of_the_chosen_image_stands_for_it(
 def test_what_is_open_stays_until_another_study_has_been_read(
     desk: Desk, tmp_path: Path, study: Path
 ) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.at_rest()
-    desk.presenter.open([write_stack(tmp_path / "many", MANY)])
+    desk.presenter.studies.open([write_stack(tmp_path / "many", MANY)])
     desk.at_rest()
     assert all(UNKNOWN_PLACE not in i.warnings for state in desk.shown for i in state.studies.items)
     assert desk.state.view.series.shape[0] == MANY
 
 
 def test_slices_that_must_be_decoded_are_read_before_they_are_wanted(desk: Desk, tmp_path: Path) -> None:
-    desk.presenter.open([write_stack(tmp_path / "packed", 9)])
+    desk.presenter.studies.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
     slices, series = desk.presenter.slices, desk.state.view.series
     assert [slices._kept((0, i)) is not None for i in range(9)] == [i == 4 for i in range(9)]
@@ -710,7 +710,7 @@ def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path
     """With room for two slices what is shown is right and stays, whatever is read beside it."""
     each = ROWS * COLUMNS * (2 + 4)  # as stored and as modality values
     desk.presenter.prefer("slice_memory", 2 * each)
-    desk.presenter.open([write_stack(tmp_path / "large", 9)])
+    desk.presenter.studies.open([write_stack(tmp_path / "large", 9)])
     desk.at_rest()
     series = desk.state.view.series
     voxels: Any = series.voxels
@@ -736,13 +736,13 @@ def test_a_volume_larger_than_the_memory_for_slices_scrolls(desk: Desk, tmp_path
 
 
 def test_limits_hold_from_the_next_study_on(desk: Desk, study: Path) -> None:
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.wait(lambda s: s.view.values is not None)
     desk.presenter.prefer("limits", Limits(rows=ROWS - 1))
     desk.presenter.go_to(0)
     desk.at_rest()
     assert desk.state.view.values is not None
-    desk.presenter.open([study])
+    desk.presenter.studies.open([study])
     desk.at_rest()
     assert desk.state.studies.items == ()
     assert any("more than the limit" in reason for _, reason in desk.state.studies.not_opened)
@@ -761,7 +761,7 @@ def test_decoders_are_started_before_there_is_an_image(desk: Desk) -> None:
 def test_a_slice_that_fails_ahead_is_not_spoken_of_and_a_wish_ends_the_reading(
     desk: Desk, tmp_path: Path
 ) -> None:
-    desk.presenter.open([write_stack(tmp_path / "packed", 9)])
+    desk.presenter.studies.open([write_stack(tmp_path / "packed", 9)])
     desk.at_rest()
     voxels: Any = desk.state.view.series.voxels
     voxels._ahead, reads = 2, voxels._read

@@ -137,7 +137,7 @@ def test_a_study_from_opening_to_the_exported_picture(
         screen.window("Open a folder of DICOM files")
         screen.write(study)
         screen.key("Return")
-        wish.open([study])
+        wish.studies.open([study])
         hands.alike("the study's middle slice")
         screen.window("Whyscope")
         screen.key("ctrl+m")
@@ -238,7 +238,7 @@ def test_the_first_command_of_the_readme_opens_the_demo(
     child = program("demo")
     hands = Hands(screen, twin, qtbot)
     twin.presenter.explaining.load_model(demo.models()["cnn"])
-    twin.presenter.open(list(demo.studies()))
+    twin.presenter.studies.open(list(demo.studies()))
     with screen.kept(tmp_path / "screen.png"):
         window = screen.window("Whyscope")
         hands.alike("the demo explained")

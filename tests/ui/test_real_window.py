@@ -38,7 +38,7 @@ def test_all_that_opens_opens_and_the_rest_says_why(everything: Window, qtbot) -
     assert all(is_sentence(f"{reason}\n") for _, reason in presenter.state.studies.not_opened)
     seen = set()
     for number in range(93):
-        presenter.choose_series(number)
+        presenter.studies.choose_series(number)
         settled(everything, qtbot)
         state = presenter.state
         assert state.view.values is not None or is_sentence(f"{state.shell.notice.text}\n")
@@ -59,7 +59,7 @@ def test_all_that_opens_opens_and_the_rest_says_why(everything: Window, qtbot) -
 
 
 def test_a_study_outside_the_card_is_explained_when_asked(everything: Window, qtbot) -> None:
-    everything.presenter.choose_series(0)
+    everything.presenter.studies.choose_series(0)
     settled(everything, qtbot)
     assert everything.presenter.state.view.map is None
     everything.presenter.explaining.answer("override")

@@ -92,7 +92,7 @@ def test_the_values_of_features_are_listed_the_strongest_first(qtbot: QtBot, sta
 
 def test_segments_of_the_study_get_their_values(desk: Desk) -> None:
     presenter = desk.presenter
-    presenter.open([demo.studies()[0]])
+    presenter.studies.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
     desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("kernel-shap")
@@ -110,7 +110,7 @@ def test_segments_of_the_study_get_their_values(desk: Desk) -> None:
 
 
 def test_a_study_without_segments_is_told_so(desk: Desk) -> None:
-    desk.presenter.open([demo.studies()[1]])
+    desk.presenter.studies.open([demo.studies()[1]])
     desk.presenter.explaining.load_model(demo.models()["cnn"])
     desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     desk.at_rest()
@@ -125,7 +125,7 @@ def test_a_study_without_segments_is_told_so(desk: Desk) -> None:
 def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
     """What the contact sheet asks for is kept as the map of the same wish."""
     presenter = desk.presenter
-    presenter.open([demo.studies()[0]])
+    presenter.studies.open([demo.studies()[0]])
     presenter.explaining.load_model(demo.models()["cnn"])
     desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None and s.regions.regions)
     presenter.explaining.choose_method("occlusion")

@@ -84,7 +84,7 @@ def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: 
         wish = chance.choice(("series", "slice", "label", "against", "method", "layer", "wait"))
         explaining = desk.presenter.explaining
         if wish == "series":
-            desk.presenter.choose_series(chance.randrange(2))
+            desk.presenter.studies.choose_series(chance.randrange(2))
         elif wish == "slice":
             desk.presenter.go_to(chance.randrange(5))
         elif wish == "label":

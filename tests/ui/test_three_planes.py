@@ -37,7 +37,7 @@ def study(tmp_path: Path) -> Path:
 @pytest.fixture
 def three(window: Window, study: Path, qtbot) -> Window:
     """The window with the first volume in three planes."""
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     window.run("three-planes")
     settled(window, qtbot)
@@ -199,12 +199,12 @@ def test_nothing_of_another_series_is_drawn(three: Window, qtbot, monkeypatch) -
     monkeypatch.setattr(mpr, "resampled", slow)
     three.presenter.mpr.step("sagittal", 3)
     assert going.wait(20)
-    three.presenter.choose_series(1)
+    three.presenter.studies.choose_series(1)
     assert three.presenter.state.planes.cuts == ()
     assert all(view(three, name).frame() is None for name in THREE)
     may_go.set()
-    three.presenter.choose_series(0)
-    three.presenter.choose_series(1)
+    three.presenter.studies.choose_series(0)
+    three.presenter.studies.choose_series(1)
     state = settled(three, qtbot)
     agree(state)
     assert state.view.series.shape[0] == 6
@@ -213,7 +213,7 @@ def test_nothing_of_another_series_is_drawn(three: Window, qtbot, monkeypatch) -
 
 
 def test_what_is_no_volume_greys_the_layout_and_says_why(three: Window, qtbot) -> None:
-    three.presenter.choose_series(2)
+    three.presenter.studies.choose_series(2)
     state = settled(three, qtbot)
     button = three.top.layouts.buttons["3"]
     assert not button.isEnabled()
@@ -225,12 +225,12 @@ def test_what_is_no_volume_greys_the_layout_and_says_why(three: Window, qtbot) -
     three.run("three-planes")
     assert three.presenter.state.views.layout == "1|1"
     assert "single image" in three.presenter.state.shell.notice.text
-    three.presenter.choose_series(0)
+    three.presenter.studies.choose_series(0)
     assert button.isEnabled()
 
 
 def test_a_volume_that_cannot_be_read_is_a_sentence(window: Window, study: Path, qtbot) -> None:
-    window.presenter.open([study])
+    window.presenter.studies.open([study])
     settled(window, qtbot)
     sorted((study / "a").iterdir())[7].unlink()
     window.run("three-planes")
@@ -342,7 +342,7 @@ def test_the_colour_bar_stands_where_the_map_is(window: Window, qtbot, tmp_path:
             ImageOrientationPatient=[0, 1, 0, 0, 0, -1], ImagePositionPatient=[3 * i, 0, 0],
         )  # fmt: skip
     window.presenter.explaining.load_model(write_model(tmp_path / "model"))
-    window.presenter.open([tmp_path / "study"])
+    window.presenter.studies.open([tmp_path / "study"])
     settled(window, qtbot)
     window.run("three-planes")
     state = settled(window, qtbot)
@@ -381,9 +381,9 @@ def test_the_crosshair_is_painted_at_the_place_that_it_marks(three: Window, qtbo
 
 
 def test_segmentations_are_outlined_in_all_planes(window: Window, qtbot) -> None:
-    window.presenter.open([demo.studies()[0]])
+    window.presenter.studies.open([demo.studies()[0]])
     settled(window, qtbot)
-    window.presenter.choose_series(1)
+    window.presenter.studies.choose_series(1)
     window.run("three-planes")
     state = settled(window, qtbot)
     (region,) = state.regions.regions
@@ -497,7 +497,7 @@ def test_planes_go_back_to_the_patients_axes_or_onto_the_slices(three: Window, q
     assert facts.along.currentText() == "patient's axes"
     turn(view(three, "coronal"), 40)
     settled(three, qtbot)
-    three.presenter.choose_series(1)  # another series begins along the axes
+    three.presenter.studies.choose_series(1)  # another series begins along the axes
     assert settled(three, qtbot).planes.ways == ANATOMICAL
 
 
@@ -594,7 +594,7 @@ def shaped(folder: Path, inside: Callable[[np.ndarray], np.ndarray], **tags: Any
 
 def shown_at(window: Window, folder: Path, point: Point, qtbot) -> ViewState:
     """The window on a study in three planes, the crosshair on a place."""
-    window.presenter.open([folder])
+    window.presenter.studies.open([folder])
     settled(window, qtbot)
     window.run("three-planes")
     settled(window, qtbot)

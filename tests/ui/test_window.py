@@ -165,7 +165,7 @@ def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, q
     assert values(dialog) == ["4"]
     dialog.search.setText("patient's name")
     assert values(dialog) == ["●●●"]
-    explained.presenter.toggle_mask()
+    explained.presenter.studies.toggle_mask()
     assert values(dialog) == ["Zoidberg^Wilhelmina"]
     assert not dialog.none.isVisible()
     dialog.search.setText("no such tag")

@@ -67,7 +67,7 @@ def run(
         if model is not None:
             window.presenter.explaining.load_model(model, trust)
         if paths:
-            window.presenter.open(paths)
+            window.presenter.studies.open(paths)
         if screenshot is not None:
             _photograph(window, screenshot)
 

@@ -232,12 +232,12 @@ class Window(QMainWindow):
     def ask_study(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a folder of DICOM files")
         if folder:
-            self.presenter.open([Path(folder)])
+            self.presenter.studies.open([Path(folder)])
 
     def ask_files(self) -> None:
         files, _ = QFileDialog.getOpenFileNames(self, "Open DICOM files or pictures")
         if files:
-            self.presenter.open([Path(file) for file in files])
+            self.presenter.studies.open([Path(file) for file in files])
 
     def ask_model(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a model folder")
@@ -261,7 +261,7 @@ class Window(QMainWindow):
     def dropEvent(self, event: QDropEvent) -> None:
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
-            self.presenter.open(paths)
+            self.presenter.studies.open(paths)
 
     # --- state ------------------------------------------------------------------------------------
 

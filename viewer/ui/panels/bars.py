@@ -166,14 +166,14 @@ class TopBar(QWidget):
         """Ask the presenter for what is asked of this part."""
         self.open_requested.connect(lambda what: run(f"open-{what}"))
         self.model_requested.connect(lambda _entry: run("open-model"))
-        self.recent_requested.connect(presenter.reopen)
+        self.recent_requested.connect(presenter.studies.reopen)
         self.recent_looked_at.connect(presenter.preferences.look)
         self.recent_forgotten.connect(presenter.preferences.forget_recent)
         self.search_requested.connect(partial(run, "search"))
         self.settings_requested.connect(partial(run, "settings"))
         self.export_requested.connect(partial(run, "export"))
         self.theme_toggled.connect(partial(run, "colours"))
-        self.mask_toggled.connect(presenter.toggle_mask)
+        self.mask_toggled.connect(presenter.studies.toggle_mask)
         self.layout_chosen.connect(presenter.display.choose_layout)
 
     def show(self, state: ViewState | None = None) -> None:

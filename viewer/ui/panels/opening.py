@@ -154,7 +154,7 @@ class StartPanel(QWidget):
     def wire(self, presenter: "Presenter", run: Run) -> None:
         """Ask the presenter for what is asked of this part."""
         self.wished.connect(lambda what: run(f"open-{what}"))
-        self.recent_wished.connect(partial(presenter.reopen, "studies"))
+        self.recent_wished.connect(partial(presenter.studies.reopen, "studies"))
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""

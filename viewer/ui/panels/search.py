@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from viewer.ui.commands import Command, Run, assigned, found
 from viewer.ui.keyboard import shown
-from viewer.ui.panels.series import Index
+from viewer.ui.panels.series_rows import Index
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.icons import draw_icon
 from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, focus_ring, mark_as

@@ -8,13 +8,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from viewer import demo, dicom
-from viewer.dicom import Study
+from viewer import dicom
 from viewer.overlay import native_value
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import Array, LoadedMap, Map
-from viewer.ui import garbage
+from viewer.types import LoadedMap, Map
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.companions import Companions
@@ -29,22 +27,19 @@ from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.patches import Patches
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.preferences_file import PreferencesFile
-from viewer.ui.presenter.rows import Laid, Names, laid, not_opened, row, thumbnail
 from viewer.ui.presenter.running import write
-from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, View
-from viewer.ui.state import Busy, Notice, Probed, ViewState, one_stack
-from viewer.ui.views.captions import nothing_opened
+from viewer.ui.presenter.studies import Studies
+from viewer.ui.state import Busy, Notice, Probed, ViewState
 
 
 class Presenter:
-    """The study, whose image it is and where it goes; all else is shared out.
+    """Makes the parts that decide, and does what concerns several of them.
 
-    `slices` is which slice is shown, `display` how it is drawn, `reformat` the planes through it,
-    `patches` where a network that reads patches looks,
-    `companions` what came with the study, `explaining` the model and its maps, `choices` what the reader
-    prefers, `arriving` what is shown of a study that is still being read.
+    `studies` is what is open, `slices` which slice is shown, `display` how it is drawn, `mpr` the planes
+    through it, `patches` where a network that reads patches looks, `companions` what came with the study,
+    `explaining` the model and its maps, `preferences` what the reader prefers.
 
     Lives on the GUI thread, where no file is read and torch is never called.
     """
@@ -77,8 +72,10 @@ class Presenter:
         )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
-        self.scan_preview = ScanPreview(self._store, jobs, settings.limits)
-        self._study: Study | None = None
+        self.studies = Studies(
+            self._store, jobs, self.preferences, self.explaining, self.slices, self.companions,
+            self.display, settings,
+        )  # fmt: skip
 
     @property
     def state(self) -> ViewState:
@@ -109,9 +106,11 @@ class Presenter:
             )
         if name == "slice_memory":
             self._settings = replace(self._settings, slice_memory=self.state.shell.preferences.slice_memory)
+            self.studies.use(self._settings)
             self.slices.resize(self._settings.slice_memory)
         if name == "limits":
             self._settings = replace(self._settings, limits=self.state.shell.preferences.limits)
+            self.studies.use(self._settings)
             self.slices.limit(self._settings.limits)
             self.companions.limit(self._settings.limits)
             self.headers.limit(self._settings.limits)
@@ -119,7 +118,6 @@ class Presenter:
     def commands(self) -> Bindings:
         """What keys and lists may ask, of all parts."""
         own: Bindings = {
-            "open-demo": self.open_demo,
             "next-slice": partial(self.step, 1),
             "previous-slice": partial(self.step, -1),
             "ten-slices-on": partial(self.step, 10),
@@ -128,124 +126,14 @@ class Presenter:
             "last-slice": partial(self.step, 10**6),
             "next-point": partial(self.step_point, 1),
             "previous-point": partial(self.step_point, -1),
-            "next-series": partial(self.step_series, 1),
-            "previous-series": partial(self.step_series, -1),
             "play-along": self.play_other,
             "next-evidence": self.next_evidence,
-            "mask": self.toggle_mask,
             "cancel": self.cancel,
         }
-        parts = (self.slices, self.display, self.explaining, self.mpr, self.patches, self.comparing)
+        parts = (
+            self.studies, self.slices, self.display, self.explaining, self.mpr, self.patches, self.comparing,
+        )  # fmt: skip
         return {name: action for part in parts for name, action in part.commands().items()} | own
-
-    # --- study ------------------------------------------------------------------------------------
-
-    def open(self, paths: Sequence[Path]) -> None:
-        """Scan files and folders in the background; a folder with a model card is opened as a model."""
-        self._forget_arriving()
-        self._store.show(busy=Busy("reading files"), notice=self._store.lasting)
-        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._store.failed)
-
-    def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
-        models, studies = found
-        if models:
-            self.explaining.load_model(models[0])
-        if not studies:
-            return
-        first = self._study is None  # else what is read now stays until there is something to show for it
-
-        def work(task: Task) -> tuple[Study, Names, Laid]:
-            listener = self.scan_preview.listener(task) if first else None
-            with garbage.put_off():
-                study = dicom.scan(studies, self._settings, task, listener)
-            return study, not_opened(study), laid(study)
-
-        def failed(sentence: str) -> None:
-            self._forget_arriving()
-            self._store.failed(sentence)
-
-        opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
-        self._jobs.run("io", "scan", work, opened, failed, self._store.progress)
-
-    def _forget_arriving(self) -> None:
-        """The study whose series were shown as they were found was not read to its end."""
-        if self.scan_preview:
-            self.scan_preview.forget()
-            self.display.forget()
-            self._store.note(items=(), series=None, values=None, probed=None, arriving=None)
-
-    def open_demo(self) -> None:
-        """Open the studies that the program brings along, and the network that reads their radiographs."""
-        self.explaining.load_model(demo.models()["cnn"])
-        self.open(demo.studies())
-
-    def reopen(self, kind: str, paths: Sequence[str]) -> None:
-        """Open something again: "studies" or "models"."""
-        found = [Path(path) for path in paths]
-        if kind == "models":
-            self.explaining.load_model(found[0])
-        else:
-            self.open(found)
-
-    def show_study(
-        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Laid | None = None
-    ) -> None:
-        """Show a study at its first series, or at the image that was chosen while it was read.
-
-        `over` is what lies on its series, as `laid` has it.
-        """
-        place = self.scan_preview.place_in(study)
-        self.scan_preview.forget()
-        self.slices.forget()
-        self.explaining.open(study.series)
-        self._study = study
-        self.companions.open(study)
-        items = tuple(
-            replace(row(s, self.state.shell.masked), laid=words)
-            for s, words in zip(study.series, over or laid(study), strict=True)
-        )
-        nothing = Notice(nothing_opened(not_opened), "warning")
-        notice = self._store.lasting or (None if items else nothing)
-        self._store.note(
-            items=items, not_opened=not_opened, number=None, series=None, seen=None, values=None,
-            busy=None,
-            notice=notice, arriving=None,
-        )  # fmt: skip
-        if not items:
-            self._store.show()
-        if items:
-            self.preferences.opened_study(paths)
-            self._choose(study, *(place or (0, None)))
-            self._thumbnails(0)
-
-    def choose_series(self, number: int) -> None:
-        """Show another series from its middle slice, or another point of the same stack at the same place.
-
-        Of one that is still being read, its first image.
-        """
-        if self.scan_preview:
-            self.display.forget()
-            self.scan_preview.choose(number)
-        elif number in self.state.points and self.slices.go_to_point(self.state.points.index(number)):
-            return
-        elif self._study is not None and 0 <= number < len(self._study.series):
-            self._choose(self._study, number)
-
-    def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
-        series = study.series[number]
-        self.slices.leave()
-        self.companions.leave()
-        self.display.forget()
-        self.explaining.leave()
-        view = self.state.view
-        self._store.note(
-            number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
-            seen=view.seen if one_stack(view.series, series) else None, values=None, graphics=None,
-            window=None, inverted=series.display.inverted, placed=None, swept=None,
-            probed=None, busy=None, asked=False, notice=self._store.lasting,
-        )  # fmt: skip
-        self.slices.enter(study)
-        self.explaining.study_changed()
 
     def go_to(self, slice: int) -> None:
         """Show another slice, the nearest there is."""
@@ -254,14 +142,6 @@ class Presenter:
     def step(self, by: int) -> None:
         """Show the slice so many onward, or back."""
         self.go_to(self.state.view.slice + by)
-
-    def step_series(self, by: int) -> None:
-        """Show the next series or the one before; points of one fourth dimension count as one."""
-        now = self.state.current or 0
-        here = self.state.points or range(now, now + 1)
-        number = here.stop if by > 0 else here.start - 1
-        part = self.state.studies.items[number].part if 0 <= number < len(self.state.studies.items) else None
-        self.choose_series(number if part is None else number - part.index)
 
     def step_point(self, by: int) -> None:
         """Show the next point of the fourth dimension, or the one before."""
@@ -279,37 +159,7 @@ class Presenter:
         """Play the other of slices and points."""
         self.play_along("points" if self.state.played == "slices" else "slices")
 
-    def _thumbnails(self, number: int) -> None:
-        """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
-        study = self._study
-        if study is None or number >= len(study.series):
-            return
-        series = study.series[number]
-
-        def done(picture: Array | None) -> None:
-            items = list(self.state.studies.items)
-            if picture is not None and number < len(items):
-                items[number] = replace(items[number], thumbnail=picture)
-                self._store.show(items=tuple(items))
-            self._thumbnails(number + 1)
-
-        self._jobs.run(
-            "io", "thumbnails", lambda _task: thumbnail(series), done, lambda _sentence: done(None)
-        )
-
     # --- image ------------------------------------------------------------------------------------
-
-    def toggle_mask(self) -> None:
-        """Show or hide whose image this is, in the file's own descriptions too."""
-        masked = not self.state.shell.masked
-        self._store.note(masked=masked)
-        if self.scan_preview:
-            items = self.scan_preview.rows()
-        else:
-            named = zip(self.state.studies.items, self._study.series if self._study else (), strict=True)
-            again = ((item, row(series, masked)) for item, series in named)
-            items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
-        self._store.show(items=items)
 
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
@@ -375,7 +225,7 @@ class Presenter:
         stopped = [kind for kind in ("load", "scan") if self._jobs.cancel(kind)]
         stopped += ["explain"] if self.explaining.cancel() else []
         if "scan" in stopped:
-            self._forget_arriving()
+            self.studies.forget_preview()
         self._store.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
 
     @property
@@ -388,12 +238,6 @@ class Presenter:
         self.slices.close()
         self._jobs.close()
         self.preferences.close()
-
-
-def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Folders of models, and all else."""
-    models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
-    return models, [p for p in paths if p not in models]
 
 
 def _unit(map: Map | None) -> str:

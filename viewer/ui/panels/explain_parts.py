@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the panel that explains: the chooser of layers, the bar that runs, pictures of baselines."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QWidget,
+)
+
+from viewer.types import Array
+from viewer.ui.state import Busy
+from viewer.ui.widgets.controls import Combo
+from viewer.ui.widgets.parts import (
+    Text,
+    by_tab,
+    image,
+)
+
+SUGGESTED = "suggested"
+SMALL = 40
+"""Pixels along a side of a baseline's picture."""
+
+
+class LayerCombo(Combo):
+    """Suggested layers, and any other by its name. `chosen` tells a name, or None for the suggested."""
+
+    chosen = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setEditable(True)
+        self.setInsertPolicy(Combo.InsertPolicy.NoInsert)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._layers: tuple[str, ...] | None = None
+        self._value: str | None = None
+        self.activated.connect(lambda place: self._tell(self.itemData(place)))
+        line = self.lineEdit()
+        assert line is not None
+        self._line: QLineEdit = line
+        self._line.setPlaceholderText(SUGGESTED)
+        self._line.editingFinished.connect(self._typed)
+
+    def put(self, layers: tuple[str, ...], value: str | None) -> None:
+        """Show the names and which is chosen; emits nothing."""
+        if layers != self._layers:
+            self._layers = layers
+            self.blockSignals(True)
+            self.clear()
+            self.addItem(SUGGESTED, None)
+            for layer in layers:
+                self.addItem(layer, layer)
+            self.blockSignals(False)
+            self._value = None
+            self._rest()
+        if value != self._value:
+            self._value = value
+            self._rest()
+
+    def _rest(self) -> None:
+        """Show what is chosen."""
+        text = SUGGESTED if self._value is None else self._value
+        self.blockSignals(True)
+        self.setCurrentIndex(self.findText(text, Qt.MatchFlag.MatchExactly))
+        self.blockSignals(False)
+        self._line.setText(text)
+        self._line.setCursorPosition(0)
+        self.setToolTip(f"{text}\nA suggested layer, or any other by its name.")
+
+    def _typed(self) -> None:
+        text = self._line.text().strip()
+        self._tell(None if text in ("", SUGGESTED) else text)
+
+    def _tell(self, value: str | None) -> None:
+        if value == self._value:
+            self._rest()
+            return
+        self._value = value
+        self.chosen.emit(value)
+
+
+class RunBar(QStackedWidget):
+    """The button that runs, or progress and the button that cancels, in one place of one height."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = QPushButton("Explain")
+        self.run.setProperty("primary", True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.words = Text("", "quiet", right=True)
+        self.cancel = QPushButton("Cancel")
+        busy = QWidget()
+        line = QHBoxLayout(busy)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(10)
+        line.addWidget(self.progress, 1)
+        line.addWidget(self.words, 1)
+        line.addWidget(self.cancel)
+        self.addWidget(self.run)
+        self.addWidget(busy)
+        self.setFixedHeight(30)
+        for button in (self.run, self.cancel):
+            button.setFixedHeight(30)
+            by_tab(button)
+
+    def put(self, busy: Busy | None, obstacle: str) -> None:
+        """Show progress, or the button, greyed with `obstacle` where there is one."""
+        had = self.window().focusWidget() in (self.run, self.cancel)
+        self.run.setEnabled(not obstacle)
+        self.run.setToolTip(obstacle or "Compute the map for this target with these settings.")
+        if busy is not None:
+            self.progress.setRange(0, busy.total)
+            self.progress.setValue(busy.done)
+            count = f"step {busy.done} / {busy.total}" if busy.total else f"{busy.doing}…"
+            self.words.say(count, busy.doing)
+        self.setCurrentIndex(0 if busy is None else 1)
+        if had:
+            # The keyboard stays here when one button makes room for the other.
+            (self.run if busy is None else self.cancel).setFocus()
+
+
+class Pictures(QWidget):
+    """What the image was compared with, small; hidden where it was compared with nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pictures: tuple[Array, ...] = ()
+        self._line = QHBoxLayout(self)
+        self._line.setContentsMargins(0, 0, 0, 2)
+        self._line.setSpacing(6)
+        self._line.addWidget(Text("Compared with", "quiet"), 1)
+        self.hide()
+
+    def put(self, pictures: tuple[Array, ...]) -> None:
+        """Show these, grey (rows, columns)."""
+        if pictures is self._pictures:
+            return
+        self._pictures = pictures
+        for place in reversed(range(1, self._line.count())):
+            taken = self._line.takeAt(place)
+            widget = None if taken is None else taken.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
+        for one in pictures:
+            label = QLabel()
+            picture = QPixmap.fromImage(image(one))
+            label.setPixmap(picture.scaled(SMALL, SMALL, Qt.AspectRatioMode.KeepAspectRatio))
+            label.setToolTip("The baseline of this map, in the greys of the image as the model reads it")
+            label.setAccessibleName("Baseline")
+            label.setFrameShape(QLabel.Shape.Box)
+            self._line.addWidget(label)
+        self.setVisible(bool(pictures))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is open: files are scanned, the series of a study listed, and one of them chosen."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from viewer import demo, dicom
+from viewer.dicom import Study
+from viewer.settings import Settings
+from viewer.task import Task
+from viewer.types import Array
+from viewer.ui import garbage
+from viewer.ui.commands import Bindings
+from viewer.ui.jobs import Jobs
+from viewer.ui.presenter.companions import Companions
+from viewer.ui.presenter.display import Displaying
+from viewer.ui.presenter.explaining import Explaining
+from viewer.ui.presenter.preferences import ReaderPreferences
+from viewer.ui.presenter.rows import Laid, Names, laid, not_opened, row, thumbnail
+from viewer.ui.presenter.scan_preview import ScanPreview
+from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import Busy, Notice, ViewState, one_stack
+from viewer.ui.views.captions import nothing_opened
+
+
+class Studies:
+    """Opens studies and models, and goes from series to series; `preview` is of one that is still read."""
+
+    def __init__(
+        self, store: Store, jobs: Jobs, preferences: ReaderPreferences, explaining: Explaining,
+        slices: Slices, companions: Companions, display: Displaying, settings: Settings,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._jobs = jobs
+        self._settings = settings
+        self._preferences = preferences
+        self._explaining = explaining
+        self._slices = slices
+        self._companions = companions
+        self._display = display
+        self.preview = ScanPreview(store, jobs, settings.limits)
+        self._study: Study | None = None
+
+    @property
+    def state(self) -> ViewState:
+        """What is shown now."""
+        return self._store.state
+
+    def use(self, settings: Settings) -> None:
+        """What the files of the next study may ask for."""
+        self._settings = settings
+
+    def commands(self) -> Bindings:
+        """What keys and lists may ask of this part."""
+        return {
+            "open-demo": self.open_demo,
+            "next-series": partial(self.step_series, 1),
+            "previous-series": partial(self.step_series, -1),
+            "mask": self.toggle_mask,
+        }
+
+    # --- opening ----------------------------------------------------------------------------------
+
+    def open(self, paths: Sequence[Path]) -> None:
+        """Scan files and folders in the background; a folder with a model card is opened as a model."""
+        self.forget_preview()
+        self._store.show(busy=Busy("reading files"), notice=self._store.lasting)
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._store.failed)
+
+    def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
+        models, studies = found
+        if models:
+            self._explaining.load_model(models[0])
+        if not studies:
+            return
+        first = self._study is None  # else what is read now stays until there is something to show for it
+
+        def work(task: Task) -> tuple[Study, Names, Laid]:
+            listener = self.preview.listener(task) if first else None
+            with garbage.put_off():
+                study = dicom.scan(studies, self._settings, task, listener)
+            return study, not_opened(study), laid(study)
+
+        def failed(sentence: str) -> None:
+            self.forget_preview()
+            self._store.failed(sentence)
+
+        opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
+        self._jobs.run("io", "scan", work, opened, failed, self._store.progress)
+
+    def forget_preview(self) -> None:
+        """The study whose series were shown as they were found was not read to its end."""
+        if self.preview:
+            self.preview.forget()
+            self._display.forget()
+            self._store.note(items=(), series=None, values=None, probed=None, arriving=None)
+
+    def open_demo(self) -> None:
+        """Open the studies that the program brings along, and the network that reads their radiographs."""
+        self._explaining.load_model(demo.models()["cnn"])
+        self.open(demo.studies())
+
+    def reopen(self, kind: str, paths: Sequence[str]) -> None:
+        """Open something again: "studies" or "models"."""
+        found = [Path(path) for path in paths]
+        if kind == "models":
+            self._explaining.load_model(found[0])
+        else:
+            self.open(found)
+
+    def show_study(
+        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Laid | None = None
+    ) -> None:
+        """Show a study at its first series, or at the image that was chosen while it was read.
+
+        `over` is what lies on its series, as `laid` has it.
+        """
+        place = self.preview.place_in(study)
+        self.preview.forget()
+        self._slices.forget()
+        self._explaining.open(study.series)
+        self._study = study
+        self._companions.open(study)
+        items = tuple(
+            replace(row(s, self.state.shell.masked), laid=words)
+            for s, words in zip(study.series, over or laid(study), strict=True)
+        )
+        nothing = Notice(nothing_opened(not_opened), "warning")
+        notice = self._store.lasting or (None if items else nothing)
+        self._store.note(
+            items=items, not_opened=not_opened, number=None, series=None, seen=None, values=None, busy=None,
+            notice=notice, arriving=None,
+        )  # fmt: skip
+        if not items:
+            self._store.show()
+        if items:
+            self._preferences.opened_study(paths)
+            self._choose(study, *(place or (0, None)))
+            self._thumbnails(0)
+
+    def choose_series(self, number: int) -> None:
+        """Show another series from its middle slice, or another point of the same stack at the same place.
+
+        Of one that is still being read, its first image.
+        """
+        if self.preview:
+            self._display.forget()
+            self.preview.choose(number)
+        elif number in self.state.points and self._slices.go_to_point(self.state.points.index(number)):
+            return
+        elif self._study is not None and 0 <= number < len(self._study.series):
+            self._choose(self._study, number)
+
+    def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
+        series = study.series[number]
+        self._slices.leave()
+        self._companions.leave()
+        self._display.forget()
+        self._explaining.leave()
+        view = self.state.view
+        self._store.note(
+            number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
+            seen=view.seen if one_stack(view.series, series) else None, values=None, graphics=None,
+            window=None, inverted=series.display.inverted, placed=None, swept=None,
+            probed=None, busy=None, asked=False, notice=self._store.lasting,
+        )  # fmt: skip
+        self._slices.enter(study)
+        self._explaining.study_changed()
+
+    def step_series(self, by: int) -> None:
+        """Show the next series or the one before; points of one fourth dimension count as one."""
+        now = self.state.current or 0
+        here = self.state.points or range(now, now + 1)
+        number = here.stop if by > 0 else here.start - 1
+        part = self.state.studies.items[number].part if 0 <= number < len(self.state.studies.items) else None
+        self.choose_series(number if part is None else number - part.index)
+
+    def _thumbnails(self, number: int) -> None:
+        """Read one thumbnail after the other, whenever the io worker has nothing better to do."""
+        study = self._study
+        if study is None or number >= len(study.series):
+            return
+        series = study.series[number]
+
+        def done(picture: Array | None) -> None:
+            items = list(self.state.studies.items)
+            if picture is not None and number < len(items):
+                items[number] = replace(items[number], thumbnail=picture)
+                self._store.show(items=tuple(items))
+            self._thumbnails(number + 1)
+
+        self._jobs.run(
+            "io", "thumbnails", lambda _task: thumbnail(series), done, lambda _sentence: done(None)
+        )
+
+    def toggle_mask(self) -> None:
+        """Show or hide whose image this is, in the file's own descriptions too."""
+        masked = not self.state.shell.masked
+        self._store.note(masked=masked)
+        if self.preview:
+            items = self.preview.rows()
+        else:
+            named = zip(self.state.studies.items, self._study.series if self._study else (), strict=True)
+            again = ((item, row(series, masked)) for item, series in named)
+            items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
+        self._store.show(items=items)
+
+
+def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Folders of models, and all else."""
+    models = [p for p in paths if p.is_dir() and (p / "model.yaml").is_file()]
+    return models, [p for p in paths if p not in models]
