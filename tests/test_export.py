@@ -11,14 +11,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, features
 
 from viewer import affine
 from viewer.dicom import Graphics, displayed
 from viewer.errors import ExportError
-from viewer.export import INFLUENCE, RESEARCH_USE, compose, export, provenance, whole
+from viewer.export import INFLUENCE, RESEARCH_USE, compose, drawing, export, provenance, whole
 from viewer.export import picture as layout
 from viewer.export import write as writing
+from viewer.export.document import prediction_facts
 from viewer.export.drawing import clean, elide, font, number, width, wrap
 from viewer.export.panel import figures
 from viewer.overlay import automatic_style, composite, on_source, rgba
@@ -342,6 +343,29 @@ def test_numbers() -> None:
     assert number(0.5, sign=True) == "+0.5"
     assert figures(Score("a", 0, 0.499, False, 0.5)) == "0.499"
     assert figures(Score("a", 0, 0.001)) == "<0.01"
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow has no text engine that chooses digits")
+def test_digits_have_one_width_in_columns_only() -> None:
+    def drawn(text: str, **how: bool) -> int:
+        picture = Image.new("RGB", (200, 40))
+        drawing.write(ImageDraw.Draw(picture), (5, 30), text, **how)
+        box = picture.getbbox()
+        assert box is not None
+        return box[2] - box[0]
+
+    assert drawn("8118", figures=True) == drawn("8888", figures=True)
+    assert drawn("8118") < drawn("8888")
+
+
+def test_the_middle_of_an_input_is_told_to_a_thousandth() -> None:
+    """In voxels (slice, row, column): the middle of the cells, not their first corner."""
+    said = predict(series())
+    matrix = affine.scale_offset((1, 1.23456, 2), (4, -0.5, 0.25))
+    shown = dataclasses.replace(said, input=dataclasses.replace(said.input, matrix=matrix))
+    _, rows, columns = shown.input.shape
+    expected = [4, round(1.23456 * (rows - 1) / 2 - 0.5, 3), columns - 1 + 0.25]
+    assert prediction_facts(shown)["at"] == expected
 
 
 def run(out: Path, **facts: Any) -> dict[str, Any]:
