@@ -229,6 +229,8 @@ def _passed_over(node: ast.AST) -> bool:
         return _name(node.func if isinstance(node, ast.Call) else node.value) in _WORDS
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return node.name == "__repr__"
+    if isinstance(node, ast.keyword):
+        return node.arg in _NO_CHANGE
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         return any(_name(target) in ("__all__", "__slots__") for target in targets)

@@ -76,6 +76,7 @@ def f(a: Literal[1, 2], b: "x < y") -> tuple[3]:
     return f"{a + 1:.3f}"
 class A(Base[4]):
     cost = Cost(5, "one forward")
+    of: object = field(repr=False)
     def __repr__(self): return 1 + self.a
 if __name__ == "__main__":
     main(1)

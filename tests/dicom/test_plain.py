@@ -157,6 +157,21 @@ def test_the_block_may_end_anywhere(make: Make, tmp_path: Path, syntax: str) -> 
         assert found.dataset.PatientName == "Müller"
 
 
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_of_a_plain_file_nothing_is_read_beyond_its_first_block(
+    make: Make, tmp_path: Path, syntax: str
+) -> None:
+    path = make("one.dcm", TransferSyntaxUID=syntax)
+    whole = read(path)
+    assert whole.place is not None
+    block = path.read_bytes()[: whole.place.offset]  # with the head of the pixels, and not one byte of them
+    with path.open("rb") as file:
+        found = read_header(path, file, block, Limits())
+        assert file.tell() == 0
+    assert found.place is not None
+    assert found.place.offset == whole.place.offset
+
+
 def test_elements_that_are_not_plain_are_left_to_pydicom() -> None:
     meta = io.BytesIO()
     dataset = Dataset()
