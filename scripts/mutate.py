@@ -5,10 +5,10 @@
 Written here because cosmic-ray changes the working tree and runs the same tests for every fault, mutmut puts
 all faults into one tree and forks a process that has imported torch and Qt, and neither draws by a seed.
 
-A fault meets the test files that name its module or what it defines, then the tests of its layer, and with
-`--all` those of the others too, until a test fails. That test must pass without the fault, else it is left
-out and the others go on. A run that takes longer than `--limit` seconds counts as killed. What is known is
-kept in the file `--results`: a run that was broken off goes on from there; `--again` tries survivors anew.
+A fault meets the test files that name its module or what it defines, then the tests of its layer, then all
+others (not with `--near`), until a test fails. That test must pass without the fault, else it is left out and
+the others go on. A run that takes longer than `--limit` seconds counts as killed. What is known is kept in
+the file `--results`: a run that was broken off goes on from there; `--again` tries survivors anew.
 """
 
 import argparse
@@ -290,7 +290,7 @@ def tried(
     def judge(verdict: Verdict, source: str) -> Verdict:
         copy, begun = copies.get(), time.monotonic()
         try:
-            planned = stages(verdict.mutation, verdict.layer, asked.all)
+            planned = stages(verdict.mutation, verdict.layer, not asked.near)
             by, left_out = copy.meet(verdict.mutation, source, planned)
         finally:
             copies.put(copy)
@@ -313,7 +313,7 @@ def main() -> None:
     words.add_argument("--limit", type=float, default=1800.0, help="seconds that a run of tests may take")
     words.add_argument("--results", type=Path, default=Path("mutations.json"))
     words.add_argument("--again", action="store_true", help="try survivors once more")
-    words.add_argument("--all", action="store_true", help="with the tests of other layers at last")
+    words.add_argument("--near", action="store_true", help="without the tests of other layers")
     words.add_argument("--json", action="store_true")
     asked = words.parse_args()
     record = Record(asked.results)

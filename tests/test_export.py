@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import zipfile
@@ -16,7 +17,7 @@ from PIL import Image, ImageDraw, features
 from viewer import affine
 from viewer.dicom import Graphics, displayed
 from viewer.errors import ExportError
-from viewer.export import INFLUENCE, RESEARCH_USE, compose, drawing, export, provenance, whole
+from viewer.export import INFLUENCE, RESEARCH_USE, colourbar, compose, drawing, export, provenance, whole
 from viewer.export import picture as layout
 from viewer.export import write as writing
 from viewer.export.document import prediction_facts
@@ -343,6 +344,26 @@ def test_numbers() -> None:
     assert number(0.5, sign=True) == "+0.5"
     assert figures(Score("a", 0, 0.499, False, 0.5)) == "0.499"
     assert figures(Score("a", 0, 0.001)) == "<0.01"
+
+
+@pytest.mark.parametrize(
+    ("style", "values"),
+    [
+        (Style(range=(0.0, 2.0), threshold=0.5), [2, 0.5, 0]),
+        (Style(range=(-1.0, 1.0), threshold=0.25, sign="signed"), [1, 0.25, 0, -0.25, -1]),
+        (Style(range=(0.0, 2.0), threshold=3.0), [2, 0]),
+        (Style(range=(0.0, 2.0), threshold=1.99), [2, 1.99, 0]),
+    ],
+)
+def test_the_numbers_of_the_bar_stand_at_their_values_and_apart(style: Style, values: list[float]) -> None:
+    ticks = colourbar._ticks(style, top=100, length=201)
+    assert [value for _, value, _ in ticks] == values
+    low, high = style.range
+    for y, value, at in ticks:
+        assert at == pytest.approx(100 + 200 * (high - value) / (high - low))
+        assert y >= at
+    numbers = [y for y, _, _ in ticks]
+    assert all(below - above >= colourbar._APART for above, below in itertools.pairwise(numbers))
 
 
 @pytest.mark.skipif(not features.check("raqm"), reason="Pillow has no text engine that chooses digits")

@@ -214,6 +214,11 @@ def test_the_card_tells_what_cannot_be_seen() -> None:
     assert wrong.tokens is None
 
 
+def test_one_patch_is_no_grid() -> None:
+    assert read(Encoder(1, convolution=False), (1, 4, 4)).tokens is None
+    assert read(Encoder(1, convolution=False), (1, 8, 8)).tokens == Tokens(1, (2, 2), "class")
+
+
 class ByValue(nn.Module):
     """Goes one way or the other, depending on the pixels."""
 
