@@ -3,6 +3,7 @@
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import zipfile
@@ -12,14 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from made_maps import BORN, NAME, NUMBER, SCORES, explain, predict, series, snapshot
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, features
 
 from viewer import affine
 from viewer.dicom import Graphics, displayed
 from viewer.errors import ExportError
-from viewer.export import compose, export, provenance, whole
+from viewer.export import colourbar, compose, drawing, export, provenance, whole
 from viewer.export import picture as layout
 from viewer.export import write as writing
+from viewer.export.document import prediction_facts
 from viewer.export.drawing import elide, font, width, wrap
 from viewer.overlay import composite, on_source, rgba
 from viewer.task import Cancelled, Task
@@ -263,6 +265,49 @@ def test_numbers() -> None:
     assert number(0.5, sign=True) == "+0.5"
     assert figures(Score("a", 0, 0.499, False, 0.5)) == "0.499"
     assert figures(Score("a", 0, 0.001)) == "<0.01"
+
+
+@pytest.mark.parametrize(
+    ("style", "values"),
+    [
+        (Style(range=(0.0, 2.0), threshold=0.5), [2, 0.5, 0]),
+        (Style(range=(-1.0, 1.0), threshold=0.25, sign="signed"), [1, 0.25, 0, -0.25, -1]),
+        (Style(range=(0.0, 2.0), threshold=3.0), [2, 0]),
+        (Style(range=(0.0, 2.0), threshold=1.99), [2, 1.99, 0]),
+    ],
+)
+def test_the_numbers_of_the_bar_stand_at_their_values_and_apart(style: Style, values: list[float]) -> None:
+    ticks = colourbar._ticks(style, top=100, length=201)
+    assert [value for _, value, _ in ticks] == values
+    low, high = style.range
+    for y, value, at in ticks:
+        assert at == pytest.approx(100 + 200 * (high - value) / (high - low))
+        assert y >= at
+    numbers = [y for y, _, _ in ticks]
+    assert all(below - above >= colourbar._APART for above, below in itertools.pairwise(numbers))
+
+
+@pytest.mark.skipif(not features.check("raqm"), reason="Pillow has no text engine that chooses digits")
+def test_digits_have_one_width_in_columns_only() -> None:
+    def drawn(text: str, **how: Any) -> int:
+        picture = Image.new("RGB", (200, 40))
+        drawing.write(ImageDraw.Draw(picture), (5, 30), text, **how)
+        box = picture.getbbox()
+        assert box is not None
+        return box[2] - box[0]
+
+    assert drawn("8118", figures=True) == drawn("8888", figures=True)
+    assert drawn("8118") < drawn("8888")
+
+
+def test_the_middle_of_an_input_is_told_to_a_thousandth() -> None:
+    """In voxels (slice, row, column): the middle of the cells, not their first corner."""
+    said = predict(series())
+    matrix = affine.scale_offset((1, 1.23456, 2), (4, -0.5, 0.25))
+    shown = dataclasses.replace(said, input=dataclasses.replace(said.input, matrix=matrix))
+    _, rows, columns = shown.input.shape
+    expected = [4, round(1.23456 * (rows - 1) / 2 - 0.5, 3), columns - 1 + 0.25]
+    assert prediction_facts(shown)["at"] == expected
 
 
 def run(out: Path, **facts: Any) -> dict[str, Any]:

@@ -57,6 +57,16 @@ def test_a_name_cannot_lead_out_of_the_archive(tmp_path: Path, name: str) -> Non
     assert not (tmp_path.parent / "escaped.dcm").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"), [("...", "file"), ("deep/.hidden", "hidden"), ("..dcm", "dcm"), ("one.dcm", "one.dcm")]
+)
+def test_a_name_is_kept_without_leading_dots(tmp_path: Path, name: str, kept: str) -> None:
+    content = stack(tmp_path / "plain", 1)[0].read_bytes()
+    (series,) = scan([packed(tmp_path / "x.zip", {name: content})]).series
+    assert [path.name for path in series.paths] == [kept]
+    assert series.voxels[0].size
+
+
 def test_a_link_in_an_archive_leads_nowhere(tmp_path: Path) -> None:
     """It is a file that holds a path, and stays one."""
     secret = stack(tmp_path / "plain", 1)[0]

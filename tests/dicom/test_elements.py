@@ -65,6 +65,30 @@ def test_raw_values_are_pydicoms(kind: str, letters: str, implicit: bool, little
     assert get.texts(raw, keyword) == get.texts(converted, keyword)
 
 
+@pytest.mark.parametrize("implicit", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("DS", b"1.5 ", (1.5,)), ("IS", b"3 ", (3,)), ("US", b"\3\0", (3,)), ("UI", b"1.2\0", ("1.2",)),
+        ("CS", b"A\\AXIAL ", ("A", "AXIAL")), ("LO", b"Head", ("Head",)),
+    ],
+)  # fmt: skip
+def test_usual_values_are_read_without_pydicom(
+    kind: str, value: bytes, expected: tuple[object, ...], implicit: bool
+) -> None:
+    """It takes ten times as long, and leaves the converted element in the data set."""
+    raw, _ = both(kind, value, implicit, little=True)
+    found = (get.numbers if isinstance(expected[0], int | float) else get.texts)(raw, KEYWORDS[kind])
+    assert found == expected
+    assert type(raw.get_item(KEYWORDS[kind])) is get.RawDataElement
+
+
+def test_the_representation_that_a_file_states_counts() -> None:
+    content = element("DS", b"12", False, True).replace(b"DS", b"US")
+    raw = get.pydicom.filereader.read_dataset(io.BytesIO(content), False, True)
+    assert get.numbers(raw, KEYWORDS["DS"]) == (int.from_bytes(b"12", "little"),)
+
+
 @pytest.mark.parametrize("creator", ["MAKER", "OTHER"])
 def test_private_elements_are_found_in_every_block(creator: str) -> None:
     dataset = Dataset()

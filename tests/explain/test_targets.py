@@ -133,6 +133,17 @@ def test_a_box_is_placed_through_the_input_that_was_shown() -> None:
     assert near(found, gradient.abs().amax(1).numpy())
 
 
+def test_a_box_is_placed_on_an_output_that_is_coarser_than_the_input() -> None:
+    torch.manual_seed(9)
+    model = model_of(nn.Sequential(PerPixel(), nn.AvgPool2d(2)))
+    (source,) = inputs_of(model)
+    (wish,) = read_targets("mass@4,10,9,19", model, source.series, 0)
+    (found,) = maps(explain(model, [source], [Saliency()], [wish]))
+    x = source.tensor.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model._module(x)[0, 1, 2:5, 5:10].mean(), x)
+    assert near(found, gradient.abs().amax(1).numpy())
+
+
 @pytest.mark.parametrize("method", [GradCAM(), IntegratedGradients(steps=8), Occlusion(window=8), ScoreCAM()])
 def test_every_way_to_a_score_knows_the_box(method: object) -> None:
     model = per_pixel()

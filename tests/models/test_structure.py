@@ -146,7 +146,9 @@ def test_tokens_of_timm(arguments: dict[str, Any], prefix: int, pool: str) -> No
     assert found.tokens is not None
     assert (found.tokens.prefix, found.tokens.grid, found.tokens.pool) == (prefix, (4, 6), pool)
     assert found.tokens.count == prefix + 24
-    assert {layer.layout for layer in found.layers} == {"tokens", "channels first"} or prefix == 0
+    layouts = {layer.name: layer.layout for layer in found.layers}
+    assert layouts.pop("patch_embed.proj") == "channels first"
+    assert set(layouts.values()) == {"tokens"}
     assert found.layer("blocks.0") is not None
 
 
@@ -211,6 +213,11 @@ def test_the_card_tells_what_cannot_be_seen() -> None:
     assert square.tokens.grid == (4, 4)
     wrong = read(Encoder(1, convolution=False), (1, 16, 24), AttentionFacts(prefix=1, grid=(5, 5)))
     assert wrong.tokens is None
+
+
+def test_one_patch_is_no_grid() -> None:
+    assert read(Encoder(1, convolution=False), (1, 4, 4)).tokens is None
+    assert read(Encoder(1, convolution=False), (1, 8, 8)).tokens == Tokens(1, (2, 2), "class")
 
 
 class ByValue(nn.Module):

@@ -215,6 +215,35 @@ def test_a_slow_method_waits_and_the_prediction_does_not(placed: Desk, dimension
     )
 
 
+@pytest.mark.parametrize("gone_to", ["middle", "slice"])
+def test_a_score_that_comes_late_is_not_shown_elsewhere(
+    placed: Desk, dimensions: int, gone_to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middle, going, run = placed.state.answer.prediction, threading.Event(), placed.jobs.run
+
+    def held(lane: Any, kind: str, work: Callable[[Any], Any], *rest: Any) -> None:
+        late = kind == "predict"
+        run(lane, kind, (lambda task: (going.wait(20), work(task))[1]) if late else work, *rest)
+
+    placed.presenter.explaining.choose_method("occlusion")
+    placed.at_rest()
+    monkeypatch.setattr(placed.jobs, "run", held)
+    placed.presenter.patches.place(*PLACES[dimensions][0][-2:])
+    placed.wait(lambda _s: placed.jobs.active("predict"))
+    if gone_to == "middle":
+        placed.presenter.patches.middle()
+    else:
+        placed.presenter.go_to(0)
+    going.set()
+    placed.at_rest()
+    if gone_to == "middle":
+        assert placed.state.answer.prediction is middle
+    elif dimensions == 2:
+        assert placed.state.answer.prediction is None
+    else:  # the patch of a volume stays where it is
+        assert placed.state.answer.prediction not in (None, middle)
+
+
 def test_a_model_of_the_whole_image_has_no_patch(desk: Desk, paths: Path, tmp_path: Path) -> None:
     patches = desk.presenter.patches
     patches.middle()

@@ -5,7 +5,7 @@ import json
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 from desk import Desk
-from program import COLUMNS, LABELS, ROWS, write_model, write_stack
+from PIL import Image
+from program import COLUMNS, LABELS, ROWS, Whyscope, arrays_of, write_model, write_stack
 from pydicom import dcmread
 
 from viewer import demo, overlay, session
@@ -26,9 +27,9 @@ from viewer.dicom.memory import KEPT
 from viewer.dicom.scan import MANY
 from viewer.settings import Limits
 from viewer.task import Task
-from viewer.types import Window
-from viewer.ui.presenter.display import levels
+from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
+from viewer.ui.state import ViewState
 from viewer.ui.views import captions
 
 
@@ -39,7 +40,7 @@ def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path
     assert (state.view.number, state.view.slice) == (0, 2)
     assert state.studies.not_opened == (("notes.txt", "This is neither DICOM nor a PNG or JPEG picture."),)
     assert state.view.values.max() == 300
-    assert state.view.levels == levels(Window(0, 2000))
+    assert state.view.levels == (-1000, 999)  # the file's window of 2000 about 0: PS3.3 C.11.2.1.2
     desk.at_rest()
     assert all(i.thumbnail is not None for i in desk.state.studies.items)
 
@@ -334,12 +335,38 @@ def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> No
     assert desk.state.answer.attribution is None
 
 
-def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: Path) -> None:
-    """Random switching of series, slice, label and method while explainers run."""
+def of_its_place(state: ViewState, values: list[np.ndarray], truth: Sequence[Prediction]) -> None:
+    """Everything that a state shows is of its series, slice, label and method; the first two known well."""
+    if state.view.values is not None:
+        assert np.array_equal(state.view.values, values[state.view.slice])
+        assert state.view.levels == (-1000, 999)
+    if state.answer.prediction is not None:
+        assert state.answer.prediction.input.series is state.view.series
+        assert state.answer.prediction.input.slice == state.view.slice
+        for found, wanted in zip(state.answer.prediction.scores, truth[state.view.slice].scores, strict=True):
+            assert (found.label, found.probability) == (wanted.label, pytest.approx(wanted.probability))
+    assert len(state.answer.profile) in (0, len(values))
+    for score, whole in zip(state.answer.profile, truth, strict=False):
+        assert score is None or score == pytest.approx(whole.score(state.request.target).probability)
+    for one in [state.answer.attribution, *(tile.map for tile in state.answer.strip if tile is not None)]:
+        if one is not None:
+            assert one.series is state.view.series
+            assert one.slice == state.view.slice
+            assert one.explainer.name == state.request.method
+            assert one.target.words == state.request.target
+    if state.view.map is not None:
+        expected = overlay.on_source(state.answer.attribution, state.view.slice)
+        assert np.array_equal(state.view.map, expected, equal_nan=True)
+
+
+def test_nothing_of_another_place_is_ever_shown(desk: Desk, study: Path, model: Path) -> None:
+    """Random switching of series, slice, label and method while quick and slow explainers run."""
+    write_stack(study / "b", 3, uid="1.2.826.78", SeriesDescription="Other", RescaleIntercept=-424)
     desk.explained(study, model)
     chance = random.Random(5)
-    for _ in range(120):
-        wish = chance.choice(("series", "slice", "label", "method", "wait"))
+    quick, slow = ("grad-cam", "saliency", "hires-cam"), ("occlusion", "integrated-gradients")
+    for _ in range(160):
+        wish = chance.choice(("series", "slice", "label", "method", "slow method", "wait"))
         if wish == "series":
             desk.presenter.studies.choose_series(chance.randrange(2))
         elif wish == "slice":
@@ -347,18 +374,36 @@ def test_nothing_of_an_old_study_is_ever_drawn(desk: Desk, study: Path, model: P
         elif wish == "label":
             desk.presenter.explaining.choose_target(chance.choice(LABELS))
         elif wish == "method":
-            desk.presenter.explaining.choose_method(chance.choice(("grad-cam", "saliency", "hires-cam")))
+            desk.presenter.explaining.choose_method(chance.choice(quick))
+        elif wish == "slow method":
+            desk.presenter.explaining.choose_method(chance.choice(slow))
+            desk.presenter.explaining.explain()
+            if chance.random() < 0.3:  # this one may end
+                desk.at_rest()
         else:
             desk.qtbot.wait(chance.randrange(15))
     desk.at_rest()
     drawn = [s for s in desk.shown if s.view.map is not None]
     assert len(drawn) > 5
-    for state in drawn:
-        assert state.answer.attribution.series is state.view.series
-        assert state.answer.attribution.slice == state.view.slice
-        assert state.answer.attribution.explainer.name == state.request.method
-        assert state.answer.attribution.target.words == state.request.target
-        assert state.view.map.shape == state.view.series.shape[1:]
+    assert any(s.request.method in slow for s in drawn)
+    assert any(s.answer.profile and None not in s.answer.profile for s in desk.shown)
+    loaded = session.load_model(model)
+    stacks = {s.view.series.uid: s.view.series for s in desk.shown if s.view.series is not None}
+    assert len(stacks) == 2
+    known = {
+        uid: ([modality_values(one, i) for i in range(one.shape[0])], session.predict(one, loaded, "all"))
+        for uid, one in stacks.items()
+    }
+    for state in desk.shown:
+        if state.view.series is None:
+            assert (state.view.values, state.answer.prediction, state.answer.attribution, state.view.map) == (
+                None,
+                None,
+                None,
+                None,
+            )
+        else:
+            of_its_place(state, *known[state.view.series.uid])
 
 
 def test_a_volume_is_explained_once_for_all_slices(desk: Desk, study: Path, tmp_path: Path) -> None:
@@ -372,11 +417,42 @@ def test_a_volume_is_explained_once_for_all_slices(desk: Desk, study: Path, tmp_
     assert desk.state.answer.profile == volume_profile(first.answer.attribution)
 
 
-def test_the_export_is_that_of_the_command_line(desk: Desk, study: Path, model: Path, tmp_path: Path) -> None:
+def test_the_export_is_that_of_the_command_line(
+    desk: Desk, study: Path, model: Path, tmp_path: Path, whyscope: Whyscope
+) -> None:
+    """The same picture, arrays and document; the window asks for all labels at once, which rounds."""
     desk.explained(study, model)
+    desk.presenter.display.set_style("opacity", 0.4)
     desk.presenter.export(tmp_path / "out", ("png", "npz", "json"), False)
     desk.wait(lambda s: s.shell.notice and s.shell.notice.text.startswith("Written"))
-    assert len(list((tmp_path / "out").iterdir())) == 3
+
+    def read(folder: str) -> tuple[dict[str, Any], np.ndarray, dict[str, np.ndarray]]:
+        text = (tmp_path / folder / "result.json").read_text("utf-8")
+        told = json.loads(text, parse_float=lambda number: f"{float(number):.4g}")
+        (entry,) = told["attributions"]
+        assert entry.pop("seconds")
+        picture, arrays = (tmp_path / folder / entry["files"][kind] for kind in ("png", "npz"))
+        with Image.open(picture) as shown:
+            return told, np.asarray(shown.convert("RGB"), int), arrays_of(arrays)
+
+    ours, drawn, arrays = read("out")
+    (entry,) = ours["attributions"]
+    layer = entry["settings"]["layer"]
+    done = whyscope(
+        "explain", study, "--series", 0, "--slice", 2, "--model", model, "--method", entry["method"],
+        "--target", "top", *(("--layer", layer) if layer else ()), "--style", "opacity=0.4",
+        "--out", tmp_path / "told",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    theirs, drawn_there, arrays_there = read("told")
+    assert ours == theirs
+    assert drawn.shape == drawn_there.shape
+    assert np.abs(drawn - drawn_there).max() <= 2
+    assert arrays.keys() == arrays_there.keys()
+    size = np.abs(arrays["native"]).max()
+    assert np.allclose(arrays["native"], arrays_there["native"], atol=1e-5 * size)
+    assert np.allclose(arrays["map"], arrays_there["map"], atol=1e-5 * size, equal_nan=True)
+    assert np.array_equal(arrays["matrix"], arrays_there["matrix"])
 
 
 def test_the_export_of_a_volume_shows_what_the_window_shows(desk: Desk, study: Path, tmp_path: Path) -> None:

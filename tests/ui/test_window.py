@@ -10,7 +10,7 @@ import pytest
 from program import LABELS, write_model, write_stack
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from viewer.dicom import Row
 from viewer.types import Identity
@@ -47,7 +47,10 @@ def drop(window: Window, *paths: Path) -> None:
 
 def test_an_empty_window_says_what_to_do(window: Window) -> None:
     assert window.presenter.state.view.series is None
-    assert window.isVisible()
+    said = [part.text() for part in window.start.findChildren(QLabel) if part.isVisible()]
+    assert "Open images to begin, or drop files or a folder here" in said
+    offered = [part.text() for part in window.start.findChildren(QPushButton) if part.isVisible()]
+    assert offered == ["Folder…", "Files…", "Demo"]
 
 
 def test_a_file_that_is_no_image_leaves_the_window_as_it_began_and_says_why(
