@@ -2,10 +2,12 @@
 """What was computed once: a store bounded in bytes, and a memo of what belongs to one object."""
 
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar, cast
 
 from cachetools import LRUCache
+from numpy.typing import NDArray
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -56,6 +58,24 @@ class Cache(Generic[Key, Value]):
         """Forget everything."""
         with self._lock:
             self._found.clear()
+
+
+class ArrayCache(Generic[Value]):
+    """What was computed from arrays. An array is told by itself, and is not kept alive by this."""
+
+    def __init__(self, room: int) -> None:
+        self._kept: Cache[Hashable, tuple[weakref.ref[NDArray[Any]], Value]] = Cache(room, latest=True)
+
+    def get(self, source: NDArray[Any], how: Hashable, make: Callable[[], tuple[Value, int]]) -> Value:
+        """What `make` gave for a source and a manner, a value and its bytes: kept, or made now."""
+        key = (id(source), how)
+        found = self._kept.get(key)
+        # A number that an array had may come again after its end: the reference tells them apart.
+        if found is not None and found[0]() is source:
+            return found[1]
+        value, size = make()
+        self._kept.put(key, (weakref.ref(source), value), size)
+        return value
 
 
 class Memo:

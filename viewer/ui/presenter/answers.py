@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from viewer.cache import ArrayCache
 from viewer.types import Attribution, LoadedMap, Series, Style
-from viewer.ui.kept import OfArrays
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.state import Notice, ViewState, place_of, wish_of
@@ -16,7 +16,7 @@ class Answers:
 
     def __init__(self, maps: Maps) -> None:
         self._maps = maps
-        self._profiles: OfArrays[tuple[float, ...]] = OfArrays(2**20)
+        self._profiles: ArrayCache[tuple[float, ...]] = ArrayCache(2**20)
         self._scores: tuple[tuple[object, ...], tuple[float | None, ...]] = ((), ())
         self._accepted: tuple[tuple[object, ...], str | None] = ((), None)
 
@@ -26,7 +26,7 @@ class Answers:
         if model is None or series is None or state.view.number is None or state.answer.model is None:
             return _nothing(state, gate="open", outside=None)
         outside = self._outside(series)
-        if outside is not None and series not in self._maps.overridden:
+        if outside is not None and self._maps.override(series) not in self._maps.overridden:
             return _nothing(state, gate="outside", outside=outside)
         place, key = place_of(state), (model, place_of(state), wish_of(state), state.target_words)
         found = self._maps.find(*key[1:])

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from viewer import dicom
+from viewer.cache import Cache
 from viewer.dicom import Study
 from viewer.errors import SeriesError
 from viewer.overlay import quantity_style
@@ -19,7 +20,7 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import LoadedMap, Region, Series, Style
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import DrawnMaps, Kept
+from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Notice, ViewState
 from viewer.ui.views.captions import span_words
@@ -63,7 +64,7 @@ class Companions:
         self._store = store
         self._jobs = jobs
         self._limits = limits
-        self._kept: Kept[Brought] = Kept(_ROOM)
+        self._kept: Cache[Series, Brought] = Cache(_ROOM, latest=True)
         self._drawn = DrawnMaps(_DRAWN)
         self._styles: dict[tuple[str, ...], Style] = {}
         self._wished: tuple[str, ...] | None = None

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from viewer.cache import Cache
 from viewer.overlay import ranks
 from viewer.task import Task
 from viewer.types import Attribution, DerivedMap, Map, Style, Sweep
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
-from viewer.ui.kept import Kept
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
@@ -32,7 +32,7 @@ class Comparing:
         self._jobs = jobs
         self._maps = maps
         self._wished = False
-        self._ranked: Kept[Ranks] = Kept(_ROOM)
+        self._ranked: Cache[Pair, Ranks] = Cache(_ROOM, latest=True)
         self._asked: tuple[object, ...] = ()
         self._ranking: Pair | None = None
 

@@ -166,7 +166,8 @@ class Explaining:
         """The button of the message bar."""
         series = self._state.view.series
         if wish == "override" and series is not None and self._state.view.number is not None:
-            self._maps.overridden |= {series, *(self._series[n] for n in self._state.points)}
+            stack = {series, *(self._series[n] for n in self._state.points)}
+            self._maps.overridden |= {self._maps.override(one) for one in stack}
             self._store.note(notice=None)
             self.study_changed()
         elif wish == "show":

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
-import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from viewer import overlay
+from viewer.cache import ArrayCache, Cache
 from viewer.settings import Settings
-from viewer.types import Array, Attribution, Prediction, Series, Style
-from viewer.ui.kept import DrawnMaps, Kept, OfArrays
+from viewer.types import Array, Attribution, Override, Prediction, Series, Style
+from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.state import Place, Tile, Wish
 
 if TYPE_CHECKING:
-    from viewer.explain import ForwardCache as Felt
+    from viewer.explain import ForwardCache
     from viewer.models import Model
 
 _ROOM = 512 * 2**20
@@ -29,22 +29,22 @@ class Maps:
         self.settings = settings
         """With which the model is opened and asked."""
         self.model: Model | None = None
-        self.felt: Felt | None = None
+        self.forwards: ForwardCache | None = None
         """Made on the model's worker, for it comes with the engine."""
         self.predictions: dict[Place, Prediction] = {}
         self.said = 0
         """How often the model has said something."""
-        self.overridden: weakref.WeakSet[Series] = weakref.WeakSet()
-        """Series outside what the model accepts, of which the reader has said to go on all the same."""
+        self.overridden: set[Override] = set()
+        """Where the reader has said to go on outside of what the model accepts: of which series and model."""
         self.drawn = DrawnMaps()
-        self._found: Kept[dict[str | None, Attribution]] = Kept(_ROOM)
+        self._found: Cache[tuple[Place, Wish], dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
-        self._pictures: OfArrays[tuple[Array, ...]] = OfArrays(2**20)
+        self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
         self._styles: dict[tuple[str, str | None], Style] = {}
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
-        self.felt = None  # a run that goes on keeps the old one for itself
+        self.forwards = None  # a run that goes on keeps the old one for itself
         self.predictions.clear()
         self.overridden.clear()
         self.drawn.clear()
@@ -57,17 +57,22 @@ class Maps:
         self._styles.clear()
         self.model = model
 
+    def override(self, series: Series) -> Override:
+        """The reader's word that the model is asked about a series: it holds for no other study, nor card."""
+        assert self.model is not None
+        return Override(series.digest, self.model.digest)
+
     def say(self, found: Mapping[Place, Prediction]) -> None:
         """Keep what the model said of places."""
         self.predictions |= found
         self.said += 1
 
-    def remember(self) -> "Felt":
-        """What the network felt at its layers; only the model's worker asks."""
+    def remember(self) -> "ForwardCache":
+        """What the network forwards at its layers; only the model's worker asks."""
         from viewer import explain
 
-        self.felt = self.felt or explain.ForwardCache()
-        return self.felt
+        self.forwards = self.forwards or explain.ForwardCache()
+        return self.forwards
 
     # --- maps -------------------------------------------------------------------------------------
 

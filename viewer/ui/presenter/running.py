@@ -72,7 +72,7 @@ def run(
     within = next((one for one in regions if one.source == wish.within), None)
     return session.ask(
         series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=series in maps.overridden,
+        settings=dict(wish.settings), outside_intended_use=frozenset(maps.overridden),
         preferences=maps.settings, task=task, within=within, preview=preview, kept=maps.remember(),
         features=regions if wish.segmented else (),
     )  # fmt: skip
@@ -84,7 +84,7 @@ def predict(maps: Maps, series: Series, place: Place, task: Task) -> Prediction:
 
     model: Any = maps.model
     found = session.predict(
-        series, model, place.slice, _there(place), outside_intended_use=series in maps.overridden,
+        series, model, place.slice, _there(place), outside_intended_use=frozenset(maps.overridden),
         settings=maps.settings, task=task,
     )  # fmt: skip
     return leading(found)
@@ -98,7 +98,7 @@ def predict_slices(
 
     model: Any = maps.model
     return session.predict(
-        series, model, slices, at, outside_intended_use=series in maps.overridden,
+        series, model, slices, at, outside_intended_use=frozenset(maps.overridden),
         settings=maps.settings, task=task,
     )  # fmt: skip
 
@@ -197,7 +197,7 @@ def run_all(
         methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
     model: Any = maps.model
     return session.ask(
-        series, model, methods, target, place.slice, at, outside_intended_use=series in maps.overridden,
+        series, model, methods, target, place.slice, at, outside_intended_use=frozenset(maps.overridden),
         preferences=maps.settings, task=task, kept=maps.remember(),
     )  # fmt: skip
 

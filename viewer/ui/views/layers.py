@@ -2,13 +2,14 @@
 """The two layers of a view, image and map: each keeps what it computed until its own input changes."""
 
 import math
+from collections.abc import Hashable
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSizeF, Qt
 from PySide6.QtGui import QImage, QPainter
 
+from viewer.cache import ArrayCache, Cache
 from viewer.types import Array, Display, Style, Window
-from viewer.ui.kept import Kept, OfArrays
 from viewer.ui.views import pixels
 
 Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
@@ -26,7 +27,7 @@ class _Pictures:
     def __init__(self) -> None:
         self._shown: Shown = _NOTHING
         self._greys: Array | None = None
-        self._kept: OfArrays[QImage] = OfArrays(_ROOM)
+        self._kept: ArrayCache[QImage] = ArrayCache(_ROOM)
 
     def picture(self, shown: Shown, factor: int) -> QImage:
         """The slice as a picture, `factor` × `factor` of its pixels in one."""
@@ -48,8 +49,8 @@ def _same(one: Shown, other: Shown) -> bool:
 
 
 _pictures = _Pictures()
-_small_maps: OfArrays[Array] = OfArrays(_ROOM)
-_enlarged: Kept[QImage] = Kept(_ROOM // 2)
+_small_maps: ArrayCache[Array] = ArrayCache(_ROOM)
+_enlarged: Cache[Hashable, QImage] = Cache(_ROOM // 2, latest=True)
 """Pictures as they lie on the screen: views beside each other draw them once, and so do frames of a slice."""
 
 

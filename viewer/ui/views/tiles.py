@@ -4,13 +4,13 @@
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QPainter
 
+from viewer.cache import ArrayCache
 from viewer.types import Array
-from viewer.ui.kept import OfArrays
 from viewer.ui.state import Tile, ViewState
 from viewer.ui.views.layers import ImageLayer, MapLayer
 from viewer.ui.widgets.theme import DARK
 
-_coarse: OfArrays[Array] = OfArrays(32 * 2**20)
+_coarse: ArrayCache[Array] = ArrayCache(32 * 2**20)
 
 
 class TilePainter:
