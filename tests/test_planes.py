@@ -19,7 +19,7 @@ from viewer.errors import SeriesError
 from viewer.overlay import outline
 from viewer.overlay.outline import edges, trimmed
 from viewer.planes import Plane
-from viewer.planes.resample import laid_on, resampled
+from viewer.planes.resample import graphics_on, resampled
 from viewer.task import Cancelled, Task
 from viewer.types import (
     Attribution,
@@ -318,7 +318,7 @@ def test_graphics_of_a_slice_lie_on_its_own_pixels(steps: np.ndarray) -> None:
     shutter[:, 24:] = True
     laid = Graphics(overlay, shutter, 40)
     own = planes.through(of, "acquired", tuple(affine.apply(of.geometry.matrix, (6, 11, 13))))
-    drawn = laid_on(laid, 6, own, of)
+    drawn = graphics_on(laid, 6, own, of)
     assert drawn is not None
     assert drawn.shade == 40
     for mask, given_ in ((drawn.overlay, overlay), (drawn.shutter, shutter)):
@@ -331,11 +331,11 @@ def test_graphics_of_a_slice_lie_on_its_own_pixels(steps: np.ndarray) -> None:
         area = mask.sum() * own.pixel**2 / np.prod(np.linalg.norm(steps[:, 1:], axis=0))
         assert area == pytest.approx(given_.sum(), rel=0.35)
     between = own.through(tuple(affine.apply(of.geometry.matrix, (6.8, 11, 13))))
-    assert laid_on(laid, 6, between, of) is None
-    assert laid_on(laid, 7, between, of) is not None
+    assert graphics_on(laid, 6, between, of) is None
+    assert graphics_on(laid, 7, between, of) is not None
     askew = planes.oblique(of, planes.middle(of), (0.3, -0.8, 0.5), (0, 0, 1))
-    assert laid_on(laid, 6, askew, of) is None
-    assert laid_on(Graphics(overlay, None), 6, own, of).shutter is None
+    assert graphics_on(laid, 6, askew, of) is None
+    assert graphics_on(Graphics(overlay, None), 6, own, of).shutter is None
 
 
 @settings(max_examples=150, deadline=None)

@@ -356,7 +356,7 @@ def test_a_view_without_an_image_says_why(qtbot: QtBot, state: ViewState, said: 
 # --- what the file lays over its image ------------------------------------------------------------
 
 
-def laid() -> dicom.Graphics:
+def overlaid() -> dicom.Graphics:
     """A vertical line in column 15, and a shutter that hides the last ten columns."""
     overlay, shutter = np.zeros((2, 40, 40), dtype=bool)
     overlay[:, 15], shutter[:, 30:] = True, True
@@ -365,7 +365,7 @@ def laid() -> dicom.Graphics:
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
-    state = explained(flat(40), flat(0)).changed(graphics=laid())
+    state = explained(flat(40), flat(0)).changed(graphics=overlaid())
     shown = view(qtbot, state, plain=plain)
     across = {x: seen(shown, x, 150) for x in (155, 145, 165, 135, 299, 305, 340)}
     assert across[155] == (255, 255, 255)
@@ -382,7 +382,7 @@ def test_overlays_and_shutters_are_drawn(qtbot: QtBot, plain: bool) -> None:
 
 
 def test_a_shutter_hides_no_evidence(qtbot: QtBot) -> None:
-    state = explained(flat(40), flat(0.8)).changed(graphics=laid())
+    state = explained(flat(40), flat(0.8)).changed(graphics=overlaid())
     over = colour_table("inferno")[round(0.8 * 255)].astype(float)
     drawn = seen(view(qtbot, state, plain=False), 305, 150)
     assert np.abs(np.array(drawn) - np.round(0.5 * over)).max() <= 2
@@ -399,7 +399,7 @@ def test_a_thin_line_stays_on_a_large_image(qtbot: QtBot) -> None:
 
 
 def test_the_shutter_has_the_grey_level_that_the_file_asks_for(qtbot: QtBot) -> None:
-    state = image(flat(100)).changed(graphics=replace(laid(), shade=128))
+    state = image(flat(100)).changed(graphics=replace(overlaid(), shade=128))
     assert seen(view(qtbot, state), 340, 150) == (128, 128, 128)
 
 

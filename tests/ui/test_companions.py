@@ -55,10 +55,10 @@ def test_maps_and_segments_are_offered_where_they_lie(brought: Desk) -> None:
     assert [(m.name, m.unit) for m in state.regions.came] == known
     assert [r.name for r in state.regions.regions] == ["thing 1", "thing 2", "thing 3"]
     here, other = state.studies.items
-    drawn, computed = here.laid
+    drawn, computed = here.overlaid
     assert drawn == "3 segments: thing 1, thing 2, thing 3"
     assert computed == "2 maps: apparent diffusion, relative change"
-    assert other.laid == ()
+    assert other.overlaid == ()
     assert state.studies.not_opened == ()
     assert (state.regions.loaded, state.view.map) == (None, None)
     brought.presenter.studies.choose_series(1)

@@ -156,9 +156,9 @@ def test_a_job_tells_something_before_its_end_and_not_after_it_was_cancelled(job
     go = threading.Event()
 
     def work(task: Task) -> str:
-        jobs.tell(task, seen.append, "first")
+        jobs.report(task, seen.append, "first")
         go.wait(5)
-        jobs.tell(task, never, "late")
+        jobs.report(task, never, "late")
         return "end"
 
     jobs.run("io", "scan", work, never, never)

@@ -89,16 +89,16 @@ def test_maps_are_laid_over_the_slice_by_the_worker(
 ) -> None:
     """The shown label's and, where they are small, those of the others; the window's thread lays none."""
     threads = []
-    laid = overlay.on_source
+    on_source = overlay.on_source
     monkeypatch.setattr(
-        overlay, "on_source", lambda *asked: threads.append(threading.current_thread()) or laid(*asked)
+        overlay, "on_source", lambda *asked: threads.append(threading.current_thread()) or on_source(*asked)
     )
     state = desk.explained(study, model)
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
         shown = desk.state
         assert np.array_equal(
-            shown.view.map, laid(shown.answer.attribution, state.view.slice), equal_nan=True
+            shown.view.map, on_source(shown.answer.attribution, state.view.slice), equal_nan=True
         )
     assert len(threads) == len(LABELS)
     assert threading.main_thread() not in threads

@@ -194,7 +194,7 @@ def through(series: Series, orientation: Orientation, point: Point | None = None
         return lying(series, orientation, ANATOMICAL[orientation], point)
     matrix = series.geometry.matrix
     along, down = (matrix[:3, i] / np.linalg.norm(matrix[:3, i]) for i in (2, 1))
-    return _laid(orientation, series, along, down, point)
+    return _along_axes(orientation, series, along, down, point)
 
 
 def lying(series: Series, name: str, way: Way, point: Point) -> Plane:
@@ -202,7 +202,9 @@ def lying(series: Series, name: str, way: Way, point: Point) -> Plane:
 
     Pixels are as small as the smallest voxel side, so no resolution is lost.
     """
-    return _laid(name, series, np.asarray(way.along, np.float64), np.asarray(way.down, np.float64), point)
+    return _along_axes(
+        name, series, np.asarray(way.along, np.float64), np.asarray(way.down, np.float64), point
+    )
 
 
 def oblique(series: Series, point: Point, normal: Point, up: Point) -> Plane:
@@ -216,10 +218,10 @@ def oblique(series: Series, point: Point, normal: Point, up: Point) -> Plane:
     if not length > _ROUNDING * float(np.linalg.norm(up)):
         raise ValueError("the direction that is up lies along the normal")
     down = down / length
-    return _laid("oblique", series, np.cross(down, away), down, point)
+    return _along_axes("oblique", series, np.cross(down, away), down, point)
 
 
-def _laid(name: str, series: Series, along: Array, down: Array, point: Point) -> Plane:
+def _along_axes(name: str, series: Series, along: Array, down: Array, point: Point) -> Plane:
     """The plane with these unit vectors whose pixels cover the bounding box of the volume."""
     geometry, shape = series.geometry, series.shape
     corners = affine.apply(geometry.matrix, list(product(*((-0.5, n - 0.5) for n in shape))))

@@ -48,7 +48,7 @@ def lies_straight(plane: Plane, series: Series) -> bool:
     return in_grid and float(np.abs(to[list(_axes(depends)[1:]), 0]).max()) * plane.thickness < _NEAR
 
 
-def laid_on(graphics: Graphics, slice: int, plane: Plane, series: Series) -> Graphics | None:
+def graphics_on(graphics: Graphics, slice: int, plane: Plane, series: Series) -> Graphics | None:
     """What a file lays over a slice, on a plane that lies on it; None where it crosses the slices."""
     place = plane.among(series)
     if place is None or abs(place - slice) > 0.5 + affine.EDGE:

@@ -48,7 +48,7 @@ class Jobs(QObject):
         self._current: dict[str, Job] = {}
         self._lanes = {name: _Worker(name, self._send) for name in ("io", "model", "aside")}
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._told.connect(self._hear, Qt.ConnectionType.QueuedConnection)
+        self._told.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -66,13 +66,13 @@ class Jobs(QObject):
         self._current[kind] = job
         self._lanes[lane].add(job)
 
-    def tell(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
+    def report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
         """Give something to the GUI thread from within a job, before its end; dropped as a result is."""
         task.check()
         self._told.emit(task, answer, value)
 
     @Slot(object, object, object)
-    def _hear(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
+    def _on_report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
         if any(job.task is task for job in self._current.values()):
             answer(value)
 

@@ -69,7 +69,7 @@ class PatientButton(QPushButton):
         self.full = ""
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
 
-    def say(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         if text == self.full:
             return
         self.full = text
@@ -182,10 +182,10 @@ class TopBar(QWidget):
             super().show()
             return
         series = state.view.series
-        self.patient.say(patient_words(series, state.shell.masked))
+        self.patient.set_text(patient_words(series, state.shell.masked))
         self.patient.setEnabled(series is not None)
         facts = () if series is None else (series.body_part, series.modality)
-        self.facts.say(" · ".join(fact for fact in facts if fact))
+        self.facts.set_text(" · ".join(fact for fact in facts if fact))
         self.layouts.put("1|1" if state.views.layout == "3" and not state.three else state.views.layout)
         self.layouts.grey("3", state.planes.flat if series is not None else "There is no image yet.")
         self.export.setEnabled(state.shown is not None)
@@ -207,7 +207,7 @@ class TopBar(QWidget):
         if state.shell.preferences.keys is self._keys:
             return
         self._keys = state.shell.preferences.keys
-        self.search.say(key_of("search", self._keys))
+        self.search.set_text(key_of("search", self._keys))
         key = key_of("settings", self._keys)
         self.settings.setToolTip(f"Settings ({key})" if key else "Settings")
 
@@ -291,12 +291,12 @@ class StatusBar(QWidget):
             )
         )
         for fact, text in zip(facts, texts, strict=True):
-            fact.say(text)
+            fact.set_text(text)
         if state.shell.memory is not None:
-            self.memory.say(
+            self.memory.set_text(
                 memory_words(state.shell.memory), "What slices take of the memory that they may take"
             )
-        self.device.say("" if state.answer.model is None else device_name(state.answer.model.device))
+        self.device.set_text("" if state.answer.model is None else device_name(state.answer.model.device))
 
 
 class MessageBar(QWidget):

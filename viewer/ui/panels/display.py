@@ -111,11 +111,11 @@ class DisplayPanel(QWidget):
         return lambda place: self.style_changed.emit(name, combo.itemData(place))
 
     def _opacity_moved(self, value: int) -> None:
-        self.opacity_number.say(f"{value} %")
+        self.opacity_number.set_text(f"{value} %")
         self.style_changed.emit("opacity", value / 100)
 
     def _threshold_moved(self, value: int) -> None:
-        self.threshold_number.say(f"{value} %")
+        self.threshold_number.set_text(f"{value} %")
         self.style_changed.emit("threshold", value / 100 * shown_range(self._style)[1])
 
     def _name_keys(self, state: ViewState) -> None:
@@ -124,7 +124,7 @@ class DisplayPanel(QWidget):
         if keys is self._keys:
             return
         self._keys = keys
-        self.overlay_key.say(key_of("overlay", keys))
+        self.overlay_key.set_text(key_of("overlay", keys))
         both = [key for name in ("less-opacity", "more-opacity") if (key := key_of(name, keys))]
         for control, words, own in (
             (self.opacity, "Opacity of the map where it is drawn", ", ".join(both)),
@@ -141,9 +141,9 @@ class DisplayPanel(QWidget):
         self._style = style = state.views.style
         self._locked = state.views.locked
         self.opacity.put(round(100 * style.opacity))
-        self.opacity_number.say(f"{round(100 * style.opacity)} %")
+        self.opacity_number.set_text(f"{round(100 * style.opacity)} %")
         self.threshold.put(share_of(style))
-        self.threshold_number.say(f"{share_of(style)} %")
+        self.threshold_number.set_text(f"{share_of(style)} %")
         self.table.choose(style.colours)
         self.sign.choose(style.sign)
         self.interpolation.choose(style.interpolation)
@@ -153,11 +153,11 @@ class DisplayPanel(QWidget):
             control.setEnabled(shown is not None)
         self.lock.setEnabled(state.answer.attribution is not None and state.regions.loaded is None)
         if shown is None:
-            self.range.say("no map yet")
+            self.range.set_text("no map yet")
         else:
             low, high = shown_range(style)
             words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
-            self.range.say(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
+            self.range.set_text(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
         if state.views.locked:
             self.lock.wear(
                 "locked", "One range for all slices and labels of this method: they compare", LOCKED

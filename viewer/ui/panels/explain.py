@@ -164,7 +164,7 @@ class ExplainPanel(QWidget):
         )
         self.run_bar.put(state.shell.busy, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
-        self.completeness.say(*completeness_words(state))
+        self.completeness.set_text(*completeness_words(state))
         self.values.put(state)
         self.baselines.put(state.answer.baselines)
         self._show_regions(state, item)

@@ -119,7 +119,7 @@ class RunBar(QStackedWidget):
             self.progress.setRange(0, busy.total)
             self.progress.setValue(busy.done)
             count = f"step {busy.done} / {busy.total}" if busy.total else f"{busy.doing}…"
-            self.words.say(count, busy.doing)
+            self.words.set_text(count, busy.doing)
         self.setCurrentIndex(0 if busy is None else 1)
         if had:
             # The keyboard stays here when one button makes room for the other.

@@ -187,7 +187,7 @@ class HeaderDialog(QDialog):
         if header is None or (shown[0] is self._shown[0] and shown[1] == self._shown[1]):
             return
         self._shown = shown
-        self.title.say(header.title)
+        self.title.set_text(header.title)
         place = self.table.verticalScrollBar().value()
         self.rows.put(header, state.shell.masked)
         self.found.look()

@@ -35,9 +35,9 @@ class KeyButton(QPushButton):
         self.setFixedSize(QSize(WIDTH, ROW - 2))
         by_tab(self)
         self.clicked.connect(self._listen)
-        self.say("")
+        self.set_text("")
 
-    def say(self, key: str) -> None:
+    def set_text(self, key: str) -> None:
         """Show this key, or that there is none."""
         self._key = key
         self.setAccessibleName(f"{self._title}: {key or 'no key'}")
@@ -157,6 +157,6 @@ class KeysPage(QWidget):
             return
         self._preferred = chosen
         for name, keys in assigned(chosen).items():
-            self.buttons[name].say(", ".join(shown(key) for key in keys))
+            self.buttons[name].set_text(", ".join(shown(key) for key in keys))
             self.restore[name].setVisible(keys != BY_NAME[name].keys)
         self.all.setVisible(bool(chosen))

@@ -214,8 +214,8 @@ class MethodCard(QFrame):
         if item is None:
             self.give_up()
             return
-        self.title.say(item.title)
-        self.family.say(family_words(item))
+        self.title.set_text(item.title)
+        self.family.set_text(family_words(item))
         self.unsuitable.setText(f"Not for this model: {item.unsuitable}" if item.unsuitable else "")
         self.unsuitable.setVisible(bool(item.unsuitable))
         for sentence, text in (

@@ -75,10 +75,10 @@ class PointBar(QWidget):
             self.slider.setRange(0, part.count - 1)
             self.slider.blockSignals(False)
             self.slider.put(part.index)
-            self.words.say(point_words(part))
+            self.words.set_text(point_words(part))
             self.back.setEnabled(part.index > 0)
             self.on.setEnabled(part.index < part.count - 1)
-            self.incomplete.say("" if part.complete else "incomplete", _lacking(state))
+            self.incomplete.set_text("" if part.complete else "incomplete", _lacking(state))
             self.incomplete.setVisible(not part.complete)
             several = state.view.series.shape[0] > 1
             self.play.setVisible(several)

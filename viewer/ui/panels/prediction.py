@@ -256,20 +256,20 @@ class PredictionPanel(QWidget):
         self.list.setVisible(model is not None)
         self.caption.setVisible(model is not None)
         if model is None:
-            self.model_name.say("")
-            self.model_facts.say("")
+            self.model_name.set_text("")
+            self.model_facts.set_text("")
             self.list.put((), None)
             return
         facts = f"{shortened(model.sha256)} · {device_name(model.device)}"
         tip = f"{clean(model.name)}\nSHA-256 {model.sha256}\nruns on {device_name(model.device)}"
-        self.model_name.say(model.name, tip)
-        self.model_facts.say(f"· {facts}", tip)
+        self.model_name.set_text(model.name, tip)
+        self.model_facts.set_text(f"· {facts}", tip)
         if prediction is None:
             rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
         else:
             rows = tuple((score.label, score) for score in prediction.scores)
         self.list.put(rows, state.request.target)
-        self.caption.say(self._words(state), "The mark on a bar is the label's threshold.")
+        self.caption.set_text(self._words(state), "The mark on a bar is the label's threshold.")
 
     @staticmethod
     def _words(state: ViewState) -> str:

@@ -61,7 +61,7 @@ class SearchField(QPushButton):
         self.setCursor(Qt.CursorShape.IBeamCursor)
         by_tab(self)
         self.set_narrow(False)
-        self.say("")
+        self.set_text("")
 
     def set_narrow(self, narrow: bool) -> None:
         """Only the icon, or all."""
@@ -69,7 +69,7 @@ class SearchField(QPushButton):
         self.setFixedSize(NARROW if narrow else WIDE, ROW)
         self.update()
 
-    def say(self, key: str) -> None:
+    def set_text(self, key: str) -> None:
         """Name the key that does the same."""
         self._key = key.replace("+", " ")
         self.setAccessibleName(WORDS)

@@ -85,8 +85,8 @@ class SeriesModel(QAbstractListModel):
         for place, (one, other) in enumerate(zip(old, new, strict=False)):
             before, after = one.item, other.item
             if before is not after:
-                worded = (before.title, before.facts, before.laid, before.warnings)
-                picture = worded == (after.title, after.facts, after.laid, after.warnings)
+                worded = (before.title, before.facts, before.overlaid, before.warnings)
+                picture = worded == (after.title, after.facts, after.overlaid, after.warnings)
                 roles = [Qt.ItemDataRole.DecorationRole] if picture else []
                 self.dataChanged.emit(self.index(place), self.index(place), roles)
 
@@ -103,7 +103,7 @@ class SeriesModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return clean(item.title)
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            facts = (clean(fact) for fact in (*item.facts, *item.laid))
+            facts = (clean(fact) for fact in (*item.facts, *item.overlaid))
             return "\n".join([clean(item.title), *facts, *(f"⚠ {w}" for w in item.warnings)])
         return None
 
@@ -129,7 +129,7 @@ class SeriesDelegate(QStyledItemDelegate):
 
     def _paragraphs(self, item: SeriesItem, room: int) -> Paragraphs:
         """Title, facts and warnings in lines of `room` pixels; Qt asks for all with every thumbnail."""
-        key = (item.title, item.facts, item.laid, item.warnings, room, self._view.font().key())
+        key = (item.title, item.facts, item.overlaid, item.warnings, room, self._view.font().key())
         if key not in self._broken:
             if len(self._broken) > _MOST_KEPT:
                 self._broken.clear()
@@ -143,7 +143,7 @@ class SeriesDelegate(QStyledItemDelegate):
         title = wrapped(item.title or "untitled", QFontMetrics(bold), room, 2)
         return [
             (title, "text", True),
-            *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in (*item.facts, *item.laid)),
+            *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in (*item.facts, *item.overlaid)),
             *((lines, "warning", False) for lines in self._warnings(item, metrics, room - INDENT)),
         ]
 

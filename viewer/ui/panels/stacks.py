@@ -48,7 +48,7 @@ def heading_of(points: list[SeriesItem]) -> SeriesItem:
         first,
         title=title or first.facts[0].split(" · ")[0],
         facts=(*first.facts, several_points(first.part)),
-        laid=tuple(dict.fromkeys(words for one in points for words in one.laid)),
+        overlaid=tuple(dict.fromkeys(words for one in points for words in one.overlaid)),
         warnings=tuple(dict.fromkeys(text for one in points for text in one.warnings)),
         thumbnail=thumbnail,
     )

@@ -36,8 +36,8 @@ class FeatureValues(QWidget):
         for (name, value), (of, number) in zip(
             self.rows, words + [("", "")] * (len(self.rows) - len(words)), strict=True
         ):
-            name.say(of, _TIP.format(unit=unit) if of else "")
-            value.say(number)
+            name.set_text(of, _TIP.format(unit=unit) if of else "")
+            value.set_text(number)
             name.setVisible(bool(of))
             value.setVisible(bool(of))
         self.setVisible(bool(words))

@@ -69,7 +69,14 @@ class Answers:
         """Evidence per slice: the share of a volume's map, or the target's score where it has been run."""
         if state.answer.model is None or not state.answer.model.volume:
             request, boxes = state.request, state.regions.boxes if state.request.swept else None
-            key = (state.view.series, request.target, request.placed, request.swept, boxes, self._maps.said)
+            key = (
+                state.view.series,
+                request.target,
+                request.placed,
+                request.swept,
+                boxes,
+                self._maps.predicted,
+            )
             if key != self._scores[0]:
                 self._scores = key, scores(state, self._maps)
             return self._scores[1]

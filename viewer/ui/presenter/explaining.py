@@ -257,7 +257,7 @@ class Explaining:
 
         def work(task: Task) -> Answer:
             def preview(so_far: Attribution) -> None:
-                self._jobs.tell(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
+                self._jobs.report(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
 
             explained = run(self._maps, series, place, wish, target, task, preview, regions)
             return answer(explained, place, words, slice, interpolation)
@@ -269,7 +269,7 @@ class Explaining:
         self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
 
         def done(found: Answer) -> None:
-            for attribution, one in found.laid:
+            for attribution, one in found.overlaid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
             self._explained(place, wish, found)
 
@@ -283,7 +283,7 @@ class Explaining:
             return
 
         def done(found: Prediction) -> None:
-            self._maps.say({place: found})
+            self._maps.put_predictions({place: found})
             if self._is_shown(place):
                 self._store.show(target=self._state.request.target or found.top.label)
                 self._slice_profile.score_slices()
@@ -316,7 +316,7 @@ class Explaining:
     def _explained(self, place: Place, wish: Wish, found: Answer) -> None:
         self._stop()
         explained, said = found.explained, found.said
-        self._maps.say({place: said})
+        self._maps.put_predictions({place: said})
         self._maps.put(place, wish, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
             self._maps.picture(attribution, found.pictures[i])

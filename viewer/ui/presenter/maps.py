@@ -32,7 +32,7 @@ class Maps:
         self.forwards: ForwardCache | None = None
         """Made on the model's worker, for it comes with the engine."""
         self.predictions: dict[Place, Prediction] = {}
-        self.said = 0
+        self.predicted = 0
         """How often the model has said something."""
         self.overridden: set[Override] = set()
         """Where the reader has said to go on outside of what the model accepts: of which series and model."""
@@ -62,10 +62,10 @@ class Maps:
         assert self.model is not None
         return Override(series.digest, self.model.digest)
 
-    def say(self, found: Mapping[Place, Prediction]) -> None:
+    def put_predictions(self, found: Mapping[Place, Prediction]) -> None:
         """Keep what the model said of places."""
         self.predictions |= found
-        self.said += 1
+        self.predicted += 1
 
     def remember(self) -> "ForwardCache":
         """What the network forwards at its layers; only the model's worker asks."""

@@ -18,7 +18,7 @@ from viewer.dicom import Graphics
 from viewer.dicom.volume import Volume, no_volume, volume
 from viewer.overlay import Interpolation, outline
 from viewer.planes import Plane, Point
-from viewer.planes.resample import laid_on, lies_straight, resampled
+from viewer.planes.resample import graphics_on, lies_straight, resampled
 from viewer.task import Progress, Task
 from viewer.types import Map, Series
 from viewer.ui.commands import Bindings
@@ -98,10 +98,10 @@ class MPR:
         """Cut the planes that the state asks for, unless others are being cut: then when those are done."""
         series = state.view.series
         # What lies over a slice counts once that slice has been read.
-        laid = None if state.view.values is None else state.view.graphics
+        graphics = None if state.view.values is None else state.view.graphics
         asked = (
             series, crosshair, state.planes.ways, state.planes.slab, state.shown,
-            state.views.style.interpolation, state.regions.regions, laid,
+            state.views.style.interpolation, state.regions.regions, graphics,
         )  # fmt: skip
         same = len(self._asked) == len(asked) and all(
             a is b or a == b for a, b in zip(asked, self._asked, strict=True)
@@ -111,13 +111,13 @@ class MPR:
         if not same:
             self._jobs.cancel(_THICK)
             self._asked = asked
-            self._cut_planes(state, crosshair, laid)
+            self._cut_planes(state, crosshair, graphics)
         elif not self._jobs.active(_THICK) and any(
             cut.slab != state.planes.slab for cut in state.planes.cuts
         ):
             self._thicken(state)
 
-    def _cut_planes(self, state: ViewState, crosshair: Point, laid: Graphics | None) -> None:
+    def _cut_planes(self, state: ViewState, crosshair: Point, graphics: Graphics | None) -> None:
         series, slab, slice = state.view.series, state.planes.slab, state.view.slice
         assert series is not None
         known, before, views, regions = (
@@ -135,7 +135,7 @@ class MPR:
                 plane = planes.lying(series, name, views[name], crosshair)
                 cut = _cut(voxels, plane, slab, before, task)
                 cut = _mapped(cut, shown, interpolation, task)
-                over = None if laid is None else laid_on(laid, slice, cut.plane, series)
+                over = None if graphics is None else graphics_on(graphics, slice, cut.plane, series)
                 cuts.append(replace(cut, outlines=outline.on_plane(regions, plane), graphics=over))
             return voxels, tuple(cuts)
 

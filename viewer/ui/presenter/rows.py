@@ -74,11 +74,11 @@ def _every(count: int, wanted: float) -> Array:
     return ((np.arange(several) + 0.5) * count / several).astype(int)
 
 
-Laid = tuple[tuple[str, ...], ...]
+Overlaid = tuple[tuple[str, ...], ...]
 """For each series of a study, what lies on it."""
 
 
-def laid(study: Study) -> Laid:
+def overlaid(study: Study) -> Overlaid:
     """Which segmentations and maps of the study lie on each of its series, in words."""
     found: dict[str, dict[str, list[str]]] = {}
     for what, every in (("segment", study.segmentations), ("map", study.parametric)):

@@ -126,7 +126,7 @@ class Answer:
     """What a run found, and what the worker made of it so that the window need not.
 
     Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
-    are suggestions, `laid` maps over the slice that was shown.
+    are suggestions, `overlaid` maps over the slice that was shown.
     """
 
     explained: "Explained"
@@ -134,7 +134,7 @@ class Answer:
     pictures: Sequence["Pictures"]
     profiles: Sequence[tuple[float, ...]]
     styles: Sequence[Style] = ()
-    laid: Sequence[tuple[Attribution, Array]] = ()
+    overlaid: Sequence[tuple[Attribution, Array]] = ()
 
 
 def answer(
@@ -149,22 +149,22 @@ def answer(
         [pictures(one) for one in maps],
         [volume_profile(one) if one.slice is None else () for one in maps],
         [overlay.automatic_style(maps)] * len(maps) if swept else (),
-        laid(explained, words, slice, interpolation),
+        overlaid(explained, words, slice, interpolation),
     )
 
 
 _AHEAD = 16 * 2**20
 """Bytes of maps that are laid over a slice before anyone has asked for their labels."""
-Laid = list[tuple[Attribution, Array]]
+Overlaid = list[tuple[Attribution, Array]]
 
 
-def laid(explained: "Explained", words: str | None, slice: int, interpolation: Interpolation) -> Laid:
+def overlaid(explained: "Explained", words: str | None, slice: int, interpolation: Interpolation) -> Overlaid:
     """Maps over a slice, as `overlay.on_source` gives them: the one to be shown, others if they are small.
 
     `words` are those of the target, None for that of the label with the highest score.
     """
     wanted = words or leading(explained.predictions).top.label
-    found: Laid = []
+    found: Overlaid = []
     for one in sorted(explained.attributions, key=lambda a: a.target is None or a.target.words != wanted):
         if found and sum(drawn.nbytes for _, drawn in found) + found[0][1].nbytes > _AHEAD:
             break

@@ -19,7 +19,7 @@ from viewer.ui.presenter.store import Store
 from viewer.ui.state import SeriesItem
 
 
-class _Told(NamedTuple):
+class _Found(NamedTuple):
     """What the scan has found so far, and the first image of the series `key`, if it was read just now."""
 
     arrivals: tuple[Arrival, ...]
@@ -47,7 +47,7 @@ class ScanPreview:
         """What a scan tells on its worker's thread, which it keeps busy: so images are read in between."""
         done: set[str] = set()
 
-        def tell(arrivals: tuple[Arrival, ...]) -> None:
+        def report(arrivals: tuple[Arrival, ...]) -> None:
             one = _wished(arrivals, self._wish)
             image = None
             if one.key not in done:
@@ -56,14 +56,14 @@ class ScanPreview:
                     image = read(one.series, 0, self._limits)
                 except SeriesError:  # it is said of the slice once it has its place
                     image = None
-            self._jobs.tell(task, self._hear, _Told(arrivals, one.key, image))
+            self._jobs.report(task, self._on_found, _Found(arrivals, one.key, image))
 
-        return tell
+        return report
 
-    def _hear(self, told: _Told) -> None:
-        self._arrivals = told.arrivals
-        if told.image is not None:
-            self._images[told.key] = told.image
+    def _on_found(self, found: _Found) -> None:
+        self._arrivals = found.arrivals
+        if found.image is not None:
+            self._images[found.key] = found.image
         self._show()
 
     def choose(self, number: int) -> None:

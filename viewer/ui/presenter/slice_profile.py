@@ -49,7 +49,7 @@ class SliceProfile:
             return
 
         def done(found: Sequence[Prediction]) -> None:
-            self._maps.say({Place(series, i, at): p for i, p in zip(missing, found, strict=True)})
+            self._maps.put_predictions({Place(series, i, at): p for i, p in zip(missing, found, strict=True)})
             self._store.show()
             self.score_slices()
 

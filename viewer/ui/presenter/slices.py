@@ -43,8 +43,8 @@ class Read(NamedTuple):
     @property
     def arrays(self) -> tuple[Array, ...]:
         """All that it takes memory for."""
-        laid = () if self.graphics is None else (self.graphics.overlay, self.graphics.shutter)
-        return tuple(a for a in (self.stored, self.values, *laid) if a is not None)
+        graphics = () if self.graphics is None else (self.graphics.overlay, self.graphics.shutter)
+        return tuple(a for a in (self.stored, self.values, *graphics) if a is not None)
 
 
 class Slices:
@@ -371,8 +371,8 @@ def read(series: Series, slice: int, limits: Limits) -> Read:
     try:
         stored = series.voxels[slice]
         values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
-        laid = dicom.graphics(series, slice, limits)
-        return Read(stored, values, dicom.default_window(series, slice), laid)
+        graphics = dicom.graphics(series, slice, limits)
+        return Read(stored, values, dicom.default_window(series, slice), graphics)
     except IndexError as error:
         raise SeriesError(f"There is no slice {slice}.") from error
 

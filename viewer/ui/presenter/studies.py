@@ -18,7 +18,7 @@ from viewer.ui.presenter.companions import Companions
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.rows import Laid, Names, laid, not_opened, row, thumbnail
+from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, row, thumbnail
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
@@ -78,11 +78,11 @@ class Studies:
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
-        def work(task: Task) -> tuple[Study, Names, Laid]:
+        def work(task: Task) -> tuple[Study, Names, Overlaid]:
             listener = self.preview.listener(task) if first else None
             with garbage.put_off():
                 study = dicom.scan(studies, self._settings, task, listener)
-            return study, not_opened(study), laid(study)
+            return study, not_opened(study), overlaid(study)
 
         def failed(sentence: str) -> None:
             self.forget_preview()
@@ -112,11 +112,11 @@ class Studies:
             self.open(found)
 
     def show_study(
-        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Laid | None = None
+        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Overlaid | None = None
     ) -> None:
         """Show a study at its first series, or at the image that was chosen while it was read.
 
-        `over` is what lies on its series, as `laid` has it.
+        `over` is what lies on its series, as `overlaid` has it.
         """
         place = self.preview.place_in(study)
         self.preview.forget()
@@ -125,8 +125,8 @@ class Studies:
         self._study = study
         self._companions.open(study)
         items = tuple(
-            replace(row(s, self.state.shell.masked), laid=words)
-            for s, words in zip(study.series, over or laid(study), strict=True)
+            replace(row(s, self.state.shell.masked), overlaid=words)
+            for s, words in zip(study.series, over or overlaid(study), strict=True)
         )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)

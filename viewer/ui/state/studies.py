@@ -14,7 +14,7 @@ class SeriesItem:
     facts: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     thumbnail: Array | None = field(default=None, repr=False)
-    laid: tuple[str, ...] = ()
+    overlaid: tuple[str, ...] = ()
     """Which segmentations and maps that came with the study lie on it."""
     part: SeriesPoint | None = None
     """Which point of a fourth dimension it is; its points stand one after the other."""

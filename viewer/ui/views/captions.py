@@ -101,7 +101,7 @@ def plain(state: ViewState, view: View | None = None) -> Corners:
         bottom_left=(
             *outlined(state, view),
             *patched(state),
-            *laid_over(state, view),
+            *overlaid(state, view),
             (window_words(state, view), "text"),
             (spacing_text(series), "text"),
         ),
@@ -154,7 +154,7 @@ def swept_name(state: ViewState, swept: str) -> str:
     return "a region of another series" if region is None else region_name(state, region)
 
 
-def laid_over(state: ViewState, view: View | None = None) -> tuple[Line, ...]:
+def overlaid(state: ViewState, view: View | None = None) -> tuple[Line, ...]:
     """What the file lays over the slice, and whether that is drawn."""
     view = view or state.view
     if view.graphics is None or view.values is None:  # those are of the slice before

@@ -128,8 +128,8 @@ class _Facts(QWidget):
         found = state.answer.compared
         if found is None:
             return
-        self.left.say(_said(found.one))
-        self.right.say(_said(found.other))
+        self.left.set_text(_said(found.one))
+        self.right.set_text(_said(found.other))
         self.how.put("ranks" if found.ranks else "values")
         self.how.grey("values", found.apart or None)
         same = found.one.map is not None and found.one.map is found.other.map

@@ -93,7 +93,7 @@ class ContactSheetGrid(QWidget):
         self.all.setEnabled(state.shell.busy is None)
         some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.sheet)
         self.negatives.setVisible(some and not state.answer.asked)
-        self.words.say(sheet_words(state))
+        self.words.set_text(sheet_words(state))
         self.cells.put(state)
 
 

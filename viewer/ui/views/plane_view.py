@@ -192,8 +192,8 @@ class PlaneView(SliceView):
     def _overlaid(self) -> tuple[captions.Line, ...]:
         """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
         if self._view.graphics is not None:
-            return captions.laid_over(self._state, self._view)
-        told = captions.laid_over(self._state) if self._state.views.annotated else ()
+            return captions.overlaid(self._state, self._view)
+        told = captions.overlaid(self._state) if self._state.views.annotated else ()
         return tuple((f"{text}: only on acquired slices", role) for text, role in told)
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -100,17 +100,19 @@ class PlanesPanel(QWidget):
         self._along = _alignment(state.planes.ways, state.view.series)
         self.along.choose(self._along)
         found, shown = state.planes.marked, state.shown
-        self.where.say("" if state.planes.crosshair is None else lps_words(state.planes.crosshair))
+        self.where.set_text("" if state.planes.crosshair is None else lps_words(state.planes.crosshair))
         if found is not None:
             slice, row, column = found.voxel
-            self.voxel.say(f"Im {slice + 1} / {state.view.series.shape[0]} · row {row} · column {column}")
-        self.value.say("" if found is None else found.value)
+            self.voxel.set_text(
+                f"Im {slice + 1} / {state.view.series.shape[0]} · row {row} · column {column}"
+            )
+        self.value.set_text("" if found is None else found.value)
         seen = "" if shown is None or found is None or not found.map else f"{found.map} {shown.unit}"
         unseen = "not seen by the model" if state.regions.loaded is None else "no value here"
-        self.map.say("no map yet" if shown is None else seen or unseen)
-        self.volume.say(_volume(state.view.series))
-        self.explained.say(_what(state) or "nothing yet")
-        self.cells.say("" if shown is None else native_facts(shown).removeprefix("map "))
+        self.map.set_text("no map yet" if shown is None else seen or unseen)
+        self.volume.set_text(_volume(state.view.series))
+        self.explained.set_text(_what(state) or "nothing yet")
+        self.cells.set_text("" if shown is None else native_facts(shown).removeprefix("map "))
         said = INFLUENCE_ONLY if state.regions.loaded is None else NOT_COMPUTED
         doubts = [w for w in state.view.series.warnings if any(word in w for word in _PLACE)]
         self.remark.setText(" ".join(doubts if shown is None else [*doubts, said]))

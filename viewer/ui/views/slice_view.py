@@ -222,7 +222,7 @@ class SliceView(QWidget):
             painter = QPainter(self._texts)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             if sentence is not None:
-                self._say(painter, *sentence)
+                self._write_sentence(painter, *sentence)
             if letters is not None:
                 marks.sides(painter, letters, self.width(), self.height(), self._lines_free(shown))
             marks.corners(painter, shown, self.width(), self.height())
@@ -247,7 +247,7 @@ class SliceView(QWidget):
         result.fill(Qt.GlobalColor.transparent)
         return result
 
-    def _say(self, painter: QPainter, sentence: str, role: str) -> None:
+    def _write_sentence(self, painter: QPainter, sentence: str, role: str) -> None:
         painter.setFont(font(15) if role == "text" else font())
         painter.setPen(marks.colour(role))
         box = QRectF(self.rect()).adjusted(24, 24, -24, -24)

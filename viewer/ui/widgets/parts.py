@@ -129,14 +129,14 @@ class Text(QLabel):
         if right:
             self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         mark_as(self, *marks)
-        self.say(text)
+        self.set_text(text)
 
     @property
     def full(self) -> str:
         """The whole text, whatever is drawn of it."""
         return self._full
 
-    def say(self, text: str, tip: str = "") -> None:
+    def set_text(self, text: str, tip: str = "") -> None:
         """Show a text, and a tool tip that is longer than it."""
         text = clean(text)
         if (text, tip) == (self._full, self._tip):
