@@ -10,14 +10,21 @@ from viewer import export as exporting
 from viewer import models
 from viewer.dicom import Segmentation, Study
 from viewer.errors import ModelError, SeriesError, WhyscopeError
-from viewer.explain import Explained, Explainer, ForwardCache, Refused
+from viewer.explain import Explained as Explained
+from viewer.explain import Explainer, Refused
+from viewer.explain import ForwardCache as ForwardCache
+from viewer.explain import describe as describe
 from viewer.explain import place as place
+from viewer.explain import stages as stages
+from viewer.explain import suggest as suggest
 from viewer.explain.words import Where, Which
 from viewer.explain.words import configured as configured
 from viewer.explain.words import places as places
 from viewer.explain.words import request as request
 from viewer.explain.words import requests as requests
 from viewer.models import Model
+from viewer.models.engine import first_dry_run as first_dry_run
+from viewer.models.engine import leave_one_core as leave_one_core
 from viewer.settings import Settings, Trusted
 from viewer.task import Task
 from viewer.types import (
@@ -48,6 +55,11 @@ def load_model(
 ) -> Model:
     """Open a model folder or card; `trust` allows the code beside the weights, `trusted` known code only."""
     return models.load(Path(path), trust, settings, trusted)
+
+
+def setting_types() -> dict[str, dict[str, Any]]:
+    """The types of the settings of every explainer that can be loaded, by its name: what a form needs."""
+    return {f.name: explaining.setting_types(f.load()) for f in explaining.discover() if f.broken is None}
 
 
 def draft_card(path: Path | str, out: Path | None = None) -> models.Draft:

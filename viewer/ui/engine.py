@@ -16,32 +16,19 @@ def start() -> None:
     if "torch" in sys.modules:
         return
     with garbage.put_off():  # a third of a million objects come, all of them to stay
-        from viewer import explain, session  # noqa: F401
+        from viewer import session
 
-        _first_dry_run()
+        session.first_dry_run()
+    session.leave_one_core()
     _stand_back()
 
 
-def _first_dry_run() -> None:
-    """Run a network of nothing on data of no values, as models are examined: half of torch comes with it."""
-    import torch
-
-    with torch.device("meta"):
-        network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1)).eval()
-        network(torch.empty(1, 1, 2, 2))
-
-
 def _stand_back() -> None:
-    """Let the window have a processor first, and leave it one: an explanation else takes all of them.
-
-    On two processors an explanation then takes 1.1 to 1.4 times as long, on many hardly longer.
+    """Let the window have a processor first.
 
     Only after the import, for which the window has to wait. The engine's own threads, which this one
     starts later, inherit it. Only Linux knows priorities of threads by this call.
     """
-    import torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # holds for this thread's work
     if sys.platform.startswith("linux"):
         thread = threading.get_native_id()
         now = os.getpriority(os.PRIO_PROCESS, thread)

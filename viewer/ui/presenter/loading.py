@@ -22,15 +22,15 @@ def loaded(
 ) -> "tuple[Model, ModelItem] | UntrustedError":
     """A model and what the window shows of it, or the question whether its own program may run."""
     engine.start()
-    from viewer import explain, session
+    from viewer import session
 
     try:
         model = session.load_model(path, trust, settings, trusted)
     except UntrustedError as question:
         return question
-    hints = {f.name: explain.setting_types(f.load()) for f in explain.discover() if f.broken is None}
+    hints = session.setting_types()
     return model, _model_item(
-        model, explain.describe(model), explain.suggest(model), explain.stages(model), hints
+        model, session.describe(model), session.suggest(model), session.stages(model), hints
     )
 
 

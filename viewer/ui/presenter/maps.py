@@ -69,9 +69,9 @@ class Maps:
 
     def remember(self) -> "ForwardCache":
         """What the network forwards at its layers; only the model's worker asks."""
-        from viewer import explain
+        from viewer import session
 
-        self.forwards = self.forwards or explain.ForwardCache()
+        self.forwards = self.forwards or session.ForwardCache()
         return self.forwards
 
     # --- maps -------------------------------------------------------------------------------------

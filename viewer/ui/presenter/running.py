@@ -188,13 +188,12 @@ def run_all(
     maps: Maps, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
 ) -> "Explained":
     """Explain one place by several methods, out of one forward."""
-    from viewer import explain, session
+    from viewer import session
 
     at = _there(place)
-    methods = []
-    for wish in wishes:
-        layer = {} if wish.layer is None else {"layer": wish.layer}
-        methods.append(explain.explainer(wish.method).configured({**dict(wish.settings), **layer}))
+    methods = [
+        one for wish in wishes for one in session.configured([wish.method], wish.layer, dict(wish.settings))
+    ]
     model: Any = maps.model
     return session.ask(
         series, model, methods, target, place.slice, at, outside_intended_use=frozenset(maps.overridden),
@@ -205,9 +204,9 @@ def run_all(
 def write(shown: Map, *how: Any, **more: Any) -> None:
     """Write a shown map as the command line would; see `session.export`."""
     engine.start()  # what writes knows what runs, and so comes with the engine
-    from viewer import explain, session
+    from viewer import session
 
     if isinstance(shown, Attribution):
-        session.export(explain.Explained(shown.predictions, (shown,)), *how, **more)
+        session.export(session.Explained(shown.predictions, (shown,)), *how, **more)
     elif isinstance(shown, LoadedMap):
         session.export(shown, *how, **more)
