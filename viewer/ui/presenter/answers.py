@@ -28,6 +28,7 @@ class Answers:
         outside = self._outside(series)
         if outside is not None and self._maps.override(series) not in self._maps.overridden:
             return _nothing(state, gate="outside", outside=outside)
+        self._maps.requests.use(state.regions.regions)
         place, key = place_of(state), (model, place_of(state), wish_of(state), state.target_words)
         found = self._maps.find(*key[1:])
         if found is None and state.answer.answers == key and not state.answer.preview:

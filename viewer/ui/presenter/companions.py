@@ -191,6 +191,9 @@ def read(
                 regions += (trimmed(region) for region in dicom.regions(one, series, limits))
         except SeriesError as error:
             faults.append(str(error))
+    for region in regions:
+        task.check()
+        region.digest  # noqa: B018  # of many voxels: the window's thread asks for it with every request
     found = {}
     for slice in sorted({i for region in regions for i in slices_of(region)}):
         task.check()

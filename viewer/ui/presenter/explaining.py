@@ -317,6 +317,7 @@ class Explaining:
         self._stop()
         explained, said = found.explained, found.said
         self._maps.put_predictions({place: said})
+        self._maps.requests.learn(wish, explained.answers)
         self._maps.put(place, wish, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
             self._maps.picture(attribution, found.pictures[i])

@@ -11,6 +11,7 @@ from viewer.cache import ArrayCache, Cache
 from viewer.settings import Settings
 from viewer.types import Array, Attribution, Override, Prediction, Series, Style
 from viewer.ui.presenter.drawn_maps import DrawnMaps
+from viewer.ui.presenter.requests import Key, Requests
 from viewer.ui.state import Place, Tile, Wish
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class Maps:
         self.overridden: set[Override] = set()
         """Where the reader has said to go on outside of what the model accepts: of which series and model."""
         self.drawn = DrawnMaps()
-        self._found: Cache[tuple[Place, Wish], dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
-        self._previews: dict[tuple[Place, Wish], dict[str | None, Attribution]] = {}
+        self.requests = Requests()
+        self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
+        self._previews: dict[Key, dict[str | None, Attribution]] = {}
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
         self._styles: dict[tuple[str, str | None], Style] = {}
 
@@ -48,6 +50,7 @@ class Maps:
         self.predictions.clear()
         self.overridden.clear()
         self.drawn.clear()
+        self.requests.forget()
         self._found.clear()
         self._previews.clear()
 
@@ -56,6 +59,7 @@ class Maps:
         self.forget()
         self._styles.clear()
         self.model = model
+        self.requests.open(model)
 
     def override(self, series: Series) -> Override:
         """The reader's word that the model is asked about a series: it holds for no other study, nor card."""
@@ -68,7 +72,7 @@ class Maps:
         self.predicted += 1
 
     def remember(self) -> "ForwardCache":
-        """What the network forwards at its layers; only the model's worker asks."""
+        """What forwards found; only the model's worker asks."""
         from viewer import session
 
         self.forwards = self.forwards or session.ForwardCache()
@@ -78,7 +82,8 @@ class Maps:
 
     def all(self, place: Place, wish: Wish) -> MapsByTarget:
         """All that is kept of a place for a wish, whatever it explains; previews last of all."""
-        return self._found.get((place, wish)) or self._previews.get((place, wish), {})
+        key = self.requests.key(place, wish)
+        return {} if key is None else self._found.get(key) or self._previews.get(key, {})
 
     def find(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
         """The map for a wish and a target in words, or the one for every label."""
@@ -87,16 +92,21 @@ class Maps:
 
     def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution], anew: bool = False) -> None:
         """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
-        self._previews.pop((place, wish), None)
-        before, new = self._found.get((place, wish)) or {}, {_words(a): a for a in attributions}
+        key = self.requests.key(place, wish)
+        if key is None:
+            return
+        self._previews.pop(key, None)
+        before, new = self._found.get(key) or {}, {_words(a): a for a in attributions}
         found = {**before, **new} if anew else {**new, **before}
         if found:
             size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
-            self._found.put((place, wish), found, size)
+            self._found.put(key, found, size)
 
     def put_preview(self, place: Place, wish: Wish, attribution: Attribution) -> None:
         """Keep what a method has so far, until it has all."""
-        self._previews.setdefault((place, wish), {})[_words(attribution)] = attribution
+        key = self.requests.key(place, wish)
+        if key is not None:
+            self._previews.setdefault(key, {})[_words(attribution)] = attribution
 
     def drop_previews(self) -> None:
         """What was under way has ended, or never will."""
