@@ -38,6 +38,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
 """The least and the most that each limit can be set to."""
 SLICE_MEMORY = (64 * MIB, 1024 * GIB)
 """The same of the memory for slices."""
+MOST_RECENT = 10
+"""Studies, and models, that are remembered."""
 RATES, BATCHES = (1, 60), (1, 1024)
 """The same of slices per second when they are played, and of a batch."""
 

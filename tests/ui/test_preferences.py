@@ -15,11 +15,11 @@ import pytest
 
 from viewer import demo
 from viewer.errors import WhyscopeError
-from viewer.settings import MIB, Limits, Preferences, Recent, Trusted
+from viewer.settings import MIB, MOST_RECENT, Limits, Preferences, Recent, Trusted
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter import preferences_schema
 from viewer.ui.presenter.preferences import MOST_PATHS, ReaderPreferences
-from viewer.ui.presenter.preferences_file import MOST_RECENT, NAME, PreferencesFile, folder, read
+from viewer.ui.presenter.preferences_file import NAME, PreferencesFile, folder, read
 from viewer.ui.presenter.store import Store, View
 
 CHOSEN = Preferences(

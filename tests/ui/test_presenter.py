@@ -916,3 +916,38 @@ def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, 
         answer.set()
         desk.at_rest()
     assert desk.state.answer.attribution is None
+
+
+def test_what_the_old_model_still_computes_is_not_the_new_ones(
+    desk: Desk, study: Path, model: Path, tmp_path: Path
+) -> None:
+    """Another model is loaded while slices are run by the first: nothing of it is shown as the other's."""
+    desk.explained(study, model)
+    other = write_model(tmp_path / "other", name="Other net", accepts={"modality": ["MR"]})
+    desk.presenter.explaining.load_model(other)
+    desk.presenter.go_to(4)  # asked of the first model, behind the load
+    desk.wait(lambda s: s.answer.model is not None and s.answer.model.name == "Other net")
+    desk.at_rest()
+    assert desk.state.answer.gate == "outside"
+    desk.presenter.explaining.answer("override")
+    desk.wait(lambda s: s.answer.attribution is not None)
+    desk.at_rest()
+    for state in desk.shown:
+        said, shown = state.answer.prediction, state.answer.model
+        if said is not None:
+            assert said.model == shown.name
+            assert (said.override is not None) == (shown.name == "Other net")
+
+
+def test_the_header_of_a_series_goes_with_it(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.presenter.studies.open([study])
+    desk.at_rest()
+    desk.presenter.headers.look()
+    state = desk.wait(lambda s: s.shell.header is not None)
+    assert state.shell.header.series is state.view.series
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "nothing" / "a.txt").write_text("no image", "utf-8")
+    desk.presenter.studies.open([tmp_path / "nothing"])
+    desk.at_rest()
+    assert desk.state.view.series is None
+    assert desk.state.shell.header is None

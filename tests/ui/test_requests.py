@@ -59,16 +59,17 @@ def test_another_slice_series_card_region_or_file_is_another_request(
     wish = Wish("occlusion", (), None, "seg 1")
     region = Region(np.ones((1, 2, 2), bool), np.eye(4), series, "one", "drawn", "seg 1")
     other = Region(np.ones((1, 2, 3), bool), np.eye(4), series, "one", "drawn", "seg 1")
-    keys: list[Any] = []
-    for regions in ((region,), (other,), ()):
+    free = Wish("occlusion")
+    keys: list[Any] = [requests.key(place, free)]
+    for regions in ((region,), (other,)):
         requests.use(regions)
         keys.append(requests.key(place, wish))
-    requests.use((region,))
-    keys.append(requests.key(Place(series, place.slice - 1), wish))
-    keys.append(requests.key(Place(replace(series, uid="1.2.3"), place.slice), wish))
+    requests.use(())
+    assert requests.key(place, wish) is None  # never as if it were limited to nothing
+    keys.append(requests.key(Place(series, place.slice - 1), free))
+    keys.append(requests.key(Place(replace(series, uid="1.2.3"), place.slice), free))
     requests.open(session.load_model(write_model(tmp_path / "other", name="Another card")))
-    requests.use((region,))
-    keys.append(requests.key(place, wish))
+    keys.append(requests.key(place, free))
     assert None not in keys
     assert len(set(keys)) == len(keys)
 

@@ -148,8 +148,9 @@ def requests(
         raise ExplainerError("Features are named, and no method takes them; add --set over=segments.")
     asked = [within, *(wish.region for wish in wishes if isinstance(wish, Target))]
     there = _there(series, model, places(series, model, slice, at), asked, segments)
+    contents = {method: made.file_contents(method, model) for method in chosen}  # each file is read once
     return [
-        made.request(series, model, method, wish, one, within, segments)
+        made.request(series, model, method, wish, one, within, segments, contents[method])
         for one in there
         for method in chosen
         for wish in wishes

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.ui.commands import Run
+from viewer.ui.panels.explain_parts import LayerCombo, Pictures, RunBar
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
@@ -33,8 +34,6 @@ from viewer.wording import SAME_FOR_ALL, clean
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
-
-from viewer.ui.panels.explain_parts import LayerCombo, Pictures, RunBar
 
 
 class ExplainPanel(QWidget):
@@ -171,7 +170,7 @@ class ExplainPanel(QWidget):
         self._show_patch(state)
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
-        """The target and what it is compared with, greyed where the method is the {SAME_FOR_ALL}."""
+        """The target and what it is compared with, greyed where the method is the same for every label."""
         self.target.choose(state.request.target)
         self.against.choose(state.request.against)
         same = item is not None and not item.target_dependent

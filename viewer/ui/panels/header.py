@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.dicom import Row
-from viewer.types import Identity
+from viewer.types import Identity, Series
 from viewer.ui.state import Header, ViewState
 from viewer.ui.widgets.parts import Text
 from viewer.wording import without_identity
@@ -143,7 +143,7 @@ class HeaderDialog(QDialog):
         for told in (self.found.modelReset, self.found.layoutChanged):
             told.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
-        self._of: tuple[int, int] = (0, 0)
+        self._of: tuple[Series | None, int] = (None, 0)
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
@@ -178,7 +178,7 @@ class HeaderDialog(QDialog):
         if state is None:
             super().show()
             return
-        of = (id(state.view.series), state.view.slice)
+        of = (state.view.series, state.view.slice)
         if self.isVisible() and of != self._of:
             self._of = of
             self.wished.emit()

@@ -145,12 +145,13 @@ class _Row(QWidget):
         here = None if shown is None else shown.layer
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
             tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
-            hidden = self._state.answer.gate == "negative" and not self._state.answer.asked
+            negative = tile is not None and tile.negative
+            hidden = negative and not self._state.answer.asked
             if self._drawn is None:
                 painter.fillRect(box, QColor(DARK.images))
             else:
                 ratio, drawn = self.devicePixelRatioF(), None if hidden else tile
-                self._painters[i].draw(painter, self._drawn, drawn, box, ratio, self._state.negative)
+                self._painters[i].draw(painter, self._drawn, drawn, box, ratio, negative)
             name = self._names[place]
             chosen = name == here
             edge = look.accent if chosen or (i == self._focus and self.hasFocus()) else look.line

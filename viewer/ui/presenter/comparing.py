@@ -25,7 +25,7 @@ Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
 
 
 class Comparing:
-    """Completes the states with the two maps: what was kept for comparison, and what is chosen now."""
+    """Says which two maps a state compares: what was kept for comparison, and what is chosen now."""
 
     def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
         self._store = store
@@ -33,6 +33,7 @@ class Comparing:
         self._maps = maps
         self._wished = False
         self._ranked: Cache[Pair, Ranks] = Cache(_ROOM, latest=True)
+        """While a comparison is shown: a pair holds its inputs, and through them the study."""
         self._asked: tuple[object, ...] = ()
         self._ranking: Pair | None = None
 
@@ -137,6 +138,7 @@ class Comparing:
 
     def _rest(self) -> None:
         self._asked, self._ranking = (), None
+        self._ranked.clear()
         self._jobs.cancel(_RUN)
         self._jobs.cancel(_RANK)
 
@@ -172,20 +174,20 @@ class Comparing:
             return
         wish, label, against = kept[1], kept[2] or state.request.target, kept[3]
         item = next((m for m in model.methods if m.name == wish.method), None) if model else None
-        key = (place, wish, label, against)
+        key = (model, place, wish, label, against)
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
             return
-        self._asked = key
+        self._asked, asking = key, self._maps.asking()
         target = f"{label}-{against}" if label and against else label or "top"
 
         def done(explained: Any) -> None:
-            self._maps.put(place, wish, explained.attributions)
+            self._maps.put(asking, place, wish, explained.attributions)
             self._store.show()
 
         regions = state.regions.regions
-        work = lambda task: run(self._maps, series, place, wish, target, task, regions=regions)  # noqa: E731
+        work = lambda task: run(self._maps, asking, series, place, wish, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
 
 

@@ -21,7 +21,7 @@ _JOB = "sheet"
 
 
 class ContactSheet:
-    """Completes the states with the cells of the sheet, while that is the layout."""
+    """Says of a state the cells of the sheet, while that is the layout."""
 
     def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
         self._store = store
@@ -134,12 +134,13 @@ class ContactSheet:
         )
         if series is None:
             return
+        asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return run(self._maps, series, place, wish, "all", task, regions=regions)
+            return run(self._maps, asking, series, place, wish, "all", task, regions=regions)
 
         def done(explained: Any) -> None:
-            self._maps.put(place, wish, explained.attributions)
+            self._maps.put(asking, place, wish, explained.attributions)
             self._store.show(**({} if kind == _JOB else {"busy": None}))
 
         quiet = kind == _JOB
@@ -153,14 +154,15 @@ class ContactSheet:
                    if self._maps.find(place, w, words) is None]  # fmt: skip
         if series is None:
             return
+        asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return run_all(self._maps, series, place, missing, target, task)
+            return run_all(self._maps, asking, series, place, missing, target, task)
 
         def done(explained: Any) -> None:
             for wish in missing:
                 some = [a for a in explained.attributions if a.explainer.name == wish.method]
-                self._maps.put(place, wish, some)
+                self._maps.put(asking, place, wish, some)
             self._store.show()
 
         self._jobs.run("model", _JOB, work, done, lambda _sentence: None)

@@ -14,7 +14,7 @@ from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
-from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
 from viewer.ui.presenter.slice_profile import SliceProfile
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 class Explaining:
     """Holds the model, its predictions and the maps that were made. Never calls torch itself."""
 
-    def __init__(self, store: Store, jobs: Jobs, choices: ReaderPreferences, maps: Maps) -> None:
+    def __init__(self, store: Store, jobs: Jobs, preferences: ReaderPreferences, maps: Maps) -> None:
         self._store = store
         self._jobs = jobs
-        self._preferences = choices
+        self._preferences = preferences
         self._maps = maps
         self._slice_profile = SliceProfile(store, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
@@ -91,6 +91,8 @@ class Explaining:
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
         text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
+        self._stop()
+        self._slice_profile.rest()
         self._maps.open(model)
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
@@ -253,13 +255,15 @@ class Explaining:
         self._slice_profile.rest()
         target, regions = target_of(self._state), self._state.regions.regions
         words, slice = self._state.target_words, self._state.view.slice
-        interpolation = self._state.views.style.interpolation
+        interpolation, asking = self._state.views.style.interpolation, self._maps.asking()
 
         def work(task: Task) -> Answer:
             def preview(so_far: Attribution) -> None:
-                self._jobs.report(task, lambda a: self._preview(place, wish, *a), (so_far, pictures(so_far)))
+                self._jobs.report(
+                    task, lambda a: self._preview(asking, place, wish, *a), (so_far, pictures(so_far))
+                )
 
-            explained = run(self._maps, series, place, wish, target, task, preview, regions)
+            explained = run(self._maps, asking, series, place, wish, target, task, preview, regions)
             return answer(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
@@ -271,7 +275,7 @@ class Explaining:
         def done(found: Answer) -> None:
             for attribution, one in found.overlaid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
-            self._explained(place, wish, found)
+            self._explained(asking, place, wish, found)
 
         self._jobs.run("model", "explain", work, done, failed, self._store.progress)
         return True
@@ -282,18 +286,22 @@ class Explaining:
         if series is None or self._maps.model is None or isinstance(place.at, Sweep):
             return
 
+        asking = self._maps.asking()
+
         def done(found: Prediction) -> None:
-            self._maps.put_predictions({place: found})
+            self._maps.put_predictions(asking, {place: found})
             if self._is_shown(place):
                 self._store.show(target=self._state.request.target or found.top.label)
                 self._slice_profile.score_slices()
 
-        work = lambda task: predict(self._maps, series, place, task)  # noqa: E731
+        work = lambda task: predict(asking, series, place, task)  # noqa: E731
         self._jobs.run("model", "predict", work, done, self._store.failed)
 
-    def _preview(self, place: Place, wish: Wish, so_far: Attribution, compared: Pictures) -> None:
+    def _preview(
+        self, asking: Asking, place: Place, wish: Wish, so_far: Attribution, compared: Pictures
+    ) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
-        self._maps.put_preview(place, wish, so_far)
+        self._maps.put_preview(asking, place, wish, so_far)
         self._maps.picture(so_far, compared)
         if self._is_shown(place) and wish == wish_of(self._state):
             self._store.show()
@@ -313,12 +321,12 @@ class Explaining:
         self._slice_profile.rest()
         return self._stop()
 
-    def _explained(self, place: Place, wish: Wish, found: Answer) -> None:
+    def _explained(self, asking: Asking, place: Place, wish: Wish, found: Answer) -> None:
         self._stop()
         explained, said = found.explained, found.said
-        self._maps.put_predictions({place: said})
+        self._maps.put_predictions(asking, {place: said})
         self._maps.requests.learn(wish, explained.answers)
-        self._maps.put(place, wish, explained.attributions, anew=True)
+        self._maps.put(asking, place, wish, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
             self._maps.picture(attribution, found.pictures[i])
             if found.profiles[i]:

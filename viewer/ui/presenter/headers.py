@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The header of the shown slice's file, read while somebody looks at it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from viewer import dicom
 from viewer.settings import Limits
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Header
+from viewer.ui.state import Header, ViewState
 
 
 class Headers:
@@ -20,6 +23,14 @@ class Headers:
         """What a header may be."""
         self._limits = limits
 
+    def follows(self, state: ViewState) -> Mapping[str, Any]:
+        """No header of a series that is not shown any more."""
+        header = state.shell.header
+        return {"header": None} if header is not None and header.series is not state.view.series else {}
+
+    def ask(self, state: ViewState) -> None:
+        """Nothing: the dialogue asks, while it is open."""
+
     def look(self) -> None:
         """Show the header of the shown slice's file."""
         state, limits = self._store.state, self._limits
@@ -31,10 +42,10 @@ class Headers:
 
         def read(rows: tuple[dicom.Row, ...]) -> None:
             words = title if rows else f"{title}: a picture has no header."
-            self._store.show(header=Header(words, rows, series.identity))
+            self._store.show(header=Header(words, rows, series.identity, series))
 
         def failed(sentence: str) -> None:
-            self._store.show(header=Header(sentence, (), series.identity))
+            self._store.show(header=Header(sentence, (), series.identity, series))
 
         self._jobs.run(
             "io", "header", lambda _task: () if path is None else dicom.header(path, limits), read, failed

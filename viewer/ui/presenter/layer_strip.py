@@ -18,7 +18,7 @@ _JOB = "strip"
 
 
 class LayerStrip:
-    """Completes the states with the maps of all stages, and runs what is missing once all else is done."""
+    """Says which maps of all stages a state has, and runs what is missing once all else is done."""
 
     def __init__(self, store: Store, jobs: Jobs, maps: Maps) -> None:
         self._store = store
@@ -79,15 +79,16 @@ class LayerStrip:
         if model is None or series is None:
             return
         place, wish, target = place_of(state), wish_of(state), targets_of(state)
+        asking = self._maps.asking()
         said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
-            return run(self._maps, series, place, wish, target, task, regions=regions, layer=layers)
+            return run(self._maps, asking, series, place, wish, target, task, regions=regions, layer=layers)
 
         def done(explained: Any) -> None:
             for stage in model.stages:
                 some = [a for a in explained.attributions if a.layer == stage]
-                self._maps.put(place, _at(wish, stage), some)
+                self._maps.put(asking, place, _at(wish, stage), some)
             self._store.show(**({"busy": None} if said else {}))
 
         failed = self._store.failed if said else lambda _sentence: None

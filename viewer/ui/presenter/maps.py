@@ -2,6 +2,7 @@
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,17 @@ MapsByTarget = Mapping[str | None, Attribution]
 """Maps by what they explain, in words; None for a method that is the same for every label."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asking:
+    """What the model's worker is asked with, as it was at the wish: another model may come meanwhile."""
+
+    model: "Model"
+    settings: Settings
+    overridden: frozenset[Override]
+    age: int
+    """Of the `Maps`: what it brings is dropped where those are of another study or model by then."""
+
+
 class Maps:
     """The model, what it said, and the maps that were made of it; no longer than the model or the study."""
 
@@ -38,6 +50,7 @@ class Maps:
         self.overridden: set[Override] = set()
         """Where the reader has said to go on outside of what the model accepts: of which series and model."""
         self.drawn = DrawnMaps()
+        self._age = 0
         self.requests = Requests()
         self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[Key, dict[str | None, Attribution]] = {}
@@ -46,6 +59,7 @@ class Maps:
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
+        self._age += 1
         self.forwards = None  # a run that goes on keeps the old one for itself
         self.predictions.clear()
         self.overridden.clear()
@@ -66,15 +80,27 @@ class Maps:
         assert self.model is not None
         return Override(series.digest, self.model.digest)
 
-    def put_predictions(self, found: Mapping[Place, Prediction]) -> None:
-        """Keep what the model said of places."""
-        self.predictions |= found
-        self.predicted += 1
+    def asking(self) -> Asking:
+        """What the worker is asked with now; there is a model."""
+        assert self.model is not None
+        return Asking(self.model, self.settings, frozenset(self.overridden), self._age)
 
-    def remember(self) -> "ForwardCache":
-        """What forwards found; only the model's worker asks."""
+    def current(self, asking: Asking) -> bool:
+        """Whether what was asked so is still of this study and this model."""
+        return asking.age == self._age
+
+    def put_predictions(self, asking: Asking, found: Mapping[Place, Prediction]) -> None:
+        """Keep what the model said of places."""
+        if self.current(asking):
+            self.predictions |= found
+            self.predicted += 1
+
+    def remember(self, asking: Asking) -> "ForwardCache":
+        """What forwards found, for the model's worker; an empty one for what is not current any more."""
         from viewer import session
 
+        if not self.current(asking):
+            return session.ForwardCache()
         self.forwards = self.forwards or session.ForwardCache()
         return self.forwards
 
@@ -90,10 +116,17 @@ class Maps:
         found = self.all(place, wish)
         return found.get(None) or found.get(target)
 
-    def put(self, place: Place, wish: Wish, attributions: Sequence[Attribution], anew: bool = False) -> None:
+    def put(
+        self,
+        asking: Asking,
+        place: Place,
+        wish: Wish,
+        attributions: Sequence[Attribution],
+        anew: bool = False,
+    ) -> None:
         """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
         key = self.requests.key(place, wish)
-        if key is None:
+        if key is None or not self.current(asking):
             return
         self._previews.pop(key, None)
         before, new = self._found.get(key) or {}, {_words(a): a for a in attributions}
@@ -102,10 +135,10 @@ class Maps:
             size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
             self._found.put(key, found, size)
 
-    def put_preview(self, place: Place, wish: Wish, attribution: Attribution) -> None:
+    def put_preview(self, asking: Asking, place: Place, wish: Wish, attribution: Attribution) -> None:
         """Keep what a method has so far, until it has all."""
         key = self.requests.key(place, wish)
-        if key is not None:
+        if key is not None and self.current(asking):
             self._previews.setdefault(key, {})[_words(attribution)] = attribution
 
     def drop_previews(self) -> None:

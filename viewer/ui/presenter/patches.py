@@ -21,13 +21,13 @@ _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place.
 
 
 class Patches:
-    """Turns a place on the screen into what the model is shown, and completes the states with its border."""
+    """Turns a place on the screen into what the model is shown, and says where its border lies."""
 
-    def __init__(self, store: Store, maps: Maps, display: Displaying, reformat: MPR) -> None:
+    def __init__(self, store: Store, maps: Maps, display: Displaying, mpr: MPR) -> None:
         self._store = store
         self._maps = maps
         self._display = display
-        self._mpr = reformat
+        self._mpr = mpr
         self._last: tuple[tuple[object, ...], Field | None] = ((), None)
 
     @property

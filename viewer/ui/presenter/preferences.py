@@ -9,11 +9,11 @@ from typing import Any
 
 from viewer import demo
 from viewer.errors import WhyscopeError
-from viewer.settings import Preferences, Recent, Trusted
+from viewer.settings import MOST_RECENT, Preferences, Recent, Trusted
 from viewer.task import Task
 from viewer.ui.commands import BY_NAME, assigned, owner
 from viewer.ui.jobs import Jobs
-from viewer.ui.presenter.preferences_file import MOST_RECENT, PreferencesFile
+from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Notice
 

@@ -17,8 +17,6 @@ from viewer.settings import Preferences
 PLACE = "WHYSCOPE_CONFIG"
 """The environment variable that names another folder for the file."""
 NAME = "preferences.json"
-MOST_RECENT = 10
-"""How many studies, and how many models, opened before are kept."""
 _LARGEST = 1024**2
 
 

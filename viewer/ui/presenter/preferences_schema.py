@@ -9,9 +9,8 @@ from typing import Any, get_args
 from pydantic_core import CoreSchema, SchemaValidator
 from pydantic_core import core_schema as core
 
-from viewer.settings import BATCHES, RANGES, RATES, SLICE_MEMORY, Device, Limits, Recent, Trusted
+from viewer.settings import BATCHES, MOST_RECENT, RANGES, RATES, SLICE_MEMORY, Device, Limits, Recent, Trusted
 from viewer.ui.commands import BY_NAME
-from viewer.ui.presenter.preferences_file import MOST_RECENT
 
 
 def _whole(bounds: tuple[int, int]) -> CoreSchema:

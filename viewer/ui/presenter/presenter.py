@@ -14,7 +14,7 @@ from viewer.settings import Preferences, Settings
 from viewer.task import Task
 from viewer.types import LoadedMap, Map
 from viewer.ui.commands import Bindings
-from viewer.ui.jobs import Jobs
+from viewer.ui.jobs import Jobs, Lane
 from viewer.ui.presenter.companions import Companions
 from viewer.ui.presenter.comparing import Comparing
 from viewer.ui.presenter.contact_sheet import ContactSheet
@@ -68,7 +68,7 @@ class Presenter:
         # The regions say what is swept, the answer which map the planes and the small maps go with.
         self._store.parts = (
             self.companions, self.explaining.answers, self.mpr, self.patches, self.layer_strip,
-            self.contact_sheet, self.comparing,
+            self.contact_sheet, self.comparing, self.headers,
         )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
@@ -209,7 +209,9 @@ class Presenter:
 
         self._store.show(busy=Busy("writing"))
         written = lambda _nothing: self._store.show(busy=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
-        self._jobs.run("io", "export", work, written, self._store.failed, self._store.progress)
+        # What writes comes with the engine, which starts on the model's worker alone.
+        lane: Lane = "io" if self.state.answer.model is not None else "model"
+        self._jobs.run(lane, "export", work, written, self._store.failed, self._store.progress)
 
     # --- work -------------------------------------------------------------------------------------
 

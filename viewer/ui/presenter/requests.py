@@ -62,15 +62,18 @@ class Requests:
             return None
         from viewer import session
 
-        within = next((one for one in self._regions if one.source == wish.within), None)
+        regions = [one for one in self._regions if one.series is place.series]
+        within = next((one for one in regions if one.source == wish.within), None)
+        if wish.within is not None and within is None:
+            return None  # never as if it were limited to nothing
         try:
-            where = RequestPlace(place.slice, place.at)
+            where = session.place(place.series, self._model, place.slice, place.at)
             if wish not in self._explainers:
                 settings = dict(wish.settings)
                 (self._explainers[wish],) = session.configured([wish.method], wish.layer, settings)
             request = session.request(
                 place.series, self._model, self._explainers[wish], "top", where, within=within,
-                features=self._regions, contents=self._contents.get(wish, ()),
+                features=regions, contents=self._contents.get(wish, ()),
             )  # fmt: skip
         except WhyscopeError:  # the run says what is wrong with it
             return None

@@ -14,7 +14,7 @@ from viewer.task import Task
 from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Series, Style, Sweep
 from viewer.ui import engine
 from viewer.ui.presenter.evidence import volume_profile
-from viewer.ui.presenter.maps import Maps
+from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.state import NOWHERE, At, Place, ViewState, Wish
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def targets_of(state: ViewState) -> str:
 
 def run(
     maps: Maps,
+    asking: Asking,
     series: Series,
     place: Place,
     wish: Wish,
@@ -68,38 +69,35 @@ def run(
     and may name several."""
     from viewer import session
 
-    model: Any = maps.model
     within = next((one for one in regions if one.source == wish.within), None)
     return session.ask(
-        series, model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=frozenset(maps.overridden),
-        preferences=maps.settings, task=task, within=within, preview=preview, kept=maps.remember(),
+        series, asking.model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
+        settings=dict(wish.settings), outside_intended_use=asking.overridden,
+        preferences=asking.settings, task=task, within=within, preview=preview, kept=maps.remember(asking),
         features=regions if wish.segmented else (),
     )  # fmt: skip
 
 
-def predict(maps: Maps, series: Series, place: Place, task: Task) -> Prediction:
+def predict(asking: Asking, series: Series, place: Place, task: Task) -> Prediction:
     """What the model says of one place, without a map."""
     from viewer import session
 
-    model: Any = maps.model
     found = session.predict(
-        series, model, place.slice, _there(place), outside_intended_use=frozenset(maps.overridden),
-        settings=maps.settings, task=task,
+        series, asking.model, place.slice, _there(place), outside_intended_use=asking.overridden,
+        settings=asking.settings, task=task,
     )  # fmt: skip
     return leading(found)
 
 
 def predict_slices(
-    maps: Maps, series: Series, slices: Sequence[int], at: At, task: Task
+    asking: Asking, series: Series, slices: Sequence[int], at: At, task: Task
 ) -> Sequence[Prediction]:
     """What the model says of several slices, without a map."""
     from viewer import session
 
-    model: Any = maps.model
     return session.predict(
-        series, model, slices, at, outside_intended_use=frozenset(maps.overridden),
-        settings=maps.settings, task=task,
+        series, asking.model, slices, at, outside_intended_use=asking.overridden,
+        settings=asking.settings, task=task,
     )  # fmt: skip
 
 
@@ -185,7 +183,7 @@ def pictures(attribution: Attribution) -> tuple[Array, ...]:
 
 
 def run_all(
-    maps: Maps, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
+    maps: Maps, asking: Asking, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
 ) -> "Explained":
     """Explain one place by several methods, out of one forward."""
     from viewer import session
@@ -194,10 +192,9 @@ def run_all(
     methods = [
         one for wish in wishes for one in session.configured([wish.method], wish.layer, dict(wish.settings))
     ]
-    model: Any = maps.model
     return session.ask(
-        series, model, methods, target, place.slice, at, outside_intended_use=frozenset(maps.overridden),
-        preferences=maps.settings, task=task, kept=maps.remember(),
+        series, asking.model, methods, target, place.slice, at, outside_intended_use=asking.overridden,
+        preferences=asking.settings, task=task, kept=maps.remember(asking),
     )  # fmt: skip
 
 

@@ -40,6 +40,10 @@ class ScanPreview:
         self._wish: str | None = None
         """The series that the reader chose to see; None: the first that came. The worker reads it too."""
 
+    def limit(self, limits: Limits) -> None:
+        """What the files of the next study may ask for."""
+        self._limits = limits
+
     def __bool__(self) -> bool:
         return bool(self._arrivals)
 

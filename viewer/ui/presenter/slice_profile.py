@@ -48,12 +48,16 @@ class SliceProfile:
         if not missing or isinstance(at, Sweep):
             return
 
+        asking = self._maps.asking()
+
         def done(found: Sequence[Prediction]) -> None:
-            self._maps.put_predictions({Place(series, i, at): p for i, p in zip(missing, found, strict=True)})
+            self._maps.put_predictions(
+                asking, {Place(series, i, at): p for i, p in zip(missing, found, strict=True)}
+            )
             self._store.show()
             self.score_slices()
 
-        work = lambda task: predict_slices(self._maps, series, missing, at, task)  # noqa: E731
+        work = lambda task: predict_slices(asking, series, missing, at, task)  # noqa: E731
         self._jobs.run("model", "profile", work, done, lambda _sentence: None)
 
     def next_peak(self) -> int | None:

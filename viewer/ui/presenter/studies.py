@@ -52,6 +52,7 @@ class Studies:
     def use(self, settings: Settings) -> None:
         """What the files of the next study may ask for."""
         self._settings = settings
+        self.preview.limit(settings.limits)
 
     def commands(self) -> Bindings:
         """What keys and lists may ask of this part."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from viewer.dicom import Row
 from viewer.settings import Preferences
-from viewer.types import Identity
+from viewer.types import Identity, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Header:
     title: str
     rows: tuple[Row, ...] = field(repr=False)
     identity: Identity = field(repr=False)
+    series: Series | None = field(default=None, repr=False)
+    """Of which it is: that of another series than the shown one is not shown."""
     """What is kept out of all values while the patient is masked."""
 
 

@@ -3,10 +3,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
+from viewer.cache import ArrayCache
 from viewer.overlay import native_facts, no_positive_evidence
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, View, ViewState
@@ -278,10 +278,12 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
 
 
-@lru_cache(maxsize=1)
+_silent_maps: ArrayCache[bool] = ArrayCache(4096)
+
+
 def _nothing_positive(shown: Attribution) -> bool:
     """Whether nothing speaks for the target: asked with every frame, of all cells of a volume."""
-    return no_positive_evidence(shown)
+    return _silent_maps.get(shown.values, "", lambda: (no_positive_evidence(shown), 1))
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
