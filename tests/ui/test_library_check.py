@@ -359,6 +359,16 @@ def test_a_known_fault_of_a_library_is_said(shown: Window, tmp_path: Path, qtbot
     assert captums.fault in shown.card.checked.text()
 
 
+@pytest.mark.parametrize(
+    ("difference", "words"),
+    [(0.0, "0"), (4.74e-8, "4.7e-08"), (0.00999, "1.0e-02"), (0.014, "0.014"), (1, "1")],
+)
+def test_a_large_difference_is_a_plain_number(difference: float, words: str) -> None:
+    check = PeerCheck("x", "X", "mass", 3, "conv", "captum", "0.9", difference=difference)
+    told = f"X of captum 0.9 on the same tensor: differs by at most {words} of the largest value."
+    assert check_words([check]) == told
+
+
 def test_the_bound_that_the_card_names_is_the_one_that_counts() -> None:
     assert f"Up to {AGREES:.0e}".replace("e-0", "e-") in method_card.MEANT
 
