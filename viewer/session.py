@@ -11,8 +11,9 @@ from viewer import models
 from viewer.dicom import Segmentation, Study
 from viewer.errors import ModelError, SeriesError, WhyscopeError
 from viewer.explain import Explained as Explained
-from viewer.explain import Explainer, Refused
+from viewer.explain import Explainer as Explainer
 from viewer.explain import ForwardCache as ForwardCache
+from viewer.explain import Refused
 from viewer.explain import describe as describe
 from viewer.explain import place as place
 from viewer.explain import stages as stages

@@ -40,6 +40,7 @@ class PeerCheck:
         if self.difference is None:
             said = f"not compared. {self.reason}"
         else:
-            share = f"{self.difference:.1e}" if self.difference else "0"
+            small = 0 < self.difference < 0.01
+            share = f"{self.difference:.1e}" if small else f"{self.difference:.2g}"
             said = f"differs by at most {share} of the largest value."
         return f"{name}: {said} {self.fault}".strip()

@@ -58,6 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("annotations", "Show or hide overlays and shutter", "Image", ("A",)),
     Command("explain", "Run the method", "Map", ("Ctrl+Return",)),
     Command("method-card", "About the method", "Map", ("F1",)),
+    Command("check-library", "Check the map with captum or grad-cam", "Map"),
     Command("place-patch", "Place the patch here", "Map", ("B",)),
     Command("middle-patch", "Patch in the middle", "Map", ("Shift+B",)),
     Command("keep", "Keep the map to compare others with it", "Map", ("K",)),

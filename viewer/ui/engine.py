@@ -4,6 +4,8 @@
 import os
 import sys
 import threading
+from contextlib import suppress
+from importlib import import_module
 
 from viewer.ui import garbage
 
@@ -21,6 +23,17 @@ def start() -> None:
         session.first_dry_run()
     session.leave_one_core()
     _stand_back()
+
+
+def bring(*packages: str) -> None:
+    """Import packages that take seconds, once; what is missing, whoever wants it says in words of its own."""
+    new = [package for package in packages if package not in sys.modules]
+    if not new:
+        return
+    with garbage.put_off():
+        for package in new:
+            with suppress(ImportError):
+                import_module(package)
 
 
 def _stand_back() -> None:

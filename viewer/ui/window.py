@@ -164,7 +164,7 @@ class Window(QMainWindow):
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
-            self.display, self.slices, self.planes, self.views, self.sheet, self.compare,
+            self.display, self.slices, self.planes, self.views, self.sheet, self.compare, self.card,
         ):  # fmt: skip
             part.wire(self.presenter)
         for asking in (self.top, self.start, self.search, self.prediction, self.explaining):
@@ -179,6 +179,7 @@ class Window(QMainWindow):
             "open-model": self.ask_model,
             "export": self.ask_export,
             "method-card": self._card,
+            "check-library": self._check_library,
             "search": self._search,
             "settings": self._settings,
             "header": self._header,
@@ -203,6 +204,10 @@ class Window(QMainWindow):
         panel, chooser = self.explaining, self.explaining.method
         top = QPoint(panel.mapTo(self, QPoint(0, 0)).x(), chooser.mapTo(self, QPoint(0, 0)).y())
         self.card.open(QRect(top, chooser.size()), name)
+
+    def _check_library(self) -> None:
+        if self.presenter.library_check.check() and not self.card.isVisible():
+            self._card()  # where the result is told
 
     def _look_at(self, name: str | None) -> None:
         self.card.rest() if name is None else self._card(name)

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """The method card: what a method shows, what it costs, when not to believe it, and where it was published."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
+from viewer.types import PeerCheck
 from viewer.ui.state import MethodItem, ViewState
-from viewer.ui.widgets.controls import Combo, IconButton
+from viewer.ui.widgets.controls import Combo, IconButton, Link
 from viewer.ui.widgets.parts import Sentence, Text, heading, mark_as
 from viewer.wording import SAME_FOR_ALL
 
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
+
 WIDTH = 348
 _GAP = 8
+CHECK = "Check with the library"
+MEANT = "Up to 1e-4 they are one map: the method was followed. What the map means is another matter."
 _FOLD = Qt.ItemDataRole.UserRole + 1
 """What the entry carries that folds and unfolds the methods of libraries."""
 
@@ -118,7 +128,13 @@ def _fold(count: int, unfolded: bool) -> QStandardItem:
 
 
 class MethodCard(QFrame):
-    """Opens beside the chooser, over the views; it is no dialogue, and goes with Esc or a click elsewhere."""
+    """Opens beside the chooser, over the views; it is no dialogue, and goes with Esc or a click elsewhere.
+
+    Of the method whose map is drawn it offers the check with a library, and says what that found.
+    """
+
+    check_requested = Signal()
+    cancel_requested = Signal()
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
@@ -133,6 +149,10 @@ class MethodCard(QFrame):
         self.unsuitable = Sentence("", "warning")
         self.shows, self.cost, self.paper = Sentence(), Sentence(), Sentence("", "quiet")
         self.caution = Sentence()
+        self.checked, self.meant = Sentence(), Sentence(MEANT, "quiet")
+        self.check = Link(CHECK)
+        self.check.inset = 0
+        self.check.clicked.connect(self._ask)
         self.close_button = IconButton("close", "Close")
         self.close_button.clicked.connect(self.give_up)
         head = QHBoxLayout()
@@ -150,6 +170,7 @@ class MethodCard(QFrame):
             ("What it costs", self.cost),
             ("When not to believe it", self.caution),
             ("Published", self.paper),
+            ("Checked with the library", self.checked),
         ):
             above = heading(words)
             above.setContentsMargins(0, 8, 0, 0)
@@ -158,18 +179,22 @@ class MethodCard(QFrame):
             column.addWidget(above)
             column.addWidget(sentence)
             self._parts.append((above, sentence))
+        column.addWidget(self.meant)
+        column.addWidget(self.check, 0, Qt.AlignmentFlag.AlignLeft)
         self._column = column
         self.hide()
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.check_requested.connect(presenter.library_check.check)
+        self.cancel_requested.connect(presenter.cancel)
 
     def show(self, state: ViewState | None = None) -> None:
         """Take a state. Without one: Qt's `show`."""
         if state is None:
             super().show()
             return
-        changed = (
-            state.answer.model is not self._state.answer.model
-            or state.request.method != self._state.request.method
-        )
+        changed = any(a is not b for a, b in zip(_drawn(state), _drawn(self._state), strict=True))
         self._state = state
         if changed and self.isVisible():
             self._fill()
@@ -218,14 +243,16 @@ class MethodCard(QFrame):
         self.family.set_text(family_words(item))
         self.unsuitable.setText(f"Not for this model: {item.unsuitable}" if item.unsuitable else "")
         self.unsuitable.setVisible(bool(item.unsuitable))
+        checks = self._checks(item)
         for sentence, text in (
-            (self.shows, item.shows), (self.cost, cost_words(item)),
-            (self.caution, item.caution), (self.paper, item.paper),
+            (self.shows, item.shows), (self.cost, cost_words(item)), (self.caution, item.caution),
+            (self.paper, item.paper), (self.checked, check_words(checks)),
         ):  # fmt: skip
             sentence.setText(text)
         for above, sentence in self._parts:
             above.setVisible(bool(sentence.text()))
             sentence.setVisible(bool(sentence.text()))
+        self._offer(item, checks)
         self.setFixedWidth(WIDTH)
         self._column.invalidate()
         height = self._column.totalHeightForWidth(WIDTH)
@@ -233,6 +260,27 @@ class MethodCard(QFrame):
         self.resize(WIDTH, height)
         top = max(_GAP, min(self._anchor.top() - 10, room - height - 40))
         self.move(QPoint(self._anchor.left() - WIDTH - _GAP, top))
+
+    def _checks(self, item: MethodItem) -> Sequence[PeerCheck]:
+        """What is known of the drawn map, where it is one of this method."""
+        return self._state.answer.checks if self._drawn_by(item) else ()
+
+    def _drawn_by(self, item: MethodItem) -> bool:
+        drawn = self._state.finished
+        return drawn is not None and drawn.explainer.name == item.name
+
+    def _offer(self, item: MethodItem, checks: Sequence[PeerCheck]) -> None:
+        """The check of the drawn map, while nothing is known of it, or what ends one that goes on."""
+        checking = self._state.answer.checking
+        self.check.quiet_part = "Checking with the library…  " if checking else ""
+        self.check.setText("Cancel" if checking else CHECK)
+        self.check.setEnabled(checking or self._state.shell.busy is None)
+        self.check.setVisible(self._drawn_by(item) and not checks and self._name is None)
+        self.meant.setVisible(any(check.difference is not None for check in checks))
+
+    def _ask(self) -> None:
+        asked = self.cancel_requested if self._state.answer.checking else self.check_requested
+        asked.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Esc closes it, and so does a press beside it, though not one on the open list of methods."""
@@ -248,6 +296,18 @@ class MethodCard(QFrame):
             if ours and beside and not watched.property("opens-card"):
                 self.give_up()
         return False
+
+
+def _drawn(state: ViewState) -> tuple[object, ...]:
+    """What of a state the card depends on."""
+    answer = state.answer
+    busy = state.shell.busy is not None
+    return answer.model, state.request.method, state.finished, answer.checks, answer.checking, busy
+
+
+def check_words(checks: Sequence[PeerCheck]) -> str:
+    """What the libraries say of the drawn map; target, slice and layer stand beside it already."""
+    return "\n\n".join(replace(check, label=None, slice=None, layer=None).words for check in checks)
 
 
 def family_words(item: MethodItem) -> str:

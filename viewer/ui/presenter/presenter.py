@@ -22,6 +22,7 @@ from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.headers import Headers
 from viewer.ui.presenter.layer_strip import LayerStrip
+from viewer.ui.presenter.library_check import LibraryCheck
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.patches import Patches
@@ -59,6 +60,7 @@ class Presenter:
         self.layer_strip = LayerStrip(self._store, jobs, maps)
         self.contact_sheet = ContactSheet(self._store, jobs, maps)
         self.comparing = Comparing(self._store, jobs, maps)
+        self.library_check = LibraryCheck(self._store, jobs, maps)
         self.companions = Companions(self._store, jobs, settings.limits)
         self.slices = Slices(self._store, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._store, jobs, settings.limits)
@@ -68,7 +70,7 @@ class Presenter:
         # The regions say what is swept, the answer which map the planes and the small maps go with.
         self._store.parts = (
             self.companions, self.explaining.answers, self.mpr, self.patches, self.layer_strip,
-            self.contact_sheet, self.comparing, self.headers,
+            self.contact_sheet, self.comparing, self.headers, self.library_check,
         )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
@@ -204,7 +206,7 @@ class Presenter:
         def work(task: Task) -> None:
             write(
                 shown, folder, formats, show_identity, task, state.views.style, state.view.window, inverted,
-                state.view.slice, overlays=state.views.annotated,
+                state.view.slice, overlays=state.views.annotated, checks=state.answer.checks,
             )  # fmt: skip
 
         self._store.show(busy=Busy("writing"))
@@ -224,7 +226,7 @@ class Presenter:
         if self.state.views.playing:
             self.slices.play()
             return
-        stopped = [kind for kind in ("load", "scan") if self._jobs.cancel(kind)]
+        stopped = [kind for kind in ("load", "scan", "library check") if self._jobs.cancel(kind)]
         stopped += ["explain"] if self.explaining.cancel() else []
         if "scan" in stopped:
             self.studies.forget_preview()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from viewer.types import Array, Attribution, Map, Prediction, Score, Style
+from viewer.types import Array, Attribution, Map, PeerCheck, Prediction, Score, Style
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +123,10 @@ class AnswerState:
     """The model, place, method and target that the attribution is the answer for."""
     preview: bool = False
     """Whether that is only what a method has so far."""
+    checks: tuple[PeerCheck, ...] = ()
+    """The drawn map beside the same method by captum and grad-cam, once that has been asked for."""
+    checking: bool = False
+    """Whether that is under way."""
     baselines: tuple[Array, ...] = ()
     """What the image was compared with, small, uint8 (rows, columns)."""
     strip: tuple[Tile | None, ...] = ()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from viewer.dicom import in_time
 from viewer.overlay.outline import Outline
-from viewer.types import Map, Region, Sweep
+from viewer.types import Attribution, Map, Region, Sweep
 from viewer.ui.state.answer import AnswerState, MethodItem
 from viewer.ui.state.planes import PlanesState
 from viewer.ui.state.regions import RegionsState
@@ -126,6 +126,11 @@ class ViewState:
     def shown(self) -> Map | None:
         """The map that is drawn: one that came with the study, else what a method made."""
         return self.answer.attribution if self.regions.loaded is None else self.regions.loaded
+
+    @property
+    def finished(self) -> Attribution | None:
+        """The map that is drawn, where a method made it and has come to its end."""
+        return None if self.answer.preview or self.regions.loaded is not None else self.answer.attribution
 
     @property
     def negative(self) -> bool:
