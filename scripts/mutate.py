@@ -311,7 +311,7 @@ def main() -> None:
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--only", default=",".join(LAYERS), help="layers, with commas between them")
     words.add_argument("--jobs", type=int, default=1, help="copies that are tried at once")
-    words.add_argument("--limit", type=float, default=1800.0, help="seconds that a run of tests may take")
+    words.add_argument("--limit", type=float, default=3600.0, help="seconds that a run of tests may take")
     words.add_argument("--results", type=Path, default=Path("mutations.json"))
     words.add_argument("--again", action="store_true", help="try survivors once more")
     words.add_argument("--near", action="store_true", help="without the tests of other layers")
