@@ -57,6 +57,38 @@ def _imported(path: Path) -> set[str]:
     return found
 
 
+def package_circles(root: Path, package: str) -> list[str]:
+    """Modules of a package that import themselves by whatever way, but for what is imported for types alone."""
+    modules = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (root / package).rglob("*.py")
+    }
+    arrows = {name: _from_package(path, set(modules)) for name, path in modules.items()}
+    return sorted(name for name in modules if name in _reached(name, arrows))
+
+
+def _from_package(path: Path, modules: set[str]) -> set[str]:
+    """The modules that one takes names from: the file itself where a name is one, else the package."""
+    tree = ast.parse(path.read_text("utf-8"))
+    typed = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    left_out = {id(one) for block in typed for one in ast.walk(block)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in left_out:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{one.name}" for one in node.names}
+            found |= inside & modules
+            found |= {node.module} if inside - modules else set()
+    return found & modules
+
+
 def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
     """The modules to which arrows lead from one, in one step or many."""
     reached: set[str] = set()
@@ -117,6 +149,22 @@ def test_what_lies_in_a_folder_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["benchmarks", "scripts"])
 def test_scripts_go_in_no_circle(folder: str) -> None:
     assert circles(ROOT / folder) == []
+
+
+@pytest.mark.parametrize("package", ["viewer", "plugins"])
+def test_packages_go_in_no_circle(package: str) -> None:
+    assert package_circles(ROOT, package) == []
+
+
+def test_a_circle_in_a_package_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "__init__.py").write_text("from a.one import x\n", "utf-8")
+    (tmp_path / "a" / "one.py").write_text("def f() -> None:\n    from a.b import two\n", "utf-8")
+    (tmp_path / "a" / "b" / "__init__.py").write_text("", "utf-8")
+    (tmp_path / "a" / "b" / "two.py").write_text("from a import x\n", "utf-8")
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a import x\n"
+    (tmp_path / "a" / "typed.py").write_text(typed, "utf-8")
+    assert package_circles(tmp_path, "a") == ["a", "a.b.two", "a.one"]
 
 
 def test_a_circle_is_noticed(tmp_path: Path) -> None:

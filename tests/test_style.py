@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a map is drawn, told in words: what is allowed, and what is refused."""
 
 from typing import Any
