@@ -58,7 +58,7 @@ def _imported(path: Path) -> set[str]:
 
 
 def package_circles(root: Path, package: str) -> list[str]:
-    """Modules of a package that import themselves by whatever way, but for what is imported for types alone."""
+    """Modules of a package that import themselves by whatever way; imports for types alone do not count."""
     modules = {
         ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
         for path in (root / package).rglob("*.py")
