@@ -110,10 +110,15 @@ class Attribution(Map):
 
     @property
     def prediction(self) -> Prediction:
-        """The prediction shown beside the map; of a swept patch, the patch with the highest target score."""
+        """The prediction shown beside the map; of a swept patch, the patch with the highest target score.
+
+        Of a map that is the same for every label, the patch with the highest score of any.
+        """
         target = self.target
-        if target is None or len(self.predictions) == 1:
+        if len(self.predictions) == 1:
             return self.predictions[0]
+        if target is None:
+            return max(self.predictions, key=lambda p: p.top.probability)
         return max(
             self.predictions,
             key=lambda p: next((s.logit for s in p.scores if s.label == target.label), float("-inf")),

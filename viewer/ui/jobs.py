@@ -29,6 +29,7 @@ _REPORT_EVERY = 0.05
 class Job:
     """One piece of work. `done`, `failed` and `progress` are called on the GUI thread."""
 
+    lane: Lane
     kind: str
     work: Callable[[Task], Any]
     done: Callable[[Any], None]
@@ -61,7 +62,7 @@ class Jobs(QObject):
     ) -> None:
         """Do `work` on a lane; what is under way or waiting of the same kind is cancelled."""
         self.cancel(kind)
-        job = Job(kind, work, done, failed, progress)
+        job = Job(lane, kind, work, done, failed, progress)
         job.task = Task(self._reporter(job))
         self._current[kind] = job
         self._lanes[lane].add(job)
@@ -82,6 +83,11 @@ class Jobs(QObject):
         if job is not None:
             job.task.cancel()
         return job is not None
+
+    def cancel_all(self, lane: Lane) -> None:
+        """Cancel whatever waits or runs on a lane."""
+        for kind in [kind for kind, job in self._current.items() if job.lane == lane]:
+            self.cancel(kind)
 
     def active(self, kind: str) -> bool:
         """Whether a job of a kind waits or runs."""

@@ -83,7 +83,7 @@ class Comparing:
         kept = state.request.kept
         if kept is None or state.answer.gate == "outside":
             return None
-        return self._maps.find(place_of(state), kept[1], _target(state))
+        return self._maps.finished(place_of(state), kept[1], _target(state))
 
     def _compared(
         self,

@@ -9,7 +9,7 @@ from viewer.task import Task
 from viewer.types import Style, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import run, run_all, targets_of
+from viewer.ui.presenter.running import pictured, run, run_all, targets_of
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of, wish_of
 
@@ -83,7 +83,7 @@ class ContactSheet:
 
     def _tile(self, state: ViewState, wish: Wish, target: str | None) -> Tile | None:
         place = place_of(state)
-        one = self._maps.find(place, wish, target)
+        one = self._maps.finished(place, wish, target)
         if one is None:
             return None
         among = self._maps.all(place, wish)
@@ -137,9 +137,11 @@ class ContactSheet:
         asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return run(self._maps, asking, series, place, wish, "all", task, regions=regions)
+            return pictured(run(self._maps, asking, series, place, wish, "all", task, regions=regions))
 
-        def done(explained: Any) -> None:
+        def done(found: Any) -> None:
+            explained, made = found
+            self._maps.pictured(explained.attributions, made)
             self._maps.put(asking, place, wish, explained.attributions)
             self._store.show(**({} if kind == _JOB else {"busy": None}))
 

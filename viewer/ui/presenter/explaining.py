@@ -91,8 +91,8 @@ class Explaining:
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
         text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
-        self._stop()
-        self._slice_profile.rest()
+        self._jobs.cancel_all("model")  # what was asked of the old one meanwhile is no answer of this one
+        self._maps.drop_previews()
         self._maps.open(model)
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
@@ -186,8 +186,12 @@ class Explaining:
         self._wish(target=label, against=against, asked=False)
 
     def choose_against(self, label: str | None) -> None:
-        """Explain why the target rather than this label: the difference of the two; None for the target."""
-        self._wish(against=None if label == self._state.request.target else label, asked=False)
+        """Explain why the target rather than this label: the difference of the two; None for the target.
+
+        While no target is known there is none to take a label from: it may turn out to be this one.
+        """
+        target = self._state.request.target
+        self._wish(against=None if target in (None, label) else label, asked=False)
 
     def choose_method(self, name: str) -> None:
         self._wish(method=name, settings={})

@@ -8,7 +8,7 @@ from typing import Any
 from viewer.task import Task
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import run, targets_of
+from viewer.ui.presenter.running import pictured, run, targets_of
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of, wish_of
 
@@ -33,7 +33,7 @@ class LayerStrip:
         if model is None or not _suits(state):
             return {"strip": ()}
         place, wish = place_of(state), wish_of(state)
-        found = [self._maps.find(place, _at(wish, stage), state.target_words) for stage in model.stages]
+        found = [self._maps.finished(place, _at(wish, stage), state.target_words) for stage in model.stages]
         styles = [
             None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
             for stage, one in zip(model.stages, found, strict=True)
@@ -83,9 +83,12 @@ class LayerStrip:
         said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
-            return run(self._maps, asking, series, place, wish, target, task, regions=regions, layer=layers)
+            found = run(self._maps, asking, series, place, wish, target, task, regions=regions, layer=layers)
+            return pictured(found)
 
-        def done(explained: Any) -> None:
+        def done(found: Any) -> None:
+            explained, made = found
+            self._maps.pictured(explained.attributions, made)
             for stage in model.stages:
                 some = [a for a in explained.attributions if a.layer == stage]
                 self._maps.put(asking, place, _at(wish, stage), some)

@@ -116,6 +116,11 @@ class Maps:
         found = self.all(place, wish)
         return found.get(None) or found.get(target)
 
+    def finished(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
+        """The same, and no preview: for what is drawn small or compared, where nothing says which it is."""
+        found = self.find(place, wish, target)
+        return None if self.is_preview(found) else found
+
     def put(
         self,
         asking: Asking,
@@ -161,14 +166,25 @@ class Maps:
             size = sum(one.nbytes for one in made)
             self._pictures.get(attribution.baselines, "", lambda: (made, size))
 
+    def pictured(self, attributions: Sequence[Attribution], made: Sequence[tuple[Array, ...]]) -> None:
+        """Keep the pictures of several maps."""
+        for attribution, one in zip(attributions, made, strict=True):
+            self.picture(attribution, one)
+
     # --- drawing ----------------------------------------------------------------------------------
 
     def style(self, attribution: Attribution, among: MapsByTarget, locked: bool) -> Style:
-        """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`."""
+        """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`.
+
+        What a method has so far may be far from what it ends with, and says nothing for others.
+        """
         kind = (attribution.explainer.name, attribution.layer)
-        if kind not in self._styles or not locked:
-            self._styles[kind] = overlay.automatic_style(list(among.values()) or [attribution])
-        return self._styles[kind]
+        if kind in self._styles and locked:
+            return self._styles[kind]
+        style = overlay.automatic_style(list(among.values()) or [attribution])
+        if not self.is_preview(attribution):
+            self._styles[kind] = style
+        return style
 
     def suggest(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""

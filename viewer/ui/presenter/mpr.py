@@ -236,14 +236,14 @@ class MPR:
             return
         at = cut.plane.point(row, column)
         place = affine.apply(affine.inverse(cut.series.geometry.matrix), at)
-        found = self._marked(cut.series, at, self._state.shown)
+        found = self._marked(cut.series, at, None)  # the map's value follows the map
         inside = all(affine.inside(i, n).all() for i, n in zip(place, cut.series.shape, strict=True))
-        if not inside or found is None or self._volume is None:
+        if not inside or self._volume is None:
             self._store.show(probed=None)
             return
         raw = str(self._volume.voxels[found.voxel]) if self._volume.voxels.dtype.kind in "iu" else ""
         slice, r, c = found.voxel
-        self._store.show(probed=Probed(r, c, raw, found.value, found.map, slice))
+        self._store.show(probed=Probed(r, c, raw, found.value, "", slice))
 
     def _cut(self, name: str) -> Cut | None:
         return next((cut for cut in self._state.planes.cuts if cut.plane.name == name), None)

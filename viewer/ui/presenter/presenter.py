@@ -4,15 +4,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from math import isfinite
 from pathlib import Path
 from typing import Literal
 
 from viewer import dicom
-from viewer.overlay import native_value
 from viewer.settings import Preferences, Settings
 from viewer.task import Task
-from viewer.types import LoadedMap, Map
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs, Lane
 from viewer.ui.presenter.companions import Companions
@@ -28,11 +25,12 @@ from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.patches import Patches
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.preferences_file import PreferencesFile
+from viewer.ui.presenter.probe import Probe
 from viewer.ui.presenter.running import write
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, View
 from viewer.ui.presenter.studies import Studies
-from viewer.ui.state import Busy, Notice, Probed, ViewState
+from viewer.ui.state import Busy, Notice, ViewState
 
 
 class Presenter:
@@ -67,10 +65,11 @@ class Presenter:
         self.display = Displaying(self._store, self.explaining, self.companions)
         self.mpr = MPR(self._store, jobs, self.slices)
         self.patches = Patches(self._store, maps, self.display, self.mpr)
+        self.probe = Probe(self._store, self.slices)
         # The regions say what is swept, the answer which map the planes and the small maps go with.
         self._store.parts = (
             self.companions, self.explaining.answers, self.mpr, self.patches, self.layer_strip,
-            self.contact_sheet, self.comparing, self.headers, self.library_check,
+            self.contact_sheet, self.comparing, self.headers, self.library_check, self.probe,
         )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
@@ -165,25 +164,7 @@ class Presenter:
 
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
-        state = self.state
-        if row is None or column is None or state.view.values is None or state.view.series is None:
-            self._store.show(probed=None)
-            return
-        r, c = round(row), round(column)
-        if not (0 <= r < state.view.values.shape[0] and 0 <= c < state.view.values.shape[1]):
-            self._store.show(probed=None)
-            return
-        kept = self.slices.shown
-        raw = "" if kept is None else str(kept.stored[r, c])
-        value = (
-            ""
-            if state.view.series.colour
-            else f"{state.view.values[r, c]:g} {state.view.series.display.unit}".strip()
-        )
-        shown = state.shown if state.map_shown else None
-        native = None if shown is None else native_value(shown, (state.view.slice, r, c))
-        mapped = "" if native is None or not isfinite(native) else f"{native:+.3g} {_unit(shown)}".strip()
-        self._store.show(probed=Probed(r, c, raw, value, mapped))
+        self.probe.point(row, column)
 
     def next_evidence(self) -> None:
         """Go to the strongest peak of the evidence that has not been visited since the last round."""
@@ -242,8 +223,3 @@ class Presenter:
         self.slices.close()
         self._jobs.close()
         self.preferences.close()
-
-
-def _unit(map: Map | None) -> str:
-    """The unit of a quantity; that of an attribution stands at its colour bar, in words."""
-    return map.unit if isinstance(map, LoadedMap) else ""

@@ -182,6 +182,11 @@ def pictures(attribution: Attribution) -> tuple[Array, ...]:
     return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST_PICTURES])
 
 
+def pictured(explained: "Explained") -> "tuple[Explained, list[Pictures]]":
+    """The same with the pictures of each map's baselines: the window has none, for an input is a tensor."""
+    return explained, [pictures(one) for one in explained.attributions]
+
+
 def run_all(
     maps: Maps, asking: Asking, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
 ) -> "Explained":

@@ -138,8 +138,8 @@ class Studies:
         if not items:
             self._store.show()
         if items:
-            self._preferences.opened_study(paths)
             self._choose(study, *(place or (0, None)))
+            self._preferences.opened_study(paths)  # which shows the state: not before it is of a series
             self._thumbnails(0)
 
     def choose_series(self, number: int) -> None:
