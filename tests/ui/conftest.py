@@ -11,6 +11,7 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from desk import Desk
+from known import Folders, Known, write_models, write_study, write_twin
 from program import write_model, write_stack
 from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
@@ -58,6 +59,20 @@ def study(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     return write_model(tmp_path / "model")
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """Two studies with the same UIDs and other pixels, and four models; not to be written to."""
+    base = tmp_path_factory.mktemp("known")
+    study = write_study(base / "study")
+    return [study, write_twin(study, base / "twin")], write_models(base / "models")
+
+
+@pytest.fixture(scope="session")
+def truth(folders: Folders) -> Known:
+    """What is known of them without the window."""
+    return Known(*folders)
 
 
 @pytest.fixture
