@@ -30,6 +30,8 @@ class Answers:
             return _nothing(state, gate="outside", outside=outside)
         self._maps.requests.use(state.regions.regions)
         place, key = place_of(state), (model, place_of(state), wish_of(state), state.target_words)
+        if state.answer.answers == key:
+            key = state.answer.answers  # the very same, else the state would be another one each time
         found = self._maps.find(*key[1:])
         if found is None and state.answer.answers == key and not state.answer.preview:
             found = state.answer.attribution  # let go of for want of room: it is still the answer

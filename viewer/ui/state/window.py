@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 from viewer.dicom import in_time
 from viewer.overlay.outline import Outline
-from viewer.types import Attribution, Map, Region, Sweep
+from viewer.types import Attribution, Map, Region, Style, Sweep, Window
 from viewer.ui.state.answer import AnswerState, MethodItem
-from viewer.ui.state.planes import PlanesState
+from viewer.ui.state.planes import Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NOWHERE, WHOLE, At, RequestState
-from viewer.ui.state.shell import ShellState
+from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState
 from viewer.ui.state.studies import StudiesState
 from viewer.ui.state.views import View, ViewsState
 
@@ -55,12 +55,13 @@ class ViewState:
     def changed(self, **changes: Any) -> "ViewState":
         """The same with fields of its sub-states changed, by their names; those of a view in the active one.
 
-        Another `layout` lays the views out anew. The very same value is no change.
+        Another `layout` lays the views out anew. The very same value is no change, nor is an equal one of
+        those that have nothing but their value: the state stays the one that has been shown.
         """
         parts: dict[str, dict[str, Any]] = {}
         layout = changes.pop("layout", self.views.layout)
         for name, value in changes.items():
-            if self.value(name) is not value:
+            if not _one(self.value(name), value):
                 parts.setdefault(OWNERS[name], {})[name] = value
         if not parts and layout == self.views.layout:
             return self
@@ -172,6 +173,14 @@ class ViewState:
             return "points"
         part = self.view.series.part
         return self.views.along or ("points" if part is not None and in_time(part) else "slices")
+
+
+_BY_VALUE = (str, int, float, frozenset, dict, Busy, Marked, Memory, Notice, Probed, Slab, Style, Window)
+
+
+def _one(now: object, value: object) -> bool:
+    """Whether a value is no change."""
+    return now is value or (isinstance(value, _BY_VALUE) and now == value)
 
 
 OWNERS: dict[str, str] = {
