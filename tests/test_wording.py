@@ -55,7 +55,7 @@ def test_a_sweep_is_judged_by_its_highest_patch() -> None:
     assert made.score == high.scores[0]
     assert not made.negative
     assert dataclasses.replace(made, target=Target("b", 1)).prediction is low
-    assert dataclasses.replace(made, target=None).prediction is low  # the first, where no label is named
+    assert dataclasses.replace(made, target=None).prediction is high  # the highest score of any, of no label
     assert dataclasses.replace(made, predictions=(low,)).negative
 
 
