@@ -55,6 +55,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("window-7", "Window: angiography", "Image", ("7",)),
     Command("window-8", "Window: liver", "Image", ("8",)),
     Command("invert", "Invert the grey values", "Image", ("I",)),
+    Command("flip-sides", "Flip left and right", "Image", ("X",)),
+    Command("flip-ends", "Flip top and bottom", "Image", ("Y",)),
     Command("annotations", "Show or hide overlays and shutter", "Image", ("A",)),
     Command("explain", "Run the method", "Map", ("Ctrl+Return",)),
     Command("method-card", "About the method", "Map", ("F1",)),

@@ -56,6 +56,8 @@ class Displaying:
             **windows,
             **{name: partial(self.choose_layout, layout) for name, layout in layouts.items()},
             "invert": self.invert,
+            "flip-sides": partial(self.flip, 0),
+            "flip-ends": partial(self.flip, 1),
             "overlay": self.toggle_overlay,
             "hide-while-held": self.peek,
             "outlines": self.toggle_outlines,
@@ -109,6 +111,15 @@ class Displaying:
 
     def invert(self) -> None:
         self._change("invert", inverted=not self._state.view.inverted)
+
+    def flip(self, axis: int) -> None:
+        """Turn the slice over: 0 changes left and right, 1 top and bottom."""
+        if self._state.three or self._state.views.layout == "sheet":
+            said = "Only views of slices are flipped: planes and the contact sheet keep the patient's sides."
+            self._store.show(notice=Notice(said))
+            return
+        across, down = self._state.view.flips
+        self._change("flip", flips=(not across, down) if axis == 0 else (across, not down))
 
     def choose_layout(self, layout: str) -> None:
         """Show one view, two, or the three planes of a volume."""

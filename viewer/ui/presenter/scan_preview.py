@@ -16,7 +16,7 @@ from viewer.ui.presenter.display import levels
 from viewer.ui.presenter.rows import growing_row
 from viewer.ui.presenter.slices import Read, read
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import SeriesItem
+from viewer.ui.state import UNFLIPPED, SeriesItem
 
 
 class _Found(NamedTuple):
@@ -86,8 +86,8 @@ class ScanPreview:
             self._store.show()
             return
         self._store.note(
-            number=None, series=one.series, slice=0, seen=None, window=None, values=None,
-            graphics=None, probed=None,
+            number=None, series=one.series, slice=0, seen=None, flips=UNFLIPPED, window=None,
+            values=None, graphics=None, probed=None,
             inverted=one.series.display.inverted,
         )  # fmt: skip
         if image is not None:

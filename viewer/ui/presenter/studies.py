@@ -22,7 +22,7 @@ from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, row,
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Notice, ViewState, one_stack
+from viewer.ui.state import UNFLIPPED, Busy, Notice, ViewState, one_stack
 from viewer.ui.views.captions import nothing_opened
 
 
@@ -132,8 +132,8 @@ class Studies:
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
         self._store.note(
-            items=items, not_opened=not_opened, number=None, series=None, seen=None, values=None, busy=None,
-            notice=notice, arriving=None,
+            items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
+            values=None, busy=None, notice=notice, arriving=None,
         )  # fmt: skip
         if not items:
             self._store.show()
@@ -162,11 +162,12 @@ class Studies:
         self._display.forget()
         self._explaining.leave()
         view = self.state.view
+        together = one_stack(view.series, series)
         self._store.note(
             number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
-            seen=view.seen if one_stack(view.series, series) else None, values=None, graphics=None,
-            window=None, inverted=series.display.inverted, placed=None, swept=None,
-            probed=None, busy=None, asked=False, notice=self._store.lasting,
+            seen=view.seen if together else None, flips=view.flips if together else UNFLIPPED,
+            values=None, graphics=None, window=None, inverted=series.display.inverted, placed=None,
+            swept=None, probed=None, busy=None, asked=False, notice=self._store.lasting,
         )  # fmt: skip
         self._slices.enter(study)
         self._explaining.study_changed()

@@ -10,14 +10,14 @@ from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, RequestState, Wish
 from viewer.ui.state.shell import Busy, Header, Memory, Notice, Probed, ShellState
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
-from viewer.ui.state.views import LAYOUTS, Draws, Layout, Seen, View, ViewsState
+from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, View, ViewsState
 from viewer.ui.state.window import OWNERS, ViewState
 from viewer.ui.state.wish import Place, place_of, wish_of
 
 __all__ = [
-    "LAYOUTS", "NOWHERE", "NO_SEGMENTS", "OWNERS", "SEGMENTS", "WHOLE",
-    "AnswerState", "At", "Busy", "Cell", "Compared", "Cut", "Draws", "Header", "Layout", "Marked", "Memory",
-    "MethodItem", "ModelItem", "Notice", "Place", "PlanesState", "Probed", "RegionsState", "RequestState",
-    "Seen", "SeriesItem", "ShellState", "Side", "Slab", "StudiesState", "Tile", "View", "ViewState",
-    "ViewsState", "Wish", "one_stack", "place_of", "wish_of",
+    "LAYOUTS", "NOWHERE", "NO_SEGMENTS", "OWNERS", "SEGMENTS", "UNFLIPPED", "WHOLE",
+    "AnswerState", "At", "Busy", "Cell", "Compared", "Cut", "Draws", "Flips", "Header", "Layout", "Marked",
+    "Memory", "MethodItem", "ModelItem", "Notice", "Place", "PlanesState", "Probed", "RegionsState",
+    "RequestState", "Seen", "SeriesItem", "ShellState", "Side", "Slab", "StudiesState", "Tile", "View",
+    "ViewState", "ViewsState", "Wish", "one_stack", "place_of", "wish_of",
 ]  # fmt: skip

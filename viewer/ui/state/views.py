@@ -13,6 +13,9 @@ Draws = Literal["none", "chosen", "kept", "difference"]
 """Which map a view draws: that of the request, the one kept for comparison, or how the two differ."""
 Seen = tuple[float, float, float, float]
 """Left, top, width and height of the part of an image that is seen, in its pixels."""
+Flips = tuple[bool, bool]
+"""Whether left and right, and top and bottom, of an image have changed places."""
+UNFLIPPED: Flips = (False, False)
 LAYOUTS: dict[Layout, tuple[Draws, ...]] = {
     "1": ("chosen",),
     "1|1": ("none", "chosen"),
@@ -50,6 +53,8 @@ class View:
     """Whether low values are shown bright: MONOCHROME1 or the reader's wish, not both."""
     seen: Seen | None = None
     """The part of the image that is seen; None where the whole image is fitted."""
+    flips: Flips = UNFLIPPED
+    """How the image is turned over; its pixels, and what is told of them, keep their places."""
     map: Array | None = field(default=None, repr=False)
     """The slice of the chosen map on the source grid, float32 (rows, columns), NaN where not seen."""
     outlines: tuple[Outline, ...] = ()

@@ -2,14 +2,14 @@
 """The texts in a view's corners, and the sentences of its states."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from viewer.cache import ArrayCache
 from viewer.overlay import native_facts, no_positive_evidence
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
-from viewer.ui.state import NOWHERE, WHOLE, View, ViewState
+from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
 from viewer.wording import (
     INFLUENCE_ONLY,
     NO_VALUE,
@@ -175,6 +175,13 @@ def window_words(state: ViewState, view: View | None = None) -> str:
         return window_text(series.display, inverted)
     low, high = view.levels
     return window_text(window or Window((low + high) / 2, high - low), inverted)
+
+
+def flipped(said: Corners, flips: Flips) -> Corners:
+    """The corners of an image that is turned over: letters alone are easily overlooked, or there are none."""
+    ways = [way for way, turned in zip(("left–right", "top–bottom"), flips, strict=True) if turned]
+    line = (f"flipped {' and '.join(ways)}", "warning")
+    return replace(said, top_right=(*said.top_right, line)) if ways else said
 
 
 def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corners:

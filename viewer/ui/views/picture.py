@@ -11,7 +11,7 @@ from viewer.affine import Matrix
 from viewer.dicom import Graphics
 from viewer.overlay.outline import Outline
 from viewer.types import Array, Display, Field, Series, Style, Window
-from viewer.ui.state import Seen, ViewState
+from viewer.ui.state import UNFLIPPED, Flips, Seen, ViewState
 from viewer.ui.views import captions
 
 Letters = tuple[str, str, str, str]
@@ -37,6 +37,8 @@ class Picture:
     """What tells the matrix from others."""
     seen: Seen | None = None
     """The part of the picture that is seen; None where the whole is fitted."""
+    flips: Flips = UNFLIPPED
+    """Whether left and right, top and bottom, change places as it is drawn; `letters` have."""
     map: Array | None = field(default=None, repr=False)
     """What is laid over it, float32 (rows, columns), NaN where not seen; None where no map is drawn."""
     style: Style = field(default_factory=Style)
@@ -68,6 +70,15 @@ def aspect_of(series: Series | None) -> float:
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
 
 
+def _flipped(letters: Letters | None, flips: Flips) -> Letters | None:
+    """The patient's sides where an image that is turned over has them."""
+    if letters is None:
+        return None
+    left, right, top, bottom = letters
+    left, right = (right, left) if flips[0] else (left, right)
+    return (left, right, *((bottom, top) if flips[1] else (top, bottom)))
+
+
 def picture(state: ViewState, place: int) -> Picture:
     """What one of the views of slices shows: its slice, with the chosen map or without any."""
     state = state.seen_by(place)
@@ -77,6 +88,7 @@ def picture(state: ViewState, place: int) -> Picture:
     return Picture(
         view.series, view.values, view.levels, view.inverted, view.curve, aspect_of(view.series),
         affine.scale_offset((1, 1, 1), (view.slice, 0, 0)), (view.series, view.slice), view.seen,
+        view.flips,
         map=None if plain or not state.map_shown else view.map,
         style=state.views.style,
         hatched=state.negative,
@@ -88,6 +100,6 @@ def picture(state: ViewState, place: int) -> Picture:
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
         says=(lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state),
-        letters=None if view.series is None else view.series.geometry.letters(),
+        letters=_flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
         clear=(3 if reads else 2, 3),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPixmap,
     QResizeEvent,
+    QTransform,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
@@ -37,7 +38,8 @@ CLOSEST, FARTHEST = 64.0, 0.25
 class SliceView(QWidget):
     """Draws one `Picture`, and tells what the reader's hands do on it.
 
-    Rectangles of view are in pixels of the image: x from 0 to the columns, y from 0 to the rows.
+    Rectangles of view are in pixels of the image: x from 0 to the columns, y from 0 to the rows. A picture
+    that is flipped is painted, and met by the hands, as in a mirror; its rectangles do not change.
     """
 
     window_dragged = Signal(float, float)
@@ -110,6 +112,7 @@ class SliceView(QWidget):
         least = FARTHEST * whole.width() / self._columns
         factor = min(max(factor, least / scale), max(CLOSEST, scale) / scale)
         point = about if about is not None else QPointF(self.width() / 2, self.height() / 2)
+        point = self._unflipped(point)
         x, y = point.x() - frame.x(), point.y() - frame.y()
         self._place(
             QRectF(
@@ -140,7 +143,7 @@ class SliceView(QWidget):
         return QRectF((self.width() - width) / 2, (self.height() - height) / 2, width, height)
 
     def frame(self) -> QRectF | None:
-        """Where the whole image lies on the widget, in its pixels; None without an image."""
+        """Where the whole image lies on the widget before it is flipped, in its pixels; None without one."""
         if self._picture.sentence is not None:
             return None
         if self._seen is None:
@@ -172,10 +175,21 @@ class SliceView(QWidget):
         frame = self.frame()
         if frame is None:
             return None
+        point = self._unflipped(point)
         column = (point.x() - frame.x()) / frame.width() * self._columns
         row = (point.y() - frame.y()) / frame.height() * self._rows
         inside = 0 <= row < self._rows and 0 <= column < self._columns
         return (row - 0.5, column - 0.5) if inside else None
+
+    def _flips(self) -> QTransform:
+        """The widget over itself as the picture is flipped; its own inverse."""
+        across, down = self._picture.flips
+        mirror = QTransform.fromScale(-1 if across else 1, -1 if down else 1)
+        return mirror * QTransform.fromTranslate(across * self.width(), down * self.height())
+
+    def _unflipped(self, point: QPointF) -> QPointF:
+        """Where a point of the widget lies before the picture is flipped."""
+        return self._flips().map(point)
 
     # Painting
 
@@ -185,6 +199,7 @@ class SliceView(QWidget):
         frame, values = self.frame(), self._picture.values
         if frame is not None:
             ratio = self.devicePixelRatioF()
+            painter.setTransform(self._flips())
             self._image.draw(painter, frame, QRectF(self.rect()), ratio)
             # Under the map: evidence on what a shutter hides is evidence that a reader must see.
             self._graphics.draw_shutter(painter, frame, ratio)
@@ -193,6 +208,7 @@ class SliceView(QWidget):
             if values is not None:
                 marks.outlines(painter, self._picture.outlines, frame, values.shape[:2])
                 marks.patch_border(painter, self.border(), frame, values.shape[:2])
+            painter.resetTransform()
         painter.drawPixmap(0, 0, self._writing())
         painter.end()
 
@@ -209,7 +225,8 @@ class SliceView(QWidget):
     def _writing(self) -> QPixmap:
         """Texts, letters and colour bar: drawn anew only when one of them changes."""
         picture, sentence = self._picture, self._picture.sentence
-        shown = picture.says(self._map.anything) if sentence is None else captions.Corners()
+        said = picture.says(self._map.anything) if sentence is None else captions.Corners()
+        shown = captions.flipped(said, picture.flips)
         letters = picture.letters if sentence is None else None
         bar = picture.style if sentence is None and picture.bar else None
         key = (
@@ -318,7 +335,7 @@ class SliceView(QWidget):
         frame = self.frame()
         if frame is None:
             return
-        frame.translate(step)
+        frame.translate(self._unflipped(step) - self._unflipped(QPointF()))
         middle, room = frame.center(), QRectF(self.rect())
         stays = QPointF(
             min(max(middle.x(), room.left() - frame.width() / 2 + 40), room.right() + frame.width() / 2 - 40),
