@@ -2,6 +2,7 @@
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,28 @@ def choose_series(study: Study, which: str | None = None) -> Series:
     return by_name[which]
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate of intended use before a series: why the model was not made for it, and whether it is open."""
+
+    reason: str | None
+    open: bool
+
+
+def judge(series: Series, model: Model, outside_intended_use: Outside = False) -> Gate:
+    """Whether a model may be asked about a series: what its card accepts, or the reader has overridden."""
+    reason = model.accepts(series)
+    if isinstance(outside_intended_use, bool):
+        return Gate(reason, reason is None or outside_intended_use)
+    return Gate(reason, reason is None or override(series, model) in outside_intended_use)
+
+
 def gate(series: Series, model: Model, outside_intended_use: Outside = False) -> str | None:
     """None, or the reason that was overridden; raises `ModelError` where it was not."""
-    reason = model.accepts(series)
-    if reason is None or outside_intended_use is True:
-        return reason
-    if not outside_intended_use or override(series, model) not in outside_intended_use:
-        raise ModelError(f"{reason} Repeat with --outside-intended-use to go on all the same.")
-    return reason
+    found = judge(series, model, outside_intended_use)
+    if not found.open:
+        raise ModelError(f"{found.reason} Repeat with --outside-intended-use to go on all the same.")
+    return found.reason
 
 
 def override(series: Series, model: Model) -> Override:

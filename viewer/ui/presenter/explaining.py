@@ -169,7 +169,7 @@ class Explaining:
         series = self._state.view.series
         if wish == "override" and series is not None and self._state.view.number is not None:
             stack = {series, *(self._series[n] for n in self._state.points)}
-            self._maps.overridden |= {self._maps.override(one) for one in stack}
+            self._maps.go_on(stack)
             self._store.note(notice=None)
             self.study_changed()
         elif wish == "show":

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from viewer.ui.state import Place, Tile, Wish
 if TYPE_CHECKING:
     from viewer.explain import ForwardCache
     from viewer.models import Model
+    from viewer.session import Gate
 
 _ROOM = 512 * 2**20
 MapsByTarget = Mapping[str | None, Attribution]
@@ -47,7 +48,7 @@ class Maps:
         self.predictions: dict[Place, Prediction] = {}
         self.predicted = 0
         """How often the model has said something."""
-        self.overridden: set[Override] = set()
+        self._overridden: set[Override] = set()
         """Where the reader has said to go on outside of what the model accepts: of which series and model."""
         self.drawn = DrawnMaps()
         self._age = 0
@@ -62,7 +63,7 @@ class Maps:
         self._age += 1
         self.forwards = None  # a run that goes on keeps the old one for itself
         self.predictions.clear()
-        self.overridden.clear()
+        self._overridden.clear()
         self.drawn.clear()
         self.requests.forget()
         self._found.clear()
@@ -75,15 +76,24 @@ class Maps:
         self.model = model
         self.requests.open(model)
 
-    def override(self, series: Series) -> Override:
-        """The reader's word that the model is asked about a series: it holds for no other study, nor card."""
+    def gate(self, series: Series) -> "Gate":
+        """What the session judges of the model and a series, with what the reader has overridden."""
+        from viewer import session
+
         assert self.model is not None
-        return Override(series.digest, self.model.digest)
+        return session.judge(series, self.model, self._overridden)
+
+    def go_on(self, stack: Iterable[Series]) -> None:
+        """The reader's word that the model is asked about these series, whatever it was made for."""
+        from viewer import session
+
+        assert self.model is not None
+        self._overridden |= {session.override(one, self.model) for one in stack}
 
     def asking(self) -> Asking:
         """What the worker is asked with now; there is a model."""
         assert self.model is not None
-        return Asking(self.model, self.settings, frozenset(self.overridden), self._age)
+        return Asking(self.model, self.settings, frozenset(self._overridden), self._age)
 
     def current(self, asking: Asking) -> bool:
         """Whether what was asked so is still of this study and this model."""
