@@ -10,7 +10,7 @@ from viewer import explain as explaining
 from viewer import export as exporting
 from viewer import models
 from viewer.dicom import Segmentation, Study
-from viewer.errors import ModelError, SeriesError, WhyscopeError
+from viewer.errors import ModelError, SeriesError
 from viewer.explain import Explained as Explained
 from viewer.explain import Explainer as Explainer
 from viewer.explain import ForwardCache as ForwardCache
@@ -213,30 +213,17 @@ def ask(
     )  # fmt: skip
 
 
-def peer(
-    model: Model,
-    explained: Explained,
-    methods: Sequence[str | Explainer] = (),
-    layer: str | None = None,
-    settings: Mapping[str, str] | None = None,
-    task: Task | None = None,
-) -> tuple[PeerCheck, ...]:
+def peer(model: Model, explained: Explained, task: Task | None = None) -> tuple[PeerCheck, ...]:
     """Every map beside the same method by captum or grad-cam on the same tensor; see `check_with_library`.
 
-    With the `methods`, `layer` and `settings` that were explained, those that refused are looked at too.
+    Methods that were asked and gave no map anywhere are looked at too, on the first input.
     """
-    made = {attribution.explainer for attribution in explained.attributions}
-    reasons = list(explained.refused)
-    gone: list[Refused] = []
-    for method in configured(methods, layer, settings, model) if methods and reasons else ():
-        try:
-            there = method.fitted(model) in made
-        except WhyscopeError:
-            there = False
-        reason = None if there else next((r for r in reasons if r[0] == method.name), None)
-        if reason is not None:
-            reasons.remove(reason)
-            gone.append(Refused(method, explained.predictions[0].input, reason[1]))
+    made = {one.explainer for one, found in explained.answers.items() if isinstance(found, Attribution)}
+    reasons: dict[Explainer, str] = {}
+    for one, found in explained.answers.items():
+        if isinstance(found, str) and isinstance(one.explainer, Explainer) and one.explainer not in made:
+            reasons.setdefault(one.explainer, found)
+    gone = [Refused(method, explained.predictions[0].input, reason) for method, reason in reasons.items()]
     return explaining.check_with_library(model, explained.attributions, task, gone)
 
 
