@@ -9,6 +9,7 @@ from viewer.types import Attribution, LoadedMap, Style
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.state import Notice, ViewState, place_of, wish_of
+from viewer.wording import below_text
 
 
 class Answers:
@@ -113,5 +114,5 @@ def _judged(state: ViewState, found: Attribution) -> Notice | None:
         return None if notice is not None and notice.wish == "show" else notice
     if state.answer.asked:
         return notice
-    text = f"{found.target.label} is below its threshold; the map would explain a negative."
+    text = f"{below_text(found)}; the map would explain a negative."
     return Notice(text, "info", "Show it hatched", "show")

@@ -16,6 +16,7 @@ from viewer.wording import (
     NO_WINDOW,
     NOT_LOOKED_AT,
     NOTHING_REACHES,
+    below_text,
     clean,
     feature_words,
     method_text,
@@ -288,9 +289,8 @@ def _nothing_positive(shown: Attribution) -> bool:
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
-    label = shown.target.words if shown.target is not None else ""
     if state.answer.gate == "negative" and not state.answer.asked:
-        return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
+        return ((f"{below_text(shown)}: its map stays hidden until asked", "warning"),)
     if not state.draws_map(view) or view.map is None:
         return ()
     if state.answer.preview:

@@ -15,7 +15,7 @@ from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
-from viewer.wording import SAME_FOR_ALL, clean, figures, kind_of, number
+from viewer.wording import BELOW, SAME_FOR_ALL, clean, figures, kind_of, number
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -184,7 +184,7 @@ class _Cells(QWidget):
         tone = DARK.warning if cell.chosen and self._state.answer.sheet_of == "labels" else DARK.text
         _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
-        below = "below its threshold, hidden" if hidden else cell_words(cell)
+        below = f"{BELOW}, hidden" if hidden else cell_words(cell)
         _write(painter, QRectF(box.left() + 2, top + LINE, box.width() - 4, LINE), below, DARK.quiet, left)
 
     # Hands
