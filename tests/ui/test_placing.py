@@ -23,7 +23,7 @@ from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs
 from viewer.ui.presenter.maps import _input_bytes
 from viewer.ui.presenter.running import leading
-from viewer.ui.state import NOWHERE, WHOLE, ViewState, place_of, wish_of
+from viewer.ui.state import NOWHERE, WHOLE, ViewState, choice_of, position_of
 from viewer.ui.views import captions
 
 SIZES = {2: [8, 8], 3: [4, 8, 8]}
@@ -345,7 +345,7 @@ def test_what_a_sweep_keeps_in_memory_is_counted(placed: Desk, dimensions: int) 
     size = _input_bytes(state.answer.attribution)
     held = {p.input.tensor.untyped_storage().nbytes() for p in state.answer.attribution.predictions}
     assert held == {size}
-    said = placed.presenter.explaining._maps.predictions[place_of(state)]
+    said = placed.presenter.explaining._maps.prediction(position_of(state))
     assert said.input.tensor.untyped_storage().nbytes() == 4 * np.prod(SIZES[dimensions])
     assert torch.equal(said.input.tensor, state.answer.prediction.input.tensor)
 
@@ -407,7 +407,7 @@ def test_a_cancelled_sweep_leaves_nothing(placed: Desk, monkeypatch: pytest.Monk
     placed.at_rest()
     assert (placed.state.answer.attribution, placed.state.shell.busy) == (None, None)
     assert placed.state.shell.notice.text == "Cancelled."
-    assert not placed.presenter.explaining._maps.all(place_of(placed.state), wish_of(placed.state))
+    assert not placed.presenter.explaining._maps.all(position_of(placed.state), choice_of(placed.state))
     placed.presenter.patches.sweep(None)
     assert placed.state.answer.attribution is one
 

@@ -301,12 +301,12 @@ def _compared(seen: Seen, answer: AnswerState) -> None:
 
 def _kept_asked(seen: Seen) -> Asked:
     """What is asked for what was kept for comparison."""
-    _, wish, label, against = seen.state.request.kept
+    _, choice, label, against = seen.state.request.kept
     label = label or seen.state.request.target
-    item = next(m for m in seen.state.answer.model.methods if m.name == wish.method)
+    item = next(m for m in seen.state.answer.model.methods if m.name == choice.method)
     words = label if against is None else f"{label} − {against}"
     return Asked(
-        wish.method, wish.settings, wish.layer, words if item.target_dependent else None, wish.within
+        choice.method, choice.settings, choice.layer, words if item.target_dependent else None, choice.within
     )
 
 

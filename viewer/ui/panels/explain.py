@@ -16,7 +16,7 @@ from viewer.ui.panels.explain_parts import LayerCombo, Pictures, RunBar
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
-from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, wish_of
+from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
 from viewer.ui.views.captions import patch_place, region_name, swept_name
 from viewer.ui.widgets.controls import Combo, IconButton
 from viewer.ui.widgets.form import SettingsForm
@@ -157,7 +157,7 @@ class ExplainPanel(QWidget):
         settings = {} if item is None else item.settings
         closed = {} if state.regions.regions else {SEGMENTS: NO_SEGMENTS}
         # Segments are as many as they are.
-        idle = {"features"} if wish_of(state).segmented else ()
+        idle = {"features"} if choice_of(state).segmented else ()
         self.form.show_fields(
             settings, state.request.settings, {} if item is None else item.hints, closed, idle
         )

@@ -8,7 +8,7 @@ from viewer.cache import ArrayCache
 from viewer.types import Attribution, LoadedMap, Style
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.state import Notice, ViewState, place_of, wish_of
+from viewer.ui.state import Notice, ViewState, choice_of, position_of
 from viewer.wording import below_text
 
 
@@ -29,7 +29,7 @@ class Answers:
         if not gate.open:
             return _nothing(state, gate="outside", outside=gate.reason)
         self._maps.requests.use(state.regions.regions)
-        place, key = place_of(state), (model, place_of(state), wish_of(state), state.target_words)
+        place, key = position_of(state), (model, position_of(state), choice_of(state), state.target_words)
         if state.answer.answers == key:
             key = state.answer.answers  # the very same, else the state would be another one each time
         found = self._maps.find(*key[1:])
@@ -39,7 +39,7 @@ class Answers:
         changes: dict[str, Any] = {
             "outside": gate.reason, "gate": "negative" if negative else "open", "attribution": found,
             "answers": None if found is None else key,
-            "prediction": self._maps.predictions.get(place) if found is None else found.prediction,
+            "prediction": self._maps.prediction(place) if found is None else found.prediction,
             "profile": self._profile(state, found), "preview": self._maps.is_preview(found),
             "baselines": self._maps.baselines(found),
         }  # fmt: skip
@@ -56,7 +56,7 @@ class Answers:
             return _undrawn(state)
         style, notice = state.views.style, state.shell.notice
         if found is not state.views.styled:
-            among = self._maps.all(place_of(state), wish_of(state))
+            among = self._maps.all(position_of(state), choice_of(state))
             style, notice = self._maps.style(found, among, state.views.locked), _judged(state, found)
         drawn = self._maps.drawn.on_slice(found, state.view.slice, style)
         return {"style": style, "styled": found, "map": drawn, "notice": notice}

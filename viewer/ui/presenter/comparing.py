@@ -14,7 +14,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Compared, Side, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Compared, MethodChoice, Side, ViewState, choice_of, position_of
 from viewer.wording import SAME_FOR_ALL, method_text
 
 _ROOM = 256 * 2**20
@@ -83,14 +83,14 @@ class Comparing:
         kept = state.request.kept
         if kept is None or state.answer.gate == "outside":
             return None
-        return self._maps.finished(place_of(state), kept[1], _target(state))
+        return self._maps.finished(position_of(state), kept[1], _target(state))
 
     def _compared(
         self,
         state: ViewState,
         one: Attribution | None,
         other: Attribution | None,
-        kept: tuple[Wish, str | None],
+        kept: tuple[MethodChoice, str | None],
     ) -> Compared:
         apart = "" if one is None or other is None else apart_words(one, other)
         as_ranks = bool(apart) or self._wished
@@ -165,16 +165,16 @@ class Comparing:
     def _run_kept(self, state: ViewState) -> None:
         """Explain the shown slice as what was kept, where that costs next to nothing."""
         place, series, model, kept = (
-            place_of(state),
+            position_of(state),
             state.view.series,
             state.answer.model,
             state.request.kept,
         )
         if kept is None or state.answer.gate == "outside":
             return
-        wish, label, against = kept[1], kept[2] or state.request.target, kept[3]
-        item = next((m for m in model.methods if m.name == wish.method), None) if model else None
-        key = (model, place, wish, label, against)
+        choice, label, against = kept[1], kept[2] or state.request.target, kept[3]
+        item = next((m for m in model.methods if m.name == choice.method), None) if model else None
+        key = (model, place, choice, label, against)
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
@@ -183,11 +183,11 @@ class Comparing:
         target = f"{label}-{against}" if label and against else label or "top"
 
         def done(explained: Any) -> None:
-            self._maps.put(asking, place, wish, explained.attributions)
+            self._maps.put(asking, place, choice, explained.attributions)
             self._store.show()
 
         regions = state.regions.regions
-        work = lambda task: run(self._maps, asking, series, place, wish, target, task, regions=regions)  # noqa: E731
+        work = lambda task: run(self._maps, asking, series, place, choice, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
 
 
@@ -198,9 +198,9 @@ def _shown(state: ViewState) -> bool:
     )
 
 
-def _chosen(state: ViewState) -> tuple[object, Wish, str | None, str | None]:
+def _chosen(state: ViewState) -> tuple[object, MethodChoice, str | None, str | None]:
     """What is chosen now, to be kept for comparison."""
-    return (state.answer.model, wish_of(state), state.request.target, state.request.against)
+    return (state.answer.model, choice_of(state), state.request.target, state.request.against)
 
 
 def _target(state: ViewState) -> str | None:

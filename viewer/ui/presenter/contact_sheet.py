@@ -11,7 +11,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import pictured, run, run_all, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Busy, Cell, MethodChoice, MethodItem, Tile, ViewState, choice_of, position_of
 
 SIDE = 256
 """Cells along the longer side of a map in the sheet."""
@@ -56,9 +56,9 @@ class ContactSheet:
     # --- cells ------------------------------------------------------------------------------------
 
     def _labels(self, state: ViewState) -> tuple[Cell, ...]:
-        item, place, wish = state.chosen_method, place_of(state), wish_of(state)
+        item, place, choice = state.chosen_method, position_of(state), choice_of(state)
         assert state.answer.model is not None
-        said = self._maps.predictions.get(place)
+        said = self._maps.prediction(place)
         scores = {} if said is None else {s.label: s for s in said.scores}
         labels = list(state.answer.model.labels)
         if len(labels) > MOST_LABELS:
@@ -67,26 +67,26 @@ class ContactSheet:
         every = item is not None and not item.target_dependent
         cells = []
         for label in labels:
-            tile = self._tile(state, wish, label)
+            tile = self._tile(state, choice, label)
             chosen = label == state.request.target and state.request.against is None
             cells.append(Cell(label, label, scores.get(label), tile, chosen))
         return tuple(cells[:1] if every else cells)
 
     def _methods(self, state: ViewState) -> tuple[Cell, ...]:
-        said = self._maps.predictions.get(place_of(state))
+        said = self._maps.prediction(position_of(state))
         score = next((s for s in said.scores if s.label == state.request.target), None) if said else None
         return tuple(
-            Cell(item.name, item.title, score, self._tile(state, _wish(state, item), state.target_words),
+            Cell(item.name, item.title, score, self._tile(state, _choice(state, item), state.target_words),
                  item.name == state.request.method)
             for item in _quick(state)
         )  # fmt: skip
 
-    def _tile(self, state: ViewState, wish: Wish, target: str | None) -> Tile | None:
-        place = place_of(state)
-        one = self._maps.finished(place, wish, target)
+    def _tile(self, state: ViewState, choice: MethodChoice, target: str | None) -> Tile | None:
+        place = position_of(state)
+        one = self._maps.finished(place, choice, target)
         if one is None:
             return None
-        among = self._maps.all(place, wish)
+        among = self._maps.all(place, choice)
         own = state.answer.sheet_of == "labels" and not state.views.locked
         kept = self._tiles.get((one, state.view.slice, state.views.locked))
         style: Style
@@ -102,7 +102,8 @@ class ContactSheet:
 
     def _run_missing(self, state: ViewState) -> None:
         """Run the quick methods that are missing, once what is shown is there."""
-        key = (state.answer.model, place_of(state), targets_of(state), wish_of(state), state.answer.sheet_of)
+        answer = state.answer
+        key = (answer.model, position_of(state), targets_of(state), choice_of(state), answer.sheet_of)
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
@@ -126,10 +127,10 @@ class ContactSheet:
             self._run_labels(state, "explain")
 
     def _run_labels(self, state: ViewState, kind: str) -> None:
-        series, place, wish, regions = (
+        series, place, choice, regions = (
             state.view.series,
-            place_of(state),
-            wish_of(state),
+            position_of(state),
+            choice_of(state),
             state.regions.regions,
         )
         if series is None:
@@ -137,12 +138,12 @@ class ContactSheet:
         asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return pictured(run(self._maps, asking, series, place, wish, "all", task, regions=regions))
+            return pictured(run(self._maps, asking, series, place, choice, "all", task, regions=regions))
 
         def done(found: Any) -> None:
             explained, made = found
             self._maps.pictured(explained.attributions, made)
-            self._maps.put(asking, place, wish, explained.attributions)
+            self._maps.put(asking, place, choice, explained.attributions)
             self._store.show(**({} if kind == _JOB else {"busy": None}))
 
         quiet = kind == _JOB
@@ -150,9 +151,9 @@ class ContactSheet:
         self._jobs.run("model", kind, work, done, failed, None if quiet else self._store.progress)
 
     def _run_methods(self, state: ViewState) -> None:
-        series, place, target = state.view.series, place_of(state), targets_of(state)
+        series, place, target = state.view.series, position_of(state), targets_of(state)
         words = state.target_words
-        missing = [w for w in (_wish(state, item) for item in _quick(state))
+        missing = [w for w in (_choice(state, item) for item in _quick(state))
                    if self._maps.find(place, w, words) is None]  # fmt: skip
         if series is None:
             return
@@ -162,9 +163,9 @@ class ContactSheet:
             return run_all(self._maps, asking, series, place, missing, target, task)
 
         def done(explained: Any) -> None:
-            for wish in missing:
-                some = [a for a in explained.attributions if a.explainer.name == wish.method]
-                self._maps.put(asking, place, wish, some)
+            for choice in missing:
+                some = [a for a in explained.attributions if a.explainer.name == choice.method]
+                self._maps.put(asking, place, choice, some)
             self._store.show()
 
         self._jobs.run("model", _JOB, work, done, lambda _sentence: None)
@@ -174,11 +175,11 @@ def _quick(state: ViewState) -> list[MethodItem]:
     return [] if state.answer.model is None else [item for item in state.answer.model.methods if item.quick]
 
 
-def _wish(state: ViewState, item: MethodItem) -> Wish:
+def _choice(state: ViewState, item: MethodItem) -> MethodChoice:
     """A method as it would be chosen; the chosen one as it is set."""
     if item.name == state.request.method or state.answer.model is None:
-        return wish_of(state)
-    return Wish(
+        return choice_of(state)
+    return MethodChoice(
         item.name, (), state.answer.model.layers[0] if item.layered and state.answer.model.layers else None
     )
 

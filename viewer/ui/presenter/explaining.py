@@ -19,7 +19,17 @@ from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
 from viewer.ui.presenter.slice_profile import SliceProfile
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import NO_SEGMENTS, Busy, ModelItem, Notice, Place, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import (
+    NO_SEGMENTS,
+    Busy,
+    MethodChoice,
+    ModelItem,
+    Notice,
+    Position,
+    ViewState,
+    choice_of,
+    position_of,
+)
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -251,8 +261,8 @@ class Explaining:
         if item.unsuitable is not None:
             self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
             return True
-        place, wish = place_of(self._state), wish_of(self._state)
-        if wish.segmented and not self._state.regions.regions:
+        place, choice = position_of(self._state), choice_of(self._state)
+        if choice.segmented and not self._state.regions.regions:
             self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
             return True
         self._stop()
@@ -264,10 +274,10 @@ class Explaining:
         def work(task: Task) -> Answer:
             def preview(so_far: Attribution) -> None:
                 self._jobs.report(
-                    task, lambda a: self._preview(asking, place, wish, *a), (so_far, pictures(so_far))
+                    task, lambda a: self._preview(asking, place, choice, *a), (so_far, pictures(so_far))
                 )
 
-            explained = run(self._maps, asking, series, place, wish, target, task, preview, regions)
+            explained = run(self._maps, asking, series, place, choice, target, task, preview, regions)
             return answer(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
@@ -279,14 +289,14 @@ class Explaining:
         def done(found: Answer) -> None:
             for attribution, one in found.overlaid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
-            self._explained(asking, place, wish, found)
+            self._explained(asking, place, choice, found)
 
         self._jobs.run("model", "explain", work, done, failed, self._store.progress)
         return True
 
     def _predict(self) -> None:
         """Ask for the scores of the shown place alone: a map of it waits for the reader."""
-        series, place = self._state.view.series, place_of(self._state)
+        series, place = self._state.view.series, position_of(self._state)
         if series is None or self._maps.model is None or isinstance(place.at, Sweep):
             return
 
@@ -302,16 +312,16 @@ class Explaining:
         self._jobs.run("model", "predict", work, done, self._store.failed)
 
     def _preview(
-        self, asking: Asking, place: Place, wish: Wish, so_far: Attribution, compared: Pictures
+        self, asking: Asking, place: Position, choice: MethodChoice, so_far: Attribution, compared: Pictures
     ) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
-        self._maps.put_preview(asking, place, wish, so_far)
+        self._maps.put_preview(asking, place, choice, so_far)
         self._maps.picture(so_far, compared)
-        if self._is_shown(place) and wish == wish_of(self._state):
+        if self._is_shown(place) and choice == choice_of(self._state):
             self._store.show()
 
-    def _is_shown(self, place: Place) -> bool:
-        return self._state.view.series is not None and place == place_of(self._state)
+    def _is_shown(self, place: Position) -> bool:
+        return self._state.view.series is not None and place == position_of(self._state)
 
     def _stop(self) -> bool:
         """End what is under way, if anything is: what it had so far is no map and goes with it."""
@@ -325,12 +335,12 @@ class Explaining:
         self._slice_profile.rest()
         return self._stop()
 
-    def _explained(self, asking: Asking, place: Place, wish: Wish, found: Answer) -> None:
+    def _explained(self, asking: Asking, place: Position, choice: MethodChoice, found: Answer) -> None:
         self._stop()
         explained, said = found.explained, found.said
         self._maps.put_predictions(asking, {place: said})
-        self._maps.requests.learn(wish, explained.answers)
-        self._maps.put(asking, place, wish, explained.attributions, anew=True)
+        self._maps.requests.learn(choice, explained.answers)
+        self._maps.put(asking, place, choice, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
             self._maps.picture(attribution, found.pictures[i])
             if found.profiles[i]:

@@ -10,7 +10,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import pictured, run, targets_of
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Busy, MethodChoice, Tile, ViewState, choice_of, position_of
 
 SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
@@ -32,10 +32,10 @@ class LayerStrip:
         model = state.answer.model
         if model is None or not _suits(state):
             return {"strip": ()}
-        place, wish = place_of(state), wish_of(state)
-        found = [self._maps.finished(place, _at(wish, stage), state.target_words) for stage in model.stages]
+        place, choice = position_of(state), choice_of(state)
+        found = [self._maps.finished(place, _at(choice, stage), state.target_words) for stage in model.stages]
         styles = [
-            None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
+            None if one is None else self._maps.style(one, self._maps.all(place, _at(choice, stage)), True)
             for stage, one in zip(model.stages, found, strict=True)
         ]
         key = (model, state.view.series, state.view.slice, *found, *styles)
@@ -54,7 +54,7 @@ class LayerStrip:
             return
         if all(one is not None for one in state.answer.strip):
             return
-        key = (state.answer.model, place_of(state), wish_of(state), targets_of(state))
+        key = (state.answer.model, position_of(state), choice_of(state), targets_of(state))
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.attribution is not None and not state.answer.preview and state.shell.busy is None
@@ -78,12 +78,12 @@ class LayerStrip:
         model, series = state.answer.model, state.view.series
         if model is None or series is None:
             return
-        place, wish, target = place_of(state), wish_of(state), targets_of(state)
+        place, choice, target = position_of(state), choice_of(state), targets_of(state)
         asking = self._maps.asking()
         said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
-            found = run(self._maps, asking, series, place, wish, target, task, regions=regions, layer=layers)
+            found = run(self._maps, asking, series, place, choice, target, task, None, regions, layers)
             return pictured(found)
 
         def done(found: Any) -> None:
@@ -91,15 +91,15 @@ class LayerStrip:
             self._maps.pictured(explained.attributions, made)
             for stage in model.stages:
                 some = [a for a in explained.attributions if a.layer == stage]
-                self._maps.put(asking, place, _at(wish, stage), some)
+                self._maps.put(asking, place, _at(choice, stage), some)
             self._store.show(**({"busy": None} if said else {}))
 
         failed = self._store.failed if said else lambda _sentence: None
         self._jobs.run("model", kind, work, done, failed, self._store.progress if said else None)
 
 
-def _at(wish: Wish, stage: str) -> Wish:
-    return replace(wish, layer=stage)
+def _at(choice: MethodChoice, stage: str) -> MethodChoice:
+    return replace(choice, layer=stage)
 
 
 def _suits(state: ViewState) -> bool:

@@ -11,11 +11,11 @@ from viewer import overlay
 from viewer.errors import ExplainerError
 from viewer.overlay import Interpolation
 from viewer.task import Task
-from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Series, Style, Sweep
+from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Request, Series, Style, Sweep
 from viewer.ui import engine
 from viewer.ui.presenter.evidence import volume_profile
 from viewer.ui.presenter.maps import Asking, Maps
-from viewer.ui.state import NOWHERE, At, Place, ViewState, Wish
+from viewer.ui.state import NOWHERE, At, MethodChoice, Position, ViewState
 
 if TYPE_CHECKING:
     from viewer.explain import Explained
@@ -57,28 +57,40 @@ def run(
     maps: Maps,
     asking: Asking,
     series: Series,
-    place: Place,
-    wish: Wish,
+    place: Position,
+    choice: MethodChoice,
     target: str,
     task: Task,
     preview: Callable[[Attribution], None] | None = None,
     regions: Sequence[Region] = (),
     layer: str | None = None,
 ) -> "Explained":
-    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the wish
+    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the choice
     and may name several."""
     from viewer import session
 
-    within = next((one for one in regions if one.source == wish.within), None)
-    return session.ask(
-        series, asking.model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=asking.overridden,
-        preferences=asking.settings, task=task, within=within, preview=preview, kept=maps.remember(asking),
-        features=regions if wish.segmented else (),
+    within = next((one for one in regions if one.source == choice.within), None)
+    asked = session.requests(
+        series, asking.model, [choice.method], target, place.slice, _there(place), layer or choice.layer,
+        dict(choice.settings), asking.settings, within, features=regions if choice.segmented else (),
+    )  # fmt: skip
+    return _answered(maps, asking, series, asked, task, preview)
+
+
+def _answered(
+    maps: Maps, asking: Asking, series: Series, asked: Sequence[Request], task: Task,
+    preview: Callable[[Attribution], None] | None = None,
+) -> "Explained":  # fmt: skip
+    """What the session answers to requests, with what the reader has overridden and forwards have found."""
+    from viewer import session
+
+    return session.explain(
+        series, asking.model, asked, outside_intended_use=asking.overridden, preferences=asking.settings,
+        task=task, preview=preview, kept=maps.remember(asking),
     )  # fmt: skip
 
 
-def predict(asking: Asking, series: Series, place: Place, task: Task) -> Prediction:
+def predict(asking: Asking, series: Series, place: Position, task: Task) -> Prediction:
     """What the model says of one place, without a map."""
     from viewer import session
 
@@ -112,7 +124,7 @@ def alone(prediction: Prediction) -> Prediction:
     return replace(prediction, input=replace(source, tensor=source.tensor.clone()))
 
 
-def _there(place: Place) -> At:
+def _there(place: Position) -> At:
     """What of a place the model is shown, where there is anything."""
     if place.at == NOWHERE:
         raise ExplainerError("The region does not lie on this slice, so there is nothing to sweep.")
@@ -136,7 +148,7 @@ class Answer:
 
 
 def answer(
-    explained: "Explained", place: Place, words: str | None, slice: int, interpolation: Interpolation
+    explained: "Explained", place: Position, words: str | None, slice: int, interpolation: Interpolation
 ) -> Answer:
     """Look through the maps of a place; `words` are those of the target."""
     maps, said = explained.attributions, leading(explained.predictions)
@@ -188,19 +200,22 @@ def pictured(explained: "Explained") -> "tuple[Explained, list[Pictures]]":
 
 
 def run_all(
-    maps: Maps, asking: Asking, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
-) -> "Explained":
+    maps: Maps, asking: Asking, series: Series, place: Position, choices: Sequence[MethodChoice],
+    target: str, task: Task,
+) -> "Explained":  # fmt: skip
     """Explain one place by several methods, out of one forward."""
     from viewer import session
 
     at = _there(place)
     methods = [
-        one for wish in wishes for one in session.configured([wish.method], wish.layer, dict(wish.settings))
+        method
+        for one in choices
+        for method in session.configured([one.method], one.layer, dict(one.settings))
     ]
-    return session.ask(
-        series, asking.model, methods, target, place.slice, at, outside_intended_use=asking.overridden,
-        preferences=asking.settings, task=task, kept=maps.remember(asking),
-    )  # fmt: skip
+    asked = session.requests(
+        series, asking.model, methods, target, place.slice, at, preferences=asking.settings
+    )
+    return _answered(maps, asking, series, asked, task)
 
 
 def write(shown: Map, *how: Any, **more: Any) -> None:
