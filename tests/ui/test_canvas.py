@@ -259,7 +259,7 @@ def test_a_kept_picture_is_what_would_be_drawn(frame: tuple[float, ...], ratio: 
     part = place.intersected(room)
     to = QTransform.fromTranslate(-place.x(), -place.y())
     to *= QTransform.fromScale(41 / place.width(), 37 / place.height())
-    painter.drawImage(part, pixels.picture(values), to.mapRect(part))
+    painter.drawImage(part, pixels.qimage(values), to.mapRect(part))
     painter.end()
     assert drawn[0] == drawn[1]
     shown, expected = (

@@ -86,7 +86,7 @@ class Reader:
             return
         if notice.wish == "override":
             self._allow()
-        self.desk.presenter.explaining.answer(notice.wish)
+        self.desk.presenter.explaining.take_action(notice.wish)
 
     def _allow(self) -> None:
         """Note that the reader goes on, on all points of the series."""
@@ -351,7 +351,7 @@ WAYS: dict[str, Callable[[Any, Folders], None]] = {
 def resting(desk: Desk, layout: str) -> ViewState:
     """The state of a layout once all has come; pointed at, unless the three planes are shown."""
     if desk.state.answer.gate == "outside":
-        desk.presenter.explaining.answer("override")
+        desk.presenter.explaining.take_action("override")
         desk.at_rest()
     desk.presenter.display.choose_layout(layout)
     desk.presenter.point(9.0, 13.0)

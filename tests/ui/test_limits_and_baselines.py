@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from viewer import demo
 from viewer.types import ModelInput, Region
 from viewer.ui.panels import ExplainPanel
-from viewer.ui.presenter.running import pictures
+from viewer.ui.presenter.running import baseline_images
 from viewer.ui.state import MethodItem, ModelItem, ViewState, choice_of
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.form import SettingsForm, read_hint
@@ -83,10 +83,10 @@ def test_a_baseline_has_the_greys_of_its_image() -> None:
     source = ModelInput(made.series, 0, image, np.eye(4))
     shown = replace(made.predictions[0], input=source)
     stack = np.stack([np.full((1, 4, 4), value, np.float32) for value in (-1, 0, 5)])
-    greys = pictures(replace(made, predictions=(shown,), baselines=stack))
+    greys = baseline_images(replace(made, predictions=(shown,), baselines=stack))
     assert [int(one[0, 0]) for one in greys] == [0, 128, 255]
     assert greys[0].dtype == np.uint8
-    assert pictures(made) == ()
+    assert baseline_images(made) == ()
 
 
 def test_a_baseline_is_named_or_typed(qtbot: QtBot) -> None:

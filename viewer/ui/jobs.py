@@ -42,14 +42,14 @@ class Jobs(QObject):
     """All workers. Made, asked and closed on the GUI thread."""
 
     _arrived = Signal(object, object, object)
-    _told = Signal(object, object, object)
+    _reported = Signal(object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._current: dict[str, Job] = {}
         self._lanes = {name: _Worker(name, self._send) for name in ("io", "model", "aside")}
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._told.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
+        self._reported.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -70,7 +70,7 @@ class Jobs(QObject):
     def report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
         """Give something to the GUI thread from within a job, before its end; dropped as a result is."""
         task.check()
-        self._told.emit(task, answer, value)
+        self._reported.emit(task, answer, value)
 
     @Slot(object, object, object)
     def _on_report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:

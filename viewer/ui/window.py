@@ -77,7 +77,7 @@ class Window(QMainWindow):
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
         self.prediction, self.explaining, self.display = PredictionPanel(), ExplainPanel(), DisplayPanel()
         self.views, self.planes, self.compare = SliceGrid(), PlaneGrid(), CompareGrid()
-        self.sheet, self.slices = ContactSheetGrid(), SliceBar()
+        self.contact_sheet, self.slices = ContactSheetGrid(), SliceBar()
         self.points, self.companions = PointBar(), CompanionsPanel()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
@@ -95,7 +95,7 @@ class Window(QMainWindow):
         views = QHBoxLayout()
         views.setSpacing(0)
         views.setContentsMargins(0, 0, 0, 0)
-        for place in (self.start, self.views, self.planes, self.sheet, self.compare):
+        for place in (self.start, self.views, self.planes, self.contact_sheet, self.compare):
             views.addWidget(place, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
@@ -164,7 +164,7 @@ class Window(QMainWindow):
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
-            self.display, self.slices, self.planes, self.views, self.sheet, self.compare, self.card,
+            self.display, self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
         ):  # fmt: skip
             part.wire(self.presenter)
         for asking in (self.top, self.start, self.search, self.prediction, self.explaining):
@@ -276,7 +276,7 @@ class Window(QMainWindow):
         self._follow(before, state.shell.preferences)
         empty = not state.studies.items and state.view.series is None and state.shell.busy is None
         layout = "" if state.views.layout == "3" and not state.three else state.views.layout
-        grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.sheet, "compare": self.compare}
+        grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.contact_sheet, "compare": self.compare}
         shown = self.start if empty else grids.get(layout, self.views)
         began = shown.isHidden()
         for place in (*grids.values(), self.views, self.start):
@@ -285,7 +285,7 @@ class Window(QMainWindow):
             self.top, self.series, self.message, self.views, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
-            self.sheet, self.compare,
+            self.contact_sheet, self.compare,
         ):  # fmt: skip
             widget.show(state)
         if began:

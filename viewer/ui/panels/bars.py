@@ -325,7 +325,7 @@ class MessageBar(QWidget):
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
-        self.action.connect(presenter.explaining.answer)
+        self.action.connect(presenter.explaining.take_action)
         self.dismissed.connect(presenter.dismiss)
 
     def _act(self) -> None:

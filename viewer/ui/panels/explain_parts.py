@@ -126,7 +126,7 @@ class RunBar(QStackedWidget):
             (self.run if busy is None else self.cancel).setFocus()
 
 
-class Pictures(QWidget):
+class BaselineThumbnails(QWidget):
     """What the image was compared with, small; hidden where it was compared with nothing."""
 
     def __init__(self) -> None:

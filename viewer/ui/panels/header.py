@@ -100,7 +100,7 @@ class _Found(QSortFilterProxyModel):
     def __init__(self, parent: QWidget, rows: _Rows) -> None:
         super().__init__(parent)
         self._rows, self._wanted = rows, ""
-        self._kept: set[int] | None = None
+        self._visible: set[int] | None = None
         self.setSourceModel(rows)
 
     def look_for(self, wanted: str) -> None:
@@ -110,11 +110,11 @@ class _Found(QSortFilterProxyModel):
 
     def look(self) -> None:
         """Search again: the rows are others."""
-        self._kept = self._rows.with_parents(self._wanted) if self._wanted else None
+        self._visible = self._rows.with_parents(self._wanted) if self._wanted else None
         self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: _Index) -> bool:
-        return self._kept is None or row in self._kept
+        return self._visible is None or row in self._visible
 
 
 class HeaderDialog(QDialog):
@@ -140,8 +140,8 @@ class HeaderDialog(QDialog):
         self.none = Text("Nothing in this header matches.", "quiet")
         self._lay_out()
         self.search.textChanged.connect(self.found.look_for)
-        for told in (self.found.modelReset, self.found.layoutChanged):
-            told.connect(lambda *_: self._say_none())
+        for signal in (self.found.modelReset, self.found.layoutChanged):
+            signal.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
         self._of: tuple[Series | None, int] = (None, 0)
 

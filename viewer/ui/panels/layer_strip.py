@@ -52,10 +52,10 @@ class LayerStripView(QWidget):
         if state is None:
             super().show()
             return
-        some = any(tile is not None for tile in state.answer.strip)
+        some = any(tile is not None for tile in state.answer.layer_strip)
         unasked = state.free and state.answer.model is not None and not state.answer.model.volume
-        self.setVisible(len(state.answer.strip) > 1)
-        whole = all(tile is not None for tile in state.answer.strip)
+        self.setVisible(len(state.answer.layer_strip) > 1)
+        whole = all(tile is not None for tile in state.answer.layer_strip)
         self.row.setVisible(some or unasked)
         self.all.setVisible(not whole and not unasked)
         self.all.setEnabled(state.shell.busy is None)
@@ -89,7 +89,7 @@ class _Row(QWidget):
     def put(self, state: ViewState) -> None:
         key = (
             state.view.values, state.view.levels, state.view.inverted, state.view.curve,
-            state.answer.strip, state.answer.attribution, state.views.overlay, state.negative,
+            state.answer.layer_strip, state.answer.attribution, state.views.overlay, state.negative,
             state.answer.asked, state.answer.model,
         )  # fmt: skip
         before, self._state = self._state, state
@@ -114,7 +114,7 @@ class _Row(QWidget):
 
     def _lay_out(self, state: ViewState) -> None:
         stages = () if state.answer.model is None else state.answer.model.stages
-        if len(state.answer.strip) == len(stages):
+        if len(state.answer.layer_strip) == len(stages):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
             self._painters = [TilePainter() for _ in self._places]
@@ -144,7 +144,9 @@ class _Row(QWidget):
         shown = self._state.answer.attribution
         here = None if shown is None else shown.layer
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
-            tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
+            tile = (
+                self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
+            )
             negative = tile is not None and tile.negative
             hidden = negative and not self._state.answer.asked
             if self._drawn is None:
@@ -213,18 +215,18 @@ class _Row(QWidget):
 
     def _tip(self, i: int) -> str:
         place = self._places[i]
-        tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
+        tile = self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
         said = "not computed yet" if tile is None else f"map {size_words(tile)}, in a range of its own"
         return f"{self._names[place]}\n{said}\nClick to explain at this layer."
 
 
 def _same_pictures(before: ViewState, now: ViewState) -> bool:
     """Whether no small map has to give way to another: more may have come, or in other colours."""
-    pairs = zip(before.answer.strip, now.answer.strip, strict=False)
+    pairs = zip(before.answer.layer_strip, now.answer.layer_strip, strict=False)
     gone = any(old is not None and (new is None or new.map is not old.map) for old, new in pairs)
     return (
         before.view.values is now.view.values
-        and len(before.answer.strip) == len(now.answer.strip)
+        and len(before.answer.layer_strip) == len(now.answer.layer_strip)
         and not gone
     )
 

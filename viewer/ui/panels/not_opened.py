@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.ui.panels.refused import Refused
+from viewer.ui.panels.refused import RefusedFiles
 from viewer.ui.widgets.controls import IconButton, Link
 from viewer.ui.widgets.parts import Sentence, heading
 
@@ -36,7 +36,7 @@ class NotOpened(QWidget):
         self.search.setPlaceholderText("Find a file or a reason")
         self.search.setAccessibleName("Search what was not opened")
         self.search.setClearButtonEnabled(True)
-        self.reasons = Refused()
+        self.reasons = RefusedFiles()
         self._all: Reasons = ()
         self._open = self._narrow = False
         column = QVBoxLayout(self)

@@ -17,7 +17,7 @@ MOST_NAMES, MOST_REASONS = 2000, 200
 """Written out, of one reason and of all: nobody reads more, and each costs time."""
 
 
-class Refused(QTextBrowser):
+class RefusedFiles(QTextBrowser):
     """Each reason once, with its files; of many files how many, and a link that opens their list."""
 
     def __init__(self) -> None:

@@ -64,7 +64,7 @@ class Companions:
         self._store = store
         self._jobs = jobs
         self._limits = limits
-        self._kept: Cache[Series, OnSeries] = Cache(_ROOM, latest=True)
+        self._read: Cache[Series, OnSeries] = Cache(_ROOM, latest=True)
         self._drawn = DrawnMaps(_DRAWN)
         self._styles: dict[tuple[str, ...], Style] = {}
         self._wished: tuple[str, ...] | None = None
@@ -81,7 +81,7 @@ class Companions:
         """Another study: nothing of the old one is read or kept."""
         self._study = study
         self.leave()
-        self._kept.clear()
+        self._read.clear()
         self._drawn.clear()
         self._styles.clear()
         self._store.note(hidden=frozenset())
@@ -104,7 +104,7 @@ class Companions:
             or series is None
             or number is None
             or study is None
-            or self._kept.get(series) is not None
+            or self._read.get(series) is not None
         ):
             return
         self._asked = series
@@ -115,7 +115,7 @@ class Companions:
             return
 
         def done(found: OnSeries) -> None:
-            self._kept.put(series, found, found.size)
+            self._read.put(series, found, found.size)
             notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
             self._store.show(notice=notice)
 
@@ -126,7 +126,7 @@ class Companions:
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """What lies on the series and the slice of a state, as far as it has been read."""
         series = state.view.series
-        here = None if series is None or state.view.number is None else self._kept.get(series)
+        here = None if series is None or state.view.number is None else self._read.get(series)
         if here is None:
             return _NOTHING
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)

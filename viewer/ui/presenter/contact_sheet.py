@@ -9,7 +9,7 @@ from viewer.task import Task
 from viewer.types import Style, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import pictured, run, run_all, targets_of
+from viewer.ui.presenter.running import run, run_all, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Cell, MethodChoice, MethodItem, Tile, ViewState, choice_of, position_of
 
@@ -32,25 +32,25 @@ class ContactSheet:
 
     def choose(self, what: Literal["labels", "methods"]) -> None:
         """Fill the sheet with all labels, or with all quick methods."""
-        self._store.show(sheet_of=what)
+        self._store.show(contact_sheet_of=what)
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The sheet of a state that is about to be shown: each cell has the map of its own, or none."""
         if not _shown(state):
             self._tiles.clear()
-            return {"sheet": ()}
-        cells = self._labels(state) if state.answer.sheet_of == "labels" else self._methods(state)
+            return {"contact_sheet": ()}
+        cells = self._labels(state) if state.answer.contact_sheet_of == "labels" else self._methods(state)
         tiles = (cell.tile for cell in cells if cell.tile is not None)
         self._tiles = {(tile.map, state.view.slice, state.views.locked): tile for tile in tiles}
-        before = state.answer.sheet
+        before = state.answer.contact_sheet
         same = len(cells) == len(before) and all(map(_alike, cells, before))
-        return {"sheet": before if same else cells}
+        return {"contact_sheet": before if same else cells}
 
     def ask(self, state: ViewState) -> None:
         """Run what is missing of a sheet that is shown."""
         if not _shown(state):
             self._rest()
-        elif any(cell.tile is None for cell in state.answer.sheet):
+        elif any(cell.tile is None for cell in state.answer.contact_sheet):
             self._run_missing(state)
 
     # --- cells ------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class ContactSheet:
         if one is None:
             return None
         among = self._maps.all(place, choice)
-        own = state.answer.sheet_of == "labels" and not state.views.locked
+        own = state.answer.contact_sheet_of == "labels" and not state.views.locked
         kept = self._tiles.get((one, state.view.slice, state.views.locked))
         style: Style
         if own and kept is not None:
@@ -103,14 +103,14 @@ class ContactSheet:
     def _run_missing(self, state: ViewState) -> None:
         """Run the quick methods that are missing, once what is shown is there."""
         answer = state.answer
-        key = (answer.model, position_of(state), targets_of(state), choice_of(state), answer.sheet_of)
+        key = (answer.model, position_of(state), targets_of(state), choice_of(state), answer.contact_sheet_of)
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         if not ready or key == self._asked or isinstance(state.at, Sweep):
             return
         self._asked = key
-        if state.answer.sheet_of == "methods":
+        if state.answer.contact_sheet_of == "methods":
             self._run_methods(state)
         elif state.chosen_method is not None and state.chosen_method.quick:
             self._run_labels(state, _JOB)
@@ -122,7 +122,7 @@ class ContactSheet:
     def wish(self) -> None:
         """Run the method for all labels, however long that takes."""
         state = self._store.state
-        if state.answer.sheet and state.shell.busy is None:
+        if state.answer.contact_sheet and state.shell.busy is None:
             self._store.show(busy=Busy("explaining every label"))
             self._run_labels(state, "explain")
 
@@ -138,11 +138,13 @@ class ContactSheet:
         asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return pictured(run(self._maps, asking, series, place, choice, "all", task, regions=regions))
+            return with_baselines(
+                run(self._maps, asking, series, place, choice, "all", task, regions=regions)
+            )
 
         def done(found: Any) -> None:
             explained, made = found
-            self._maps.pictured(explained.attributions, made)
+            self._maps.put_all_baselines(explained.attributions, made)
             self._maps.put(asking, place, choice, explained.attributions)
             self._store.show(**({} if kind == _JOB else {"busy": None}))
 

@@ -16,7 +16,15 @@ from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
+from viewer.ui.presenter.running import (
+    BaselineImages,
+    RunResult,
+    baseline_images,
+    predict,
+    result_of,
+    run,
+    target_of,
+)
 from viewer.ui.presenter.slice_profile import SliceProfile
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import (
@@ -108,7 +116,7 @@ class Explaining:
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
             model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
-            against=None, placed=None, swept=None, kept=None, asked=False,
+            against=None, placed=None, swept=None, reference=None, asked=False,
             notice=Notice(text, stays=True) if remembered else self._store.lasting,
         )  # fmt: skip
         self.study_changed()
@@ -174,7 +182,7 @@ class Explaining:
         self._store.note(asked=False)
         self._explain_unless_known(run)
 
-    def answer(self, wish: str) -> None:
+    def take_action(self, wish: str) -> None:
         """The button of the message bar."""
         series = self._state.view.series
         if wish == "override" and series is not None and self._state.view.number is not None:
@@ -271,14 +279,16 @@ class Explaining:
         words, slice = self._state.target_words, self._state.view.slice
         interpolation, asking = self._state.views.style.interpolation, self._maps.asking()
 
-        def work(task: Task) -> Answer:
+        def work(task: Task) -> RunResult:
             def preview(so_far: Attribution) -> None:
                 self._jobs.report(
-                    task, lambda a: self._preview(asking, place, choice, *a), (so_far, pictures(so_far))
+                    task,
+                    lambda a: self._preview(asking, place, choice, *a),
+                    (so_far, baseline_images(so_far)),
                 )
 
             explained = run(self._maps, asking, series, place, choice, target, task, preview, regions)
-            return answer(explained, place, words, slice, interpolation)
+            return result_of(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
             self._stop()
@@ -286,7 +296,7 @@ class Explaining:
 
         self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
 
-        def done(found: Answer) -> None:
+        def done(found: RunResult) -> None:
             for attribution, one in found.overlaid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
             self._explained(asking, place, choice, found)
@@ -312,11 +322,16 @@ class Explaining:
         self._jobs.run("model", "predict", work, done, self._store.failed)
 
     def _preview(
-        self, asking: Asking, place: Position, choice: MethodChoice, so_far: Attribution, compared: Pictures
+        self,
+        asking: Asking,
+        place: Position,
+        choice: MethodChoice,
+        so_far: Attribution,
+        compared: BaselineImages,
     ) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
         self._maps.put_preview(asking, place, choice, so_far)
-        self._maps.picture(so_far, compared)
+        self._maps.put_baselines(so_far, compared)
         if self._is_shown(place) and choice == choice_of(self._state):
             self._store.show()
 
@@ -335,14 +350,14 @@ class Explaining:
         self._slice_profile.rest()
         return self._stop()
 
-    def _explained(self, asking: Asking, place: Position, choice: MethodChoice, found: Answer) -> None:
+    def _explained(self, asking: Asking, place: Position, choice: MethodChoice, found: RunResult) -> None:
         self._stop()
         explained, said = found.explained, found.said
         self._maps.put_predictions(asking, {place: said})
         self._maps.requests.learn(choice, explained.answers)
         self._maps.put(asking, place, choice, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
-            self._maps.picture(attribution, found.pictures[i])
+            self._maps.put_baselines(attribution, found.baselines[i])
             if found.profiles[i]:
                 self.answers.volume_profile(attribution, found.profiles[i])
             if found.styles:

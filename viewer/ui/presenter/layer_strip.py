@@ -8,7 +8,7 @@ from typing import Any
 from viewer.task import Task
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import pictured, run, targets_of
+from viewer.ui.presenter.running import run, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, MethodChoice, Tile, ViewState, choice_of, position_of
 
@@ -31,7 +31,7 @@ class LayerStrip:
         """The strip of a state about to be shown: each stage's map of its place and target, or None."""
         model = state.answer.model
         if model is None or not _suits(state):
-            return {"strip": ()}
+            return {"layer_strip": ()}
         place, choice = position_of(state), choice_of(state)
         found = [self._maps.finished(place, _at(choice, stage), state.target_words) for stage in model.stages]
         styles = [
@@ -45,14 +45,14 @@ class LayerStrip:
                 for one, style in zip(found, styles, strict=True)
             )
             self._last = key, tiles
-        return {"strip": self._last[1]}
+        return {"layer_strip": self._last[1]}
 
     def ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
         if not _suits(state):
             self._rest()
             return
-        if all(one is not None for one in state.answer.strip):
+        if all(one is not None for one in state.answer.layer_strip):
             return
         key = (state.answer.model, position_of(state), choice_of(state), targets_of(state))
         if key != self._asked or state.shell.busy is not None:
@@ -70,7 +70,7 @@ class LayerStrip:
     def wish(self) -> None:
         """Run the method at all stages, however long that takes."""
         state = self._store.state
-        if state.answer.model is not None and state.answer.strip and state.shell.busy is None:
+        if state.answer.model is not None and state.answer.layer_strip and state.shell.busy is None:
             self._store.show(busy=Busy("explaining at every layer"))
             self._run(state, "explain")
 
@@ -84,11 +84,11 @@ class LayerStrip:
 
         def work(task: Task) -> Any:
             found = run(self._maps, asking, series, place, choice, target, task, None, regions, layers)
-            return pictured(found)
+            return with_baselines(found)
 
         def done(found: Any) -> None:
             explained, made = found
-            self._maps.pictured(explained.attributions, made)
+            self._maps.put_all_baselines(explained.attributions, made)
             for stage in model.stages:
                 some = [a for a in explained.attributions if a.layer == stage]
                 self._maps.put(asking, place, _at(choice, stage), some)

@@ -179,16 +179,18 @@ class Maps:
             return ()
         return self._pictures.get(attribution.baselines, "", lambda: ((), 0))
 
-    def picture(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
+    def put_baselines(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
         """Keep these pictures; they are made on the model's worker, for an input is a tensor."""
         if attribution.baselines is not None:
             size = sum(one.nbytes for one in made)
             self._pictures.get(attribution.baselines, "", lambda: (made, size))
 
-    def pictured(self, attributions: Sequence[Attribution], made: Sequence[tuple[Array, ...]]) -> None:
+    def put_all_baselines(
+        self, attributions: Sequence[Attribution], made: Sequence[tuple[Array, ...]]
+    ) -> None:
         """Keep the pictures of several maps."""
         for attribution, one in zip(attributions, made, strict=True):
-            self.picture(attribution, one)
+            self.put_baselines(attribution, one)
 
     # --- drawing ----------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def _large(state: ViewState) -> bool:
 
 _MOST_PICTURES = 4
 """Baselines of which there are pictures."""
-Pictures = tuple[Array, ...]
+BaselineImages = tuple[Array, ...]
 MANY = 8
 """With more labels than this, several maps are made for one label at a time: backward takes that long."""
 
@@ -132,7 +132,7 @@ def _there(place: Position) -> At:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class RunResult:
     """What a run found, and what the worker made of it so that the window need not.
 
     Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
@@ -141,22 +141,22 @@ class Answer:
 
     explained: "Explained"
     said: Prediction
-    pictures: Sequence["Pictures"]
+    baselines: Sequence["BaselineImages"]
     profiles: Sequence[tuple[float, ...]]
     styles: Sequence[Style] = ()
     overlaid: Sequence[tuple[Attribution, Array]] = ()
 
 
-def answer(
+def result_of(
     explained: "Explained", place: Position, words: str | None, slice: int, interpolation: Interpolation
-) -> Answer:
+) -> RunResult:
     """Look through the maps of a place; `words` are those of the target."""
     maps, said = explained.attributions, leading(explained.predictions)
     swept = isinstance(place.at, Sweep)
-    return Answer(
+    return RunResult(
         explained,
         alone(said) if swept else said,
-        [pictures(one) for one in maps],
+        [baseline_images(one) for one in maps],
         [volume_profile(one) if one.slice is None else () for one in maps],
         [overlay.automatic_style(maps)] * len(maps) if swept else (),
         overlaid(explained, words, slice, interpolation),
@@ -182,7 +182,7 @@ def overlaid(explained: "Explained", words: str | None, slice: int, interpolatio
     return found
 
 
-def pictures(attribution: Attribution) -> tuple[Array, ...]:
+def baseline_images(attribution: Attribution) -> tuple[Array, ...]:
     """What a map's image was compared with, uint8 (rows, columns), in the greys of the image itself."""
     if attribution.baselines is None:
         return ()
@@ -194,9 +194,9 @@ def pictures(attribution: Attribution) -> tuple[Array, ...]:
     return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST_PICTURES])
 
 
-def pictured(explained: "Explained") -> "tuple[Explained, list[Pictures]]":
+def with_baselines(explained: "Explained") -> "tuple[Explained, list[BaselineImages]]":
     """The same with the pictures of each map's baselines: the window has none, for an input is a tensor."""
-    return explained, [pictures(one) for one in explained.attributions]
+    return explained, [baseline_images(one) for one in explained.attributions]
 
 
 def run_all(

@@ -8,7 +8,7 @@ from viewer.task import Progress
 from viewer.ui.state import Busy, Notice, ViewState
 
 
-class View(Protocol):
+class WindowView(Protocol):
     """The window, as far as those who decide know it."""
 
     def show_state(self, state: ViewState) -> None: ...
@@ -27,7 +27,7 @@ class Part(Protocol):
 class Store:
     """What the parts of the presenter share: they change the state, the view shows it."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: WindowView) -> None:
         self.state = ViewState()
         self.parts: tuple[Part, ...] = ()
         """In the order in which one follows from the other."""

@@ -56,7 +56,7 @@ class RequestState:
     None: that of the image."""
     swept: str | None = None
     """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
-    kept: tuple[object, MethodChoice, str | None, str | None] | None = None
-    """Kept for comparison: the model, the method as it was set, its target and what that was against."""
+    reference: tuple[object, MethodChoice, str | None, str | None] | None = None
+    """What others are compared with: model, the method as it was set, its target and its rival."""
     patch: Field | None = None
     """Where the patch lies, or the box of the region that has been swept."""

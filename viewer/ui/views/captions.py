@@ -67,7 +67,7 @@ def sentence(state: ViewState) -> Line | None:
 
 def _place(state: ViewState) -> Line:
     """Which image of its series is shown."""
-    if state.studies.arriving is not None or state.view.series is None:
+    if state.studies.previewed is not None or state.view.series is None:
         return "Im ? · still being read", "warning"
     return f"Im {state.view.slice + 1} / {state.view.series.shape[0]}", "text"
 

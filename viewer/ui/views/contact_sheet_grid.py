@@ -73,7 +73,7 @@ class ContactSheetGrid(QWidget):
         choose = {"label": explaining.choose_target, "method": explaining.choose_method}
         self.of_chosen.connect(sheet.choose)
         self.all_requested.connect(sheet.wish)
-        self.negatives_requested.connect(partial(explaining.answer, "show"))
+        self.negatives_requested.connect(partial(explaining.take_action, "show"))
         self.cell_chosen.connect(lambda kind, name: choose[kind](name))
         self.opened.connect(partial(presenter.display.choose_layout, "1|1"))
 
@@ -84,14 +84,14 @@ class ContactSheetGrid(QWidget):
             return
         if state.views.layout != "sheet":
             return
-        self._of = state.answer.sheet_of
-        self.of.put(state.answer.sheet_of)
+        self._of = state.answer.contact_sheet_of
+        self.of.put(state.answer.contact_sheet_of)
         item = state.chosen_method
-        missing = any(cell.tile is None for cell in state.answer.sheet)
+        missing = any(cell.tile is None for cell in state.answer.contact_sheet)
         slow = item is not None and not state.free
-        self.all.setVisible(missing and slow and state.answer.sheet_of == "labels")
+        self.all.setVisible(missing and slow and state.answer.contact_sheet_of == "labels")
         self.all.setEnabled(state.shell.busy is None)
-        some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.sheet)
+        some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.contact_sheet)
         self.negatives.setVisible(some and not state.answer.asked)
         self.words.set_text(sheet_words(state))
         self.cells.put(state)
@@ -122,13 +122,13 @@ class _Cells(QWidget):
         if state is self._state:
             return
         self._state = state
-        if len(self._painters) != len(state.answer.sheet):
-            self._painters = [TilePainter() for _ in state.answer.sheet]
+        if len(self._painters) != len(state.answer.contact_sheet):
+            self._painters = [TilePainter() for _ in state.answer.contact_sheet]
         self.update()
 
     def boxes(self) -> list[QRectF]:
         """Where the cells lie, texts among them."""
-        count = len(self._state.answer.sheet)
+        count = len(self._state.answer.contact_sheet)
         if not count:
             return []
         values = self._state.view.values
@@ -153,10 +153,10 @@ class _Cells(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(DARK.images))
         state = self._state
-        if not state.answer.sheet:
+        if not state.answer.contact_sheet:
             painter.setPen(QColor(DARK.quiet))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
-        for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.sheet, strict=True)):
+        for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.contact_sheet, strict=True)):
             picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
             negative = cell.tile is not None and cell.tile.negative
             hidden = negative and not state.answer.asked
@@ -177,11 +177,11 @@ class _Cells(QWidget):
         top = box.bottom() - 2 * LINE
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
-        if self._state.answer.sheet_of == "methods":
+        if self._state.answer.contact_sheet_of == "methods":
             score = ""
         painter.setFont(font(bold=True))
         room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, LINE), score, DARK.text, right)
-        tone = DARK.warning if cell.chosen and self._state.answer.sheet_of == "labels" else DARK.text
+        tone = DARK.warning if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
         _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
         below = f"{BELOW}, hidden" if hidden else cell_words(cell)
@@ -193,8 +193,8 @@ class _Cells(QWidget):
         return next((i for i, box in enumerate(self.boxes()) if box.contains(point)), -1)
 
     def _tell(self, i: int) -> None:
-        if 0 <= i < len(self._state.answer.sheet):
-            self.chosen.emit(self._state.answer.sheet[i].name)
+        if 0 <= i < len(self._state.answer.contact_sheet):
+            self.chosen.emit(self._state.answer.contact_sheet[i].name)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
@@ -218,8 +218,8 @@ class _Cells(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-        if event.key() in steps and self._state.answer.sheet:
-            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.answer.sheet)
+        if event.key() in steps and self._state.answer.contact_sheet:
+            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.answer.contact_sheet)
             self.update()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self._tell(self._focus)
@@ -250,7 +250,7 @@ def sheet_words(state: ViewState) -> str:
     """What the cells have in common, and whether they compare."""
     item = state.chosen_method
     title = "" if item is None else item.title
-    if state.answer.sheet_of == "methods":
+    if state.answer.contact_sheet_of == "methods":
         how = (
             "own ranges: methods compare as ranks only"
             if state.request.swept is None
@@ -260,7 +260,11 @@ def sheet_words(state: ViewState) -> str:
     if item is not None and not item.target_dependent:
         return f"{title} · the {SAME_FOR_ALL}"
     count = 0 if state.answer.model is None else len(state.answer.model.labels)
-    some = f" · the {len(state.answer.sheet)} highest of {count}" if len(state.answer.sheet) < count else ""
+    some = (
+        f" · the {len(state.answer.contact_sheet)} highest of {count}"
+        if len(state.answer.contact_sheet) < count
+        else ""
+    )
     return f"{title}{some} · {'one range for all' if state.views.locked else 'each in a range of its own'}"
 
 

@@ -40,7 +40,7 @@ class _Pictures:
         assert values is not None
         if self._greys is None or not _same(shown, self._shown):
             self._greys, self._shown = pixels.greys(values, levels, inverted, curve), shown
-        picture = pixels.picture(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
+        picture = pixels.qimage(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
         return picture, picture.sizeInBytes()
 
 

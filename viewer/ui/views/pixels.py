@@ -212,7 +212,7 @@ def striped(places: Bytes, period: int) -> Bytes:
     return hatched(places[..., None], period)[..., 0]
 
 
-def picture(pixels: NDArray[np.uint8]) -> QImage:
+def qimage(pixels: NDArray[np.uint8]) -> QImage:
     """An image that owns its memory: grey (rows, columns) or colour (rows, columns, 3)."""
     pixels = np.ascontiguousarray(pixels)
     rows, columns = pixels.shape[:2]

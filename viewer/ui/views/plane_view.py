@@ -193,8 +193,8 @@ class PlaneView(SliceView):
         """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
         if self._view.graphics is not None:
             return captions.overlaid(self._state, self._view)
-        told = captions.overlaid(self._state) if self._state.views.annotated else ()
-        return tuple((f"{text}: only on acquired slices", role) for text, role in told)
+        lines = captions.overlaid(self._state) if self._state.views.annotated else ()
+        return tuple((f"{text}: only on acquired slices", role) for text, role in lines)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
