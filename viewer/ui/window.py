@@ -46,6 +46,7 @@ from viewer.ui.presenter.presenter import Presenter
 from viewer.ui.state import ViewState
 from viewer.ui.views.compare_grid import CompareGrid
 from viewer.ui.views.contact_sheet_grid import ContactSheetGrid
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.plane_grid import PlaneGrid
 from viewer.ui.views.slice_bar import SliceBar
 from viewer.ui.views.slice_grid import SliceGrid
@@ -75,9 +76,11 @@ class Window(QMainWindow):
         self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
-        self.prediction, self.explaining, self.display = PredictionPanel(), ExplainPanel(), DisplayPanel()
-        self.views, self.planes, self.compare = SliceGrid(), PlaneGrid(), CompareGrid()
-        self.contact_sheet, self.slices = ContactSheetGrid(), SliceBar()
+        cache = RenderCache()
+        self.prediction, self.explaining = PredictionPanel(), ExplainPanel(cache)
+        self.display = DisplayPanel()
+        self.views, self.planes, self.compare = SliceGrid(cache), PlaneGrid(cache), CompareGrid(cache)
+        self.contact_sheet, self.slices = ContactSheetGrid(cache), SliceBar()
         self.points, self.companions = PointBar(), CompanionsPanel()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()

@@ -18,6 +18,7 @@ from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
 from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
 from viewer.ui.views.captions import patch_place, region_name, swept_name
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.widgets.controls import Combo, IconButton
 from viewer.ui.widgets.form import SettingsForm
 from viewer.ui.widgets.parts import (
@@ -57,7 +58,7 @@ class ExplainPanel(QWidget):
     explain_requested = Signal()
     cancel_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache | None = None) -> None:
         super().__init__()
         dress_panel(self)
         self._shown: ViewState | None = None
@@ -67,7 +68,7 @@ class ExplainPanel(QWidget):
         self.completeness = Text("", "quiet")
         self.form = SettingsForm()
         self.run_bar = RunBar()
-        self.layer_strip = LayerStripView()
+        self.layer_strip = LayerStripView(cache)
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 4)
         column.setSpacing(6)

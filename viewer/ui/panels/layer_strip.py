@@ -17,6 +17,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from viewer.ui.state import Tile, ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.parts import by_tab, colours
@@ -35,9 +36,9 @@ class LayerStripView(QWidget):
     layer_chosen = Signal(object)
     wished = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache | None = None) -> None:
         super().__init__()
-        self.row = _Row()
+        self.row = _Row(cache or RenderCache())
         self.row.chosen.connect(lambda name: self.layer_chosen.emit(name))
         self.all = Link("Show it at every layer")
         self.all.clicked.connect(lambda: self.wished.emit())
@@ -67,8 +68,9 @@ class _Row(QWidget):
 
     chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
+        self._cache = cache
         self._state = ViewState()
         self._names: tuple[str, ...] = ()
         self._places: tuple[int, ...] = ()
@@ -117,7 +119,7 @@ class _Row(QWidget):
         if len(state.answer.layer_strip) == len(stages):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
-            self._painters = [TilePainter() for _ in self._places]
+            self._painters = [TilePainter(self._cache) for _ in self._places]
         self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
 
     def _draw(self) -> None:

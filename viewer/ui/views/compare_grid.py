@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from viewer.overlay import native_facts
 from viewer.ui.state import Compared, Side, ViewState
 from viewer.ui.views import captions
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import Picture, picture
 from viewer.ui.views.slice_grid import ViewGrid
 from viewer.ui.views.slice_view import SliceView
@@ -58,9 +59,9 @@ class CompareGrid(ViewGrid):
     keep_requested = Signal()
     ranks_chosen = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.left, self.right, self.difference = SliceView(), SliceView(), SliceView()
+        self.left, self.right, self.difference = (SliceView(cache=cache) for _ in range(3))
         self.facts = _Facts()
         self.views = (self.left, self.right, self.difference)
         for view, name in zip(self.views, ("Kept map", "Chosen map", "Difference of ranks"), strict=True):

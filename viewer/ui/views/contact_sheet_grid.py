@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.overlay import no_positive_evidence, shown_range
 from viewer.ui.state import Cell, ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
@@ -37,13 +38,13 @@ class ContactSheetGrid(QWidget):
     all_requested = Signal()
     negatives_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
         self.of = Segments(OF, TIPS)
         self.words = Text("", "quiet")
         self.all = Link("Run for every label")
         self.negatives = Link("Show those below their threshold")
-        self.cells = _Cells()
+        self.cells = _Cells(cache)
         bar = QWidget()
         dress_panel(bar, "top")
         bar.setFixedHeight(HEIGHT)
@@ -103,8 +104,9 @@ class _Cells(QWidget):
     chosen = Signal(str)
     opened = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
+        self._cache = cache
         self._state = ViewState()
         self._painters: list[TilePainter] = []
         self._under = self._focus = -1
@@ -123,7 +125,7 @@ class _Cells(QWidget):
             return
         self._state = state
         if len(self._painters) != len(state.answer.contact_sheet):
-            self._painters = [TilePainter() for _ in state.answer.contact_sheet]
+            self._painters = [TilePainter(self._cache) for _ in state.answer.contact_sheet]
         self.update()
 
     def boxes(self) -> list[QRectF]:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from viewer.planes import ANATOMICAL
 from viewer.ui.state import ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.plane_view import PlaneView
 from viewer.ui.views.planes_panel import PlanesPanel
 from viewer.ui.widgets.theme import DARK
@@ -33,9 +34,9 @@ class PlaneGrid(QWidget):
     turned = Signal(str, float)
     alignment_chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.views = {name: PlaneView(name) for name in ANATOMICAL}
+        self.views = {name: PlaneView(name, cache=cache) for name in ANATOMICAL}
         self.facts = PlanesPanel()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)

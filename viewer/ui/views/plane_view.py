@@ -14,6 +14,7 @@ from viewer.planes import Plane, Point, tilt
 from viewer.types import Array
 from viewer.ui.state import Cut, Slab, View, ViewState, one_stack
 from viewer.ui.views import captions, marks
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.marks import LEADING, MARGIN
 from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
@@ -41,8 +42,10 @@ class PlaneView(SliceView):
     turned = Signal(float)
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(
+        self, name: str, parent: QWidget | None = None, cache: RenderCache | None = None
+    ) -> None:
+        super().__init__(parent, cache)
         self.name = name
         self._state = ViewState()
         self._view = View()

@@ -23,7 +23,7 @@ from viewer.overlay import outline
 from viewer.types import Array, Style
 from viewer.ui.views import captions, marks
 from viewer.ui.views.graphics import GraphicsLayer
-from viewer.ui.views.layers import ImageLayer, MapLayer
+from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.views.picture import Picture
 from viewer.ui.widgets.theme import DARK, font
 
@@ -57,11 +57,12 @@ class SliceView(QWidget):
     touched = Signal()
     """A button was pressed or the wheel turned: the reader works with this view."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
         super().__init__(parent)
         self._picture = Picture()
-        self._image = ImageLayer()
-        self._map = MapLayer()
+        cache = cache or RenderCache()
+        self._image = ImageLayer(cache)
+        self._map = MapLayer(cache)
         self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
