@@ -56,7 +56,7 @@ from viewer.ui.widgets.parts import dress_panel
 
 NARROW = 1400
 """Below this width of the window the series list starts as a strip."""
-RIGHT = (300, 340)
+_RIGHT = (300, 340)
 """Width of the right side in a narrow and in a wide window."""
 
 
@@ -145,7 +145,7 @@ class Window(QMainWindow):
         if narrow != self._narrow:  # else the reader's own folding stays
             self._narrow = narrow
             self.series.set_narrow(narrow)
-            self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
+            self.right.setFixedWidth(_RIGHT[0] if narrow else _RIGHT[1])
         super().resizeEvent(event)
 
     @property

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOW, TALL = 26, 40
 """Height of a segment and of a map."""
-MOST_HEIGHT = 230
+_MOST_HEIGHT = 230
 """Pixels of the list, of which more than that is scrolled."""
 _MARK = 22
 Index = QModelIndex | QPersistentModelIndex
@@ -46,7 +46,7 @@ class Row:
         return TALL if self.source is None else LOW
 
 
-def map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
+def _map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
     """A map that can be drawn."""
     title, span = title_of(map, state.shell.masked), span_of(state, map)
     hint = "A click draws it, another ends that."
@@ -54,14 +54,14 @@ def map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
     return Row(number, title, span, tip, map is state.regions.loaded)
 
 
-def region_row(number: int, region: Region, state: ViewState) -> Row:
+def _region_row(number: int, region: Region, state: ViewState) -> Row:
     """A segment that can be hidden."""
     on, name = region.source not in state.regions.hidden, clean(region.name)
     tip = "\n".join(part for part in (name, region.remark, "A click hides or shows its outline.") if part)
     return Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
 
 
-class CompanionsModel(QAbstractListModel):
+class _CompanionsModel(QAbstractListModel):
     """Maps first, then segments."""
 
     def __init__(self) -> None:
@@ -96,10 +96,10 @@ class CompanionsModel(QAbstractListModel):
         return None
 
 
-class CompanionsDelegate(QStyledItemDelegate):
+class _CompanionsDelegate(QStyledItemDelegate):
     """Draws a round mark for a map, of which one is chosen, and a square of its colour for a segment."""
 
-    def __init__(self, view: "CompanionsList") -> None:
+    def __init__(self, view: "_CompanionsList") -> None:
         super().__init__(view)
         self._view = view
 
@@ -163,16 +163,16 @@ class CompanionsDelegate(QStyledItemDelegate):
         painter.drawText(line, left, painter.fontMetrics().elidedText(row.title, cut, room))
 
 
-class CompanionsList(Rows):
+class _CompanionsList(Rows):
     """The rows; `pressed` tells the place of one that was clicked or chosen by key."""
 
     pressed_row = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
-        self.entries = CompanionsModel()
+        self.entries = _CompanionsModel()
         self.setModel(self.entries)
-        self.setItemDelegate(CompanionsDelegate(self))
+        self.setItemDelegate(_CompanionsDelegate(self))
         self.setAccessibleName("What came with the study")
         self.clicked.connect(lambda index: self.pressed_row.emit(index.row()))
 
@@ -184,7 +184,7 @@ class CompanionsList(Rows):
             super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:
-        return QSize(200, min(sum(row.height for row in self.entries.rows), MOST_HEIGHT))
+        return QSize(200, min(sum(row.height for row in self.entries.rows), _MOST_HEIGHT))
 
 
 class CompanionsPanel(QWidget):
@@ -198,7 +198,7 @@ class CompanionsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self)
-        self.list = CompanionsList()
+        self.list = _CompanionsList()
         self.every = Link("hide all")
         self.every.inset = 0
         column = QVBoxLayout(self)
@@ -237,8 +237,8 @@ class CompanionsPanel(QWidget):
             return
         self._state = state
         rows = (
-            *(map_row(i, one, state) for i, one in enumerate(state.regions.came)),
-            *(region_row(i, one, state) for i, one in enumerate(state.regions.regions)),
+            *(_map_row(i, one, state) for i, one in enumerate(state.regions.came)),
+            *(_region_row(i, one, state) for i, one in enumerate(state.regions.regions)),
         )
         if rows != self.list.entries.rows:
             self.list.entries.put(rows)

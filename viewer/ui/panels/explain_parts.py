@@ -22,7 +22,7 @@ from viewer.ui.widgets.parts import (
     image,
 )
 
-SUGGESTED = "suggested"
+_SUGGESTED = "suggested"
 SMALL = 40
 """Pixels along a side of a baseline's picture."""
 
@@ -43,7 +43,7 @@ class LayerCombo(Combo):
         line = self.lineEdit()
         assert line is not None
         self._line: QLineEdit = line
-        self._line.setPlaceholderText(SUGGESTED)
+        self._line.setPlaceholderText(_SUGGESTED)
         self._line.editingFinished.connect(self._typed)
 
     def put(self, layers: tuple[str, ...], value: str | None) -> None:
@@ -52,7 +52,7 @@ class LayerCombo(Combo):
             self._layers = layers
             self.blockSignals(True)
             self.clear()
-            self.addItem(SUGGESTED, None)
+            self.addItem(_SUGGESTED, None)
             for layer in layers:
                 self.addItem(layer, layer)
             self.blockSignals(False)
@@ -64,7 +64,7 @@ class LayerCombo(Combo):
 
     def _rest(self) -> None:
         """Show what is chosen."""
-        text = SUGGESTED if self._value is None else self._value
+        text = _SUGGESTED if self._value is None else self._value
         self.blockSignals(True)
         self.setCurrentIndex(self.findText(text, Qt.MatchFlag.MatchExactly))
         self.blockSignals(False)
@@ -74,7 +74,7 @@ class LayerCombo(Combo):
 
     def _typed(self) -> None:
         text = self._line.text().strip()
-        self._tell(None if text in ("", SUGGESTED) else text)
+        self._tell(None if text in ("", _SUGGESTED) else text)
 
     def _tell(self, value: str | None) -> None:
         if value == self._value:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 COLUMNS = ("Tag", "VR", "Name", "Value")
-MASKED = "●●●"
+_MASKED = "●●●"
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -73,7 +73,7 @@ class _Rows(QAbstractTableModel):
         """What a row shows; the depth is seen at the name, as the tag has no room for it."""
         value = row.value
         if self._masked and value:
-            value = MASKED if row.personal else without_identity(value, self._identity)
+            value = _MASKED if row.personal else without_identity(value, self._identity)
         return row.tag, row.vr, "\u2003" * row.depth + row.name, value
 
     def with_parents(self, wanted: str) -> set[int]:

@@ -20,7 +20,7 @@ _MODIFIERS = frozenset(
 _CLEAR = frozenset((Qt.Key.Key_Backspace, Qt.Key.Key_Delete))
 
 
-class KeyButton(QPushButton):
+class _KeyButton(QPushButton):
     """Shows a key; a click or Return, and the next key that is pressed is wished for instead."""
 
     wished = Signal(object)
@@ -99,7 +99,7 @@ class KeysPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buttons: dict[str, KeyButton] = {}
+        self.buttons: dict[str, _KeyButton] = {}
         self.restore: dict[str, IconButton] = {}
         self._preferred: Mapping[str, tuple[str, ...]] | None = None
         self.refusal = Sentence("", "warning")
@@ -129,7 +129,7 @@ class KeysPage(QWidget):
 
     def _row(self, name: str) -> QHBoxLayout:
         title = BY_NAME[name].title
-        button, restore = KeyButton(title), IconButton("restore", f"The default key of “{title}”")
+        button, restore = _KeyButton(title), IconButton("restore", f"The default key of “{title}”")
         button.wished.connect(lambda key: self.wished.emit(name, key))
         restore.clicked.connect(lambda: self.default_wished.emit(name))
         policy = restore.sizePolicy()

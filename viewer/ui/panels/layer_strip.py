@@ -24,7 +24,7 @@ from viewer.ui.widgets.parts import by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
 
 GAP, LARGEST, LINE = 6, 72, 15
-MOST_STAGES = 6
+_MOST_STAGES = 6
 """More stages than this are shown in part: the first, the last, and some between."""
 REST = 120
 """Milliseconds without another slice or target after which the small maps are drawn."""
@@ -164,7 +164,7 @@ class _Row(QWidget):
             painter.setPen(QPen(QColor(edge), 2 if chosen else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box.adjusted(-1, -1, 1, 1), 3, 3)
-            size = "" if tile is None else size_words(tile)
+            size = "" if tile is None else _size_words(tile)
             for line, text in enumerate((short[place], size if tile is not None else "…")):
                 under = QRectF(box.left() - 2, box.bottom() + 3 + line * LINE, box.width() + 4, LINE)
                 painter.setPen(QColor(look.text if chosen and line == 0 else look.quiet))
@@ -218,7 +218,7 @@ class _Row(QWidget):
     def _tip(self, i: int) -> str:
         place = self._places[i]
         tile = self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
-        said = "not computed yet" if tile is None else f"map {size_words(tile)}, in a range of its own"
+        said = "not computed yet" if tile is None else f"map {_size_words(tile)}, in a range of its own"
         return f"{self._names[place]}\n{said}\nClick to explain at this layer."
 
 
@@ -233,17 +233,17 @@ def _same_pictures(before: ViewState, now: ViewState) -> bool:
     )
 
 
-def size_words(tile: Tile) -> str:
+def _size_words(tile: Tile) -> str:
     """The native size of a map, without slices where there is one."""
     shape = tile.map.values.shape
     return "×".join(str(n) for n in (shape[1:] if shape[0] == 1 else shape))
 
 
 def some_of(count: int) -> tuple[int, ...]:
-    """At most `MOST_STAGES` places out of so many, evenly apart, the first and the last among them."""
-    if count <= MOST_STAGES:
+    """At most `_MOST_STAGES` places out of so many, evenly apart, the first and the last among them."""
+    if count <= _MOST_STAGES:
         return tuple(range(count))
-    return tuple(round(i * (count - 1) / (MOST_STAGES - 1)) for i in range(MOST_STAGES))
+    return tuple(round(i * (count - 1) / (_MOST_STAGES - 1)) for i in range(_MOST_STAGES))
 
 
 def shortened(names: Sequence[str]) -> list[str]:

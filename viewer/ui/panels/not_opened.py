@@ -10,7 +10,7 @@ from viewer.ui.panels.refused import RefusedFiles
 from viewer.ui.widgets.controls import IconButton, Link
 from viewer.ui.widgets.parts import Sentence, heading
 
-Reasons = Sequence[tuple[str, str]]
+_Reasons = Sequence[tuple[str, str]]
 """(file name, reason) of each file."""
 MANY = 8
 """Files from which on there is a search."""
@@ -37,7 +37,7 @@ class NotOpened(QWidget):
         self.search.setAccessibleName("Search what was not opened")
         self.search.setClearButtonEnabled(True)
         self.reasons = RefusedFiles()
-        self._all: Reasons = ()
+        self._all: _Reasons = ()
         self._open = self._narrow = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -53,7 +53,7 @@ class NotOpened(QWidget):
         self.search.textChanged.connect(self._write)
         self._fold()
 
-    def put(self, every: Reasons) -> None:
+    def put(self, every: _Reasons) -> None:
         """Show these files."""
         self._all = every
         self.search.clear()

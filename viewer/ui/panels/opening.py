@@ -47,7 +47,7 @@ def _when(opened: str) -> str:
         return "some day"
 
 
-def is_there(recent: Recent, state: ViewState) -> bool:
+def _is_there(recent: Recent, state: ViewState) -> bool:
     """Whether all of it is still there, as far as is known."""
     return not any(path in state.shell.missing for path in recent.paths)
 
@@ -107,7 +107,7 @@ class MenuButton(QPushButton):
         menu.addSeparator()
         masked = state.shell.masked and self.kind == "studies"
         for one in recent:
-            there = is_there(one, state)
+            there = _is_there(one, state)
             words = title_of(one, masked).replace("&", "&&")
             action = menu.addAction(words if there else f"{words}  ·  not there now")
             action.setEnabled(there)
@@ -179,7 +179,7 @@ class StartPanel(QWidget):
             link = Link(title_of(one, state.shell.masked))
             link.inset = 0  # in line with what stands above
             link.setMinimumHeight(ROW - 2)
-            if not is_there(one, state):
+            if not _is_there(one, state):
                 link.setEnabled(False)
                 link.setText(f"{link.text()}  ·  not there now")
             link.setToolTip("" if state.shell.masked else clean("\n".join(one.paths)))

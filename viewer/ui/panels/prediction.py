@@ -42,7 +42,7 @@ Index = QModelIndex | QPersistentModelIndex
 _ROW = Qt.ItemDataRole.UserRole
 
 
-class ScoreModel(QAbstractListModel):
+class _ScoreModel(QAbstractListModel):
     """(label, score) per row; the score is None until the model has run."""
 
     def __init__(self) -> None:
@@ -84,10 +84,10 @@ def describe(label: str, score: Score | None) -> str:
     return f"{clean(label)}\n" + " · ".join(facts)
 
 
-class ScoreDelegate(QStyledItemDelegate):
+class _ScoreDelegate(QStyledItemDelegate):
     """Draws label, bar with its threshold, number."""
 
-    def __init__(self, view: "ScoreList") -> None:
+    def __init__(self, view: "_ScoreList") -> None:
         super().__init__(view)
         self._view = view
 
@@ -155,7 +155,7 @@ class ScoreDelegate(QStyledItemDelegate):
             painter.drawRect(QRectF(x - 1, bar.top() - 4, 2, bar.height() + 8))
 
 
-class ScoreList(Rows):
+class _ScoreList(Rows):
     """The rows of labels."""
 
     picked = Signal(str)
@@ -163,9 +163,9 @@ class ScoreList(Rows):
     def __init__(self) -> None:
         super().__init__()
         self.target: str | None = None
-        self.scores = ScoreModel()
+        self.scores = _ScoreModel()
         self.setModel(self.scores)
-        self.setItemDelegate(ScoreDelegate(self))
+        self.setItemDelegate(_ScoreDelegate(self))
         self.setUniformItemSizes(True)
         self.setAccessibleName("Prediction")
         self.clicked.connect(self._pick)
@@ -212,7 +212,7 @@ class PredictionPanel(QWidget):
         dress_panel(self)
         self.model_name, self.model_facts = Text("", "quiet", right=True), Text("", "quiet")
         self.model_facts.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.list = ScoreList()
+        self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
         self.empty = Sentence("No model is open. It says what it sees; the map shows why.", "quiet")

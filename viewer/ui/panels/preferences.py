@@ -21,7 +21,7 @@ PAGES = {"general": "General", "files": "Files", "computation": "Computation", "
 COLOURS = {"dark": "Dark", "light": "Light"}
 _WIDE = 96
 """The width of a field for thousands of MiB."""
-DEVICES = {
+_DEVICES = {
     "auto": "the best there is",
     "cuda": "NVIDIA GPU (CUDA)",
     "mps": "Apple GPU (MPS)",
@@ -29,7 +29,7 @@ DEVICES = {
 }
 
 
-class Amount(NamedTuple):
+class _Amount(NamedTuple):
     """A limit as the dialogue has it: its words, its unit, and how many of the limit's own the unit is."""
 
     words: str
@@ -38,12 +38,12 @@ class Amount(NamedTuple):
 
 
 AMOUNTS = {
-    "rows": Amount("Rows", "at most"),
-    "columns": Amount("Columns", "at most"),
-    "frames": Amount("Frames", "in a file"),
-    "bytes": Amount("Pixels", "MiB in a file, once they are unpacked", MIB),
-    "decode_seconds": Amount("Decoding", "seconds an image"),
-    "decode_memory": Amount("Memory", "MiB for each decoder", MIB),
+    "rows": _Amount("Rows", "at most"),
+    "columns": _Amount("Columns", "at most"),
+    "frames": _Amount("Frames", "in a file"),
+    "bytes": _Amount("Pixels", "MiB in a file, once they are unpacked", MIB),
+    "decode_seconds": _Amount("Decoding", "seconds an image"),
+    "decode_memory": _Amount("Memory", "MiB for each decoder", MIB),
 }
 """The limits that a reader may want to change; the command line knows all."""
 
@@ -156,7 +156,7 @@ class PreferencesDialog(QDialog):
         column.addStretch(1)
         return page
 
-    def _limit(self, name: str, amount: Amount) -> WholeNumber:
+    def _limit(self, name: str, amount: _Amount) -> WholeNumber:
         least, most = RANGES[name]
         number = WholeNumber(Field(int, least=least // amount.each, most=most // amount.each))
         number.setFixedWidth(_WIDE)
@@ -170,7 +170,7 @@ class PreferencesDialog(QDialog):
 
     def _computation(self) -> QWidget:
         self.device = Combo()
-        for value, words in DEVICES.items():
+        for value, words in _DEVICES.items():
             self.device.addItem(words, value)
         self.batch = WholeNumber(Field(int, least=BATCHES[0], most=BATCHES[1]))
         self.batch.setFixedWidth(80)

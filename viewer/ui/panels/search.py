@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WORDS = "Search commands"
 WIDE, NARROW = 196, 30
 """Widths of the field in the top bar: with its words, and as an icon."""
-LIST = 440
+_LIST = 440
 MOST_ROWS = 10
 """Rows that are seen at once."""
 _COMMAND = Qt.ItemDataRole.UserRole
@@ -99,7 +99,7 @@ class SearchField(QPushButton):
         painter.drawText(room, middle | Qt.AlignmentFlag.AlignRight, self._key)
 
 
-class FoundModel(QAbstractListModel):
+class _FoundModel(QAbstractListModel):
     """The commands that were found, with their keys."""
 
     def __init__(self) -> None:
@@ -128,11 +128,11 @@ class FoundModel(QAbstractListModel):
         return None
 
 
-class CommandDelegate(QStyledItemDelegate):
+class _CommandDelegate(QStyledItemDelegate):
     """Draws a row: title, its group, its key."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(LIST - 20, ROW)
+        return QSize(_LIST - 20, ROW)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         command, key = index.data(_COMMAND)
@@ -173,10 +173,10 @@ class CommandSearch(QFrame):
         self.field.setPlaceholderText(WORDS)
         self.field.setAccessibleName(WORDS)
         self.field.installEventFilter(self)
-        self.rows = FoundModel()
+        self.rows = _FoundModel()
         self.list = QListView()
         self.list.setModel(self.rows)
-        self.list.setItemDelegate(CommandDelegate(self.list))
+        self.list.setItemDelegate(_CommandDelegate(self.list))
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setMouseTracking(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -248,10 +248,10 @@ class CommandSearch(QFrame):
 
     def _lie(self) -> None:
         """Take as much height as there are rows, below the top bar."""
-        self.setFixedWidth(LIST)
+        self.setFixedWidth(_LIST)
         self._column.activate()
-        self.resize(LIST, self._column.sizeHint().height())
-        self.move(QPoint(self._anchor.right() + 1 - LIST + 6, self._anchor.top() - 6))
+        self.resize(_LIST, self._column.sizeHint().height())
+        self.move(QPoint(self._anchor.right() + 1 - _LIST + 6, self._anchor.top() - 6))
 
     def _run(self, row: int) -> None:
         if 0 <= row < len(self.rows.commands):

@@ -15,7 +15,7 @@ from viewer.ui.state import Busy, Cell, MethodChoice, MethodItem, Tile, ViewStat
 
 SIDE = 256
 """Cells along the longer side of a map in the sheet."""
-MOST_LABELS = 36
+_MOST_LABELS = 36
 """Labels that the sheet shows: those with the highest scores."""
 _JOB = "sheet"
 
@@ -61,9 +61,9 @@ class ContactSheet:
         said = self._maps.prediction(place)
         scores = {} if said is None else {s.label: s for s in said.scores}
         labels = list(state.answer.model.labels)
-        if len(labels) > MOST_LABELS:
+        if len(labels) > _MOST_LABELS:
             labels.sort(key=lambda n: -scores[n].probability if n in scores else 0.0)
-            del labels[MOST_LABELS:]
+            del labels[_MOST_LABELS:]
         every = item is not None and not item.target_dependent
         cells = []
         for label in labels:

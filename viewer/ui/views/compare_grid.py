@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 AS = {"values": "Values", "ranks": "Ranks"}
 TIPS = {"values": "In the unit of the method, both in one range", "ranks": "Each cell by its place among all"}
-RANK = (
+_RANK = (
     "A rank is a cell's place among all cells of its map: 1 is the strongest. The upper views show the "
     "strongest fifth. Below, red ranks higher on the right, blue on the left."
 )
-VALUES = "Both maps are in one unit and drawn in one range."
+_VALUES = "Both maps are in one unit and drawn in one range."
 
 
-def side_picture(state: ViewState, side: Side) -> Picture:
+def _side_picture(state: ViewState, side: Side) -> Picture:
     """The slice with one side of a comparison, or the difference of both, over it."""
     own = picture(state, state.views.active)
     shown = side.drawn is not None and state.views.overlay and (not side.negative or state.answer.asked)
@@ -91,7 +91,7 @@ class CompareGrid(ViewGrid):
         nothing = Side("", why="Open a model and an image first.")
         sides = (nothing,) * 3 if found is None else (found.one, found.other, found.difference)
         for view, side in zip(self.views, sides, strict=True):
-            view.show(side_picture(state, side))
+            view.show(_side_picture(state, side))
         self.facts.show(state)
 
 
@@ -136,7 +136,7 @@ class _Facts(QWidget):
         same = found.one.map is not None and found.one.map is found.other.map
         hint = "Choose another method, layer or label on the right: it is compared with the one kept here."
         self.apart.setText(hint if same or _alike(found) else found.apart)
-        self.words.setText(RANK if found.ranks else f"{VALUES} {RANK.partition('. The')[0]}.")
+        self.words.setText(_RANK if found.ranks else f"{_VALUES} {_RANK.partition('. The')[0]}.")
         self.keep.setEnabled(found.other.map is not None)
 
 

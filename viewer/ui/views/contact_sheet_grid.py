@@ -157,7 +157,7 @@ class _Cells(QWidget):
         state = self._state
         if not state.answer.contact_sheet:
             painter.setPen(QColor(DARK.quiet))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _empty_words(state))
         for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.contact_sheet, strict=True)):
             picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
             negative = cell.tile is not None and cell.tile.negative
@@ -270,7 +270,7 @@ def sheet_words(state: ViewState) -> str:
     return f"{title}{some} · {'one range for all' if state.views.locked else 'each in a range of its own'}"
 
 
-def empty_words(state: ViewState) -> str:
+def _empty_words(state: ViewState) -> str:
     """Why there is no sheet."""
     if state.answer.model is None:
         return "Open a model: the sheet then shows the maps of all its labels."

@@ -62,7 +62,7 @@ class Picture:
     """Lines of text above and below that the letters keep clear of."""
 
 
-def aspect_of(series: Series | None) -> float:
+def _aspect_of(series: Series | None) -> float:
     """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
     aspect = series.geometry.pixel_aspect if series is not None else 1.0
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
@@ -75,7 +75,7 @@ def picture(state: ViewState, place: int) -> Picture:
     plain, sentence = view.draws == "none", captions.sentence(state)
     reads = model is not None and model.patch is not None and not plain
     return Picture(
-        view.series, view.values, view.levels, view.inverted, view.curve, aspect_of(view.series),
+        view.series, view.values, view.levels, view.inverted, view.curve, _aspect_of(view.series),
         affine.scale_offset((1, 1, 1), (view.slice, 0, 0)), (view.series, view.slice), view.seen,
         map=None if plain or not state.map_shown else view.map,
         style=state.views.style,

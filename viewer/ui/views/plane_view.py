@@ -42,9 +42,7 @@ class PlaneView(SliceView):
     turned = Signal(float)
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
-    def __init__(
-        self, name: str, parent: QWidget | None = None, cache: RenderCache | None = None
-    ) -> None:
+    def __init__(self, name: str, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
         super().__init__(parent, cache)
         self.name = name
         self._state = ViewState()
@@ -170,7 +168,7 @@ class PlaneView(SliceView):
             return captions.Corners()
         tilted = f", tilted {tilt(plane):.1f}°" if tilt(plane) >= _TILTED else ""
         title = f"{self.name.capitalize()}{tilted}  {plane.place()}"
-        thick = ((slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
+        thick = ((_slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
         said = captions.explained(state, seen, view) if self._first else captions.Corners()
@@ -358,7 +356,7 @@ def direction(plane: Plane, normal: Matrix) -> tuple[float, float] | None:
     return (-column / length, row / length)
 
 
-def slab_words(cut: Cut, wished: Slab) -> str:
+def _slab_words(cut: Cut, wished: Slab) -> str:
     """How thick a plane is, and what is shown of that; or that this is still to come."""
     what = {"mean": "mean", "max": "maximum", "min": "minimum"}[wished.how]
     text = f"{what} of {wished.thickness:g} mm"

@@ -27,10 +27,10 @@ from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.views.picture import Picture
 from viewer.ui.widgets.theme import DARK, font
 
-NOTCH = 120
+_NOTCH = 120
 """Eighths of a degree in one notch of a mouse wheel."""
 _NO_LINES = np.zeros((0, 2, 2), np.float32)
-CLOSEST, FARTHEST = 64.0, 0.25
+_CLOSEST, _FARTHEST = 64.0, 0.25
 """Most screen pixels per image pixel, and the least share of the view that an image fills."""
 
 
@@ -108,8 +108,8 @@ class SliceView(QWidget):
             return
         whole = self._whole()
         scale = frame.width() / self._columns
-        least = FARTHEST * whole.width() / self._columns
-        factor = min(max(factor, least / scale), max(CLOSEST, scale) / scale)
+        least = _FARTHEST * whole.width() / self._columns
+        factor = min(max(factor, least / scale), max(_CLOSEST, scale) / scale)
         point = about if about is not None else QPointF(self.width() / 2, self.height() / 2)
         x, y = point.x() - frame.x(), point.y() - frame.y()
         self._place(
@@ -350,8 +350,8 @@ class SliceView(QWidget):
             # A touchpad turns by fractions of a notch; what is left over counts for the next turn.
             same = (turned >= 0) == (self._turned >= 0)
             self._turned = turned + (self._turned if same else 0)
-            steps = int(self._turned / NOTCH)
-            self._turned -= steps * NOTCH
+            steps = int(self._turned / _NOTCH)
+            self._turned -= steps * _NOTCH
             along = event.modifiers() & Qt.KeyboardModifier.AltModifier
             if steps:
                 (self.point_wheel if along else self.slice_wheel).emit(-steps)
