@@ -62,7 +62,7 @@ def settings_facts(attribution: Attribution) -> dict[str, Any]:
     return {name: shown(value) for name, value in attribution.explainer.settings().items()}
 
 
-def sop_uid(series: Series, slice: int | None) -> str | None:
+def _sop_uid(series: Series, slice: int | None) -> str | None:
     """SOP instance UID of a slice, where there is one."""
     return series.sop_uids[slice] if slice is not None and slice < len(series.sop_uids) else None
 
@@ -134,7 +134,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "target_kind": None if attribution.target is None else attribution.target.kind,
         "slice": attribution.slice,
         "series": series.uid,
-        "sop": sop_uid(series, attribution.slice),
+        "sop": _sop_uid(series, attribution.slice),
         "frame": _frame_number(series, attribution.slice),
         "native_shape": attribution.values.shape,
         "unit": attribution.unit,

@@ -54,7 +54,7 @@ from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets import theme
 from viewer.ui.widgets.parts import dress_panel
 
-NARROW = 1400
+_NARROW = 1400
 """Below this width of the window the series list starts as a strip."""
 _RIGHT = (300, 340)
 """Width of the right side in a narrow and in a wide window."""
@@ -141,7 +141,7 @@ class Window(QMainWindow):
         self.header, self.card = HeaderDialog(self), MethodCard(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        narrow = event.size().width() < NARROW
+        narrow = event.size().width() < _NARROW
         if narrow != self._narrow:  # else the reader's own folding stays
             self._narrow = narrow
             self.series.set_narrow(narrow)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 _MASK = "●●●●●●"
-LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
+_LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
 _LAYOUT_TIPS = {
     "1": "Image with map",
     "1|1": "Image beside image with map",
@@ -34,7 +34,7 @@ _LAYOUT_TIPS = {
     "sheet": "All labels, or all quick methods, in a contact sheet",
     "compare": "Two maps side by side, and the difference of their ranks",
 }
-TALL, LOW = 44, 28
+_TALL, _LOW = 44, 28
 """Heights of the top bar and of the status bar."""
 _SHORT = 1400
 """Below this width of the top bar the command search is an icon."""
@@ -113,12 +113,12 @@ class TopBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFixedHeight(TALL)
+        self.setFixedHeight(_TALL)
         self.title = Text("Whyscope", "title")
         self.title.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.patient = _PatientButton()
         self.facts = Text("", "quiet")
-        self.layouts = Segments(LAYOUTS, _LAYOUT_TIPS)
+        self.layouts = Segments(_LAYOUTS, _LAYOUT_TIPS)
         self.search = SearchField()
         self.open, self.model = MenuButton("Open…", STUDY, "studies"), MenuButton("Model…", MODEL, "models")
         self.export = QPushButton("Export…")
@@ -251,7 +251,7 @@ class StatusBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self, "bottom")
-        self.setFixedHeight(LOW)
+        self.setFixedHeight(_LOW)
         self.research = Text(RESEARCH_USE, "warning")
         self.research.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.row, self.column = _Fact("quiet"), _Fact("quiet")

@@ -20,17 +20,17 @@ from viewer.wording import clean
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-LOW, TALL = 26, 40
+_LOW, _TALL = 26, 40
 """Height of a segment and of a map."""
 _MOST_HEIGHT = 230
 """Pixels of the list, of which more than that is scrolled."""
 _MARK = 22
-Index = QModelIndex | QPersistentModelIndex
+_Index = QModelIndex | QPersistentModelIndex
 _ROW = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Row:
     """A map (`source` is None) or a segment; `on` is whether it is drawn, `facts` stands below or behind."""
 
     number: int
@@ -43,22 +43,22 @@ class Row:
 
     @property
     def height(self) -> int:
-        return TALL if self.source is None else LOW
+        return _TALL if self.source is None else _LOW
 
 
-def _map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
+def _map_row(number: int, map: LoadedMap, state: ViewState) -> _Row:
     """A map that can be drawn."""
     title, span = title_of(map, state.shell.masked), span_of(state, map)
     hint = "A click draws it, another ends that."
     tip = "\n".join((title, span, native_facts(map), map.provenance, hint))
-    return Row(number, title, span, tip, map is state.regions.loaded)
+    return _Row(number, title, span, tip, map is state.regions.loaded)
 
 
-def _region_row(number: int, region: Region, state: ViewState) -> Row:
+def _region_row(number: int, region: Region, state: ViewState) -> _Row:
     """A segment that can be hidden."""
     on, name = region.source not in state.regions.hidden, clean(region.name)
     tip = "\n".join(part for part in (name, region.remark, "A click hides or shows its outline.") if part)
-    return Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
+    return _Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
 
 
 class _CompanionsModel(QAbstractListModel):
@@ -66,9 +66,9 @@ class _CompanionsModel(QAbstractListModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: tuple[Row, ...] = ()
+        self.rows: tuple[_Row, ...] = ()
 
-    def put(self, rows: tuple[Row, ...]) -> None:
+    def put(self, rows: tuple[_Row, ...]) -> None:
         """Other rows; where only what is drawn differs nothing else moves."""
         if rows == self.rows:
             return
@@ -80,10 +80,10 @@ class _CompanionsModel(QAbstractListModel):
             self.beginResetModel()
             self.endResetModel()
 
-    def rowCount(self, parent: Index | None = None) -> int:
+    def rowCount(self, parent: _Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self.rows[index.row()]
         if role == _ROW:
             return row
@@ -103,12 +103,12 @@ class _CompanionsDelegate(QStyledItemDelegate):
         super().__init__(view)
         self._view = view
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        row: Row = index.data(_ROW)
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        row: _Row = index.data(_ROW)
         return QSize(80, row.height)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        row: Row = index.data(_ROW)
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        row: _Row = index.data(_ROW)
         view, look = self._view, colours()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -125,9 +125,9 @@ class _CompanionsDelegate(QStyledItemDelegate):
         self._text(painter, row, box.adjusted(8 + _MARK, 0, -8, 0))
         painter.restore()
 
-    def _mark(self, painter: QPainter, row: Row, box: QRectF) -> None:
+    def _mark(self, painter: QPainter, row: _Row, box: QRectF) -> None:
         look = colours()
-        sign = QRectF(box.left() + 8, box.top() + LOW / 2 - 6, 12, 12)
+        sign = QRectF(box.left() + 8, box.top() + _LOW / 2 - 6, 12, 12)
         tone = QColor(row.colour or look.accent)
         painter.setPen(QPen(tone if row.on else QColor(look.quiet), 1.5))
         painter.setBrush(tone if row.on and row.source is not None else Qt.BrushStyle.NoBrush)
@@ -140,7 +140,7 @@ class _CompanionsDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawEllipse(sign.adjusted(3, 3, -3, -3))
 
-    def _text(self, painter: QPainter, row: Row, box: QRectF) -> None:
+    def _text(self, painter: QPainter, row: _Row, box: QRectF) -> None:
         look, font = colours(), QFont(self._view.font())
         left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
@@ -148,7 +148,7 @@ class _CompanionsDelegate(QStyledItemDelegate):
         metrics = painter.fontMetrics()
         beside = row.source is not None and row.facts != ""
         facts = metrics.elidedText(row.facts, cut, room // 2 if beside else room)
-        line = QRectF(box.left(), box.top(), box.width(), LOW)
+        line = QRectF(box.left(), box.top(), box.width(), _LOW)
         painter.setPen(QColor(look.quiet))
         if beside:
             painter.drawText(line, right, facts)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
 _INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
-_LOCKED, FREE = "all labels", "this map"
+_LOCKED, _FREE = "all labels", "this map"
 
 
 def _share_of(style: Style) -> int:
@@ -47,7 +47,7 @@ class DisplayPanel(QWidget):
             text.setFixedWidth(42)
         self.range = Text()
         self.lock = IconButton("locked", "", _LOCKED)
-        room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (_LOCKED, FREE))
+        room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (_LOCKED, _FREE))
         self.lock.setFixedSize(QSize(room + 40, ROW))
         self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
         self.overlay = Switch()
@@ -163,4 +163,4 @@ class DisplayPanel(QWidget):
                 "locked", "One range for all slices and labels of this method: they compare", _LOCKED
             )
         else:
-            self.lock.wear("open", "A range of its own for each map: maps do not compare", FREE)
+            self.lock.wear("open", "A range of its own for each map: maps do not compare", _FREE)

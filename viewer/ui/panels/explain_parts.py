@@ -23,7 +23,7 @@ from viewer.ui.widgets.parts import (
 )
 
 _SUGGESTED = "suggested"
-SMALL = 40
+_SMALL = 40
 """Pixels along a side of a baseline's picture."""
 
 
@@ -152,7 +152,7 @@ class BaselineThumbnails(QWidget):
         for one in pictures:
             label = QLabel()
             picture = QPixmap.fromImage(image(one))
-            label.setPixmap(picture.scaled(SMALL, SMALL, Qt.AspectRatioMode.KeepAspectRatio))
+            label.setPixmap(picture.scaled(_SMALL, _SMALL, Qt.AspectRatioMode.KeepAspectRatio))
             label.setToolTip("The baseline of this map, in the greys of the image as the model reads it")
             label.setAccessibleName("Baseline")
             label.setFrameShape(QLabel.Shape.Box)

@@ -31,7 +31,7 @@ from viewer.wording import without_identity
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-COLUMNS = ("Tag", "VR", "Name", "Value")
+_COLUMNS = ("Tag", "VR", "Name", "Value")
 _MASKED = "●●●"
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -55,13 +55,13 @@ class _Rows(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(COLUMNS)
+        return 0 if parent.isValid() else len(_COLUMNS)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return COLUMNS[section]
+            return _COLUMNS[section]
         return None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -13,7 +13,7 @@ from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import IconButton, Link
 from viewer.ui.widgets.parts import ROW, Sentence, Text, by_tab, colours, focus_ring, heading
 
-WIDTH = 150
+_WIDTH = 150
 _MODIFIERS = frozenset(
     (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta, Qt.Key.Key_AltGr)
 )
@@ -32,7 +32,7 @@ class _KeyButton(QPushButton):
         self._key = ""
         self.listening = False
         """Whether the next key is taken."""
-        self.setFixedSize(QSize(WIDTH, ROW - 2))
+        self.setFixedSize(QSize(_WIDTH, ROW - 2))
         by_tab(self)
         self.clicked.connect(self._listen)
         self.set_text("")

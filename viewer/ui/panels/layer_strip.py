@@ -23,7 +23,7 @@ from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.parts import by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
 
-GAP, LARGEST, LINE = 6, 72, 15
+_GAP, _LARGEST, _LINE = 6, 72, 15
 _MOST_STAGES = 6
 """More stages than this are shown in part: the first, the last, and some between."""
 REST = 120
@@ -120,7 +120,7 @@ class _Row(QWidget):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
             self._painters = [TilePainter(self._cache) for _ in self._places]
-        self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
+        self.setFixedHeight(round(self._side()) + 2 * _LINE + 6)
 
     def _draw(self) -> None:
         self._drawn = self._state
@@ -128,15 +128,15 @@ class _Row(QWidget):
 
     def _side(self) -> float:
         count = max(len(self._places), 1)
-        return min(LARGEST, (self.width() - GAP * (count - 1) - 4) / count)
+        return min(_LARGEST, (self.width() - _GAP * (count - 1) - 4) / count)
 
     def boxes(self) -> list[QRectF]:
         """Where the small maps lie."""
         side = self._side()
-        return [QRectF(2 + i * (side + GAP), 2, side, side) for i in range(len(self._places))]
+        return [QRectF(2 + i * (side + _GAP), 2, side, side) for i in range(len(self._places))]
 
     def resizeEvent(self, event: object) -> None:
-        self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
+        self.setFixedHeight(round(self._side()) + 2 * _LINE + 6)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -166,7 +166,7 @@ class _Row(QWidget):
             painter.drawRoundedRect(box.adjusted(-1, -1, 1, 1), 3, 3)
             size = "" if tile is None else _size_words(tile)
             for line, text in enumerate((short[place], size if tile is not None else "…")):
-                under = QRectF(box.left() - 2, box.bottom() + 3 + line * LINE, box.width() + 4, LINE)
+                under = QRectF(box.left() - 2, box.bottom() + 3 + line * _LINE, box.width() + 4, _LINE)
                 painter.setPen(QColor(look.text if chosen and line == 0 else look.quiet))
                 fits = QFontMetricsF(painter.font()).elidedText(
                     text, Qt.TextElideMode.ElideMiddle, under.width()

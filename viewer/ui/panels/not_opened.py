@@ -12,7 +12,7 @@ from viewer.ui.widgets.parts import Sentence, heading
 
 _Reasons = Sequence[tuple[str, str]]
 """(file name, reason) of each file."""
-MANY = 8
+_MANY = 8
 """Files from which on there is a search."""
 
 
@@ -81,7 +81,7 @@ class NotOpened(QWidget):
         self.why.setVisible(wide)
         self.mark.setVisible(self._narrow)
         self.count.setVisible(self._narrow)
-        self.search.setVisible(there and count >= MANY)
+        self.search.setVisible(there and count >= _MANY)
         self.reasons.setVisible(there)
         self.why.quiet_part = f"{files} · "
         self.why.setText("hide" if self._open else "why?")

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 HIDDEN = "●●●●●●"
-LONGEST = 48
+_LONGEST = 48
 """Characters of a name in a menu."""
 STUDY = {"folder": "Folder…", "files": "Files…", "demo": "Demo"}
 MODEL = {"folder": "Model folder…"}
 
 
-def title_of(recent: Recent, masked: bool) -> str:
+def _title_of(recent: Recent, masked: bool) -> str:
     """What was opened, in few words: its name, or while the patient is masked only when it was."""
     if masked:
         return f"{HIDDEN} · {_when(recent.opened)}"
     first = clean(Path(recent.paths[0]).name or recent.paths[0])
-    if len(first) > LONGEST:
-        first = f"{first[: LONGEST // 2]}…{first[-LONGEST // 2 + 1 :]}"
+    if len(first) > _LONGEST:
+        first = f"{first[: _LONGEST // 2]}…{first[-_LONGEST // 2 + 1 :]}"
     more = len(recent.paths) - 1
     return f"{first} and {more} more" if more else first
 
@@ -108,7 +108,7 @@ class MenuButton(QPushButton):
         masked = state.shell.masked and self.kind == "studies"
         for one in recent:
             there = _is_there(one, state)
-            words = title_of(one, masked).replace("&", "&&")
+            words = _title_of(one, masked).replace("&", "&&")
             action = menu.addAction(words if there else f"{words}  ·  not there now")
             action.setEnabled(there)
             action.setToolTip("" if masked else clean("\n".join(one.paths)))
@@ -176,7 +176,7 @@ class StartPanel(QWidget):
         if studies:
             self._rows.addWidget(heading("Opened before"))
         for one in studies:
-            link = Link(title_of(one, state.shell.masked))
+            link = Link(_title_of(one, state.shell.masked))
             link.inset = 0  # in line with what stands above
             link.setMinimumHeight(ROW - 2)
             if not _is_there(one, state):

@@ -17,8 +17,8 @@ from viewer.ui.widgets.parts import Sentence, add_row, heading, pair, rows
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
-COLOURS = {"dark": "Dark", "light": "Light"}
+_PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
+_COLOURS = {"dark": "Dark", "light": "Light"}
 _WIDE = 96
 """The width of a field for thousands of MiB."""
 _DEVICES = {
@@ -61,7 +61,7 @@ class PreferencesDialog(QDialog):
         self.setModal(False)
         self.resize(560, 560)
         self._preferences: Preferences | None = None
-        self.pages = Segments(PAGES, {name: f"{words} settings" for name, words in PAGES.items()})
+        self.pages = Segments(_PAGES, {name: f"{words} settings" for name, words in _PAGES.items()})
         self.keys = KeysPage()
         self.stack = QStackedWidget()
         for page in (self._general(), self._files(), self._computation(), self.keys):
@@ -91,11 +91,11 @@ class PreferencesDialog(QDialog):
     def turn_to(self, page: str) -> None:
         """Show another page."""
         self.pages.put(page)
-        self.stack.setCurrentIndex(list(PAGES).index(page))
+        self.stack.setCurrentIndex(list(_PAGES).index(page))
         self.keys.refuse(None)
 
     def _general(self) -> QWidget:
-        self.colours = Segments(COLOURS, {name: f"{words} colours" for name, words in COLOURS.items()})
+        self.colours = Segments(_COLOURS, {name: f"{words} colours" for name, words in _COLOURS.items()})
         self.masked = Switch("Mask the patient at the start")
         self.remember = Switch("Remember the studies and models opened last")
         self.recent, self.forget_recent = QLabel(), Link("Forget them")

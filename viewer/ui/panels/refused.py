@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QTextBrowser
 from viewer.ui.widgets.parts import colours, keep_keys
 from viewer.wording import clean
 
-FEW = 3
+_FEW = 3
 """Up to so many files stand below their reason at once; of more the number opens the list."""
 _MOST_NAMES, _MOST_REASONS = 2000, 200
 """Written out, of one reason and of all: nobody reads more, and each costs time."""
@@ -64,14 +64,14 @@ class RefusedFiles(QTextBrowser):
                 cursor.insertBlock(apart)
             cursor.insertText(clean(reason), strong)
             cursor.insertBlock(QTextBlockFormat())
-            if len(names) > FEW:
+            if len(names) > _FEW:
                 cursor.insertText(f"{len(names)} files · ", plain)
                 cursor.insertText("hide" if place in self._opened else "which?", self._link(place))
-            if len(names) <= FEW or place in self._opened:
+            if len(names) <= _FEW or place in self._opened:
                 listed = [clean(name) for name in names[:_MOST_NAMES]]
                 if len(names) > _MOST_NAMES:
                     listed.append(f"… and {len(names) - _MOST_NAMES} more")
-                cursor.insertText(("\n" if len(names) > FEW else "") + "\n".join(listed), plain)
+                cursor.insertText(("\n" if len(names) > _FEW else "") + "\n".join(listed), plain)
 
         if not self._files:
             cursor.insertText("No file and no reason is called so.", plain)

@@ -28,8 +28,8 @@ from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, focus_ring, 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-WORDS = "Search commands"
-WIDE, NARROW = 196, 30
+_WORDS = "Search commands"
+_WIDE, _NARROW = 196, 30
 """Widths of the field in the top bar: with its words, and as an icon."""
 _LIST = 440
 MOST_ROWS = 10
@@ -66,14 +66,14 @@ class SearchField(QPushButton):
     def set_narrow(self, narrow: bool) -> None:
         """Only the icon, or all."""
         self._narrow = narrow
-        self.setFixedSize(NARROW if narrow else WIDE, ROW)
+        self.setFixedSize(_NARROW if narrow else _WIDE, ROW)
         self.update()
 
     def set_text(self, key: str) -> None:
         """Name the key that does the same."""
         self._key = key.replace("+", " ")
-        self.setAccessibleName(WORDS)
-        self.setToolTip(f"{WORDS} ({key})" if key else WORDS)
+        self.setAccessibleName(_WORDS)
+        self.setToolTip(f"{_WORDS} ({key})" if key else _WORDS)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -95,7 +95,7 @@ class SearchField(QPushButton):
         painter.setPen(quiet)
         room = box.adjusted(30, 0, -10, 0)
         middle = Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(room, middle | Qt.AlignmentFlag.AlignLeft, WORDS)
+        painter.drawText(room, middle | Qt.AlignmentFlag.AlignLeft, _WORDS)
         painter.drawText(room, middle | Qt.AlignmentFlag.AlignRight, self._key)
 
 
@@ -168,10 +168,10 @@ class CommandSearch(QFrame):
         self.setObjectName("search")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         mark_as(self, "popup")
-        self.setAccessibleName(WORDS)
+        self.setAccessibleName(_WORDS)
         self.field = QLineEdit()
-        self.field.setPlaceholderText(WORDS)
-        self.field.setAccessibleName(WORDS)
+        self.field.setPlaceholderText(_WORDS)
+        self.field.setAccessibleName(_WORDS)
         self.field.installEventFilter(self)
         self.rows = _FoundModel()
         self.list = QListView()

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""
-PICTURE, _SMALL_PICTURE = 56, 40
-LINE = 18
-_TEXT_LEFT, _TEXT_RIGHT = 7 + PICTURE + 9, 5
+_PICTURE, _SMALL_PICTURE = 56, 40
+_LINE = 18
+_TEXT_LEFT, _TEXT_RIGHT = 7 + _PICTURE + 9, 5
 _INDENT = 18
 """Of a warning, for its sign."""
 _MOST_LINES = 3
@@ -125,7 +125,7 @@ class SeriesDelegate(QStyledItemDelegate):
         item: SeriesItem = index.data(_ITEM)
         room = self._view.viewport().width() - _TEXT_LEFT - _TEXT_RIGHT
         lines = sum(len(lines) for lines, _, _ in self._paragraphs(item, room))
-        return QSize(60, max(PICTURE, lines * LINE) + 15)
+        return QSize(60, max(_PICTURE, lines * _LINE) + 15)
 
     def _paragraphs(self, item: SeriesItem, room: int) -> _Paragraphs:
         """Title, facts and warnings in lines of `room` pixels; Qt asks for all with every thumbnail."""
@@ -193,7 +193,7 @@ class SeriesDelegate(QStyledItemDelegate):
             self._draw_point(painter, item, box, chosen)
             painter.restore()
             return
-        size = _SMALL_PICTURE if view.narrow else PICTURE
+        size = _SMALL_PICTURE if view.narrow else _PICTURE
         frame = QRectF(
             box.left() + (box.width() - size) / 2 if view.narrow else box.left() + 7, 0, size, size
         )
@@ -257,6 +257,6 @@ class SeriesDelegate(QStyledItemDelegate):
             painter.setFont(bold if strong else plain)
             painter.setPen(QColor(look.accent if strong and chosen else getattr(look, role)))
             for line in lines:
-                room = QRectF(box.left() + indent, y, box.width() - indent, LINE)
+                room = QRectF(box.left() + indent, y, box.width() - indent, _LINE)
                 painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
-                y += LINE
+                y += _LINE

@@ -20,8 +20,8 @@ from viewer.wording import SAME_FOR_ALL, method_text
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
 _HIDDEN = "Below its threshold: hidden until asked."
-Pair = tuple[Attribution, Attribution]
-Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
+_Pair = tuple[Attribution, Attribution]
+_Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
 
 
 class Comparing:
@@ -32,10 +32,10 @@ class Comparing:
         self._jobs = jobs
         self._maps = maps
         self._wished = False
-        self._ranked: Cache[Pair, Ranks] = Cache(_ROOM, latest=True)
+        self._ranked: Cache[_Pair, _Ranks] = Cache(_ROOM, latest=True)
         """While a comparison is shown: a pair holds its inputs, and through them the study."""
         self._asked: tuple[object, ...] = ()
-        self._ranking: Pair | None = None
+        self._ranking: _Pair | None = None
 
     def commands(self) -> Bindings:
         """What keys and lists may ask of this part."""
@@ -142,18 +142,18 @@ class Comparing:
         self._jobs.cancel(_RUN)
         self._jobs.cancel(_RANK)
 
-    def _rank(self, pair: Pair) -> None:
+    def _rank(self, pair: _Pair) -> None:
         """Rank two maps, away from the window."""
         if self._ranking is not None and self._ranking[0] is pair[0] and self._ranking[1] is pair[1]:
             return
         self._ranking = pair
         one, other = pair
 
-        def done(found: Ranks) -> None:
+        def done(found: _Ranks) -> None:
             self._ranked.put(pair, found, sum(m.values.nbytes for m in found))
             self._store.show()
 
-        def work(task: Task) -> Ranks:
+        def work(task: Task) -> _Ranks:
             first = ranks.ranked(one)
             task.check()
             second = ranks.ranked(other)

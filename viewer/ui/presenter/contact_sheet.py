@@ -13,7 +13,7 @@ from viewer.ui.presenter.running import run, run_all, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Cell, MethodChoice, MethodItem, Tile, ViewState, choice_of, position_of
 
-SIDE = 256
+_SIDE = 256
 """Cells along the longer side of a map in the sheet."""
 _MOST_LABELS = 36
 """Labels that the sheet shows: those with the highest scores."""
@@ -96,7 +96,7 @@ class ContactSheet:
             style = overlay.automatic_style([one]) if own else self._maps.style(one, among, True)
         if kept is not None and kept.style == style:
             return kept
-        return self._maps.tile(one, state.view.slice, style, SIDE)
+        return self._maps.tile(one, state.view.slice, style, _SIDE)
 
     # --- running ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from viewer.ui.presenter.running import run, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, MethodChoice, Tile, ViewState, choice_of, position_of
 
-SIDE = 128
+_SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
 _JOB = "strip"
 
@@ -41,7 +41,7 @@ class LayerStrip:
         key = (model, state.view.series, state.view.slice, *found, *styles)
         if key != self._last[0]:
             tiles = tuple(
-                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, SIDE)
+                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, _SIDE)
                 for one, style in zip(found, styles, strict=True)
             )
             self._last = key, tiles

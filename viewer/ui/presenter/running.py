@@ -33,7 +33,7 @@ def target_of(state: ViewState) -> str:
 def _large(state: ViewState) -> bool:
     """Whether a map for each label is too much: that of a swept volume may have a cell for each voxel."""
     many = state.answer.model is not None and (
-        state.answer.model.volume or len(state.answer.model.labels) > MANY
+        state.answer.model.volume or len(state.answer.model.labels) > _MANY
     )
     return isinstance(state.at, Sweep) and many
 
@@ -41,13 +41,13 @@ def _large(state: ViewState) -> bool:
 _MOST_PICTURES = 4
 """Baselines of which there are pictures."""
 BaselineImages = tuple[Array, ...]
-MANY = 8
+_MANY = 8
 """With more labels than this, several maps are made for one label at a time: backward takes that long."""
 
 
 def targets_of(state: ViewState) -> str:
     """The target of several maps at once; all labels where those are few."""
-    many = state.answer.model is not None and len(state.answer.model.labels) > MANY
+    many = state.answer.model is not None and len(state.answer.model.labels) > _MANY
     if state.request.against is not None and state.request.target is not None:
         return target_of(state)
     return state.request.target or "top" if many or _large(state) else "all"
@@ -118,7 +118,7 @@ def leading(predictions: Sequence[Prediction]) -> Prediction:
     return max(predictions, key=lambda one: one.top.probability)
 
 
-def alone(prediction: Prediction) -> Prediction:
+def _alone(prediction: Prediction) -> Prediction:
     """The same with pixels of its own: those of a patch would keep all of a swept volume in memory."""
     source = prediction.input
     return replace(prediction, input=replace(source, tensor=source.tensor.clone()))
@@ -155,7 +155,7 @@ def result_of(
     swept = isinstance(place.at, Sweep)
     return RunResult(
         explained,
-        alone(said) if swept else said,
+        _alone(said) if swept else said,
         [baseline_images(one) for one in maps],
         [volume_profile(one) if one.slice is None else () for one in maps],
         [overlay.automatic_style(maps)] * len(maps) if swept else (),

@@ -14,7 +14,7 @@ class WindowView(Protocol):
     def show_state(self, state: ViewState) -> None: ...
 
 
-class Part(Protocol):
+class _Part(Protocol):
     """One of those who decide."""
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
@@ -29,7 +29,7 @@ class Store:
 
     def __init__(self, view: WindowView) -> None:
         self.state = ViewState()
-        self.parts: tuple[Part, ...] = ()
+        self.parts: tuple[_Part, ...] = ()
         """In the order in which one follows from the other."""
         self._view = view
         self._shown: ViewState | None = None

@@ -21,8 +21,11 @@ from viewer.wording import INFLUENCE_ONLY
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-AS = {"values": "Values", "ranks": "Ranks"}
-TIPS = {"values": "In the unit of the method, both in one range", "ranks": "Each cell by its place among all"}
+_AS = {"values": "Values", "ranks": "Ranks"}
+_TIPS = {
+    "values": "In the unit of the method, both in one range",
+    "ranks": "Each cell by its place among all",
+}
 _RANK = (
     "A rank is a cell's place among all cells of its map: 1 is the strongest. The upper views show the "
     "strongest fifth. Below, red ranks higher on the right, blue on the left."
@@ -102,7 +105,7 @@ class _Facts(QWidget):
         super().__init__()
         dress_panel(self)
         self.left, self.right = Text(), Text()
-        self.how = Segments(AS, TIPS)
+        self.how = Segments(_AS, _TIPS)
         self.words, self.apart = Sentence("", "quiet"), Sentence()
         self.keep = QPushButton("Keep the right one on the left")
         by_tab(self.keep)

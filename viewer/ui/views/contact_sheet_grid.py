@@ -21,12 +21,12 @@ from viewer.wording import BELOW, SAME_FOR_ALL, clean, figures, kind_of, number
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-OF = {"labels": "All labels", "methods": "All quick methods"}
-TIPS = {
+_OF = {"labels": "All labels", "methods": "All quick methods"}
+_TIPS = {
     "labels": "The chosen method, for every label",
     "methods": "Every method that costs next to nothing, for the chosen label",
 }
-LINE, GAP, HEIGHT = 17, 10, 40
+_LINE, _GAP, _HEIGHT = 17, 10, 40
 
 
 class ContactSheetGrid(QWidget):
@@ -40,14 +40,14 @@ class ContactSheetGrid(QWidget):
 
     def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.of = Segments(OF, TIPS)
+        self.of = Segments(_OF, _TIPS)
         self.words = Text("", "quiet")
         self.all = Link("Run for every label")
         self.negatives = Link("Show those below their threshold")
         self.cells = _Cells(cache)
         bar = QWidget()
         dress_panel(bar, "top")
-        bar.setFixedHeight(HEIGHT)
+        bar.setFixedHeight(_HEIGHT)
         line = QHBoxLayout(bar)
         line.setContentsMargins(14, 0, 14, 0)
         line.setSpacing(12)
@@ -138,16 +138,16 @@ class _Cells(QWidget):
         aspect = shape[1] / shape[0]
         best = max(range(1, count + 1), key=lambda columns: self._height(columns, count, aspect))
         across, down = best, math.ceil(count / best)
-        width, height = (self.width() - GAP) / across, (self.height() - GAP) / down
+        width, height = (self.width() - _GAP) / across, (self.height() - _GAP) / down
         return [
-            QRectF(GAP + (i % across) * width, GAP + (i // across) * height, width - GAP, height - GAP)
+            QRectF(_GAP + (i % across) * width, _GAP + (i // across) * height, width - _GAP, height - _GAP)
             for i in range(count)
         ]
 
     def _height(self, columns: int, count: int, aspect: float) -> float:
         """How high an image is drawn in so many columns."""
-        width = (self.width() - GAP) / columns - GAP
-        height = (self.height() - GAP) / math.ceil(count / columns) - GAP - 2 * LINE - 6
+        width = (self.width() - _GAP) / columns - _GAP
+        height = (self.height() - _GAP) / math.ceil(count / columns) - _GAP - 2 * _LINE - 6
         return min(height, width / aspect)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -159,7 +159,7 @@ class _Cells(QWidget):
             painter.setPen(QColor(DARK.quiet))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _empty_words(state))
         for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.contact_sheet, strict=True)):
-            picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
+            picture = box.adjusted(0, 0, 0, -2 * _LINE - 6)
             negative = cell.tile is not None and cell.tile.negative
             hidden = negative and not state.answer.asked
             tile = None if hidden else cell.tile
@@ -176,18 +176,18 @@ class _Cells(QWidget):
         painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 4, 4)
 
     def _texts(self, painter: QPainter, box: QRectF, cell: Cell, hidden: bool) -> None:
-        top = box.bottom() - 2 * LINE
+        top = box.bottom() - 2 * _LINE
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
         if self._state.answer.contact_sheet_of == "methods":
             score = ""
         painter.setFont(font(bold=True))
-        room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, LINE), score, DARK.text, right)
+        room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, _LINE), score, DARK.text, right)
         tone = DARK.warning if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
-        _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
+        _write(painter, QRectF(box.left() + 2, top, room - 8, _LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
         below = f"{BELOW}, hidden" if hidden else cell_words(cell)
-        _write(painter, QRectF(box.left() + 2, top + LINE, box.width() - 4, LINE), below, DARK.quiet, left)
+        _write(painter, QRectF(box.left() + 2, top + _LINE, box.width() - 4, _LINE), below, DARK.quiet, left)
 
     # Hands
 

@@ -12,9 +12,9 @@ from viewer.cache import ArrayCache, Cache
 from viewer.types import Array, Display, Style, Window
 from viewer.ui.views import pixels
 
-Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
+_Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
 """Values, levels, inverted, and the curve in place of a straight line between the levels."""
-_NOTHING: Shown = (None, (0.0, 1.0), False, None)
+_NOTHING: _Shown = (None, (0.0, 1.0), False, None)
 
 
 _ROOM = 128 * 2**20
@@ -25,14 +25,14 @@ class RenderCache:
     """What views of one window compute once, for they show the same slices and maps beside each other."""
 
     def __init__(self) -> None:
-        self._shown: Shown = _NOTHING
+        self._shown: _Shown = _NOTHING
         self._greys: Array | None = None
         self._images: ArrayCache[QImage] = ArrayCache(_ROOM)
         self._small_maps: ArrayCache[Array] = ArrayCache(_ROOM)
         self._small_slices: ArrayCache[Array] = ArrayCache(_ROOM // 4)
         self._enlarged: Cache[Hashable, QImage] = Cache(_ROOM // 2, latest=True)
 
-    def image(self, shown: Shown, factor: int) -> QImage:
+    def image(self, shown: _Shown, factor: int) -> QImage:
         """A slice made visible, `factor` × `factor` of its pixels in one."""
         values = shown[0]
         assert values is not None
@@ -68,7 +68,7 @@ class RenderCache:
 
         return self._small_slices.get(values, step, made)
 
-    def _made(self, shown: Shown, factor: int) -> tuple[QImage, int]:
+    def _made(self, shown: _Shown, factor: int) -> tuple[QImage, int]:
         values, levels, inverted, curve = shown
         assert values is not None
         if self._greys is None or not _same(shown, self._shown):
@@ -77,7 +77,7 @@ class RenderCache:
         return image, image.sizeInBytes()
 
 
-def _same(one: Shown, other: Shown) -> bool:
+def _same(one: _Shown, other: _Shown) -> bool:
     return one[0] is other[0] and one[1:] == other[1:]
 
 
@@ -86,7 +86,7 @@ class ImageLayer:
 
     def __init__(self, cache: RenderCache) -> None:
         self._cache = cache
-        self._shown: Shown = _NOTHING
+        self._shown: _Shown = _NOTHING
         self._image: QImage | None = None
         self._factor = 1
         self.uploads = 0

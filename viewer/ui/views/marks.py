@@ -178,7 +178,7 @@ def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
     painter.setPen(colour("quiet"))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
-    for y, value, at in ticks(style, box.top(), box.height()):
+    for y, value, at in _ticks(style, box.top(), box.height()):
         marked = abs(value) == style.threshold and value != 0
         painter.setBrush(colour("warning" if marked else "quiet"))
         painter.setPen(Qt.PenStyle.NoPen)
@@ -196,7 +196,7 @@ def _role(marked: bool) -> str:
     return "warning" if marked else "text"
 
 
-def ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
+def _ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
     """(place of the number, value, place on the bar) from top to bottom, the numbers apart."""
     low, high = shown_range(style)
     values = {high, low, 0.0, style.threshold}

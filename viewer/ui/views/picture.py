@@ -14,7 +14,7 @@ from viewer.types import Array, Display, Field, Series, Style, Window
 from viewer.ui.state import Seen, ViewState
 from viewer.ui.views import captions
 
-Letters = tuple[str, str, str, str]
+_Letters = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +56,7 @@ class Picture:
     """What is said where there is no picture."""
     says: Callable[[bool], captions.Corners] = field(default=captions.silent, repr=False)
     """What is said in the corners, where something of the map is seen and where nothing is."""
-    letters: Letters | None = None
+    letters: _Letters | None = None
     """The patient's sides: left, right, top, bottom."""
     clear: tuple[float, float] = (2, 3)
     """Lines of text above and below that the letters keep clear of."""

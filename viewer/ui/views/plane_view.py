@@ -20,7 +20,7 @@ from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
 
-COLOURS = {"axial": "#a894e0", "coronal": "#9fae62", "sagittal": "#cf93ab"}
+_COLOURS = {"axial": "#a894e0", "coronal": "#9fae62", "sagittal": "#cf93ab"}
 """Quiet, and none of those that mean something: what is chosen, a warning, an outline."""
 _GAP = 14.0
 """Pixels about the crosshair that stay free, so that one sees what it points at."""
@@ -200,7 +200,7 @@ class PlaneView(SliceView):
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         painter = QPainter(self)
-        painter.fillRect(QRectF(0, 0, self.width(), 2), QColor(COLOURS[self.name]))
+        painter.fillRect(QRectF(0, 0, self.width(), 2), QColor(_COLOURS[self.name]))
         frame = self.frame()
         if frame is not None:
             self._lines(painter, frame)
@@ -216,7 +216,7 @@ class PlaneView(SliceView):
         painter.setClipRect(frame.intersected(QRectF(self.rect())))
         reach = float(self.width() + self.height()) * 2 + abs(middle.x()) + abs(middle.y())
         for name, way in self._ways().items():
-            tone = QColor(COLOURS[name])
+            tone = QColor(_COLOURS[name])
             tone.setAlpha(170)
             painter.setPen(QPen(tone, 1))
             for sign in (-1.0, 1.0):
@@ -224,7 +224,7 @@ class PlaneView(SliceView):
         if self._inside or self._angle is not None:
             painter.setClipping(False)
             for at, name in self.handles():
-                tone = QColor(COLOURS[name])
+                tone = QColor(_COLOURS[name])
                 painter.setPen(QPen(tone, 1.5))
                 painter.setBrush(tone if at == self._near else QColor(DARK.images))
                 painter.drawEllipse(at, _HANDLE, _HANDLE)

@@ -14,7 +14,7 @@ from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, dress_panel
 from viewer.wording import INFLUENCE_ONLY
 
 _THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
-ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
+_ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
 _HOW = {"mean": "mean", "max": "max", "min": "min"}
 _LINE = 20
 """Height of a line of facts, in pixels."""
@@ -45,7 +45,7 @@ class PlanesPanel(QWidget):
         self.volume, self.explained, self.cells = Text(), Text(), Text()
         self.remark = Sentence("", "quiet")
         self.thick, self.how, self.along = Combo(), Combo(), Combo()
-        for combo, entries in ((self.thick, _THICK), (self.how, _HOW), (self.along, ALONG)):
+        for combo, entries in ((self.thick, _THICK), (self.how, _HOW), (self.along, _ALONG)):
             for value, words in entries.items():
                 combo.addItem(words, value)
         self.thick.setToolTip("How thick the planes are")
@@ -129,7 +129,7 @@ def _what(state: ViewState) -> str:
 
 
 def _alignment(views: Views, series: Series) -> str:
-    """How the planes lie, as `ALONG` has it."""
+    """How the planes lie, as `_ALONG` has it."""
     if views == ANATOMICAL:
         return "patient"
     return "acquired" if views == acquired(series) else "turned"

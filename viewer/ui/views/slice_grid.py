@@ -16,7 +16,7 @@ from viewer.ui.widgets.theme import DARK
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-NAMES: dict[Draws, str] = {"none": "Image", "chosen": "Image with map"}
+_NAMES: dict[Draws, str] = {"none": "Image", "chosen": "Image with map"}
 
 
 class ViewGrid(QWidget):
@@ -80,7 +80,7 @@ class SliceGrid(ViewGrid):
         key = (draws, number)
         if key not in self._views:
             made = SliceView(self, self._cache)
-            made.setAccessibleName(NAMES.get(draws, "Image"))
+            made.setAccessibleName(_NAMES.get(draws, "Image"))
             self.link(made)
             made.touched.connect(lambda: self.view_touched.emit(self._placed.index(key)))
             self._views[key] = made

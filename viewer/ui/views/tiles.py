@@ -26,7 +26,7 @@ class TilePainter:
         painter.fillRect(box, QColor(DARK.images))
         values = state.view.values
         if values is not None:
-            frame = fitted(values, state, box)
+            frame = _fitted(values, state, box)
             shown = self._cache.coarse(values, round(2 * ratio * max(box.width(), box.height())))
             self._image.set(shown, state.view.levels, state.view.inverted, state.view.curve)
             self._image.draw(painter, frame, box, ratio)
@@ -36,7 +36,7 @@ class TilePainter:
         painter.restore()
 
 
-def fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
+def _fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
     """Where the whole slice lies in a box, its pixels as wide and high as they are in the patient."""
     aspect = state.view.series.geometry.pixel_aspect if state.view.series is not None else 1.0
     aspect = aspect if 0 < aspect < float("inf") else 1.0

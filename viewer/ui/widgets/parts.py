@@ -29,7 +29,7 @@ from viewer.wording import clean
 
 ROW = 28
 """Height of a row of controls, in pixels."""
-NAMES = 94
+_NAMES = 94
 """Width of the column of names beside controls."""
 MARGIN = 14
 """Between a panel's edge and what it holds."""
@@ -191,7 +191,7 @@ def heading(text: str) -> QLabel:
 def _name_of(text: str, control: QWidget) -> Text:
     """The quiet name to the left of a control; it also names the control for a screen reader."""
     label = Text(text, "quiet")
-    label.setFixedWidth(NAMES)
+    label.setFixedWidth(_NAMES)
     control.setAccessibleName(text)
     return label
 
@@ -210,7 +210,7 @@ def rows(parent: QWidget | None = None) -> QGridLayout:
     grid.setContentsMargins(0, 0, 0, 0)
     grid.setHorizontalSpacing(8)
     grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, NAMES)
+    grid.setColumnMinimumWidth(0, _NAMES)
     grid.setColumnStretch(1, 1)
     return grid
 
