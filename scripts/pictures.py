@@ -150,7 +150,7 @@ def sheet() -> None:
         window.run("sheet")
         window.presenter.contact_sheet.choose("methods")
         settle(window)
-        save(window, GUIDE / "sheet.png", part(window, window.sheet))
+        save(window, GUIDE / "sheet.png", part(window, window.contact_sheet))
 
 
 def compare() -> None:
@@ -199,7 +199,7 @@ def refused() -> None:
 
 def negative() -> None:
     with opened(1) as window:
-        window.presenter.explaining.answer("show")
+        window.presenter.explaining.take_action("show")
         settle(window)
         save(window, GUIDE / "negative.png", part(window, window.mapped, window.right))
 

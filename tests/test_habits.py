@@ -4,6 +4,8 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,14 @@ LICENCE = "# SPDX-License-Identifier: Apache-2.0"
 CODE = ("viewer", "plugins", "resources", "benchmarks", "scripts", "main.py")
 LINES, FUNCTION, ROOMS = 400, 60, 16
 """The most lines of a module and of a function, and the most modules and packages directly in `viewer/ui`."""
+
+
+PUBLIC_ALL_THE_SAME = {
+    "viewer/ui/app.py: has_display",
+    "viewer/ui/panels/method_card.py: CHECK",
+    "viewer/ui/presenter/maps.py: MapsByTarget",
+}
+"""Names that only their own module uses and that are public all the same."""
 
 
 def first_line(text: str) -> str:
@@ -89,6 +99,43 @@ def _from_package(path: Path, modules: set[str]) -> set[str]:
     return found & modules
 
 
+def used_in_one_module(texts: Mapping[str, str], rooms: tuple[str, ...]) -> list[str]:
+    """Public names of modules in some rooms that no other source imports, reads off anything or quotes."""
+    trees = {name: ast.parse(text) for name, text in texts.items()}
+    asked = {name: _asked_of_others(tree) for name, tree in trees.items()}
+    often = Counter(word for words in asked.values() for word in words)
+    return [
+        f"{name}: {own}"
+        for name, tree in trees.items()
+        if name.startswith(rooms) and not name.endswith("__init__.py")
+        for own in _public(tree)
+        if often[own] == (own in asked[name])
+    ]
+
+
+def _asked_of_others(tree: ast.Module) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value.rpartition(".")[2])
+    return found
+
+
+def _public(tree: ast.Module) -> list[str]:
+    found: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        found += [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+    return [name for name in found if not name.startswith("_")]
+
+
 def _reached(start: str, arrows: dict[str, set[str]]) -> set[str]:
     """The modules to which arrows lead from one, in one step or many."""
     reached: set[str] = set()
@@ -132,6 +179,21 @@ def test_a_long_module_is_noticed(lines: int, fault: list[str]) -> None:
 def test_a_long_function_is_noticed_wherever_it_stands(lines: int, fault: list[str]) -> None:
     body = "        pass\n" * (lines - 1)
     assert too_long(f"class One:\n    @staticmethod\n    def inner() -> None:\n{body}", "m.py") == fault
+
+
+def test_names_of_one_module_are_private() -> None:
+    """In the rooms whose names nobody outside of the program relies on."""
+    texts = {named(path): path.read_text("utf-8") for path in sources(*CODE, "tests")}
+    assert set(used_in_one_module(texts, ("viewer/ui/", "viewer/export/"))) <= PUBLIC_ALL_THE_SAME
+
+
+def test_a_name_of_one_module_is_noticed() -> None:
+    texts = {
+        "a/one.py": "import os\nWIDE: int = 3\nLOW, HIGH = 1, 2\nclass Row: ...\ndef f(): os.HIGH\n_X = 1\n",
+        "a/two.py": "from a.one import Row\n",
+        "b/three.py": "import a.one\na.one.LOW\ndef g(): 'a.one.f'\ndef h(): ...\n",
+    }
+    assert used_in_one_module(texts, ("a/",)) == ["a/one.py: WIDE", "a/one.py: HIGH"]
 
 
 def test_the_hall_of_the_window_stays_small() -> None:

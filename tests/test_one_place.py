@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Models are asked, maps made and results written in one place, where the gates are."""
+"""Models are asked, maps made, results written and intended use judged in one place, where the gates are."""
 
 import ast
 from pathlib import Path
@@ -35,6 +35,19 @@ def asked(text: str) -> list[str]:
                 found.append(f"{node.lineno}: {name}")
             elif _predicts(node) and _dotted(node.value, known) not in FACES:
                 found.append(f"{node.lineno}: Model.predict")
+    return found
+
+
+def judged(text: str) -> list[str]:
+    """Lines of a module that read what a model accepts, or make up the reader's word that overrides it."""
+    tree = ast.parse(text)
+    known = _imported(tree)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr == "accepts":
+            found.append(f"{node.lineno}: accepts")
+        elif isinstance(node, ast.Call) and (_dotted(node.func, known) or "").endswith(".Override"):
+            found.append(f"{node.lineno}: Override")
     return found
 
 
@@ -97,3 +110,28 @@ def test_the_place_does_all_of_it() -> None:
 )
 def test_another_place_is_noticed(text: str, lines: list[str]) -> None:
     assert asked(text) == lines
+
+
+def test_intended_use_is_judged_in_one_place() -> None:
+    """Above the card, which says what a model accepts, nothing but the session asks for it."""
+    outside = [path for path in sources("viewer") if not named(path).startswith((PLACE, "viewer/models/"))]
+    assert len(outside) > 50
+    faults = [f"{named(path)}:{line}" for path in outside for line in judged(path.read_text("utf-8"))]
+    assert not faults, "\n".join(faults)
+    here = [line.partition(": ")[2] for line in judged(Path(sources(PLACE)[0]).read_text("utf-8"))]
+    assert sorted(here) == ["Override", "accepts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("reason = model.accepts(series)", ["1: accepts"]),
+        ("suits = self._maps.model.card.accepts.modality", ["1: accepts"]),
+        ("from viewer.types import Override\nkept = {Override(a, b)}", ["2: Override"]),
+        ("from viewer import types as t\nt.Override(a, b)", ["2: Override"]),
+        ("from viewer.types import Override\ndef f(kept: frozenset[Override]) -> None: ...", []),
+        ("from viewer import session\nsession.judge(series, model, kept).open", []),
+    ],
+)
+def test_another_judge_is_noticed(text: str, lines: list[str]) -> None:
+    assert judged(text) == lines

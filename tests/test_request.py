@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests: two that mean the same are equal, and nothing that changes a map leaves them so."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -202,16 +203,49 @@ def test_two_methods_of_one_name_are_never_one_request(series: Series, model: Mo
     assert session.request(series, model, Mine()) != session.request(series, model, Occlusion())
 
 
+STRANGER = """
+from plugins.occlusion import Occlusion
+class Mine(Occlusion):
+    factor = {factor}
+"""
+
+
+def test_two_plugins_of_one_name_have_keys_of_their_own(
+    series: Series, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where both write to one store: from two packages, and from one before and after it was edited."""
+
+    def key(module: str, factor: int) -> str:
+        path = tmp_path / f"{module}.py"
+        path.write_text(STRANGER.format(factor=factor), "utf-8")
+        spec = importlib.util.spec_from_file_location(module, path)
+        assert spec is not None
+        assert spec.loader is not None
+        loaded = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, module, loaded)
+        spec.loader.exec_module(loaded)
+        assert (loaded.Mine.name, loaded.Mine.factor) == ("occlusion", factor)
+        return session.request(series, model, loaded.Mine()).key
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # else the second of one second would be the first
+    ours = session.request(series, model, Occlusion()).key
+    keys = [ours, key("one_stranger", 1), key("another_stranger", 1), key("one_stranger", 2)]
+    assert len(set(keys)) == 4
+    assert key("one_stranger", 1) == keys[1]
+
+
 def test_a_request_is_written_down_without_a_path(series: Series, model: Model, tmp_path: Path) -> None:
     region = box(series)
     path = tmp_path / "Zoidberg^Wilhelmina.npy"
     np.save(path, np.zeros(model.input_shape, np.float32))
+    program = Path(__file__).parents[1] / "plugins" / "occlusion.py"
     one = session.request(series, model, Occlusion(baseline=str(path)), MASS, within=region)
     assert one.document() == {
         "series": series.digest,
         "model": model.digest,
         "place": {"slice": 2, "at": None},
         "method": "occlusion",
+        "program": ["plugins.occlusion.Occlusion", digest(program.read_text("utf-8"))],
         "settings": {
             "window": 0, "stride": 0, "baseline": one.contents[0][1], "coarse_to_fine": False, "budget": 0,
             "batch": 0,

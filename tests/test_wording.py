@@ -8,7 +8,7 @@ import pytest
 from made_maps import SCORES, explain, predict, series
 
 from viewer.types import Attribution, Region, Score, Series, Target
-from viewer.wording import method_text, negative_text, no_evidence_text, score_text, target_text
+from viewer.wording import below_text, method_text, negative_text, no_evidence_text, score_text, target_text
 
 CALLED, NOT_CALLED, NO_THRESHOLD = (score.label for score in SCORES)
 
@@ -70,6 +70,9 @@ def test_sentences() -> None:
     assert method_text(map) == "Grad-CAM · features.norm5"
     assert method_text(dataclasses.replace(map, layer=None)) == "Grad-CAM"
     assert negative_text(map) == "Explains a negative: nodule / mass is below its threshold."
+    source = series()
+    limited = Target(NOT_CALLED, 1, region=Region.box(source, 1, (0, 0, 5, 5), "corner"))
+    assert below_text(aimed(limited, source)) == "nodule / mass is below its threshold"  # the region has none
     assert no_evidence_text(map) == "No positive evidence for nodule / mass in this image."
     same = explain(predict(series(), None), None)
     assert (target_text(same), same.score) == ("same for every label", None)

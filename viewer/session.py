@@ -2,6 +2,7 @@
 """The program without a window: open, load, predict, explain, export, and the gates between."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from viewer import explain as explaining
 from viewer import export as exporting
 from viewer import models
 from viewer.dicom import Segmentation, Study
-from viewer.errors import ModelError, SeriesError, WhyscopeError
+from viewer.errors import ModelError, SeriesError
 from viewer.explain import Explained as Explained
 from viewer.explain import Explainer as Explainer
 from viewer.explain import ForwardCache as ForwardCache
@@ -91,14 +92,28 @@ def choose_series(study: Study, which: str | None = None) -> Series:
     return by_name[which]
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate of intended use before a series: why the model was not made for it, and whether it is open."""
+
+    reason: str | None
+    open: bool
+
+
+def judge(series: Series, model: Model, outside_intended_use: Outside = False) -> Gate:
+    """Whether a model may be asked about a series: what its card accepts, or the reader has overridden."""
+    reason = model.accepts(series)
+    if isinstance(outside_intended_use, bool):
+        return Gate(reason, reason is None or outside_intended_use)
+    return Gate(reason, reason is None or override(series, model) in outside_intended_use)
+
+
 def gate(series: Series, model: Model, outside_intended_use: Outside = False) -> str | None:
     """None, or the reason that was overridden; raises `ModelError` where it was not."""
-    reason = model.accepts(series)
-    if reason is None or outside_intended_use is True:
-        return reason
-    if not outside_intended_use or override(series, model) not in outside_intended_use:
-        raise ModelError(f"{reason} Repeat with --outside-intended-use to go on all the same.")
-    return reason
+    found = judge(series, model, outside_intended_use)
+    if not found.open:
+        raise ModelError(f"{found.reason} Repeat with --outside-intended-use to go on all the same.")
+    return found.reason
 
 
 def override(series: Series, model: Model) -> Override:
@@ -198,30 +213,17 @@ def ask(
     )  # fmt: skip
 
 
-def peer(
-    model: Model,
-    explained: Explained,
-    methods: Sequence[str | Explainer] = (),
-    layer: str | None = None,
-    settings: Mapping[str, str] | None = None,
-    task: Task | None = None,
-) -> tuple[PeerCheck, ...]:
+def peer(model: Model, explained: Explained, task: Task | None = None) -> tuple[PeerCheck, ...]:
     """Every map beside the same method by captum or grad-cam on the same tensor; see `check_with_library`.
 
-    With the `methods`, `layer` and `settings` that were explained, those that refused are looked at too.
+    Methods that were asked and gave no map anywhere are looked at too, on the first input.
     """
-    made = {attribution.explainer for attribution in explained.attributions}
-    reasons = list(explained.refused)
-    gone: list[Refused] = []
-    for method in configured(methods, layer, settings, model) if methods and reasons else ():
-        try:
-            there = method.fitted(model) in made
-        except WhyscopeError:
-            there = False
-        reason = None if there else next((r for r in reasons if r[0] == method.name), None)
-        if reason is not None:
-            reasons.remove(reason)
-            gone.append(Refused(method, explained.predictions[0].input, reason[1]))
+    made = {one.explainer for one, found in explained.answers.items() if isinstance(found, Attribution)}
+    reasons: dict[Explainer, str] = {}
+    for one, found in explained.answers.items():
+        if isinstance(found, str) and isinstance(one.explainer, Explainer) and one.explainer not in made:
+            reasons.setdefault(one.explainer, found)
+    gone = [Refused(method, explained.predictions[0].input, reason) for method, reason in reasons.items()]
     return explaining.check_with_library(model, explained.attributions, task, gone)
 
 

@@ -15,6 +15,7 @@ NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
 NOTHING_REACHES = "Nothing reaches the threshold on this slice."
 NO_WINDOW = "colour, no window"
+BELOW = "below its threshold"
 
 # --- texts of a file ------------------------------------------------------------------------------
 
@@ -136,6 +137,14 @@ def no_evidence_text(attribution: Attribution) -> str:
     return f"No positive evidence{label} in this {where}."
 
 
+def below_text(attribution: Attribution) -> str:
+    """That the label is not called which a map explains; see `Attribution.negative`.
+
+    The label has the threshold, not the region of the target.
+    """
+    return f"{'' if attribution.target is None else attribution.target.label} is {BELOW}"
+
+
 def negative_text(attribution: Attribution) -> str:
-    """That a map explains a label which the model does not call; see `Attribution.negative`."""
-    return f"Explains a negative: {target_text(attribution)} is below its threshold."
+    """What is said of a map that is shown though the model does not call its label."""
+    return f"Explains a negative: {below_text(attribution)}."

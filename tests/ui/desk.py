@@ -13,7 +13,7 @@ import pytest
 from viewer.settings import Settings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.presenter import Presenter
-from viewer.ui.presenter.store import View
+from viewer.ui.presenter.store import WindowView
 from viewer.ui.state import ViewState
 
 QUIET = 2.0
@@ -26,7 +26,7 @@ class Desk:
     """A presenter, and every state that it showed."""
 
     def __init__(self, qtbot) -> None:
-        self.view = create_autospec(View, instance=True)
+        self.view = create_autospec(WindowView, instance=True)
         self.shown: list[ViewState] = []
         self.view.show_state.side_effect = self.shown.append
         self.jobs: Any = Jobs()  # a test may put a mock in the place of its methods

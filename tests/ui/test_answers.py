@@ -13,7 +13,7 @@ from known import PATCH, PLAIN, STRICT, VOLUME, Folders, Known
 from program import LABELS
 
 from viewer import overlay, session
-from viewer.ui.presenter.running import leading, pictures
+from viewer.ui.presenter.running import baseline_images, leading
 from viewer.ui.state import WHOLE, ViewState
 
 DWI, CT = 0, 3
@@ -85,7 +85,7 @@ def test_the_scores_of_a_sweep_are_those_of_its_best_patch_whatever_the_method(
 
 def shows_baselines(state: ViewState) -> None:
     """The pictures are those of the shown map's baselines."""
-    wanted = pictures(state.answer.attribution)
+    wanted = baseline_images(state.answer.attribution)
     assert len(wanted) > 0
     np.testing.assert_array_equal(state.answer.baselines, wanted)
 
@@ -95,7 +95,7 @@ def test_maps_of_the_sheet_tell_what_they_were_compared_with(desk: Desk, folders
     desk.presenter.explaining.choose_method("occlusion")
     desk.presenter.display.choose_layout("sheet")
     desk.presenter.contact_sheet.wish()
-    desk.wait(lambda s: s.shell.busy is None and all(cell.tile for cell in s.answer.sheet))
+    desk.wait(lambda s: s.shell.busy is None and all(cell.tile for cell in s.answer.contact_sheet))
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
         shows_baselines(desk.state)
@@ -106,7 +106,7 @@ def test_maps_of_the_strip_tell_what_they_were_compared_with(desk: Desk, folders
     desk.presenter.explaining.choose_method("internal-influence")
     desk.presenter.explaining.set_setting("steps", 4)
     desk.presenter.layer_strip.wish()
-    desk.wait(lambda s: s.shell.busy is None and all(s.answer.strip))
+    desk.wait(lambda s: s.shell.busy is None and all(s.answer.layer_strip))
     for stage in desk.state.answer.model.stages:
         desk.presenter.explaining.choose_layer(stage)
         shows_baselines(desk.state)
@@ -137,14 +137,14 @@ def test_an_unfinished_map_is_neither_drawn_small_nor_compared(
     state = desk.wait(lambda s: s.answer.preview)
     assert state.view.map is not None
     assert state.answer.compared.one.map is None
-    assert not any(state.answer.strip)
+    assert not any(state.answer.layer_strip)
     presenter.display.choose_layout("sheet")
     assert desk.state.answer.preview
-    assert not any(cell.tile for cell in desk.state.answer.sheet)
+    assert not any(cell.tile for cell in desk.state.answer.contact_sheet)
     go.set()
     state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
-    assert sum(cell.tile is not None for cell in state.answer.sheet) == 1
-    assert sum(tile is not None for tile in state.answer.strip) == 1
+    assert sum(cell.tile is not None for cell in state.answer.contact_sheet) == 1
+    assert sum(tile is not None for tile in state.answer.layer_strip) == 1
     all_consistent(desk, truth)
 
 
@@ -195,7 +195,7 @@ def test_a_map_that_is_hidden_until_asked_tells_no_value_under_the_pointer(
         desk.presenter.point(20.0, 20.0)
     assert desk.state.shell.probed.value
     assert desk.state.shell.probed.map == ""
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     assert desk.state.map_shown
     if layout == "1|1":
         assert desk.state.shell.probed.map == under(desk.state)

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from viewer.types import Display, Series, Window
 from viewer.ui.presenter.display import levels_of, table_levels
 from viewer.ui.state import Busy, ViewState
 from viewer.ui.views import captions, pixels
-from viewer.ui.views.layers import ImageLayer
+from viewer.ui.views.layers import ImageLayer, RenderCache
 from viewer.ui.views.picture import Picture, picture
 from viewer.ui.views.slice_bar import SliceBar
 from viewer.ui.views.slice_view import SliceView
@@ -233,13 +234,28 @@ def test_outside_the_intended_use(qtbot: QtBot) -> None:
     assert captions.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
 
 
+def test_views_beside_each_other_compute_a_slice_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(1).integers(0, 256, (37, 41)).astype(np.uint8)
+    made = create_autospec(pixels.greys, side_effect=pixels.greys)
+    monkeypatch.setattr(pixels, "greys", made)
+    shared, whole = RenderCache(), QRectF(0, 0, 80, 60)
+    canvas = QImage(80, 60, QImage.Format.Format_RGB32)
+    for cache, count in ((shared, 1), (shared, 1), (RenderCache(), 2)):
+        layer = ImageLayer(cache)
+        layer.set(values, (0.0, 255.0), False)
+        painter = QPainter(canvas)
+        layer.draw(painter, whole, whole, 1.0)
+        painter.end()
+        assert made.call_count == count
+
+
 @pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
 @pytest.mark.parametrize("frame", [(0, 0, 80, 60), (10.5, 3.25, 70.3, 77.7), (-30, -20.5, 250, 301)])
 def test_a_kept_picture_is_what_would_be_drawn(frame: tuple[float, ...], ratio: float) -> None:
     """Image pixels that begin within a screen's pixel, parts and enlargements: first and again the same."""
     values = np.random.default_rng(1).integers(0, 256, (37, 41)).astype(np.uint8)
     place, room = QRectF(*frame), QRectF(0, 0, 100, 90)
-    layer = ImageLayer()
+    layer = ImageLayer(RenderCache())
     layer.set(values, (0.0, 255.0), False)
 
     def blank() -> QImage:
@@ -259,7 +275,7 @@ def test_a_kept_picture_is_what_would_be_drawn(frame: tuple[float, ...], ratio: 
     part = place.intersected(room)
     to = QTransform.fromTranslate(-place.x(), -place.y())
     to *= QTransform.fromScale(41 / place.width(), 37 / place.height())
-    painter.drawImage(part, pixels.picture(values), to.mapRect(part))
+    painter.drawImage(part, pixels.qimage(values), to.mapRect(part))
     painter.end()
     assert drawn[0] == drawn[1]
     shown, expected = (

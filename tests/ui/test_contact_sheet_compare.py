@@ -20,13 +20,13 @@ from viewer.ui.window import Window
 
 
 def _sheet_belongs(state: ViewState) -> None:
-    for cell in state.answer.sheet:
+    for cell in state.answer.contact_sheet:
         if cell.tile is None:
             continue
         map = cell.tile.map
         assert map.series is state.view.series
         assert map.slice in (None, state.view.slice)
-        if state.answer.sheet_of == "labels":
+        if state.answer.contact_sheet_of == "labels":
             assert map.explainer.name == state.request.method
             assert map.target is None or map.target.words == cell.name
         else:
@@ -55,15 +55,19 @@ def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Pa
     desk.jobs.run = create_autospec(desk.jobs.run)
     desk.presenter.display.choose_layout("sheet")
     state = desk.state
-    assert [cell.name for cell in state.answer.sheet] == list(LABELS)
-    assert all(cell.tile is not None for cell in state.answer.sheet)
-    assert [cell.chosen for cell in state.answer.sheet] == [label == state.request.target for label in LABELS]
-    assert len({cell.tile.style for cell in state.answer.sheet}) == 1  # one range, so that they compare
+    assert [cell.name for cell in state.answer.contact_sheet] == list(LABELS)
+    assert all(cell.tile is not None for cell in state.answer.contact_sheet)
+    assert [cell.chosen for cell in state.answer.contact_sheet] == [
+        label == state.request.target for label in LABELS
+    ]
+    assert (
+        len({cell.tile.style for cell in state.answer.contact_sheet}) == 1
+    )  # one range, so that they compare
     assert sheet_words(state).endswith("one range for all")
     desk.presenter.display.lock_range(False)
-    tops = [cell.tile.style.range for cell in desk.state.answer.sheet]
+    tops = [cell.tile.style.range for cell in desk.state.answer.contact_sheet]
     assert len(set(tops)) == len(tops)
-    assert cell_words(desk.state.answer.sheet[0]).endswith("logit")
+    assert cell_words(desk.state.answer.contact_sheet[0]).endswith("logit")
     desk.jobs.run.assert_not_called()
 
 
@@ -72,14 +76,18 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     desk.at_rest()
     desk.presenter.display.choose_layout("sheet")
     desk.presenter.contact_sheet.choose("methods")
-    state = desk.wait(lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet))
-    assert {c.name for c in state.answer.sheet} == {m.name for m in state.answer.model.methods if m.quick}
-    assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.answer.sheet}
+    state = desk.wait(
+        lambda s: s.answer.contact_sheet and all(c.tile is not None for c in s.answer.contact_sheet)
+    )
+    assert {c.name for c in state.answer.contact_sheet} == {
+        m.name for m in state.answer.model.methods if m.quick
+    }
+    assert {"grad-cam", "layer-cam", "saliency"} <= {c.name for c in state.answer.contact_sheet}
     desk.at_rest()
     desk.jobs.run = create_autospec(desk.jobs.run)
     desk.presenter.explaining.choose_method("layer-cam")
     assert desk.state.answer.attribution.explainer.name == "layer-cam"
-    kept = {c.name: c.tile.map for c in state.answer.sheet}
+    kept = {c.name: c.tile.map for c in state.answer.contact_sheet}
     assert desk.state.answer.attribution is kept["layer-cam"]
 
 
@@ -89,10 +97,14 @@ def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path
     desk.presenter.explaining.choose_method("occlusion")
     desk.presenter.display.choose_layout("sheet")
     desk.at_rest()
-    assert not any(cell.tile for cell in desk.state.answer.sheet)
+    assert not any(cell.tile for cell in desk.state.answer.contact_sheet)
     desk.presenter.contact_sheet.wish()
     state = desk.wait(
-        lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet) and s.shell.busy is None
+        lambda s: (
+            s.answer.contact_sheet
+            and all(c.tile is not None for c in s.answer.contact_sheet)
+            and s.shell.busy is None
+        )
     )
     _sheet_belongs(state)
 
@@ -100,12 +112,12 @@ def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path
 def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     first = desk.state.answer.attribution
     desk.presenter.comparing.keep()
     assert desk.state.views.layout == "compare"
     desk.presenter.explaining.choose_method("layer-cam")
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
     assert state.answer.compared.ranks
     assert state.answer.compared.apart == "The methods differ: only ranks compare."
@@ -115,7 +127,7 @@ def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study
     desk.presenter.explaining.choose_method("grad-cam")
     other = next(label for label in LABELS if label != state.request.target)
     desk.presenter.explaining.choose_target(other)
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
     assert not state.answer.compared.ranks
     assert state.answer.compared.one.map is first
@@ -136,7 +148,7 @@ def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) ->
     desk.wait(
         lambda s: s.answer.attribution is not None and s.answer.compared.one.title.startswith("Grad-CAM · ")
     )
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
     difference: Any = state.answer.compared.difference.map
     assert {p.slice for p in difference.parents} == {0}
@@ -186,19 +198,19 @@ def test_no_cell_and_no_side_is_ever_of_something_else(desk: Desk, study: Path, 
         elif wish == "keep":
             desk.presenter.comparing.keep()
         elif wish == "show":
-            explaining.answer("show")
+            explaining.take_action("show")
         else:
             desk.qtbot.wait(chance.randrange(120))
     explaining.choose_method("grad-cam")
     desk.presenter.display.choose_layout("sheet")
-    desk.wait(lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet))
+    desk.wait(lambda s: s.answer.contact_sheet and all(c.tile is not None for c in s.answer.contact_sheet))
     desk.at_rest()
     for state in desk.shown:
         _sheet_belongs(state)
         _compare_belongs(state)
         assert state.answer.compared is None or state.views.layout == "compare"
-        assert not state.answer.sheet or state.views.layout == "sheet"
-    assert sum(any(c.tile for c in s.answer.sheet) for s in desk.shown) > 3
+        assert not state.answer.contact_sheet or state.views.layout == "sheet"
+    assert sum(any(c.tile for c in s.answer.contact_sheet) for s in desk.shown) > 3
     assert (
         sum(s.answer.compared is not None and s.answer.compared.other.map is not None for s in desk.shown) > 3
     )
@@ -219,18 +231,20 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     p.explaining.load_model(model)
     qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)
     window.run("sheet")
-    assert window.sheet.isVisible()
+    assert window.contact_sheet.isVisible()
     assert not window.mapped.isVisible()
-    boxes = window.sheet.cells.boxes()
+    boxes = window.contact_sheet.cells.boxes()
     assert len(boxes) == len(LABELS)
     place = next(i for i, label in enumerate(LABELS) if label != p.state.request.target)
-    qtbot.mouseClick(window.sheet.cells, Qt.MouseButton.LeftButton, pos=boxes[place].center().toPoint())
+    qtbot.mouseClick(
+        window.contact_sheet.cells, Qt.MouseButton.LeftButton, pos=boxes[place].center().toPoint()
+    )
     assert p.state.request.target == LABELS[place]
-    qtbot.mouseClick(window.sheet.of.buttons["methods"], Qt.MouseButton.LeftButton)
-    assert p.state.answer.sheet_of == "methods"
+    qtbot.mouseClick(window.contact_sheet.of.buttons["methods"], Qt.MouseButton.LeftButton)
+    assert p.state.answer.contact_sheet_of == "methods"
     window.run("compare")
     assert window.compare.isVisible()
-    assert not window.sheet.isVisible()
+    assert not window.contact_sheet.isVisible()
     window.compare.left.zoom(2)
     seen = window.compare.left._seen
     assert seen is not None

@@ -18,7 +18,7 @@ from viewer import session
 from viewer.task import Task
 from viewer.types import Field
 from viewer.ui import state as states
-from viewer.ui.state import OWNERS, WHOLE, Slab, StudiesState, ViewState, Wish
+from viewer.ui.state import OWNERS, WHOLE, MethodChoice, Slab, StudiesState, ViewState
 
 SLOW = ("occlusion", "integrated-gradients")
 
@@ -86,7 +86,7 @@ class Reader:
             return
         if notice.wish == "override":
             self._allow()
-        self.desk.presenter.explaining.answer(notice.wish)
+        self.desk.presenter.explaining.take_action(notice.wish)
 
     def _allow(self) -> None:
         """Note that the reader goes on, on all points of the series."""
@@ -315,8 +315,8 @@ def states_of(module: Any) -> list[type]:
 
 
 def test_every_field_has_a_check() -> None:
-    """One that is added to a state needs one too. A `Wish` is a key, and says nothing by itself."""
-    parts = [one for one in states_of(states) if one not in (ViewState, Wish)]
+    """One that is added to a state needs one too. A `MethodChoice` is a key, and says nothing by itself."""
+    parts = [one for one in states_of(states) if one not in (ViewState, MethodChoice)]
     assert len(parts) > 15
     missing = [f"{part.__name__}.{one.name}" for part in parts for one in fields(part)
                if (part, one.name) not in CHECKS]  # fmt: skip
@@ -351,7 +351,7 @@ WAYS: dict[str, Callable[[Any, Folders], None]] = {
 def resting(desk: Desk, layout: str) -> ViewState:
     """The state of a layout once all has come; pointed at, unless the three planes are shown."""
     if desk.state.answer.gate == "outside":
-        desk.presenter.explaining.answer("override")
+        desk.presenter.explaining.take_action("override")
         desk.at_rest()
     desk.presenter.display.choose_layout(layout)
     desk.presenter.point(9.0, 13.0)

@@ -156,7 +156,7 @@ def test_an_override_is_not_kept_for_the_next_study(desk: Desk, folders: Folders
     """It has the same UIDs in the same order, and other pixels: the reader has said nothing of those."""
     first = opened(desk, folders, STRICT)
     assert first.answer.gate == "outside"
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     desk.wait(lambda s: s.answer.attribution is not None)
     desk.at_rest()
     one = allowed(truth, desk.state)
@@ -176,7 +176,7 @@ def test_an_override_is_not_kept_for_the_next_study(desk: Desk, folders: Folders
 
 def test_an_override_is_of_its_own_series(desk: Desk, folders: Folders, truth: Known) -> None:
     opened(desk, folders, STRICT)
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     desk.at_rest()
     one = allowed(truth, desk.state)
     desk.presenter.studies.choose_series(CT + 1)
@@ -226,7 +226,7 @@ def test_what_was_asked_of_the_model_before_is_no_answer_of_the_next(
     state = desk.state
     assert (state.answer.model.name, state.answer.gate) == ("Strict CNN", "outside")
     one = allowed(truth, state)
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     desk.at_rest()
     assert desk.state.answer.attribution is not None
     all_consistent(desk, truth, {one})

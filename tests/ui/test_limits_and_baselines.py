@@ -15,8 +15,8 @@ from pytestqt.qtbot import QtBot
 from viewer import demo
 from viewer.types import ModelInput, Region
 from viewer.ui.panels import ExplainPanel
-from viewer.ui.presenter.running import pictures
-from viewer.ui.state import MethodItem, ModelItem, ViewState, wish_of
+from viewer.ui.presenter.running import baseline_images
+from viewer.ui.state import MethodItem, ModelItem, ViewState, choice_of
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.form import SettingsForm, read_hint
 
@@ -35,10 +35,10 @@ def state() -> ViewState:
 def test_a_region_limits_what_changes_the_image_and_nothing_else(state: ViewState) -> None:
     limited = state.changed(within="seg 1")
     assert limited.region is None  # Grad-CAM changes nothing
-    assert wish_of(limited) == wish_of(state)
+    assert choice_of(limited) == choice_of(state)
     changed = limited.changed(method="occlusion")
     assert changed.region is state.regions.regions[0]
-    assert wish_of(changed) != wish_of(changed.changed(within=None))
+    assert choice_of(changed) != choice_of(changed.changed(within=None))
     assert changed.changed(regions=()).region is None  # on another series there is no such region
 
 
@@ -83,10 +83,10 @@ def test_a_baseline_has_the_greys_of_its_image() -> None:
     source = ModelInput(made.series, 0, image, np.eye(4))
     shown = replace(made.predictions[0], input=source)
     stack = np.stack([np.full((1, 4, 4), value, np.float32) for value in (-1, 0, 5)])
-    greys = pictures(replace(made, predictions=(shown,), baselines=stack))
+    greys = baseline_images(replace(made, predictions=(shown,), baselines=stack))
     assert [int(one[0, 0]) for one in greys] == [0, 128, 255]
     assert greys[0].dtype == np.uint8
-    assert pictures(made) == ()
+    assert baseline_images(made) == ()
 
 
 def test_a_baseline_is_named_or_typed(qtbot: QtBot) -> None:

@@ -20,14 +20,16 @@ def test_all_views_of_a_negative_agree(desk: Desk, study: Path, careful: Path) -
     desk.presenter.explaining.choose_target("mass")
     desk.at_rest()
     desk.presenter.display.choose_layout("sheet")
-    state = desk.wait(lambda s: s.answer.sheet and all(cell.tile is not None for cell in s.answer.sheet))
+    state = desk.wait(
+        lambda s: s.answer.contact_sheet and all(cell.tile is not None for cell in s.answer.contact_sheet)
+    )
     assert (state.answer.gate, state.answer.attribution.negative) == ("negative", True)
-    assert {cell.name: cell.tile.negative for cell in state.answer.sheet} == {
+    assert {cell.name: cell.tile.negative for cell in state.answer.contact_sheet} == {
         label: label == "mass" for label in LABELS
     }
     desk.presenter.comparing.keep()
     assert desk.state.answer.compared.one.negative
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     state = desk.wait(lambda s: s.answer.compared.one.map is not None)
     assert state.answer.compared.one.negative
 
@@ -45,7 +47,9 @@ def test_a_map_that_is_the_same_for_every_label_explains_no_negative(
     assert (state.answer.gate, state.map_shown, state.answer.asked) == ("open", True, False)
     desk.presenter.display.choose_layout("sheet")
     desk.presenter.contact_sheet.choose("methods")
-    state = desk.wait(lambda s: s.answer.sheet and all(cell.tile is not None for cell in s.answer.sheet))
-    negative = {cell.name: cell.tile.negative for cell in state.answer.sheet}
+    state = desk.wait(
+        lambda s: s.answer.contact_sheet and all(cell.tile is not None for cell in s.answer.contact_sheet)
+    )
+    negative = {cell.name: cell.tile.negative for cell in state.answer.contact_sheet}
     assert not negative["eigen-cam"]
     assert negative["grad-cam"]

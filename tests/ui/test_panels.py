@@ -269,11 +269,11 @@ def test_a_list_that_grows_stays_where_it_was(
 ) -> None:
     panel = shown(SeriesPanel)
     rows = tuple(SeriesItem(f"{k}", ("CT · 1 image so far",)) for k in range(60))
-    panel.show(state.changed(items=rows, number=None, arriving=40))
+    panel.show(state.changed(items=rows, number=None, previewed=40))
     bar = panel.list.verticalScrollBar()
     qtbot.waitUntil(lambda: bar.maximum() > 500)
     bar.setValue(500)
-    panel.show(state.changed(items=(*rows, *rows[:9]), number=None, arriving=40))
+    panel.show(state.changed(items=(*rows, *rows[:9]), number=None, previewed=40))
     assert panel.list.model().rowCount() == 69
     qtbot.waitUntil(lambda: bar.maximum() > 3000)
     assert (bar.value(), panel.list.currentIndex().row()) == (500, 40)

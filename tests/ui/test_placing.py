@@ -23,7 +23,7 @@ from viewer.types import DerivedMap, Region, Sweep
 from viewer.ui import jobs
 from viewer.ui.presenter.maps import _input_bytes
 from viewer.ui.presenter.running import leading
-from viewer.ui.state import NOWHERE, WHOLE, ViewState, place_of, wish_of
+from viewer.ui.state import NOWHERE, WHOLE, ViewState, choice_of, position_of
 from viewer.ui.views import captions
 
 SIZES = {2: [8, 8], 3: [4, 8, 8]}
@@ -345,7 +345,7 @@ def test_what_a_sweep_keeps_in_memory_is_counted(placed: Desk, dimensions: int) 
     size = _input_bytes(state.answer.attribution)
     held = {p.input.tensor.untyped_storage().nbytes() for p in state.answer.attribution.predictions}
     assert held == {size}
-    said = placed.presenter.explaining._maps.predictions[place_of(state)]
+    said = placed.presenter.explaining._maps.prediction(position_of(state))
     assert said.input.tensor.untyped_storage().nbytes() == 4 * np.prod(SIZES[dimensions])
     assert torch.equal(said.input.tensor, state.answer.prediction.input.tensor)
 
@@ -407,7 +407,7 @@ def test_a_cancelled_sweep_leaves_nothing(placed: Desk, monkeypatch: pytest.Monk
     placed.at_rest()
     assert (placed.state.answer.attribution, placed.state.shell.busy) == (None, None)
     assert placed.state.shell.notice.text == "Cancelled."
-    assert not placed.presenter.explaining._maps.all(place_of(placed.state), wish_of(placed.state))
+    assert not placed.presenter.explaining._maps.all(position_of(placed.state), choice_of(placed.state))
     placed.presenter.patches.sweep(None)
     assert placed.state.answer.attribution is one
 
@@ -616,19 +616,21 @@ def test_strip_and_sheet_are_of_the_place_and_sweep_nothing_unasked(
     desk.explained(paths, patch_model(tmp_path / "model"))
     desk.presenter.display.choose_layout("sheet")
     put(desk, (5, 9))
-    state = desk.wait(lambda s: all(s.answer.strip) and all(cell.tile for cell in s.answer.sheet))
-    for tile in (*state.answer.strip, *(cell.tile for cell in state.answer.sheet)):
+    state = desk.wait(
+        lambda s: all(s.answer.layer_strip) and all(cell.tile for cell in s.answer.contact_sheet)
+    )
+    for tile in (*state.answer.layer_strip, *(cell.tile for cell in state.answer.contact_sheet)):
         np.testing.assert_array_equal(tile.map.predictions[0].input.matrix, state.request.patch.matrix)
     desk.presenter.patches.sweep(WHOLE)
     desk.at_rest()
-    assert not any(desk.state.answer.strip)
-    assert not any(cell.tile for cell in desk.state.answer.sheet)
+    assert not any(desk.state.answer.layer_strip)
+    assert not any(cell.tile for cell in desk.state.answer.contact_sheet)
     run(desk)
-    assert sum(tile is not None for tile in desk.state.answer.strip) == 1
+    assert sum(tile is not None for tile in desk.state.answer.layer_strip) == 1
     desk.presenter.layer_strip.wish()
-    state = desk.wait(lambda s: all(s.answer.strip))
-    assert len({len(tile.map.predictions) for tile in state.answer.strip}) == 1
-    assert len(state.answer.strip[0].map.predictions) > 1
+    state = desk.wait(lambda s: all(s.answer.layer_strip))
+    assert len({len(tile.map.predictions) for tile in state.answer.layer_strip}) == 1
+    assert len(state.answer.layer_strip[0].map.predictions) > 1
 
 
 def test_points_of_one_place_keep_the_patch_as_far_as_they_reach(
@@ -665,7 +667,7 @@ def test_outside_the_intended_use_no_patch_is_read(desk: Desk, paths: Path, tmp_
         None,
     )
     assert captions.patched(desk.state) == ()
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
     assert state.request.placed == (5, 9)
     same(state, wanted_all_the_same(desk, (5, 9)))

@@ -159,7 +159,7 @@ def test_a_map_of_one_time_never_shows_on_another(heart: Desk, model: Path) -> N
 def test_a_decision_about_the_gate_holds_for_all_points(heart: Desk, tmp_path: Path) -> None:
     heart.presenter.explaining.load_model(write_model(tmp_path / "other"))  # which reads CT
     heart.wait(lambda s: s.answer.gate == "outside")
-    heart.presenter.explaining.answer("override")
+    heart.presenter.explaining.take_action("override")
     heart.wait(lambda s: s.answer.attribution is not None)
     heart.presenter.step_point(1)
     assert heart.state.answer.gate != "outside"

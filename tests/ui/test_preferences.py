@@ -20,7 +20,7 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter import preferences_schema
 from viewer.ui.presenter.preferences import MOST_PATHS, ReaderPreferences
 from viewer.ui.presenter.preferences_file import NAME, PreferencesFile, folder, read
-from viewer.ui.presenter.store import Store, View
+from viewer.ui.presenter.store import Store, WindowView
 
 CHOSEN = Preferences(
     colours="light",
@@ -203,7 +203,7 @@ def test_the_environment_says_where(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.fixture
 def store() -> Store:
-    return Store(create_autospec(View, instance=True))
+    return Store(create_autospec(WindowView, instance=True))
 
 
 @pytest.fixture

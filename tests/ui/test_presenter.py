@@ -218,7 +218,7 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     desk.presenter.dismiss()
     desk.presenter.explaining.explain()
     assert desk.state.shell.notice.wish == "override"  # the way on is not lost with the bar
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     state = desk.wait(lambda s: s.answer.attribution is not None)
     assert "MR" in state.answer.attribution.predictions[0].override
 
@@ -247,7 +247,7 @@ def test_code_beside_the_weights_waits_for_the_decision(desk: Desk, study: Path,
     assert "SHA-256" in notice.text
     assert "network.py" in notice.text
     assert not marker.exists()
-    desk.presenter.explaining.answer(notice.wish)
+    desk.presenter.explaining.take_action(notice.wish)
     desk.wait(lambda s: s.answer.model is not None)
     assert marker.exists()
 
@@ -258,7 +258,7 @@ def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_pa
     (model / "network.py").write_text(code, "utf-8")
     explaining = desk.presenter.explaining
     explaining.load_model(model)
-    explaining.answer(desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice.wish)
+    explaining.take_action(desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice.wish)
     desk.wait(lambda s: s.answer.model is not None and s.shell.notice is None)
     assert len(desk.state.shell.preferences.trusted) == 1
     explaining.load_model(model)
@@ -285,7 +285,7 @@ def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) 
     desk.presenter.explaining.load_model(model)
     notice = desk.wait(lambda s: s.shell.notice and s.shell.notice.action).shell.notice
     (model / "network.py").write_text(f"open({str(marker)!r}, 'w').close()\nNet = None\n", "utf-8")
-    desk.presenter.explaining.answer(notice.wish)
+    desk.presenter.explaining.take_action(notice.wish)
     again = desk.wait(
         lambda s: s.shell.busy is None and s.shell.notice and s.shell.notice.text != notice.text
     ).shell.notice
@@ -304,7 +304,7 @@ def test_a_label_below_its_threshold_hides_the_map_until_asked(
     desk.explained(study, model)
     desk.presenter.explaining.choose_target("mass")
     assert (desk.state.answer.gate, desk.state.map_shown) == ("negative", False)
-    desk.presenter.explaining.answer("show")
+    desk.presenter.explaining.take_action("show")
     assert desk.state.map_shown
     desk.presenter.explaining.choose_target("nodule")
     assert (desk.state.answer.gate, desk.state.answer.asked) == ("open", False)
@@ -348,7 +348,10 @@ def of_its_place(state: ViewState, values: list[np.ndarray], truth: Sequence[Pre
     assert len(state.answer.profile) in (0, len(values))
     for score, whole in zip(state.answer.profile, truth, strict=False):
         assert score is None or score == pytest.approx(whole.score(state.request.target).probability)
-    for one in [state.answer.attribution, *(tile.map for tile in state.answer.strip if tile is not None)]:
+    for one in [
+        state.answer.attribution,
+        *(tile.map for tile in state.answer.layer_strip if tile is not None),
+    ]:
         if one is not None:
             assert one.series is state.view.series
             assert one.slice == state.view.slice
@@ -616,7 +619,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
     assert [i.warnings for i in state.studies.items] == [(UNKNOWN_PLACE,)]
     assert (
         state.view.number,
-        state.studies.arriving,
+        state.studies.previewed,
         state.view.series.shape[0],
         state.shell.busy is not None,
     ) == (None, 0, 1, True)
@@ -696,7 +699,7 @@ def test_series_appear_as_they_are_found_and_count_their_images(
     state = desk.wait(lambda s: s.view.number is not None and s.view.values is not None)
     assert [i.title for i in state.studies.items] == ["first", "last"]
     assert [i.facts[0] for i in state.studies.items] == [f"CT · {MANY // 2} slices"] * 2
-    assert (state.view.number, state.view.slice, state.studies.arriving) == (0, MANY // 4, None)
+    assert (state.view.number, state.view.slice, state.studies.previewed) == (0, MANY // 4, None)
     desk.at_rest()
 
 
@@ -708,17 +711,17 @@ def test_the_series_that_was_chosen_while_it_was_read_stays_chosen_at_its_image(
     held.go(3)
     desk.wait(lambda s: len(s.studies.items) == 2 and s.view.values is not None)
     desk.presenter.studies.choose_series(1)
-    assert (desk.state.studies.arriving, desk.state.view.values, desk.state.view.series.description) == (
+    assert (desk.state.studies.previewed, desk.state.view.values, desk.state.view.series.description) == (
         1,
         None,
         "first",
     )
     desk.presenter.studies.choose_series(0)  # it was read before: nothing has to come
-    assert (desk.state.studies.arriving, desk.state.view.values.max()) == (0, 300)
+    assert (desk.state.studies.previewed, desk.state.view.values.max()) == (0, 300)
     desk.presenter.studies.choose_series(1)
     desk.presenter.studies.choose_series(7)
     held.go(1)
-    state = desk.wait(lambda s: s.view.values is not None and s.studies.arriving == 1)
+    state = desk.wait(lambda s: s.view.values is not None and s.studies.previewed == 1)
     assert state.view.values.max() == 324
     desk.presenter.studies.choose_series(0)
     held.go()
@@ -730,7 +733,7 @@ def test_the_series_that_was_chosen_while_it_was_read_stays_chosen_at_its_image(
     )
     desk.at_rest()
     for state in desk.shown:  # every image that was ever shown was one of the series beside it
-        if state.view.values is not None and state.studies.arriving is not None:
+        if state.view.values is not None and state.studies.previewed is not None:
             assert state.view.values.max() == BRIGHTEST[state.view.series.description]
 
 
@@ -929,7 +932,7 @@ def test_what_the_old_model_still_computes_is_not_the_new_ones(
     desk.wait(lambda s: s.answer.model is not None and s.answer.model.name == "Other net")
     desk.at_rest()
     assert desk.state.answer.gate == "outside"
-    desk.presenter.explaining.answer("override")
+    desk.presenter.explaining.take_action("override")
     desk.wait(lambda s: s.answer.attribution is not None)
     desk.at_rest()
     for state in desk.shown:

@@ -62,6 +62,6 @@ def test_a_study_outside_the_card_is_explained_when_asked(everything: Window, qt
     everything.presenter.studies.choose_series(0)
     settled(everything, qtbot)
     assert everything.presenter.state.view.map is None
-    everything.presenter.explaining.answer("override")
+    everything.presenter.explaining.take_action("override")
     settled(everything, qtbot)
     assert everything.presenter.state.view.map is not None

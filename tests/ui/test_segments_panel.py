@@ -135,6 +135,10 @@ def test_maps_of_every_label_are_limited_to_the_region_too(desk: Desk) -> None:
     desk.at_rest()
     presenter.contact_sheet.wish()
     state = desk.wait(
-        lambda s: s.answer.sheet and all(c.tile is not None for c in s.answer.sheet) and s.shell.busy is None
+        lambda s: (
+            s.answer.contact_sheet
+            and all(c.tile is not None for c in s.answer.contact_sheet)
+            and s.shell.busy is None
+        )
     )
-    assert {cell.tile.map.within for cell in state.answer.sheet if cell.tile} == {region}
+    assert {cell.tile.map.within for cell in state.answer.contact_sheet if cell.tile} == {region}

@@ -18,7 +18,7 @@ from viewer.ui.state import ViewState
 def _belongs(state: ViewState) -> bool:
     """Whether all small maps are of the shown place, method and target, each of its own stage."""
     for stage, tile in zip(
-        state.answer.model.stages if state.answer.strip else (), state.answer.strip, strict=True
+        state.answer.model.stages if state.answer.layer_strip else (), state.answer.layer_strip, strict=True
     ):
         if tile is None:
             continue
@@ -32,19 +32,19 @@ def _belongs(state: ViewState) -> bool:
 
 def test_every_stage_comes_unasked_and_is_the_map_at_that_layer(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    state = desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
+    state = desk.wait(lambda s: s.answer.layer_strip and all(s.answer.layer_strip))
     assert state.answer.model.stages == explain.stages(desk.presenter.explaining._maps.model)
-    assert len(state.answer.strip) == len(state.answer.model.stages) > 1
+    assert len(state.answer.layer_strip) == len(state.answer.model.stages) > 1
     desk.at_rest()
     calls = []
     desk.presenter.explaining._maps.model._module.register_forward_hook(lambda *_: calls.append(1))
-    for stage, tile in zip(state.answer.model.stages, state.answer.strip, strict=True):
+    for stage, tile in zip(state.answer.model.stages, state.answer.layer_strip, strict=True):
         desk.presenter.explaining.choose_layer(stage)
         assert desk.state.answer.attribution is tile.map
         assert desk.state.answer.attribution.layer == stage
     for label in LABELS:
         desk.presenter.explaining.choose_target(label)
-        assert all(desk.state.answer.strip)
+        assert all(desk.state.answer.layer_strip)
         assert _belongs(desk.state)
     desk.at_rest()
     assert calls == []
@@ -52,8 +52,8 @@ def test_every_stage_comes_unasked_and_is_the_map_at_that_layer(desk: Desk, stud
 
 def test_a_small_map_says_what_the_large_one_says(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    state = desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
-    for tile in state.answer.strip:
+    state = desk.wait(lambda s: s.answer.layer_strip and all(s.answer.layer_strip))
+    for tile in state.answer.layer_strip:
         assert tile.drawn.shape == state.view.values.shape  # so small an image has no smaller one
         full = desk.presenter.explaining._maps.drawn.on_slice(tile.map, state.view.slice, tile.style)
         np.testing.assert_array_equal(tile.drawn, full)
@@ -62,19 +62,21 @@ def test_a_small_map_says_what_the_large_one_says(desk: Desk, study: Path, model
 def test_a_volume_and_a_long_method_wait_to_be_asked(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
     desk.at_rest()
-    assert desk.state.answer.strip
-    assert sum(tile is None for tile in desk.state.answer.strip) == len(desk.state.answer.strip) - 1
+    assert desk.state.answer.layer_strip
+    assert (
+        sum(tile is None for tile in desk.state.answer.layer_strip) == len(desk.state.answer.layer_strip) - 1
+    )
     desk.presenter.layer_strip.wish()
     assert desk.state.shell.busy is not None
-    state = desk.wait(lambda s: all(s.answer.strip) and s.shell.busy is None)
+    state = desk.wait(lambda s: all(s.answer.layer_strip) and s.shell.busy is None)
     assert _belongs(state)
 
 
 def test_methods_without_layers_have_no_strip(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
-    desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
+    desk.wait(lambda s: s.answer.layer_strip and all(s.answer.layer_strip))
     desk.presenter.explaining.choose_method("saliency")
-    assert desk.state.answer.strip == ()
+    assert desk.state.answer.layer_strip == ()
 
 
 def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: Path) -> None:
@@ -98,9 +100,9 @@ def test_no_small_map_is_ever_of_something_else(desk: Desk, study: Path, model: 
         else:
             desk.qtbot.wait(chance.randrange(30))
     desk.presenter.explaining.choose_method("grad-cam")
-    desk.wait(lambda s: s.answer.strip and all(s.answer.strip))
+    desk.wait(lambda s: s.answer.layer_strip and all(s.answer.layer_strip))
     assert all(_belongs(state) for state in desk.shown)
-    assert sum(any(s.answer.strip) for s in desk.shown) > 5
+    assert sum(any(s.answer.layer_strip) for s in desk.shown) > 5
 
 
 def _strip(qtbot, state: ViewState) -> LayerStripView:
@@ -133,7 +135,9 @@ def _states(desk: Desk, study: Path, model: Path) -> list[ViewState]:
         desk.presenter.explaining.choose_target(label)
         for i in range(desk.state.view.series.shape[0]):
             desk.presenter.go_to(i)
-            state = desk.wait(lambda s: s.view.values is not None and s.answer.strip and all(s.answer.strip))
+            state = desk.wait(
+                lambda s: s.view.values is not None and s.answer.layer_strip and all(s.answer.layer_strip)
+            )
             desk.at_rest()
             found.append(state.changed(gate="open", busy=None, levels=(-1000.0, 1400.0)))
     return found
@@ -181,7 +185,10 @@ def test_nothing_is_ever_drawn_but_the_shown_maps_or_none(
     qtbot, desk: Desk, study: Path, model: Path
 ) -> None:
     states = _states(desk, study, model)
-    states += [s.changed(strip=(*s.answer.strip[:1], *(None for _ in s.answer.strip[1:]))) for s in states]
+    states += [
+        s.changed(layer_strip=(*s.answer.layer_strip[:1], *(None for _ in s.answer.layer_strip[1:])))
+        for s in states
+    ]
     right = [_pictures(_strip(qtbot, state)) for state in states]
     strip, chance, blank = _strip(qtbot, states[0]), random.Random(3), 0
     for _ in range(150):

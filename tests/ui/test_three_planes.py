@@ -289,7 +289,7 @@ def test_the_map_of_a_volume_is_cut_with_the_image(three: Window, qtbot, tmp_pat
     state = settled(three, qtbot)
     for label in LABELS:
         three.presenter.explaining.choose_target(label)
-        three.presenter.explaining.answer("show")
+        three.presenter.explaining.take_action("show")
         state = settled(three, qtbot)
         assert state.answer.attribution.target.words == label
         for cut in state.planes.cuts:

@@ -96,7 +96,7 @@ def explain(
             chosen, loaded, names, target, which, place, layer, wishes, outside_intended_use, settings,
             task, within, segmentations=drawings, features=features or (),
         )  # fmt: skip
-        checks = session.peer(loaded, explained, names, layer, wishes, task) if peer else ()
+        checks = session.peer(loaded, explained, task) if peer else ()
         if not as_json:
             print_lines(check.words for check in checks)
         if not explained.attributions:

@@ -35,7 +35,7 @@ GRACE_SECONDS = 5.0
 """The parent kills first; the alarm here is for the case that the parent is gone."""
 
 
-def answer(request: Request, files: LastFile, shared: int | None) -> tuple[dict[str, Any], Array | None]:
+def reply(request: Request, files: LastFile, shared: int | None) -> tuple[dict[str, Any], Array | None]:
     """The JSON header and the array of the reply; every failure becomes a word, not a traceback."""
     try:
         array = decode_picture(request) if request["kind"] == "picture" else decode_dicom(request, files)
@@ -103,7 +103,7 @@ def serve(
     while line := requests.readline():
         request = json.loads(line)
         alarm(request["seconds"] + GRACE_SECONDS)
-        header, array = answer(request, files, shared)
+        header, array = reply(request, files, shared)
         alarm(0)
         text = json.dumps(header).encode()
         replies.write(struct.pack("<I", len(text)) + text)

@@ -28,7 +28,7 @@ _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PictureFile:
     """What the header of a picture says; `turn` is the EXIF orientation, 1 when upright."""
 
     path: Path
@@ -42,7 +42,7 @@ class Picture:
     warnings: tuple[str, ...]
 
 
-def picture_of(path: Path, limits: Limits) -> Picture:
+def picture_of(path: Path, limits: Limits) -> PictureFile:
     """The facts of a picture from its header; raises `SeriesError`."""
     if path.stat().st_size > limits.bytes:
         raise SeriesError("The picture's file is larger than the limit allows.")
@@ -68,7 +68,7 @@ def picture_of(path: Path, limits: Limits) -> Picture:
         warnings.append("The picture moves; only its first frame is shown.")
     if png and not deep and _png_depth(path) == 16:
         warnings.append("The picture has 16 bits per colour, of which 8 are read.")
-    return Picture(
+    return PictureFile(
         path=path,
         kind="PNG" if png else "JPEG",
         sha256=content_hash(path),
@@ -114,7 +114,7 @@ def _whole(path: Path, png: bool) -> None:
         raise SeriesError("The file ends before the picture does.")
 
 
-def _read(picture: Picture, limits: Limits, index: int) -> NDArray[Any]:
+def _read(picture: PictureFile, limits: Limits, index: int) -> NDArray[Any]:
     request = {
         "kind": "picture",
         "path": str(picture.path),
@@ -126,7 +126,7 @@ def _read(picture: Picture, limits: Limits, index: int) -> NDArray[Any]:
     return shared_decoder(limits.decode_seconds, limits.decode_memory).decode(request, most)
 
 
-def series_of_picture(picture: Picture, limits: Limits) -> Series:
+def series_of_picture(picture: PictureFile, limits: Limits) -> Series:
     """A picture as a series of one slice, shown as it is stored."""
     colour = (3,) if picture.colour else ()
     top = 65_535.0 if picture.deep else 255.0

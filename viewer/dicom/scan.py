@@ -14,7 +14,7 @@ from viewer.dicom.header import BLOCK, NotAnImage, read_header
 from viewer.dicom.image import object_of
 from viewer.dicom.memory import KEPT
 from viewer.dicom.parametric import ParametricMap
-from viewer.dicom.pictures import Picture, picture_of, series_of_picture
+from viewer.dicom.pictures import PictureFile, picture_of, series_of_picture
 from viewer.dicom.placing import Placed, belongs
 from viewer.dicom.segmentation import Segmentation
 from viewer.dicom.series import series_of
@@ -83,7 +83,7 @@ class _Kinds:
 
     def __init__(self) -> None:
         self.images: list[Image] = []
-        self.shown: list[Picture] = []
+        self.shown: list[PictureFile] = []
         self.placed: list[Placed] = []
         self.other: list[Listed] = []
         self.refused: list[Listed] = []
@@ -99,7 +99,7 @@ class _Kinds:
                 self.images.append(image)
             case Placed() as planes:
                 self.placed.append(planes)
-            case Picture() as picture:
+            case PictureFile() as picture:
                 self.shown.append(picture)
             case NotAnImage() as healthy:
                 self.other.append(Listed(path, str(healthy)))
@@ -134,10 +134,10 @@ def _place(placed: Placed, series: list[Series]) -> str:
 
 
 def _pictures(
-    shown: list[Picture], other: list[Listed], as_given: dict[Path, Path], limits: Limits
+    shown: list[PictureFile], other: list[Listed], as_given: dict[Path, Path], limits: Limits
 ) -> list[Series]:
     """One series per picture, sorted by content; a copy is listed, not shown twice."""
-    unique: dict[str, Picture] = {}
+    unique: dict[str, PictureFile] = {}
     for picture in shown:
         if picture.sha256 in unique:
             other.append(Listed(as_given[picture.path], "This is the same image again."))
@@ -150,7 +150,7 @@ class _Archive(NotAnImage):
     """The file is an archive, whose files count in its place."""
 
 
-Finding = Image | Segmentation | ParametricMap | Picture | NotAnImage | SeriesError
+Finding = Image | Segmentation | ParametricMap | PictureFile | NotAnImage | SeriesError
 _Finding = tuple[Path, Finding, Path | None]
 """How a file is called, what it is, and where it lies if it could be read."""
 
@@ -217,7 +217,7 @@ def _attempt(path: Path, limits: Limits) -> Finding:
         return SeriesError("The file's header is damaged and cannot be read.")
 
 
-def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | Picture:
+def _read(path: Path, limits: Limits) -> Image | Segmentation | ParametricMap | PictureFile:
     """The facts of a file, whatever it is called: what it is, its first bytes say."""
     with path.open("rb", buffering=BLOCK) as file:
         block = file.read(BLOCK)

@@ -7,7 +7,6 @@ The prediction that is shown comes from the same forward that feeds the explanat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +27,9 @@ from viewer.models.guard import Forward
 from viewer.models.structure import Layer
 from viewer.models.watch import watching
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Target, distinct
+from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Target, distinct
 
-Wish = Target | Literal["top"]
+Wish = Asked
 Make = Callable[[int, int, int], Tensor]
 _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""

@@ -228,9 +228,11 @@ class _Whole:
         self._attributions += explained.attributions
         self._refused |= dict.fromkeys(explained.refused)
         asked = {(where, one.how, one.aim): one for where in places for one in self._at_place[where]}
-        for i, reason in found.refused.items():
+        for i in sorted(found.refused):
             for where in places:
-                self._answers |= {asked[where, one.how, one.aim]: reason for one in plan.requests[i]}
+                self._answers |= dict.fromkeys(
+                    (asked[where, one.how, one.aim] for one in plan.requests[i]), found.refused[i]
+                )
         for i, maps in found.maps.items():
             for row, n, attribution in maps:
                 one = plan.requests[i][row]

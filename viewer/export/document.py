@@ -108,10 +108,10 @@ def document(
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
         "versions": versions(),
         "use": RESEARCH_USE,
-    } | ({"peer": [peer_facts(check) for check in checks]} if checks else {})
+    } | ({"peer": [_peer_facts(check) for check in checks]} if checks else {})
 
 
-def peer_facts(check: PeerCheck) -> Document:
+def _peer_facts(check: PeerCheck) -> Document:
     """One comparison with a library as `result.json` lists it; what there is nothing of is None."""
     names = (
         "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "fault",

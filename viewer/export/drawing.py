@@ -11,19 +11,19 @@ from PIL import ImageDraw, ImageFont, features
 from viewer.wording import clean
 
 BACK, IMAGE, PANEL, LINE = "#0e1014", "#000000", "#161920", "#2a303b"
-TEXT, QUIET, ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
+TEXT, QUIET, _ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
 WARNING, STOP = "#f2b84b", "#ff6b6b"
 BAR_QUIET = "#5b8db3"
 
 LEADING = 18
 """Pixels from one line of 13 px text to the next."""
 
-Font = ImageFont.FreeTypeFont
+_Font = ImageFont.FreeTypeFont
 Draw = ImageDraw.ImageDraw
 
 
 @cache
-def font(size: int = 13, bold: bool = False) -> Font:
+def font(size: int = 13, bold: bool = False) -> _Font:
     """Inter from the program's own files, so that a picture looks the same on every machine."""
     name = "Inter-SemiBold.otf" if bold else "Inter-Regular.otf"
     return ImageFont.truetype(io.BytesIO((files("resources") / "fonts" / name).read_bytes()), size)
@@ -35,11 +35,11 @@ def _tabular() -> list[str] | None:
     return ["tnum"] if features.check("raqm") else None
 
 
-def width(text: str, face: Font) -> float:
+def width(text: str, face: _Font) -> float:
     return face.getlength(text)
 
 
-def elide(text: str, face: Font, room: float) -> str:
+def elide(text: str, face: _Font, room: float) -> str:
     """The text, its middle replaced by "…" where it is wider than `room` pixels."""
     text = clean(text)
     if width(text, face) <= room:
@@ -56,7 +56,7 @@ def _shortened(text: str, keep: int) -> str:
     return f"{text[:head].rstrip()}…{text[len(text) - (keep - head) :].lstrip()}"
 
 
-def wrap(text: str, face: Font, room: float) -> list[str]:
+def wrap(text: str, face: _Font, room: float) -> list[str]:
     """Lines no wider than `room` pixels; a word that is wider alone is broken, nothing is lost."""
     lines: list[str] = []
     line = ""
@@ -77,7 +77,7 @@ def wrap(text: str, face: Font, room: float) -> list[str]:
     return [*lines, line] if line else lines
 
 
-def packed(parts: Sequence[str], face: Font, room: float) -> list[str]:
+def packed(parts: Sequence[str], face: _Font, room: float) -> list[str]:
     """Lines of parts with " · " between them, broken between parts and not within, where one fits a line."""
     lines: list[str] = []
     for part in map(clean, parts):
@@ -94,7 +94,7 @@ def write(
     at: tuple[float, float],
     text: str,
     colour: str = TEXT,
-    face: Font | None = None,
+    face: _Font | None = None,
     anchor: str = "ls",
     figures: bool = False,
 ) -> None:

@@ -63,12 +63,12 @@ from viewer.wording import (
     window_text,
 )
 
-SIDE = 700
+_SIDE = 700
 """Longer side of a view's image in pixels."""
-LEAST = 420
+_LEAST = 420
 """Least side of a view, so that texts have room beside a small or narrow image."""
 GUTTER, STRIP, TOP, FOOT = 38, 66, 46, 44
-HATCH = 12
+_HATCH = 12
 
 
 def compose(snapshot: Snapshot) -> Image.Image:
@@ -87,7 +87,7 @@ def compose(snapshot: Snapshot) -> Image.Image:
     if laid is not None and laid.overlay is not None:
         plain, mapped = (_drawn_on(p, _cropped(laid.overlay, snapshot)) for p in (plain, mapped))
     text = column(snapshot, remarks, drawn)
-    height = max(plain.height + 2 * STRIP, LEAST, text.height)
+    height = max(plain.height + 2 * STRIP, _LEAST, text.height)
     views = (
         _view(plain, _plain_texts(snapshot), series.geometry, height),
         _view(mapped, _map_texts(snapshot, remarks, drawn), series.geometry, height, BAR),
@@ -147,7 +147,7 @@ def _size(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
     """Width and height in the picture, in the shape that the patient has."""
     aspect = geometry.pixel_aspect
     height, across = shape[0] * (aspect if np.isfinite(aspect) and aspect > 0 else 1.0), float(shape[1])
-    scale = SIDE / max(height, across)
+    scale = _SIDE / max(height, across)
     return max(1, round(across * scale)), max(1, round(height * scale))
 
 
@@ -172,7 +172,7 @@ def _laid_over(plain: Image.Image, values: Array, snapshot: Snapshot) -> Image.I
         colours = _resized(coloured(values, style), plain.size, Image.Resampling.BILINEAR)
     shown = snapshot.overlay.map
     if isinstance(shown, Attribution) and shown.negative:
-        colours = hatched(colours, HATCH)
+        colours = hatched(colours, _HATCH)
     return Image.fromarray(composite(np.asarray(plain), colours))
 
 
@@ -199,11 +199,11 @@ def _enlarged(values: Array, size: tuple[int, int]) -> Array:
     return np.divide(total, share, where=known, out=np.full(total.shape, np.nan, np.float32))
 
 
-Texts = dict[str, list[tuple[str, str]]]
+_Texts = dict[str, list[tuple[str, str]]]
 """Lines (text, colour) per corner: "top left", "top right", "bottom left", "bottom right"."""
 
 
-def _plain_texts(snapshot: Snapshot) -> Texts:
+def _plain_texts(snapshot: Snapshot) -> _Texts:
     series = snapshot.overlay.map.series
     description = masked(series.description, snapshot)
     where = [series.laterality, series.view] if series.geometry.letters() is not None else ["side unknown"]
@@ -219,7 +219,7 @@ def _plain_texts(snapshot: Snapshot) -> Texts:
     }
 
 
-def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Texts:
+def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> _Texts:
     shown = snapshot.overlay.map
     title, what = shown.title, "came with the study, not computed here"
     if isinstance(shown, Attribution):
@@ -244,12 +244,12 @@ def _window_text(snapshot: Snapshot) -> str:
     return window_text(snapshot.window or default_window(series, snapshot.slice), snapshot.inverted)
 
 
-def _view(image: Image.Image, texts: Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
+def _view(image: Image.Image, texts: _Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
     """An image in black with texts in the corners and the patient's sides around it; nothing covers it.
 
     `gutter` is extra room on the right.
     """
-    across = max(image.width, LEAST) + 2 * GUTTER
+    across = max(image.width, _LEAST) + 2 * GUTTER
     frame = Image.new("RGB", (across + gutter, height), IMAGE)
     draw = ImageDraw.Draw(frame)
     left, top = (across - image.width) // 2, (height - image.height) // 2
@@ -259,7 +259,7 @@ def _view(image: Image.Image, texts: Texts, geometry: Geometry, height: int, gut
     return frame
 
 
-def _corners(draw: Draw, texts: Texts, across: int, height: int) -> None:
+def _corners(draw: Draw, texts: _Texts, across: int, height: int) -> None:
     """Two lines in each corner; the right one takes the room it needs, the left one is elided."""
     for edge, lines in (("top", (20, 38)), ("bottom", (height - 30, height - 12))):
         for i, y in enumerate(lines):

@@ -13,7 +13,7 @@ import numpy as np
 from viewer.types import Attribution, Map, Prediction, Region, Series
 from viewer.wording import CAME_ALONG, INFLUENCE, RESEARCH_USE
 
-PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
+_PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
 
 @cache
@@ -26,7 +26,7 @@ def versions() -> dict[str, str | None]:
         except PackageNotFoundError:
             return None
 
-    return {name: of(name) for name in PACKAGES}
+    return {name: of(name) for name in _PACKAGES}
 
 
 def plain(value: Any) -> Any:
@@ -62,12 +62,12 @@ def settings_facts(attribution: Attribution) -> dict[str, Any]:
     return {name: shown(value) for name, value in attribution.explainer.settings().items()}
 
 
-def sop_uid(series: Series, slice: int | None) -> str | None:
+def _sop_uid(series: Series, slice: int | None) -> str | None:
     """SOP instance UID of a slice, where there is one."""
     return series.sop_uids[slice] if slice is not None and slice < len(series.sop_uids) else None
 
 
-def frame_number(series: Series, slice: int | None) -> int | None:
+def _frame_number(series: Series, slice: int | None) -> int | None:
     """DICOM frame number of a slice in its file, from 1, where the series came from DICOM."""
     return series.frame_numbers[slice] if slice is not None and slice < len(series.frame_numbers) else None
 
@@ -134,8 +134,8 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "target_kind": None if attribution.target is None else attribution.target.kind,
         "slice": attribution.slice,
         "series": series.uid,
-        "sop": sop_uid(series, attribution.slice),
-        "frame": frame_number(series, attribution.slice),
+        "sop": _sop_uid(series, attribution.slice),
+        "frame": _frame_number(series, attribution.slice),
         "native_shape": attribution.values.shape,
         "unit": attribution.unit,
         "min": low,

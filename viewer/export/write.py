@@ -144,7 +144,7 @@ def _styles(
     return {kind: replace(_automatic(group), **(style or {})) for kind, group in groups.items()}
 
 
-def slug(text: str, otherwise: str) -> str:
+def _slug(text: str, otherwise: str) -> str:
     """A short name for a file from any text, of a–z, 0–9 and "-" alone; nothing in it can be a path."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_text)[:48].strip("-") or otherwise
@@ -160,15 +160,15 @@ def _names(maps: Sequence[Map]) -> list[str]:
     names: list[str] = []
     used: Counter[str] = Counter()
     for map in maps:
-        name = f"{slug(map.title, 'map')}_loaded_volume"
+        name = f"{_slug(map.title, 'map')}_loaded_volume"
         if isinstance(map, Attribution):
             label = "all"
             if map.target is not None:
-                label = slug(map.target.words.replace("−", " minus "), f"label-{map.target.index}")
+                label = _slug(map.target.words.replace("−", " minus "), f"label-{map.target.index}")
             where = "volume" if map.slice is None else f"s{map.slice}"
-            method = slug(map.explainer.name, "method")
+            method = _slug(map.explainer.name, "method")
             if layers[map.explainer.name] > 1:
-                method += f"_{slug(map.layer or '', 'input')}"
+                method += f"_{_slug(map.layer or '', 'input')}"
             name = f"{method}_{label}_{where}"
         used[name] += 1
         names.append(name if used[name] == 1 else f"{name}-{used[name]}")

@@ -6,9 +6,12 @@ may be left out or written down, numbers be 1 or 1.0. What lies in files is told
 """
 
 import operator
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from math import isfinite
+from pathlib import Path
 from typing import Any, Literal
 
 from viewer.errors import SeriesError
@@ -130,6 +133,7 @@ class Request:
             "model": self.model,
             "place": canonical(self.place),
             "method": self.explainer.name,
+            "program": _program(type(self.explainer)),
             "settings": self.settings,
             "target": dict(zip(_AIM, self.aim, strict=True)) if named else self.target,
             "layer": self.layer,
@@ -141,6 +145,20 @@ class Request:
     def key(self) -> str:
         """32 hexadecimal digits for stores: the same for equal requests, in every process."""
         return digest(self.document())
+
+
+@cache
+def _program(method: type) -> list[str | None]:
+    """What tells a method from a stranger's of the same name: its class, and a digest of the file of that.
+
+    The file is that of the class alone, not what it imports; where there is none, the class has to do.
+    """
+    path = getattr(sys.modules.get(method.__module__), "__file__", None)
+    try:
+        source = None if path is None else digest(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):  # within an archive, or compiled
+        source = None
+    return [f"{method.__module__}.{method.__qualname__}", source]
 
 
 _AIM = ("label", "minus", "region")

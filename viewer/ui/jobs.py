@@ -26,7 +26,7 @@ _REPORT_EVERY = 0.05
 
 
 @dataclass(eq=False)
-class Job:
+class _Job:
     """One piece of work. `done`, `failed` and `progress` are called on the GUI thread."""
 
     lane: Lane
@@ -42,14 +42,14 @@ class Jobs(QObject):
     """All workers. Made, asked and closed on the GUI thread."""
 
     _arrived = Signal(object, object, object)
-    _told = Signal(object, object, object)
+    _reported = Signal(object, object, object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._current: dict[str, Job] = {}
+        self._current: dict[str, _Job] = {}
         self._lanes = {name: _Worker(name, self._send) for name in ("io", "model", "aside")}
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
-        self._told.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
+        self._reported.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
 
     def run(
         self,
@@ -62,7 +62,7 @@ class Jobs(QObject):
     ) -> None:
         """Do `work` on a lane; what is under way or waiting of the same kind is cancelled."""
         self.cancel(kind)
-        job = Job(lane, kind, work, done, failed, progress)
+        job = _Job(lane, kind, work, done, failed, progress)
         job.task = Task(self._reporter(job))
         self._current[kind] = job
         self._lanes[lane].add(job)
@@ -70,7 +70,7 @@ class Jobs(QObject):
     def report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
         """Give something to the GUI thread from within a job, before its end; dropped as a result is."""
         task.check()
-        self._told.emit(task, answer, value)
+        self._reported.emit(task, answer, value)
 
     @Slot(object, object, object)
     def _on_report(self, task: Task, answer: Callable[[Any], None], value: Any) -> None:
@@ -105,7 +105,7 @@ class Jobs(QObject):
         for name, worker in self._lanes.items():
             worker.end(_PATIENCE if name == "aside" else None)
 
-    def _reporter(self, job: Job) -> Callable[[Progress], None] | None:
+    def _reporter(self, job: _Job) -> Callable[[Progress], None] | None:
         if job.progress is None:
             return None
         last = 0.0
@@ -118,11 +118,11 @@ class Jobs(QObject):
 
         return report
 
-    def _send(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+    def _send(self, job: _Job, answer: Callable[[Any], None] | None, value: Any) -> None:
         self._arrived.emit(job, answer, value)
 
     @Slot(object, object, object)
-    def _deliver(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+    def _deliver(self, job: _Job, answer: Callable[[Any], None] | None, value: Any) -> None:
         if self._current.get(job.kind) is not job:
             return
         if answer is not job.progress or answer is None:
@@ -134,15 +134,15 @@ class Jobs(QObject):
 class _Worker:
     """One thread that does jobs in the order in which they came."""
 
-    def __init__(self, name: str, send: Callable[[Job, Callable[[Any], None] | None, Any], None]) -> None:
+    def __init__(self, name: str, send: Callable[[_Job, Callable[[Any], None] | None, Any], None]) -> None:
         self._deliver = send
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[_Job] = deque()
         self._ready = threading.Condition()
         self._ending = False
         self._thread = threading.Thread(target=self._work, name=f"whyscope {name}", daemon=True)
         self._thread.start()
 
-    def add(self, job: Job) -> None:
+    def add(self, job: _Job) -> None:
         with self._ready:
             self._waiting.append(job)
             self._ready.notify()
@@ -153,7 +153,7 @@ class _Worker:
             self._ready.notify()
         self._thread.join(patience)
 
-    def _send(self, job: Job, answer: Callable[[Any], None] | None, value: Any) -> None:
+    def _send(self, job: _Job, answer: Callable[[Any], None] | None, value: Any) -> None:
         if not self._ending:  # the window may be gone
             self._deliver(job, answer, value)
 
@@ -166,7 +166,7 @@ class _Worker:
                 job = self._waiting.popleft()
             self._do(job)
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: _Job) -> None:
         try:
             job.task.check()
             value = job.work(job.task)

@@ -46,6 +46,7 @@ from viewer.ui.presenter.presenter import Presenter
 from viewer.ui.state import ViewState
 from viewer.ui.views.compare_grid import CompareGrid
 from viewer.ui.views.contact_sheet_grid import ContactSheetGrid
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.plane_grid import PlaneGrid
 from viewer.ui.views.slice_bar import SliceBar
 from viewer.ui.views.slice_grid import SliceGrid
@@ -53,9 +54,9 @@ from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets import theme
 from viewer.ui.widgets.parts import dress_panel
 
-NARROW = 1400
+_NARROW = 1400
 """Below this width of the window the series list starts as a strip."""
-RIGHT = (300, 340)
+_RIGHT = (300, 340)
 """Width of the right side in a narrow and in a wide window."""
 
 
@@ -75,9 +76,11 @@ class Window(QMainWindow):
         self._narrow: bool | None = None
         self._state = ViewState()
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
-        self.prediction, self.explaining, self.display = PredictionPanel(), ExplainPanel(), DisplayPanel()
-        self.views, self.planes, self.compare = SliceGrid(), PlaneGrid(), CompareGrid()
-        self.sheet, self.slices = ContactSheetGrid(), SliceBar()
+        cache = RenderCache()
+        self.prediction, self.explaining = PredictionPanel(), ExplainPanel(cache)
+        self.display = DisplayPanel()
+        self.views, self.planes, self.compare = SliceGrid(cache), PlaneGrid(cache), CompareGrid(cache)
+        self.contact_sheet, self.slices = ContactSheetGrid(cache), SliceBar()
         self.points, self.companions = PointBar(), CompanionsPanel()
         self.status, self.start = StatusBar(), StartPanel()
         self._place()
@@ -95,7 +98,7 @@ class Window(QMainWindow):
         views = QHBoxLayout()
         views.setSpacing(0)
         views.setContentsMargins(0, 0, 0, 0)
-        for place in (self.start, self.views, self.planes, self.sheet, self.compare):
+        for place in (self.start, self.views, self.planes, self.contact_sheet, self.compare):
             views.addWidget(place, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
@@ -138,11 +141,11 @@ class Window(QMainWindow):
         self.header, self.card = HeaderDialog(self), MethodCard(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        narrow = event.size().width() < NARROW
+        narrow = event.size().width() < _NARROW
         if narrow != self._narrow:  # else the reader's own folding stays
             self._narrow = narrow
             self.series.set_narrow(narrow)
-            self.right.setFixedWidth(RIGHT[0] if narrow else RIGHT[1])
+            self.right.setFixedWidth(_RIGHT[0] if narrow else _RIGHT[1])
         super().resizeEvent(event)
 
     @property
@@ -164,7 +167,7 @@ class Window(QMainWindow):
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
-            self.display, self.slices, self.planes, self.views, self.sheet, self.compare, self.card,
+            self.display, self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
         ):  # fmt: skip
             part.wire(self.presenter)
         for asking in (self.top, self.start, self.search, self.prediction, self.explaining):
@@ -276,7 +279,7 @@ class Window(QMainWindow):
         self._follow(before, state.shell.preferences)
         empty = not state.studies.items and state.view.series is None and state.shell.busy is None
         layout = "" if state.views.layout == "3" and not state.three else state.views.layout
-        grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.sheet, "compare": self.compare}
+        grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.contact_sheet, "compare": self.compare}
         shown = self.start if empty else grids.get(layout, self.views)
         began = shown.isHidden()
         for place in (*grids.values(), self.views, self.start):
@@ -285,7 +288,7 @@ class Window(QMainWindow):
             self.top, self.series, self.message, self.views, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
-            self.sheet, self.compare,
+            self.contact_sheet, self.compare,
         ):  # fmt: skip
             widget.show(state)
         if began:

@@ -12,7 +12,7 @@ from viewer import explain, overlay
 from viewer.overlay import ranks
 from viewer.types import Attribution, DerivedMap, Map, Sweep
 from viewer.ui.presenter.evidence import volume_profile
-from viewer.ui.presenter.running import leading, pictures
+from viewer.ui.presenter.running import baseline_images, leading
 from viewer.ui.state import (
     WHOLE,
     AnswerState,
@@ -67,14 +67,14 @@ def _placed(seen: Seen, request: RequestState) -> None:
         assert all(0 <= i < n for i, n in zip(request.placed, most, strict=True))
 
 
-@of(RequestState, "kept")
+@of(RequestState, "reference")
 def _kept(seen: Seen, request: RequestState) -> None:
-    if request.kept is None:
+    if request.reference is None:
         return
     model = seen.state.answer.model
-    assert request.kept[0] is model
-    assert request.kept[1].method in {m.name for m in model.methods}
-    assert {request.kept[2], request.kept[3]} <= {None, *model.labels}
+    assert request.reference[0] is model
+    assert request.reference[1].method in {m.name for m in model.methods}
+    assert {request.reference[2], request.reference[3]} <= {None, *model.labels}
 
 
 @of(RequestState, "patch")
@@ -213,18 +213,18 @@ def _preview(seen: Seen, answer: AnswerState) -> None:
 
 @of(AnswerState, "baselines")
 def _baselines(seen: Seen, answer: AnswerState) -> None:
-    wanted = () if answer.attribution is None else pictures(answer.attribution)
+    wanted = () if answer.attribution is None else baseline_images(answer.attribution)
     assert len(answer.baselines) == len(wanted)
     for one, other in zip(answer.baselines, wanted, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@of(AnswerState, "strip")
+@of(AnswerState, "layer_strip")
 def _strip(seen: Seen, answer: AnswerState) -> None:
-    if not answer.strip:
+    if not answer.layer_strip:
         return
     assert answer.gate != "outside"
-    for stage, tile in zip(answer.model.stages, answer.strip, strict=True):
+    for stage, tile in zip(answer.model.stages, answer.layer_strip, strict=True):
         if tile is not None:
             every(seen, tile)
             belongs(seen, tile.map, seen.asked(layer=stage))
@@ -242,17 +242,17 @@ def _tile(seen: Seen, tile: Tile) -> None:
         assert max(tile.drawn.shape) >= min(128, max(wanted.shape))
 
 
-@of(AnswerState, "sheet")
+@of(AnswerState, "contact_sheet")
 def _sheet(seen: Seen, answer: AnswerState) -> None:
-    assert not answer.sheet or (seen.state.views.layout == "sheet" and answer.gate != "outside")
-    for cell in answer.sheet:
+    assert not answer.contact_sheet or (seen.state.views.layout == "sheet" and answer.gate != "outside")
+    for cell in answer.contact_sheet:
         every(seen, cell)
 
 
-@of(AnswerState, "sheet_of")
-def _sheet_of(seen: Seen, answer: AnswerState) -> None:
-    names = {c.name for c in answer.sheet}
-    if answer.sheet_of == "labels":
+@of(AnswerState, "contact_sheet_of")
+def _contact_sheet_of(seen: Seen, answer: AnswerState) -> None:
+    names = {c.name for c in answer.contact_sheet}
+    if answer.contact_sheet_of == "labels":
         assert names <= set(() if answer.model is None else answer.model.labels)
     else:
         assert names <= {m.name for m in (answer.model.methods if answer.model else ()) if m.quick}
@@ -261,7 +261,7 @@ def _sheet_of(seen: Seen, answer: AnswerState) -> None:
 @of(Cell, "name", "title", "tile")
 def _cell(seen: Seen, cell: Cell) -> None:
     answer = seen.state.answer
-    labels = answer.sheet_of == "labels"
+    labels = answer.contact_sheet_of == "labels"
     titles = {name: name for name in answer.model.labels} | {m.name: m.title for m in answer.model.methods}
     assert cell.title == titles[cell.name]
     if cell.tile is not None:
@@ -272,7 +272,7 @@ def _cell(seen: Seen, cell: Cell) -> None:
 
 @of(Cell, "score")
 def _cell_score(seen: Seen, cell: Cell) -> None:
-    label = cell.name if seen.state.answer.sheet_of == "labels" else seen.state.request.target
+    label = cell.name if seen.state.answer.contact_sheet_of == "labels" else seen.state.request.target
     if cell.score is not None:
         wanted = leading(seen.said(seen.place, seen.state.at)).score(label)
         assert cell.score.label == label
@@ -283,7 +283,7 @@ def _cell_score(seen: Seen, cell: Cell) -> None:
 def _cell_chosen(seen: Seen, cell: Cell) -> None:
     request = seen.state.request
     chosen = cell.name == request.method
-    if seen.state.answer.sheet_of == "labels":
+    if seen.state.answer.contact_sheet_of == "labels":
         chosen = cell.name == request.target and request.against is None
     assert cell.chosen == chosen
 
@@ -301,12 +301,12 @@ def _compared(seen: Seen, answer: AnswerState) -> None:
 
 def _kept_asked(seen: Seen) -> Asked:
     """What is asked for what was kept for comparison."""
-    _, wish, label, against = seen.state.request.kept
+    _, choice, label, against = seen.state.request.reference
     label = label or seen.state.request.target
-    item = next(m for m in seen.state.answer.model.methods if m.name == wish.method)
+    item = next(m for m in seen.state.answer.model.methods if m.name == choice.method)
     words = label if against is None else f"{label} − {against}"
     return Asked(
-        wish.method, wish.settings, wish.layer, words if item.target_dependent else None, wish.within
+        choice.method, choice.settings, choice.layer, words if item.target_dependent else None, choice.within
     )
 
 

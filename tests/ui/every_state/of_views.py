@@ -64,9 +64,11 @@ def _not_opened(seen: Seen, studies: StudiesState) -> None:
         assert studies.not_opened == not_opened(seen.known.place(seen.series)[0])
 
 
-@of(StudiesState, "arriving")
-def _arriving(seen: Seen, studies: StudiesState) -> None:
-    assert studies.arriving is None or (seen.state.view.number is None and seen.state.view.series is not None)
+@of(StudiesState, "previewed")
+def _previewed(seen: Seen, studies: StudiesState) -> None:
+    assert studies.previewed is None or (
+        seen.state.view.number is None and seen.state.view.series is not None
+    )
 
 
 @of(ViewsState, "views")

@@ -154,7 +154,7 @@ def follows(before: ViewState, after: ViewState) -> None:
     if before.answer.model is not after.answer.model:
         request = after.request
         assert (request.against, request.layer, request.within) == (None,) * 3
-        assert request.kept is None or request.kept[0] is after.answer.model
+        assert request.reference is None or request.reference[0] is after.answer.model
         assert not request.settings
 
 

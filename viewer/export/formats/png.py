@@ -15,7 +15,7 @@ from viewer.types import Snapshot
 from viewer.wording import RESEARCH_USE
 
 
-class Picture(Format):
+class PictureFormat(Format):
     """One slice with its map; of a volume the name says which one."""
 
     name = "png"

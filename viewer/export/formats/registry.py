@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from viewer.errors import ExportError
 from viewer.export.formats.format import Format
 from viewer.export.formats.npz import Arrays
-from viewer.export.formats.png import Picture
+from viewer.export.formats.png import PictureFormat
 from viewer.export.formats.result import Result
 from viewer.types import Series
 
-BY_NAME: dict[str, Format] = {one.name: one for one in (Picture(), Arrays(), Result())}
+BY_NAME: dict[str, Format] = {one.name: one for one in (PictureFormat(), Arrays(), Result())}
 """Every format by its name, in the order in which the files of a map are listed."""
 FORMATS = tuple(BY_NAME)
 PLANNED = ("tiff", "csv", "pdf", "sc", "pm", "sr", "gsps", "blend", "seg")

@@ -25,33 +25,33 @@ from viewer.wording import RESEARCH_USE
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-MASK = "●●●●●●"
-LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
-LAYOUT_TIPS = {
+_MASK = "●●●●●●"
+_LAYOUTS = {"1": "1", "1|1": "1 | 1", "3": "3 planes", "sheet": "Sheet", "compare": "Compare"}
+_LAYOUT_TIPS = {
     "1": "Image with map",
     "1|1": "Image beside image with map",
     "3": "Axial, coronal and sagittal",
     "sheet": "All labels, or all quick methods, in a contact sheet",
     "compare": "Two maps side by side, and the difference of their ranks",
 }
-TALL, LOW = 44, 28
+_TALL, _LOW = 44, 28
 """Heights of the top bar and of the status bar."""
-SHORT = 1400
+_SHORT = 1400
 """Below this width of the top bar the command search is an icon."""
 
 
-def patient_words(series: Series | None, masked: bool) -> str:
+def _patient_words(series: Series | None, masked: bool) -> str:
     """Whose image this is, or that it is masked."""
     if series is None:
         return "No image"
     if masked:
-        return f"Patient {MASK}"
+        return f"Patient {_MASK}"
     who = series.identity
     name = " ".join(part for part in who.patient.replace("^", " ").split() if part)
     return " · ".join(part for part in (name, who.patient_id) if part) or "Patient without a name"
 
 
-def memory_words(memory: Memory) -> str:
+def _memory_words(memory: Memory) -> str:
     """What the slices take of their bound."""
     return f"Slices {_size(memory.used)} of {_size(memory.room)}"
 
@@ -60,7 +60,7 @@ def _size(count: int) -> str:
     return f"{count / GIB:.3g} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
 
 
-class PatientButton(QPushButton):
+class _PatientButton(QPushButton):
     """The patient, masked or not; elides in its middle where the room is short."""
 
     def __init__(self) -> None:
@@ -113,12 +113,12 @@ class TopBar(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFixedHeight(TALL)
+        self.setFixedHeight(_TALL)
         self.title = Text("Whyscope", "title")
         self.title.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.patient = PatientButton()
+        self.patient = _PatientButton()
         self.facts = Text("", "quiet")
-        self.layouts = Segments(LAYOUTS, LAYOUT_TIPS)
+        self.layouts = Segments(_LAYOUTS, _LAYOUT_TIPS)
         self.search = SearchField()
         self.open, self.model = MenuButton("Open…", STUDY, "studies"), MenuButton("Model…", MODEL, "models")
         self.export = QPushButton("Export…")
@@ -182,7 +182,7 @@ class TopBar(QWidget):
             super().show()
             return
         series = state.view.series
-        self.patient.set_text(patient_words(series, state.shell.masked))
+        self.patient.set_text(_patient_words(series, state.shell.masked))
         self.patient.setEnabled(series is not None)
         facts = () if series is None else (series.body_part, series.modality)
         self.facts.set_text(" · ".join(fact for fact in facts if fact))
@@ -212,7 +212,7 @@ class TopBar(QWidget):
         self.settings.setToolTip(f"Settings ({key})" if key else "Settings")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        self.search.set_narrow(event.size().width() < SHORT)
+        self.search.set_narrow(event.size().width() < _SHORT)
         super().resizeEvent(event)
 
     def changeEvent(self, event: QEvent) -> None:
@@ -226,7 +226,7 @@ class TopBar(QWidget):
         self.theme.wear("light" if dark else "dark", "Light colours" if dark else "Dark colours")
 
 
-class Fact(Text):
+class _Fact(Text):
     """A fact of changing length that never gives back room, so that what stands beside it stays."""
 
     def __init__(self, *marks: str) -> None:
@@ -251,11 +251,11 @@ class StatusBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self, "bottom")
-        self.setFixedHeight(LOW)
+        self.setFixedHeight(_LOW)
         self.research = Text(RESEARCH_USE, "warning")
         self.research.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.row, self.column = Fact("quiet"), Fact("quiet")
-        self.raw, self.value, self.map = Fact(), Fact(), Fact()
+        self.row, self.column = _Fact("quiet"), _Fact("quiet")
+        self.raw, self.value, self.map = _Fact(), _Fact(), _Fact()
         self.memory, self.device = Text("", "quiet", right=True), Text("", "quiet")
         self.device.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self._series: Series | None = None
@@ -294,7 +294,7 @@ class StatusBar(QWidget):
             fact.set_text(text)
         if state.shell.memory is not None:
             self.memory.set_text(
-                memory_words(state.shell.memory), "What slices take of the memory that they may take"
+                _memory_words(state.shell.memory), "What slices take of the memory that they may take"
             )
         self.device.set_text("" if state.answer.model is None else device_name(state.answer.model.device))
 
@@ -325,7 +325,7 @@ class MessageBar(QWidget):
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
-        self.action.connect(presenter.explaining.answer)
+        self.action.connect(presenter.explaining.take_action)
         self.dismissed.connect(presenter.dismiss)
 
     def _act(self) -> None:

@@ -20,17 +20,17 @@ from viewer.wording import clean
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-LOW, TALL = 26, 40
+_LOW, _TALL = 26, 40
 """Height of a segment and of a map."""
-MOST_HEIGHT = 230
+_MOST_HEIGHT = 230
 """Pixels of the list, of which more than that is scrolled."""
 _MARK = 22
-Index = QModelIndex | QPersistentModelIndex
+_Index = QModelIndex | QPersistentModelIndex
 _ROW = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class _Row:
     """A map (`source` is None) or a segment; `on` is whether it is drawn, `facts` stands below or behind."""
 
     number: int
@@ -43,32 +43,32 @@ class Row:
 
     @property
     def height(self) -> int:
-        return TALL if self.source is None else LOW
+        return _TALL if self.source is None else _LOW
 
 
-def map_row(number: int, map: LoadedMap, state: ViewState) -> Row:
+def _map_row(number: int, map: LoadedMap, state: ViewState) -> _Row:
     """A map that can be drawn."""
     title, span = title_of(map, state.shell.masked), span_of(state, map)
     hint = "A click draws it, another ends that."
     tip = "\n".join((title, span, native_facts(map), map.provenance, hint))
-    return Row(number, title, span, tip, map is state.regions.loaded)
+    return _Row(number, title, span, tip, map is state.regions.loaded)
 
 
-def region_row(number: int, region: Region, state: ViewState) -> Row:
+def _region_row(number: int, region: Region, state: ViewState) -> _Row:
     """A segment that can be hidden."""
     on, name = region.source not in state.regions.hidden, clean(region.name)
     tip = "\n".join(part for part in (name, region.remark, "A click hides or shows its outline.") if part)
-    return Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
+    return _Row(number, name, region.remark, tip, on, region.source, region_colour(region).name())
 
 
-class CompanionsModel(QAbstractListModel):
+class _CompanionsModel(QAbstractListModel):
     """Maps first, then segments."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: tuple[Row, ...] = ()
+        self.rows: tuple[_Row, ...] = ()
 
-    def put(self, rows: tuple[Row, ...]) -> None:
+    def put(self, rows: tuple[_Row, ...]) -> None:
         """Other rows; where only what is drawn differs nothing else moves."""
         if rows == self.rows:
             return
@@ -80,10 +80,10 @@ class CompanionsModel(QAbstractListModel):
             self.beginResetModel()
             self.endResetModel()
 
-    def rowCount(self, parent: Index | None = None) -> int:
+    def rowCount(self, parent: _Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         row = self.rows[index.row()]
         if role == _ROW:
             return row
@@ -96,19 +96,19 @@ class CompanionsModel(QAbstractListModel):
         return None
 
 
-class CompanionsDelegate(QStyledItemDelegate):
+class _CompanionsDelegate(QStyledItemDelegate):
     """Draws a round mark for a map, of which one is chosen, and a square of its colour for a segment."""
 
-    def __init__(self, view: "CompanionsList") -> None:
+    def __init__(self, view: "_CompanionsList") -> None:
         super().__init__(view)
         self._view = view
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        row: Row = index.data(_ROW)
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        row: _Row = index.data(_ROW)
         return QSize(80, row.height)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        row: Row = index.data(_ROW)
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        row: _Row = index.data(_ROW)
         view, look = self._view, colours()
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -125,9 +125,9 @@ class CompanionsDelegate(QStyledItemDelegate):
         self._text(painter, row, box.adjusted(8 + _MARK, 0, -8, 0))
         painter.restore()
 
-    def _mark(self, painter: QPainter, row: Row, box: QRectF) -> None:
+    def _mark(self, painter: QPainter, row: _Row, box: QRectF) -> None:
         look = colours()
-        sign = QRectF(box.left() + 8, box.top() + LOW / 2 - 6, 12, 12)
+        sign = QRectF(box.left() + 8, box.top() + _LOW / 2 - 6, 12, 12)
         tone = QColor(row.colour or look.accent)
         painter.setPen(QPen(tone if row.on else QColor(look.quiet), 1.5))
         painter.setBrush(tone if row.on and row.source is not None else Qt.BrushStyle.NoBrush)
@@ -140,7 +140,7 @@ class CompanionsDelegate(QStyledItemDelegate):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.drawEllipse(sign.adjusted(3, 3, -3, -3))
 
-    def _text(self, painter: QPainter, row: Row, box: QRectF) -> None:
+    def _text(self, painter: QPainter, row: _Row, box: QRectF) -> None:
         look, font = colours(), QFont(self._view.font())
         left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
@@ -148,7 +148,7 @@ class CompanionsDelegate(QStyledItemDelegate):
         metrics = painter.fontMetrics()
         beside = row.source is not None and row.facts != ""
         facts = metrics.elidedText(row.facts, cut, room // 2 if beside else room)
-        line = QRectF(box.left(), box.top(), box.width(), LOW)
+        line = QRectF(box.left(), box.top(), box.width(), _LOW)
         painter.setPen(QColor(look.quiet))
         if beside:
             painter.drawText(line, right, facts)
@@ -163,16 +163,16 @@ class CompanionsDelegate(QStyledItemDelegate):
         painter.drawText(line, left, painter.fontMetrics().elidedText(row.title, cut, room))
 
 
-class CompanionsList(Rows):
+class _CompanionsList(Rows):
     """The rows; `pressed` tells the place of one that was clicked or chosen by key."""
 
     pressed_row = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
-        self.entries = CompanionsModel()
+        self.entries = _CompanionsModel()
         self.setModel(self.entries)
-        self.setItemDelegate(CompanionsDelegate(self))
+        self.setItemDelegate(_CompanionsDelegate(self))
         self.setAccessibleName("What came with the study")
         self.clicked.connect(lambda index: self.pressed_row.emit(index.row()))
 
@@ -184,7 +184,7 @@ class CompanionsList(Rows):
             super().keyPressEvent(event)
 
     def sizeHint(self) -> QSize:
-        return QSize(200, min(sum(row.height for row in self.entries.rows), MOST_HEIGHT))
+        return QSize(200, min(sum(row.height for row in self.entries.rows), _MOST_HEIGHT))
 
 
 class CompanionsPanel(QWidget):
@@ -198,7 +198,7 @@ class CompanionsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self)
-        self.list = CompanionsList()
+        self.list = _CompanionsList()
         self.every = Link("hide all")
         self.every.inset = 0
         column = QVBoxLayout(self)
@@ -237,8 +237,8 @@ class CompanionsPanel(QWidget):
             return
         self._state = state
         rows = (
-            *(map_row(i, one, state) for i, one in enumerate(state.regions.came)),
-            *(region_row(i, one, state) for i, one in enumerate(state.regions.regions)),
+            *(_map_row(i, one, state) for i, one in enumerate(state.regions.came)),
+            *(_region_row(i, one, state) for i, one in enumerate(state.regions.regions)),
         )
         if rows != self.list.entries.rows:
             self.list.entries.put(rows)

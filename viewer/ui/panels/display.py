@@ -17,12 +17,12 @@ from viewer.wording import number
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
-INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
-LOCKED, FREE = "all labels", "this map"
+_SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
+_INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
+_LOCKED, _FREE = "all labels", "this map"
 
 
-def share_of(style: Style) -> int:
+def _share_of(style: Style) -> int:
     """The threshold in per cent of the top of the range."""
     top = shown_range(style)[1]
     return round(100 * min(max(style.threshold / top, 0.0), 1.0)) if top > 0 else 0
@@ -46,8 +46,8 @@ class DisplayPanel(QWidget):
             text.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
             text.setFixedWidth(42)
         self.range = Text()
-        self.lock = IconButton("locked", "", LOCKED)
-        room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (LOCKED, FREE))
+        self.lock = IconButton("locked", "", _LOCKED)
+        room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (_LOCKED, _FREE))
         self.lock.setFixedSize(QSize(room + 40, ROW))
         self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
         self.overlay = Switch()
@@ -69,7 +69,7 @@ class DisplayPanel(QWidget):
         self.table.setIconSize(QSize(36, 10))
         for name in NAMES:
             self.table.addItem(swatch(colour_table(name)), name, name)
-        for combo, entries in ((self.sign, SIGNS), (self.interpolation, INTERPOLATIONS)):
+        for combo, entries in ((self.sign, _SIGNS), (self.interpolation, _INTERPOLATIONS)):
             for value, words in entries.items():
                 combo.addItem(words, value)
 
@@ -142,8 +142,8 @@ class DisplayPanel(QWidget):
         self._locked = state.views.locked
         self.opacity.put(round(100 * style.opacity))
         self.opacity_number.set_text(f"{round(100 * style.opacity)} %")
-        self.threshold.put(share_of(style))
-        self.threshold_number.set_text(f"{share_of(style)} %")
+        self.threshold.put(_share_of(style))
+        self.threshold_number.set_text(f"{_share_of(style)} %")
         self.table.choose(style.colours)
         self.sign.choose(style.sign)
         self.interpolation.choose(style.interpolation)
@@ -160,7 +160,7 @@ class DisplayPanel(QWidget):
             self.range.set_text(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
         if state.views.locked:
             self.lock.wear(
-                "locked", "One range for all slices and labels of this method: they compare", LOCKED
+                "locked", "One range for all slices and labels of this method: they compare", _LOCKED
             )
         else:
-            self.lock.wear("open", "A range of its own for each map: maps do not compare", FREE)
+            self.lock.wear("open", "A range of its own for each map: maps do not compare", _FREE)

@@ -12,12 +12,13 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.ui.commands import Run
-from viewer.ui.panels.explain_parts import LayerCombo, Pictures, RunBar
+from viewer.ui.panels.explain_parts import BaselineThumbnails, LayerCombo, RunBar
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
-from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, wish_of
+from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
 from viewer.ui.views.captions import patch_place, region_name, swept_name
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.widgets.controls import Combo, IconButton
 from viewer.ui.widgets.form import SettingsForm
 from viewer.ui.widgets.parts import (
@@ -44,7 +45,7 @@ class ExplainPanel(QWidget):
     against_chosen = Signal(object)
     """The label to compare the target with, or None."""
     layer_chosen = Signal(object)
-    strip_requested = Signal()
+    layer_strip_requested = Signal()
     """The map at every layer, where that takes long."""
     card_requested = Signal()
     looked_at = Signal(object)
@@ -57,7 +58,7 @@ class ExplainPanel(QWidget):
     explain_requested = Signal()
     cancel_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache | None = None) -> None:
         super().__init__()
         dress_panel(self)
         self._shown: ViewState | None = None
@@ -67,7 +68,7 @@ class ExplainPanel(QWidget):
         self.completeness = Text("", "quiet")
         self.form = SettingsForm()
         self.run_bar = RunBar()
-        self.strip = LayerStripView()
+        self.layer_strip = LayerStripView(cache)
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, 10, MARGIN, 4)
         column.setSpacing(6)
@@ -91,11 +92,11 @@ class ExplainPanel(QWidget):
         self._regions: tuple[object, ...] = ()
         self._sweeps: tuple[object, ...] = ()
         column.addLayout(grid)
-        column.addWidget(self.strip)
+        column.addWidget(self.layer_strip)
         column.addWidget(self.form)
         column.addSpacing(2)
         column.addWidget(self.run_bar)
-        self.values, self.baselines = FeatureValues(), Pictures()
+        self.values, self.baselines = FeatureValues(), BaselineThumbnails()
         column.addWidget(self.completeness)
         column.addWidget(self.values)
         column.addWidget(self.baselines)
@@ -108,8 +109,8 @@ class ExplainPanel(QWidget):
         self.target.activated.connect(lambda place: self._choose(self.target, place, self.target_chosen))
         self.against.activated.connect(lambda place: self.against_chosen.emit(self.against.itemData(place)))
         self.layer.chosen.connect(self.layer_chosen)
-        self.strip.layer_chosen.connect(self.layer_chosen)
-        self.strip.wished.connect(self.strip_requested)
+        self.layer_strip.layer_chosen.connect(self.layer_chosen)
+        self.layer_strip.wished.connect(self.layer_strip_requested)
         self.form.changed.connect(self.setting_changed)
         self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
         self.run_bar.cancel.clicked.connect(lambda: self.cancel_requested.emit())
@@ -126,14 +127,14 @@ class ExplainPanel(QWidget):
         self.setting_changed.connect(explaining.set_setting)
         self.explain_requested.connect(explaining.explain)
         self.sweep_chosen.connect(presenter.patches.sweep)
-        self.strip_requested.connect(presenter.layer_strip.wish)
+        self.layer_strip_requested.connect(presenter.layer_strip.wish)
         self.cancel_requested.connect(presenter.cancel)
         self.card_requested.connect(partial(run, "method-card"))
 
-    def _choose(self, combo: Combo, place: int, told: Any) -> None:
+    def _choose(self, combo: Combo, place: int, signal: Any) -> None:
         value = combo.itemData(place)
         if value is not None:
-            told.emit(value)
+            signal.emit(value)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -153,11 +154,11 @@ class ExplainPanel(QWidget):
         self.layer.setEnabled(has_layer)
         if item is not None and not has_layer:
             self.layer.setToolTip(f"{item.title} reads no single layer.")
-        self.strip.show(state)
+        self.layer_strip.show(state)
         settings = {} if item is None else item.settings
         closed = {} if state.regions.regions else {SEGMENTS: NO_SEGMENTS}
         # Segments are as many as they are.
-        idle = {"features"} if wish_of(state).segmented else ()
+        idle = {"features"} if choice_of(state).segmented else ()
         self.form.show_fields(
             settings, state.request.settings, {} if item is None else item.hints, closed, idle
         )

@@ -22,8 +22,8 @@ from viewer.ui.widgets.parts import (
     image,
 )
 
-SUGGESTED = "suggested"
-SMALL = 40
+_SUGGESTED = "suggested"
+_SMALL = 40
 """Pixels along a side of a baseline's picture."""
 
 
@@ -43,7 +43,7 @@ class LayerCombo(Combo):
         line = self.lineEdit()
         assert line is not None
         self._line: QLineEdit = line
-        self._line.setPlaceholderText(SUGGESTED)
+        self._line.setPlaceholderText(_SUGGESTED)
         self._line.editingFinished.connect(self._typed)
 
     def put(self, layers: tuple[str, ...], value: str | None) -> None:
@@ -52,7 +52,7 @@ class LayerCombo(Combo):
             self._layers = layers
             self.blockSignals(True)
             self.clear()
-            self.addItem(SUGGESTED, None)
+            self.addItem(_SUGGESTED, None)
             for layer in layers:
                 self.addItem(layer, layer)
             self.blockSignals(False)
@@ -64,7 +64,7 @@ class LayerCombo(Combo):
 
     def _rest(self) -> None:
         """Show what is chosen."""
-        text = SUGGESTED if self._value is None else self._value
+        text = _SUGGESTED if self._value is None else self._value
         self.blockSignals(True)
         self.setCurrentIndex(self.findText(text, Qt.MatchFlag.MatchExactly))
         self.blockSignals(False)
@@ -74,7 +74,7 @@ class LayerCombo(Combo):
 
     def _typed(self) -> None:
         text = self._line.text().strip()
-        self._tell(None if text in ("", SUGGESTED) else text)
+        self._tell(None if text in ("", _SUGGESTED) else text)
 
     def _tell(self, value: str | None) -> None:
         if value == self._value:
@@ -126,7 +126,7 @@ class RunBar(QStackedWidget):
             (self.run if busy is None else self.cancel).setFocus()
 
 
-class Pictures(QWidget):
+class BaselineThumbnails(QWidget):
     """What the image was compared with, small; hidden where it was compared with nothing."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class Pictures(QWidget):
         for one in pictures:
             label = QLabel()
             picture = QPixmap.fromImage(image(one))
-            label.setPixmap(picture.scaled(SMALL, SMALL, Qt.AspectRatioMode.KeepAspectRatio))
+            label.setPixmap(picture.scaled(_SMALL, _SMALL, Qt.AspectRatioMode.KeepAspectRatio))
             label.setToolTip("The baseline of this map, in the greys of the image as the model reads it")
             label.setAccessibleName("Baseline")
             label.setFrameShape(QLabel.Shape.Box)

@@ -31,8 +31,8 @@ from viewer.wording import without_identity
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-COLUMNS = ("Tag", "VR", "Name", "Value")
-MASKED = "●●●"
+_COLUMNS = ("Tag", "VR", "Name", "Value")
+_MASKED = "●●●"
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -55,13 +55,13 @@ class _Rows(QAbstractTableModel):
         return 0 if parent.isValid() else len(self._rows)
 
     def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(COLUMNS)
+        return 0 if parent.isValid() else len(_COLUMNS)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> Any:
         if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return COLUMNS[section]
+            return _COLUMNS[section]
         return None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -73,7 +73,7 @@ class _Rows(QAbstractTableModel):
         """What a row shows; the depth is seen at the name, as the tag has no room for it."""
         value = row.value
         if self._masked and value:
-            value = MASKED if row.personal else without_identity(value, self._identity)
+            value = _MASKED if row.personal else without_identity(value, self._identity)
         return row.tag, row.vr, "\u2003" * row.depth + row.name, value
 
     def with_parents(self, wanted: str) -> set[int]:
@@ -100,7 +100,7 @@ class _Found(QSortFilterProxyModel):
     def __init__(self, parent: QWidget, rows: _Rows) -> None:
         super().__init__(parent)
         self._rows, self._wanted = rows, ""
-        self._kept: set[int] | None = None
+        self._visible: set[int] | None = None
         self.setSourceModel(rows)
 
     def look_for(self, wanted: str) -> None:
@@ -110,11 +110,11 @@ class _Found(QSortFilterProxyModel):
 
     def look(self) -> None:
         """Search again: the rows are others."""
-        self._kept = self._rows.with_parents(self._wanted) if self._wanted else None
+        self._visible = self._rows.with_parents(self._wanted) if self._wanted else None
         self.invalidate()
 
     def filterAcceptsRow(self, row: int, parent: _Index) -> bool:
-        return self._kept is None or row in self._kept
+        return self._visible is None or row in self._visible
 
 
 class HeaderDialog(QDialog):
@@ -140,8 +140,8 @@ class HeaderDialog(QDialog):
         self.none = Text("Nothing in this header matches.", "quiet")
         self._lay_out()
         self.search.textChanged.connect(self.found.look_for)
-        for told in (self.found.modelReset, self.found.layoutChanged):
-            told.connect(lambda *_: self._say_none())
+        for signal in (self.found.modelReset, self.found.layoutChanged):
+            signal.connect(lambda *_: self._say_none())
         self._shown: tuple[Any, bool] = (None, True)
         self._of: tuple[Series | None, int] = (None, 0)
 

@@ -13,14 +13,14 @@ from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import IconButton, Link
 from viewer.ui.widgets.parts import ROW, Sentence, Text, by_tab, colours, focus_ring, heading
 
-WIDTH = 150
+_WIDTH = 150
 _MODIFIERS = frozenset(
     (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_Meta, Qt.Key.Key_AltGr)
 )
 _CLEAR = frozenset((Qt.Key.Key_Backspace, Qt.Key.Key_Delete))
 
 
-class KeyButton(QPushButton):
+class _KeyButton(QPushButton):
     """Shows a key; a click or Return, and the next key that is pressed is wished for instead."""
 
     wished = Signal(object)
@@ -32,7 +32,7 @@ class KeyButton(QPushButton):
         self._key = ""
         self.listening = False
         """Whether the next key is taken."""
-        self.setFixedSize(QSize(WIDTH, ROW - 2))
+        self.setFixedSize(QSize(_WIDTH, ROW - 2))
         by_tab(self)
         self.clicked.connect(self._listen)
         self.set_text("")
@@ -99,7 +99,7 @@ class KeysPage(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.buttons: dict[str, KeyButton] = {}
+        self.buttons: dict[str, _KeyButton] = {}
         self.restore: dict[str, IconButton] = {}
         self._preferred: Mapping[str, tuple[str, ...]] | None = None
         self.refusal = Sentence("", "warning")
@@ -129,7 +129,7 @@ class KeysPage(QWidget):
 
     def _row(self, name: str) -> QHBoxLayout:
         title = BY_NAME[name].title
-        button, restore = KeyButton(title), IconButton("restore", f"The default key of “{title}”")
+        button, restore = _KeyButton(title), IconButton("restore", f"The default key of “{title}”")
         button.wished.connect(lambda key: self.wished.emit(name, key))
         restore.clicked.connect(lambda: self.default_wished.emit(name))
         policy = restore.sizePolicy()

@@ -17,13 +17,14 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from viewer.ui.state import Tile, ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.parts import by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
 
-GAP, LARGEST, LINE = 6, 72, 15
-MOST_STAGES = 6
+_GAP, _LARGEST, _LINE = 6, 72, 15
+_MOST_STAGES = 6
 """More stages than this are shown in part: the first, the last, and some between."""
 REST = 120
 """Milliseconds without another slice or target after which the small maps are drawn."""
@@ -35,9 +36,9 @@ class LayerStripView(QWidget):
     layer_chosen = Signal(object)
     wished = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache | None = None) -> None:
         super().__init__()
-        self.row = _Row()
+        self.row = _Row(cache or RenderCache())
         self.row.chosen.connect(lambda name: self.layer_chosen.emit(name))
         self.all = Link("Show it at every layer")
         self.all.clicked.connect(lambda: self.wished.emit())
@@ -52,10 +53,10 @@ class LayerStripView(QWidget):
         if state is None:
             super().show()
             return
-        some = any(tile is not None for tile in state.answer.strip)
+        some = any(tile is not None for tile in state.answer.layer_strip)
         unasked = state.free and state.answer.model is not None and not state.answer.model.volume
-        self.setVisible(len(state.answer.strip) > 1)
-        whole = all(tile is not None for tile in state.answer.strip)
+        self.setVisible(len(state.answer.layer_strip) > 1)
+        whole = all(tile is not None for tile in state.answer.layer_strip)
         self.row.setVisible(some or unasked)
         self.all.setVisible(not whole and not unasked)
         self.all.setEnabled(state.shell.busy is None)
@@ -67,8 +68,9 @@ class _Row(QWidget):
 
     chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
+        self._cache = cache
         self._state = ViewState()
         self._names: tuple[str, ...] = ()
         self._places: tuple[int, ...] = ()
@@ -89,7 +91,7 @@ class _Row(QWidget):
     def put(self, state: ViewState) -> None:
         key = (
             state.view.values, state.view.levels, state.view.inverted, state.view.curve,
-            state.answer.strip, state.answer.attribution, state.views.overlay, state.negative,
+            state.answer.layer_strip, state.answer.attribution, state.views.overlay, state.negative,
             state.answer.asked, state.answer.model,
         )  # fmt: skip
         before, self._state = self._state, state
@@ -114,11 +116,11 @@ class _Row(QWidget):
 
     def _lay_out(self, state: ViewState) -> None:
         stages = () if state.answer.model is None else state.answer.model.stages
-        if len(state.answer.strip) == len(stages):
+        if len(state.answer.layer_strip) == len(stages):
             self._names, self._places = stages, some_of(len(stages))
         if len(self._painters) != len(self._places):
-            self._painters = [TilePainter() for _ in self._places]
-        self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
+            self._painters = [TilePainter(self._cache) for _ in self._places]
+        self.setFixedHeight(round(self._side()) + 2 * _LINE + 6)
 
     def _draw(self) -> None:
         self._drawn = self._state
@@ -126,15 +128,15 @@ class _Row(QWidget):
 
     def _side(self) -> float:
         count = max(len(self._places), 1)
-        return min(LARGEST, (self.width() - GAP * (count - 1) - 4) / count)
+        return min(_LARGEST, (self.width() - _GAP * (count - 1) - 4) / count)
 
     def boxes(self) -> list[QRectF]:
         """Where the small maps lie."""
         side = self._side()
-        return [QRectF(2 + i * (side + GAP), 2, side, side) for i in range(len(self._places))]
+        return [QRectF(2 + i * (side + _GAP), 2, side, side) for i in range(len(self._places))]
 
     def resizeEvent(self, event: object) -> None:
-        self.setFixedHeight(round(self._side()) + 2 * LINE + 6)
+        self.setFixedHeight(round(self._side()) + 2 * _LINE + 6)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -144,7 +146,9 @@ class _Row(QWidget):
         shown = self._state.answer.attribution
         here = None if shown is None else shown.layer
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
-            tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
+            tile = (
+                self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
+            )
             negative = tile is not None and tile.negative
             hidden = negative and not self._state.answer.asked
             if self._drawn is None:
@@ -160,9 +164,9 @@ class _Row(QWidget):
             painter.setPen(QPen(QColor(edge), 2 if chosen else 1))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(box.adjusted(-1, -1, 1, 1), 3, 3)
-            size = "" if tile is None else size_words(tile)
+            size = "" if tile is None else _size_words(tile)
             for line, text in enumerate((short[place], size if tile is not None else "…")):
-                under = QRectF(box.left() - 2, box.bottom() + 3 + line * LINE, box.width() + 4, LINE)
+                under = QRectF(box.left() - 2, box.bottom() + 3 + line * _LINE, box.width() + 4, _LINE)
                 painter.setPen(QColor(look.text if chosen and line == 0 else look.quiet))
                 fits = QFontMetricsF(painter.font()).elidedText(
                     text, Qt.TextElideMode.ElideMiddle, under.width()
@@ -213,33 +217,33 @@ class _Row(QWidget):
 
     def _tip(self, i: int) -> str:
         place = self._places[i]
-        tile = self._state.answer.strip[place] if place < len(self._state.answer.strip) else None
-        said = "not computed yet" if tile is None else f"map {size_words(tile)}, in a range of its own"
+        tile = self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
+        said = "not computed yet" if tile is None else f"map {_size_words(tile)}, in a range of its own"
         return f"{self._names[place]}\n{said}\nClick to explain at this layer."
 
 
 def _same_pictures(before: ViewState, now: ViewState) -> bool:
     """Whether no small map has to give way to another: more may have come, or in other colours."""
-    pairs = zip(before.answer.strip, now.answer.strip, strict=False)
+    pairs = zip(before.answer.layer_strip, now.answer.layer_strip, strict=False)
     gone = any(old is not None and (new is None or new.map is not old.map) for old, new in pairs)
     return (
         before.view.values is now.view.values
-        and len(before.answer.strip) == len(now.answer.strip)
+        and len(before.answer.layer_strip) == len(now.answer.layer_strip)
         and not gone
     )
 
 
-def size_words(tile: Tile) -> str:
+def _size_words(tile: Tile) -> str:
     """The native size of a map, without slices where there is one."""
     shape = tile.map.values.shape
     return "×".join(str(n) for n in (shape[1:] if shape[0] == 1 else shape))
 
 
 def some_of(count: int) -> tuple[int, ...]:
-    """At most `MOST_STAGES` places out of so many, evenly apart, the first and the last among them."""
-    if count <= MOST_STAGES:
+    """At most `_MOST_STAGES` places out of so many, evenly apart, the first and the last among them."""
+    if count <= _MOST_STAGES:
         return tuple(range(count))
-    return tuple(round(i * (count - 1) / (MOST_STAGES - 1)) for i in range(MOST_STAGES))
+    return tuple(round(i * (count - 1) / (_MOST_STAGES - 1)) for i in range(_MOST_STAGES))
 
 
 def shortened(names: Sequence[str]) -> list[str]:

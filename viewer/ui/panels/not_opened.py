@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLineEdit, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.ui.panels.refused import Refused
+from viewer.ui.panels.refused import RefusedFiles
 from viewer.ui.widgets.controls import IconButton, Link
 from viewer.ui.widgets.parts import Sentence, heading
 
-Reasons = Sequence[tuple[str, str]]
+_Reasons = Sequence[tuple[str, str]]
 """(file name, reason) of each file."""
-MANY = 8
+_MANY = 8
 """Files from which on there is a search."""
 
 
@@ -36,8 +36,8 @@ class NotOpened(QWidget):
         self.search.setPlaceholderText("Find a file or a reason")
         self.search.setAccessibleName("Search what was not opened")
         self.search.setClearButtonEnabled(True)
-        self.reasons = Refused()
-        self._all: Reasons = ()
+        self.reasons = RefusedFiles()
+        self._all: _Reasons = ()
         self._open = self._narrow = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -53,7 +53,7 @@ class NotOpened(QWidget):
         self.search.textChanged.connect(self._write)
         self._fold()
 
-    def put(self, every: Reasons) -> None:
+    def put(self, every: _Reasons) -> None:
         """Show these files."""
         self._all = every
         self.search.clear()
@@ -81,7 +81,7 @@ class NotOpened(QWidget):
         self.why.setVisible(wide)
         self.mark.setVisible(self._narrow)
         self.count.setVisible(self._narrow)
-        self.search.setVisible(there and count >= MANY)
+        self.search.setVisible(there and count >= _MANY)
         self.reasons.setVisible(there)
         self.why.quiet_part = f"{files} · "
         self.why.setText("hide" if self._open else "why?")

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 HIDDEN = "●●●●●●"
-LONGEST = 48
+_LONGEST = 48
 """Characters of a name in a menu."""
 STUDY = {"folder": "Folder…", "files": "Files…", "demo": "Demo"}
 MODEL = {"folder": "Model folder…"}
 
 
-def title_of(recent: Recent, masked: bool) -> str:
+def _title_of(recent: Recent, masked: bool) -> str:
     """What was opened, in few words: its name, or while the patient is masked only when it was."""
     if masked:
         return f"{HIDDEN} · {_when(recent.opened)}"
     first = clean(Path(recent.paths[0]).name or recent.paths[0])
-    if len(first) > LONGEST:
-        first = f"{first[: LONGEST // 2]}…{first[-LONGEST // 2 + 1 :]}"
+    if len(first) > _LONGEST:
+        first = f"{first[: _LONGEST // 2]}…{first[-_LONGEST // 2 + 1 :]}"
     more = len(recent.paths) - 1
     return f"{first} and {more} more" if more else first
 
@@ -47,7 +47,7 @@ def _when(opened: str) -> str:
         return "some day"
 
 
-def is_there(recent: Recent, state: ViewState) -> bool:
+def _is_there(recent: Recent, state: ViewState) -> bool:
     """Whether all of it is still there, as far as is known."""
     return not any(path in state.shell.missing for path in recent.paths)
 
@@ -107,8 +107,8 @@ class MenuButton(QPushButton):
         menu.addSeparator()
         masked = state.shell.masked and self.kind == "studies"
         for one in recent:
-            there = is_there(one, state)
-            words = title_of(one, masked).replace("&", "&&")
+            there = _is_there(one, state)
+            words = _title_of(one, masked).replace("&", "&&")
             action = menu.addAction(words if there else f"{words}  ·  not there now")
             action.setEnabled(there)
             action.setToolTip("" if masked else clean("\n".join(one.paths)))
@@ -176,10 +176,10 @@ class StartPanel(QWidget):
         if studies:
             self._rows.addWidget(heading("Opened before"))
         for one in studies:
-            link = Link(title_of(one, state.shell.masked))
+            link = Link(_title_of(one, state.shell.masked))
             link.inset = 0  # in line with what stands above
             link.setMinimumHeight(ROW - 2)
-            if not is_there(one, state):
+            if not _is_there(one, state):
                 link.setEnabled(False)
                 link.setText(f"{link.text()}  ·  not there now")
             link.setToolTip("" if state.shell.masked else clean("\n".join(one.paths)))

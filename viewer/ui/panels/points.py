@@ -16,10 +16,10 @@ from viewer.ui.widgets.parts import Text, dress_panel
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-HEIGHT, WORDS = 38, 190
+_HEIGHT, _WORDS = 38, 190
 """Of the bar, and width of its words."""
-ALONG = {"slices": "slices", "points": "times"}
-TIPS = {"slices": "Play through the slices of this point", "points": "Play through the points at this place"}
+_ALONG = {"slices": "slices", "points": "times"}
+_TIPS = {"slices": "Play through the slices of this point", "points": "Play through the points at this place"}
 
 
 class PointBar(QWidget):
@@ -32,19 +32,19 @@ class PointBar(QWidget):
     def __init__(self) -> None:
         super().__init__()
         dress_panel(self, "bottom")
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.back, self.on = IconButton("previous", ""), IconButton("next", "")
         self.slider = Slider(step=1)
         self.slider.setAccessibleName("Point of the fourth dimension")
         self.words = Text("")
         self.words.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.words.setFixedWidth(WORDS)
+        self.words.setFixedWidth(_WORDS)
         self.incomplete = Text("", "warning")
         self.incomplete.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.play = Text("Play", "quiet")
         self.play.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.along = Segments(ALONG, TIPS)
+        self.along = Segments(_ALONG, _TIPS)
         line = QHBoxLayout(self)
         line.setContentsMargins(14, 0, 14, 0)
         line.setSpacing(8)

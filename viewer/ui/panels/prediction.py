@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 ROW = 26
-MOST_ROWS = 12
-NUMBER = 46
+_MOST_ROWS = 12
+_NUMBER = 46
 """Width of the column of numbers."""
-Index = QModelIndex | QPersistentModelIndex
+_Index = QModelIndex | QPersistentModelIndex
 _ROW = Qt.ItemDataRole.UserRole
 
 
-class ScoreModel(QAbstractListModel):
+class _ScoreModel(QAbstractListModel):
     """(label, score) per row; the score is None until the model has run."""
 
     def __init__(self) -> None:
@@ -58,21 +58,21 @@ class ScoreModel(QAbstractListModel):
             self.beginResetModel()
             self.endResetModel()
 
-    def rowCount(self, parent: Index | None = None) -> int:
+    def rowCount(self, parent: _Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
 
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         label, score = self.rows[index.row()]
         if role == _ROW:
             return (label, score)
         if role == Qt.ItemDataRole.DisplayRole:
             return clean(label)
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return describe(label, score)
+            return _describe(label, score)
         return None
 
 
-def describe(label: str, score: Score | None) -> str:
+def _describe(label: str, score: Score | None) -> str:
     """All that is known of a row, in words."""
     if score is None:
         return f"{clean(label)}: not run yet"
@@ -84,17 +84,17 @@ def describe(label: str, score: Score | None) -> str:
     return f"{clean(label)}\n" + " · ".join(facts)
 
 
-class ScoreDelegate(QStyledItemDelegate):
+class _ScoreDelegate(QStyledItemDelegate):
     """Draws label, bar with its threshold, number."""
 
-    def __init__(self, view: "ScoreList") -> None:
+    def __init__(self, view: "_ScoreList") -> None:
         super().__init__(view)
         self._view = view
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
         return QSize(80, ROW)
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         label, score = index.data(_ROW)
         view, look = self._view, colours()
         explained = label == view.target
@@ -111,7 +111,7 @@ class ScoreDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(box.adjusted(1, 2, -1, -2), 5, 5)
         inner = box.adjusted(8, 0, -8, 0)
         bar = QRectF(0, 0, max(70.0, inner.width() * 0.40), 6)
-        bar.moveRight(inner.right() - NUMBER - 4)
+        bar.moveRight(inner.right() - _NUMBER - 4)
         bar.moveTop(box.center().y() - 3)
         self._text(painter, label, score, inner, bar, explained)
         self._bar(painter, score, bar, explained)
@@ -155,7 +155,7 @@ class ScoreDelegate(QStyledItemDelegate):
             painter.drawRect(QRectF(x - 1, bar.top() - 4, 2, bar.height() + 8))
 
 
-class ScoreList(Rows):
+class _ScoreList(Rows):
     """The rows of labels."""
 
     picked = Signal(str)
@@ -163,14 +163,14 @@ class ScoreList(Rows):
     def __init__(self) -> None:
         super().__init__()
         self.target: str | None = None
-        self.scores = ScoreModel()
+        self.scores = _ScoreModel()
         self.setModel(self.scores)
-        self.setItemDelegate(ScoreDelegate(self))
+        self.setItemDelegate(_ScoreDelegate(self))
         self.setUniformItemSizes(True)
         self.setAccessibleName("Prediction")
         self.clicked.connect(self._pick)
 
-    def _pick(self, index: Index) -> None:
+    def _pick(self, index: _Index) -> None:
         self.picked.emit(index.data(_ROW)[0])
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -184,14 +184,14 @@ class ScoreList(Rows):
         moved = target != self.target
         self.target = target
         self.scores.put(rows)
-        self.setFixedHeight(min(len(rows), MOST_ROWS) * ROW)
+        self.setFixedHeight(min(len(rows), _MOST_ROWS) * ROW)
         place = next((i for i, (label, _) in enumerate(rows) if label == target), -1)
         if place >= 0 and (moved or not self.currentIndex().isValid()):
             self.setCurrentIndex(self.scores.index(place))
         self.viewport().update()
 
 
-def shortened(sha256: str) -> str:
+def _shortened(sha256: str) -> str:
     """A hash by its first four and last two digits, e.g. "3f9a…c1"."""
     return f"{sha256[:4]}…{sha256[-2:]}" if len(sha256) > 8 else sha256
 
@@ -212,7 +212,7 @@ class PredictionPanel(QWidget):
         dress_panel(self)
         self.model_name, self.model_facts = Text("", "quiet", right=True), Text("", "quiet")
         self.model_facts.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
-        self.list = ScoreList()
+        self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
         self.empty = Sentence("No model is open. It says what it sees; the map shows why.", "quiet")
@@ -260,7 +260,7 @@ class PredictionPanel(QWidget):
             self.model_facts.set_text("")
             self.list.put((), None)
             return
-        facts = f"{shortened(model.sha256)} · {device_name(model.device)}"
+        facts = f"{_shortened(model.sha256)} · {device_name(model.device)}"
         tip = f"{clean(model.name)}\nSHA-256 {model.sha256}\nruns on {device_name(model.device)}"
         self.model_name.set_text(model.name, tip)
         self.model_facts.set_text(f"· {facts}", tip)

@@ -17,11 +17,11 @@ from viewer.ui.widgets.parts import Sentence, add_row, heading, pair, rows
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
-COLOURS = {"dark": "Dark", "light": "Light"}
+_PAGES = {"general": "General", "files": "Files", "computation": "Computation", "keys": "Keys"}
+_COLOURS = {"dark": "Dark", "light": "Light"}
 _WIDE = 96
 """The width of a field for thousands of MiB."""
-DEVICES = {
+_DEVICES = {
     "auto": "the best there is",
     "cuda": "NVIDIA GPU (CUDA)",
     "mps": "Apple GPU (MPS)",
@@ -29,7 +29,7 @@ DEVICES = {
 }
 
 
-class Amount(NamedTuple):
+class _Amount(NamedTuple):
     """A limit as the dialogue has it: its words, its unit, and how many of the limit's own the unit is."""
 
     words: str
@@ -38,12 +38,12 @@ class Amount(NamedTuple):
 
 
 AMOUNTS = {
-    "rows": Amount("Rows", "at most"),
-    "columns": Amount("Columns", "at most"),
-    "frames": Amount("Frames", "in a file"),
-    "bytes": Amount("Pixels", "MiB in a file, once they are unpacked", MIB),
-    "decode_seconds": Amount("Decoding", "seconds an image"),
-    "decode_memory": Amount("Memory", "MiB for each decoder", MIB),
+    "rows": _Amount("Rows", "at most"),
+    "columns": _Amount("Columns", "at most"),
+    "frames": _Amount("Frames", "in a file"),
+    "bytes": _Amount("Pixels", "MiB in a file, once they are unpacked", MIB),
+    "decode_seconds": _Amount("Decoding", "seconds an image"),
+    "decode_memory": _Amount("Memory", "MiB for each decoder", MIB),
 }
 """The limits that a reader may want to change; the command line knows all."""
 
@@ -61,7 +61,7 @@ class PreferencesDialog(QDialog):
         self.setModal(False)
         self.resize(560, 560)
         self._preferences: Preferences | None = None
-        self.pages = Segments(PAGES, {name: f"{words} settings" for name, words in PAGES.items()})
+        self.pages = Segments(_PAGES, {name: f"{words} settings" for name, words in _PAGES.items()})
         self.keys = KeysPage()
         self.stack = QStackedWidget()
         for page in (self._general(), self._files(), self._computation(), self.keys):
@@ -91,11 +91,11 @@ class PreferencesDialog(QDialog):
     def turn_to(self, page: str) -> None:
         """Show another page."""
         self.pages.put(page)
-        self.stack.setCurrentIndex(list(PAGES).index(page))
+        self.stack.setCurrentIndex(list(_PAGES).index(page))
         self.keys.refuse(None)
 
     def _general(self) -> QWidget:
-        self.colours = Segments(COLOURS, {name: f"{words} colours" for name, words in COLOURS.items()})
+        self.colours = Segments(_COLOURS, {name: f"{words} colours" for name, words in _COLOURS.items()})
         self.masked = Switch("Mask the patient at the start")
         self.remember = Switch("Remember the studies and models opened last")
         self.recent, self.forget_recent = QLabel(), Link("Forget them")
@@ -156,7 +156,7 @@ class PreferencesDialog(QDialog):
         column.addStretch(1)
         return page
 
-    def _limit(self, name: str, amount: Amount) -> WholeNumber:
+    def _limit(self, name: str, amount: _Amount) -> WholeNumber:
         least, most = RANGES[name]
         number = WholeNumber(Field(int, least=least // amount.each, most=most // amount.each))
         number.setFixedWidth(_WIDE)
@@ -170,7 +170,7 @@ class PreferencesDialog(QDialog):
 
     def _computation(self) -> QWidget:
         self.device = Combo()
-        for value, words in DEVICES.items():
+        for value, words in _DEVICES.items():
             self.device.addItem(words, value)
         self.batch = WholeNumber(Field(int, least=BATCHES[0], most=BATCHES[1]))
         self.batch.setFixedWidth(80)

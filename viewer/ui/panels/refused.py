@@ -11,13 +11,13 @@ from PySide6.QtWidgets import QTextBrowser
 from viewer.ui.widgets.parts import colours, keep_keys
 from viewer.wording import clean
 
-FEW = 3
+_FEW = 3
 """Up to so many files stand below their reason at once; of more the number opens the list."""
-MOST_NAMES, MOST_REASONS = 2000, 200
+_MOST_NAMES, _MOST_REASONS = 2000, 200
 """Written out, of one reason and of all: nobody reads more, and each costs time."""
 
 
-class Refused(QTextBrowser):
+class RefusedFiles(QTextBrowser):
     """Each reason once, with its files; of many files how many, and a link that opens their list."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Refused(QTextBrowser):
         self._files = {}
         for name, reason in not_opened:
             self._files.setdefault(reason, []).append(name)
-        self._opened = set(range(MOST_REASONS)) if opened else set()
+        self._opened = set(range(_MOST_REASONS)) if opened else set()
         self._write()
         self.moveCursor(QTextCursor.MoveOperation.Start)
 
@@ -57,25 +57,25 @@ class Refused(QTextBrowser):
         cursor = QTextCursor(self.document())
         plain, strong = QTextCharFormat(), QTextCharFormat()
         strong.setFontWeight(QFont.Weight.DemiBold)
-        for place, (reason, names) in enumerate(islice(self._files.items(), MOST_REASONS)):
+        for place, (reason, names) in enumerate(islice(self._files.items(), _MOST_REASONS)):
             apart = QTextBlockFormat()
             apart.setTopMargin(10 if place else 0)
             if place:
                 cursor.insertBlock(apart)
             cursor.insertText(clean(reason), strong)
             cursor.insertBlock(QTextBlockFormat())
-            if len(names) > FEW:
+            if len(names) > _FEW:
                 cursor.insertText(f"{len(names)} files · ", plain)
                 cursor.insertText("hide" if place in self._opened else "which?", self._link(place))
-            if len(names) <= FEW or place in self._opened:
-                listed = [clean(name) for name in names[:MOST_NAMES]]
-                if len(names) > MOST_NAMES:
-                    listed.append(f"… and {len(names) - MOST_NAMES} more")
-                cursor.insertText(("\n" if len(names) > FEW else "") + "\n".join(listed), plain)
+            if len(names) <= _FEW or place in self._opened:
+                listed = [clean(name) for name in names[:_MOST_NAMES]]
+                if len(names) > _MOST_NAMES:
+                    listed.append(f"… and {len(names) - _MOST_NAMES} more")
+                cursor.insertText(("\n" if len(names) > _FEW else "") + "\n".join(listed), plain)
 
         if not self._files:
             cursor.insertText("No file and no reason is called so.", plain)
-        more = sum(len(names) for names in islice(self._files.values(), MOST_REASONS, None))
+        more = sum(len(names) for names in islice(self._files.values(), _MOST_REASONS, None))
         if more:
             cursor.insertText(f"\n… and {more} files more; “series --json” lists all.", plain)
 

@@ -28,10 +28,10 @@ from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, focus_ring, 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-WORDS = "Search commands"
-WIDE, NARROW = 196, 30
+_WORDS = "Search commands"
+_WIDE, _NARROW = 196, 30
 """Widths of the field in the top bar: with its words, and as an icon."""
-LIST = 440
+_LIST = 440
 MOST_ROWS = 10
 """Rows that are seen at once."""
 _COMMAND = Qt.ItemDataRole.UserRole
@@ -66,14 +66,14 @@ class SearchField(QPushButton):
     def set_narrow(self, narrow: bool) -> None:
         """Only the icon, or all."""
         self._narrow = narrow
-        self.setFixedSize(NARROW if narrow else WIDE, ROW)
+        self.setFixedSize(_NARROW if narrow else _WIDE, ROW)
         self.update()
 
     def set_text(self, key: str) -> None:
         """Name the key that does the same."""
         self._key = key.replace("+", " ")
-        self.setAccessibleName(WORDS)
-        self.setToolTip(f"{WORDS} ({key})" if key else WORDS)
+        self.setAccessibleName(_WORDS)
+        self.setToolTip(f"{_WORDS} ({key})" if key else _WORDS)
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -95,11 +95,11 @@ class SearchField(QPushButton):
         painter.setPen(quiet)
         room = box.adjusted(30, 0, -10, 0)
         middle = Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(room, middle | Qt.AlignmentFlag.AlignLeft, WORDS)
+        painter.drawText(room, middle | Qt.AlignmentFlag.AlignLeft, _WORDS)
         painter.drawText(room, middle | Qt.AlignmentFlag.AlignRight, self._key)
 
 
-class FoundModel(QAbstractListModel):
+class _FoundModel(QAbstractListModel):
     """The commands that were found, with their keys."""
 
     def __init__(self) -> None:
@@ -128,11 +128,11 @@ class FoundModel(QAbstractListModel):
         return None
 
 
-class CommandDelegate(QStyledItemDelegate):
+class _CommandDelegate(QStyledItemDelegate):
     """Draws a row: title, its group, its key."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return QSize(LIST - 20, ROW)
+        return QSize(_LIST - 20, ROW)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         command, key = index.data(_COMMAND)
@@ -168,15 +168,15 @@ class CommandSearch(QFrame):
         self.setObjectName("search")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         mark_as(self, "popup")
-        self.setAccessibleName(WORDS)
+        self.setAccessibleName(_WORDS)
         self.field = QLineEdit()
-        self.field.setPlaceholderText(WORDS)
-        self.field.setAccessibleName(WORDS)
+        self.field.setPlaceholderText(_WORDS)
+        self.field.setAccessibleName(_WORDS)
         self.field.installEventFilter(self)
-        self.rows = FoundModel()
+        self.rows = _FoundModel()
         self.list = QListView()
         self.list.setModel(self.rows)
-        self.list.setItemDelegate(CommandDelegate(self.list))
+        self.list.setItemDelegate(_CommandDelegate(self.list))
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.setMouseTracking(True)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -248,10 +248,10 @@ class CommandSearch(QFrame):
 
     def _lie(self) -> None:
         """Take as much height as there are rows, below the top bar."""
-        self.setFixedWidth(LIST)
+        self.setFixedWidth(_LIST)
         self._column.activate()
-        self.resize(LIST, self._column.sizeHint().height())
-        self.move(QPoint(self._anchor.right() + 1 - LIST + 6, self._anchor.top() - 6))
+        self.resize(_LIST, self._column.sizeHint().height())
+        self.move(QPoint(self._anchor.right() + 1 - _LIST + 6, self._anchor.top() - 6))
 
     def _run(self, row: int) -> None:
         if 0 <= row < len(self.rows.commands):

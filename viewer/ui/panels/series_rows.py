@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 
 STRIP, WIDE = 56, 240
 """Width of the panel with thumbnails only, and with all."""
-PICTURE, SMALL_PICTURE = 56, 40
-LINE = 18
-TEXT_LEFT, TEXT_RIGHT = 7 + PICTURE + 9, 5
-INDENT = 18
+_PICTURE, _SMALL_PICTURE = 56, 40
+_LINE = 18
+_TEXT_LEFT, _TEXT_RIGHT = 7 + _PICTURE + 9, 5
+_INDENT = 18
 """Of a warning, for its sign."""
-MOST_LINES = 3
+_MOST_LINES = 3
 """Of a warning in the list."""
 _MOST_KEPT = 512
 """Rows of which the delegate keeps what it prepared."""
-Paragraphs = list[tuple[list[str], str, bool]]
+_Paragraphs = list[tuple[list[str], str, bool]]
 """Lines, the role of their colour, and whether they are bold."""
 Index = QModelIndex | QPersistentModelIndex
 _ITEM = Qt.ItemDataRole.UserRole
 _ENTRY = Qt.ItemDataRole.UserRole + 1
-POINT = 24
+_POINT = 24
 """Height of the row of a point."""
 
 
@@ -115,19 +115,19 @@ class SeriesDelegate(QStyledItemDelegate):
         super().__init__(view)
         self._view = view
         self._pictures: dict[int, tuple[SeriesItem, QPixmap]] = {}
-        self._broken: dict[tuple[object, ...], Paragraphs] = {}
+        self._broken: dict[tuple[object, ...], _Paragraphs] = {}
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         if self._view.narrow:
-            return QSize(SMALL_PICTURE + 8, SMALL_PICTURE + 8)
+            return QSize(_SMALL_PICTURE + 8, _SMALL_PICTURE + 8)
         if index.data(_ENTRY).kind == "point":
-            return QSize(60, POINT)
+            return QSize(60, _POINT)
         item: SeriesItem = index.data(_ITEM)
-        room = self._view.viewport().width() - TEXT_LEFT - TEXT_RIGHT
+        room = self._view.viewport().width() - _TEXT_LEFT - _TEXT_RIGHT
         lines = sum(len(lines) for lines, _, _ in self._paragraphs(item, room))
-        return QSize(60, max(PICTURE, lines * LINE) + 15)
+        return QSize(60, max(_PICTURE, lines * _LINE) + 15)
 
-    def _paragraphs(self, item: SeriesItem, room: int) -> Paragraphs:
+    def _paragraphs(self, item: SeriesItem, room: int) -> _Paragraphs:
         """Title, facts and warnings in lines of `room` pixels; Qt asks for all with every thumbnail."""
         key = (item.title, item.facts, item.overlaid, item.warnings, room, self._view.font().key())
         if key not in self._broken:
@@ -136,7 +136,7 @@ class SeriesDelegate(QStyledItemDelegate):
             self._broken[key] = self._break(item, room)
         return self._broken[key]
 
-    def _break(self, item: SeriesItem, room: int) -> Paragraphs:
+    def _break(self, item: SeriesItem, room: int) -> _Paragraphs:
         plain, bold = self._view.font(), QFont(self._view.font())
         bold.setWeight(QFont.Weight.DemiBold)
         metrics = QFontMetrics(plain)
@@ -144,7 +144,7 @@ class SeriesDelegate(QStyledItemDelegate):
         return [
             (title, "text", True),
             *((wrapped(fact, metrics, room, 2), "quiet", False) for fact in (*item.facts, *item.overlaid)),
-            *((lines, "warning", False) for lines in self._warnings(item, metrics, room - INDENT)),
+            *((lines, "warning", False) for lines in self._warnings(item, metrics, room - _INDENT)),
         ]
 
     @staticmethod
@@ -152,7 +152,7 @@ class SeriesDelegate(QStyledItemDelegate):
         """What the first one says, and how many more there are; the tool tip has all in full."""
         if not item.warnings:
             return []
-        lines = wrapped(gist(item.warnings[0]), metrics, room, MOST_LINES, Qt.TextElideMode.ElideRight)
+        lines = wrapped(gist(item.warnings[0]), metrics, room, _MOST_LINES, Qt.TextElideMode.ElideRight)
         more = len(item.warnings) - 1
         return [[*lines, f"and {more} more"] if more else lines]
 
@@ -193,7 +193,7 @@ class SeriesDelegate(QStyledItemDelegate):
             self._draw_point(painter, item, box, chosen)
             painter.restore()
             return
-        size = SMALL_PICTURE if view.narrow else PICTURE
+        size = _SMALL_PICTURE if view.narrow else _PICTURE
         frame = QRectF(
             box.left() + (box.width() - size) / 2 if view.narrow else box.left() + 7, 0, size, size
         )
@@ -201,7 +201,7 @@ class SeriesDelegate(QStyledItemDelegate):
         self._draw_picture(painter, item, frame)
         if not view.narrow:
             self._draw_text(
-                painter, item, QRectF(option.rect).adjusted(TEXT_LEFT, 7, -TEXT_RIGHT, -6), chosen
+                painter, item, QRectF(option.rect).adjusted(_TEXT_LEFT, 7, -_TEXT_RIGHT, -6), chosen
             )
         elif item.warnings:
             painter.setPen(Qt.PenStyle.NoPen)
@@ -233,7 +233,7 @@ class SeriesDelegate(QStyledItemDelegate):
         """One line with the name of a point, and a sign where it is not complete."""
         look, part = colours(), item.part
         assert part is not None
-        room = box.adjusted(TEXT_LEFT, 0, -TEXT_RIGHT, 0)
+        room = box.adjusted(_TEXT_LEFT, 0, -_TEXT_RIGHT, 0)
         if not part.complete:
             sign = QRectF(room.right() - 13, box.center().y() - 6.5, 13, 13)
             draw_icon(painter, "warning", sign, QColor(look.warning))
@@ -250,13 +250,13 @@ class SeriesDelegate(QStyledItemDelegate):
         bold.setWeight(QFont.Weight.DemiBold)
         y = box.top()
         for lines, role, strong in self._paragraphs(item, int(box.width())):
-            indent = INDENT if role == "warning" else 0
+            indent = _INDENT if role == "warning" else 0
             if indent:
                 sign = QRectF(box.left(), y + 2.5, 13, 13)
                 draw_icon(painter, "warning", sign, QColor(look.warning))
             painter.setFont(bold if strong else plain)
             painter.setPen(QColor(look.accent if strong and chosen else getattr(look, role)))
             for line in lines:
-                room = QRectF(box.left() + indent, y, box.width() - indent, LINE)
+                room = QRectF(box.left() + indent, y, box.width() - indent, _LINE)
                 painter.drawText(room, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, line)
-                y += LINE
+                y += _LINE

@@ -7,7 +7,7 @@ from typing import Literal
 from viewer.ui.state import SeriesItem
 from viewer.ui.views.captions import several_points
 
-MOST_POINTS = 8
+_MOST_POINTS = 8
 """More points than this have no rows of their own: the bar below the views leads through them."""
 
 
@@ -31,14 +31,14 @@ def entries(items: tuple[SeriesItem, ...], narrow: bool = False) -> tuple[Entry,
             found.append(Entry("series", range(place, place + 1), items[place]))
             place += 1
             continue
-        found.append(Entry("stack", points, heading_of([items[i] for i in points])))
-        if not narrow and len(points) <= MOST_POINTS:
+        found.append(Entry("stack", points, _heading_of([items[i] for i in points])))
+        if not narrow and len(points) <= _MOST_POINTS:
             found += (Entry("point", range(i, i + 1), items[i]) for i in points)
         place = points.stop
     return tuple(found)
 
 
-def heading_of(points: list[SeriesItem]) -> SeriesItem:
+def _heading_of(points: list[SeriesItem]) -> SeriesItem:
     """What the points of a fourth dimension have in common, and all their warnings."""
     first = points[0]
     assert first.part is not None

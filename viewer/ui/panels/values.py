@@ -7,7 +7,7 @@ from viewer.ui.state import ViewState
 from viewer.ui.views.captions import feature_values
 from viewer.ui.widgets.parts import Text
 
-MOST_FEATURES = 6
+_MOST_FEATURES = 6
 """Features that are listed before "and more"."""
 _TIP = "The value of each feature of this map, in {unit}; the strongest first"
 
@@ -17,7 +17,7 @@ class FeatureValues(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows = [(Text("", "quiet"), Text("", "quiet", right=True)) for _ in range(MOST_FEATURES + 1)]
+        self.rows = [(Text("", "quiet"), Text("", "quiet", right=True)) for _ in range(_MOST_FEATURES + 1)]
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 2)
         grid.setHorizontalSpacing(8)
@@ -31,7 +31,7 @@ class FeatureValues(QWidget):
 
     def put(self, state: ViewState) -> None:
         """Show those of the map of a state."""
-        words = feature_values(state, MOST_FEATURES)
+        words = feature_values(state, _MOST_FEATURES)
         unit = "" if state.answer.attribution is None else state.answer.attribution.unit
         for (name, value), (of, number) in zip(
             self.rows, words + [("", "")] * (len(self.rows) - len(words)), strict=True

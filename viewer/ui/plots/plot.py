@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QGraphicsGridLayout, QGraphicsWidget, QWidget
 
 from viewer.ui.widgets.theme import FAMILY, Palette, font
 
-TEXT, STROKE = 12, 1
+TEXT, _STROKE = 12, 1
 """Pixels of the letters on an axis, and of every line."""
 
 
@@ -57,6 +57,6 @@ def axis(
 
 def pen(colour: str) -> QPen:
     """The one stroke, in a colour: as thin on the screen however the box is scaled."""
-    made = QPen(QColor(colour), STROKE)
+    made = QPen(QColor(colour), _STROKE)
     made.setCosmetic(True)
     return made

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from viewer.cache import ArrayCache
-from viewer.types import Attribution, LoadedMap, Series, Style
+from viewer.types import Attribution, LoadedMap, Style
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.state import Notice, ViewState, place_of, wish_of
+from viewer.ui.state import Notice, ViewState, choice_of, position_of
+from viewer.wording import below_text
 
 
 class Answers:
@@ -18,18 +19,17 @@ class Answers:
         self._maps = maps
         self._profiles: ArrayCache[tuple[float, ...]] = ArrayCache(2**20)
         self._scores: tuple[tuple[object, ...], tuple[float | None, ...]] = ((), ())
-        self._accepted: tuple[tuple[object, ...], str | None] = ((), None)
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """Map, scores, evidence by slice and gate of a state; of none that is not chosen or not accepted."""
         model, series = self._maps.model, state.view.series
         if model is None or series is None or state.view.number is None or state.answer.model is None:
             return _nothing(state, gate="open", outside=None)
-        outside = self._outside(series)
-        if outside is not None and self._maps.override(series) not in self._maps.overridden:
-            return _nothing(state, gate="outside", outside=outside)
+        gate = self._maps.gate(series)
+        if not gate.open:
+            return _nothing(state, gate="outside", outside=gate.reason)
         self._maps.requests.use(state.regions.regions)
-        place, key = place_of(state), (model, place_of(state), wish_of(state), state.target_words)
+        place, key = position_of(state), (model, position_of(state), choice_of(state), state.target_words)
         if state.answer.answers == key:
             key = state.answer.answers  # the very same, else the state would be another one each time
         found = self._maps.find(*key[1:])
@@ -37,9 +37,9 @@ class Answers:
             found = state.answer.attribution  # let go of for want of room: it is still the answer
         negative = found is not None and found.negative
         changes: dict[str, Any] = {
-            "outside": outside, "gate": "negative" if negative else "open", "attribution": found,
+            "outside": gate.reason, "gate": "negative" if negative else "open", "attribution": found,
             "answers": None if found is None else key,
-            "prediction": self._maps.predictions.get(place) if found is None else found.prediction,
+            "prediction": self._maps.prediction(place) if found is None else found.prediction,
             "profile": self._profile(state, found), "preview": self._maps.is_preview(found),
             "baselines": self._maps.baselines(found),
         }  # fmt: skip
@@ -47,13 +47,6 @@ class Answers:
 
     def ask(self, state: ViewState) -> None:
         """Nothing: what runs unasked is started by the reader's wish."""
-
-    def _outside(self, series: Series) -> str | None:
-        """Why the model was not made for a series."""
-        model = self._maps.model
-        if model is not None and self._accepted[0] != (model, series):
-            self._accepted = (model, series), model.accepts(series)
-        return self._accepted[1]
 
     def _drawn(self, state: ViewState, found: Attribution | None) -> dict[str, Any]:
         """How the map is drawn, where none that came with the study is drawn in its place."""
@@ -63,7 +56,7 @@ class Answers:
             return _undrawn(state)
         style, notice = state.views.style, state.shell.notice
         if found is not state.views.styled:
-            among = self._maps.all(place_of(state), wish_of(state))
+            among = self._maps.all(position_of(state), choice_of(state))
             style, notice = self._maps.style(found, among, state.views.locked), _judged(state, found)
         drawn = self._maps.drawn.on_slice(found, state.view.slice, style)
         return {"style": style, "styled": found, "map": drawn, "notice": notice}
@@ -121,5 +114,5 @@ def _judged(state: ViewState, found: Attribution) -> Notice | None:
         return None if notice is not None and notice.wish == "show" else notice
     if state.answer.asked:
         return notice
-    text = f"{found.target.label} is below its threshold; the map would explain a negative."
+    text = f"{below_text(found)}; the map would explain a negative."
     return Notice(text, "info", "Show it hatched", "show")

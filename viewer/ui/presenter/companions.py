@@ -35,7 +35,7 @@ _NOTHING: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OnSeries:
+class _OnSeries:
     """What lies on one series; `outlines` by slice, `faults` what is wrong with what could not be read.
 
     Of each map its `spans` in words and its first style: a volume is looked through once, by the worker.
@@ -64,7 +64,7 @@ class Companions:
         self._store = store
         self._jobs = jobs
         self._limits = limits
-        self._kept: Cache[Series, OnSeries] = Cache(_ROOM, latest=True)
+        self._read: Cache[Series, _OnSeries] = Cache(_ROOM, latest=True)
         self._drawn = DrawnMaps(_DRAWN)
         self._styles: dict[tuple[str, ...], Style] = {}
         self._wished: tuple[str, ...] | None = None
@@ -81,7 +81,7 @@ class Companions:
         """Another study: nothing of the old one is read or kept."""
         self._study = study
         self.leave()
-        self._kept.clear()
+        self._read.clear()
         self._drawn.clear()
         self._styles.clear()
         self._store.note(hidden=frozenset())
@@ -104,7 +104,7 @@ class Companions:
             or series is None
             or number is None
             or study is None
-            or self._kept.get(series) is not None
+            or self._read.get(series) is not None
         ):
             return
         self._asked = series
@@ -114,8 +114,8 @@ class Companions:
         if not drawn and not computed:
             return
 
-        def done(found: OnSeries) -> None:
-            self._kept.put(series, found, found.size)
+        def done(found: _OnSeries) -> None:
+            self._read.put(series, found, found.size)
             notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
             self._store.show(notice=notice)
 
@@ -126,7 +126,7 @@ class Companions:
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """What lies on the series and the slice of a state, as far as it has been read."""
         series = state.view.series
-        here = None if series is None or state.view.number is None else self._kept.get(series)
+        here = None if series is None or state.view.number is None else self._read.get(series)
         if here is None:
             return _NOTHING
         loaded = next((one for one in here.maps if quantity(one) == self._wished), None)
@@ -176,7 +176,7 @@ def read(
     computed: Sequence[dicom.ParametricMap],
     limits: Limits,
     task: Task,
-) -> OnSeries:
+) -> _OnSeries:
     """Decode segmentations and parametric maps; those that cannot be are said, and the others come."""
     regions: list[Region] = []
     maps: list[LoadedMap] = []
@@ -205,6 +205,6 @@ def read(
         task.check()
         spans.append(span_words(map))
         styles.append(quantity_style(map))
-    return OnSeries(
+    return _OnSeries(
         series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, boxes, tuple(faults)
     )

@@ -14,14 +14,14 @@ from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Compared, Side, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Compared, MethodChoice, Side, ViewState, choice_of, position_of
 from viewer.wording import SAME_FOR_ALL, method_text
 
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
 _HIDDEN = "Below its threshold: hidden until asked."
-Pair = tuple[Attribution, Attribution]
-Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
+_Pair = tuple[Attribution, Attribution]
+_Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
 
 
 class Comparing:
@@ -32,10 +32,10 @@ class Comparing:
         self._jobs = jobs
         self._maps = maps
         self._wished = False
-        self._ranked: Cache[Pair, Ranks] = Cache(_ROOM, latest=True)
+        self._ranked: Cache[_Pair, _Ranks] = Cache(_ROOM, latest=True)
         """While a comparison is shown: a pair holds its inputs, and through them the study."""
         self._asked: tuple[object, ...] = ()
-        self._ranking: Pair | None = None
+        self._ranking: _Pair | None = None
 
     def commands(self) -> Bindings:
         """What keys and lists may ask of this part."""
@@ -47,7 +47,7 @@ class Comparing:
         """Keep what is chosen now, to compare others with it."""
         state = self._store.state
         if state.answer.model is not None:
-            self._store.show(kept=_chosen(state), layout="compare")
+            self._store.show(reference=_chosen(state), layout="compare")
 
     def as_ranks(self, ranks: bool) -> None:
         """Compare ranks where values could be compared too, or values again."""
@@ -60,12 +60,12 @@ class Comparing:
         """The comparison of a state that is about to be shown, both maps of its own slice."""
         if not _shown(state):
             return {"compared": None}
-        kept = state.request.kept
-        if kept is None or kept[0] is not state.answer.model:
-            kept = _chosen(state)
-            state = state.changed(kept=kept)
+        reference = state.request.reference
+        if reference is None or reference[0] is not state.answer.model:
+            reference = _chosen(state)
+            state = state.changed(reference=reference)
         one, other, target = self._one(state), state.answer.attribution, _target(state)
-        return {"kept": kept, "compared": self._compared(state, one, other, (kept[1], target))}
+        return {"reference": reference, "compared": self._compared(state, one, other, (reference[1], target))}
 
     def ask(self, state: ViewState) -> None:
         """Rank the two maps of a comparison that is shown, and run the one that is missing."""
@@ -80,17 +80,17 @@ class Comparing:
 
     def _one(self, state: ViewState) -> Attribution | None:
         """The map of what is kept for comparison."""
-        kept = state.request.kept
-        if kept is None or state.answer.gate == "outside":
+        reference = state.request.reference
+        if reference is None or state.answer.gate == "outside":
             return None
-        return self._maps.finished(place_of(state), kept[1], _target(state))
+        return self._maps.finished(position_of(state), reference[1], _target(state))
 
     def _compared(
         self,
         state: ViewState,
         one: Attribution | None,
         other: Attribution | None,
-        kept: tuple[Wish, str | None],
+        reference: tuple[MethodChoice, str | None],
     ) -> Compared:
         apart = "" if one is None or other is None else apart_words(one, other)
         as_ranks = bool(apart) or self._wished
@@ -98,11 +98,11 @@ class Comparing:
         if one is not None and other is not None and not state.answer.preview:
             found = self._ranked.get((one, other))
         title = (
-            next((m.title for m in state.answer.model.methods if m.name == kept[0].method), "")
+            next((m.title for m in state.answer.model.methods if m.name == reference[0].method), "")
             if state.answer.model
             else ""
         )
-        left = self._side(state, one, found and found[0], as_ranks, title, kept[1] or "")
+        left = self._side(state, one, found and found[0], as_ranks, title, reference[1] or "")
         item = state.chosen_method
         right = self._side(state, other, found and found[1], as_ranks,
                            "" if item is None else item.title, state.target_words or "")  # fmt: skip
@@ -142,18 +142,18 @@ class Comparing:
         self._jobs.cancel(_RUN)
         self._jobs.cancel(_RANK)
 
-    def _rank(self, pair: Pair) -> None:
+    def _rank(self, pair: _Pair) -> None:
         """Rank two maps, away from the window."""
         if self._ranking is not None and self._ranking[0] is pair[0] and self._ranking[1] is pair[1]:
             return
         self._ranking = pair
         one, other = pair
 
-        def done(found: Ranks) -> None:
+        def done(found: _Ranks) -> None:
             self._ranked.put(pair, found, sum(m.values.nbytes for m in found))
             self._store.show()
 
-        def work(task: Task) -> Ranks:
+        def work(task: Task) -> _Ranks:
             first = ranks.ranked(one)
             task.check()
             second = ranks.ranked(other)
@@ -163,18 +163,18 @@ class Comparing:
         self._jobs.run("io", _RANK, work, done, self._store.failed)
 
     def _run_kept(self, state: ViewState) -> None:
-        """Explain the shown slice as what was kept, where that costs next to nothing."""
-        place, series, model, kept = (
-            place_of(state),
+        """Explain the shown slice as what was kept for comparison, where that costs next to nothing."""
+        place, series, model, reference = (
+            position_of(state),
             state.view.series,
             state.answer.model,
-            state.request.kept,
+            state.request.reference,
         )
-        if kept is None or state.answer.gate == "outside":
+        if reference is None or state.answer.gate == "outside":
             return
-        wish, label, against = kept[1], kept[2] or state.request.target, kept[3]
-        item = next((m for m in model.methods if m.name == wish.method), None) if model else None
-        key = (model, place, wish, label, against)
+        choice, label, against = reference[1], reference[2] or state.request.target, reference[3]
+        item = next((m for m in model.methods if m.name == choice.method), None) if model else None
+        key = (model, place, choice, label, against)
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
@@ -183,11 +183,11 @@ class Comparing:
         target = f"{label}-{against}" if label and against else label or "top"
 
         def done(explained: Any) -> None:
-            self._maps.put(asking, place, wish, explained.attributions)
+            self._maps.put(asking, place, choice, explained.attributions)
             self._store.show()
 
         regions = state.regions.regions
-        work = lambda task: run(self._maps, asking, series, place, wish, target, task, regions=regions)  # noqa: E731
+        work = lambda task: run(self._maps, asking, series, place, choice, target, task, regions=regions)  # noqa: E731
         self._jobs.run("model", _RUN, work, done, lambda _sentence: None)
 
 
@@ -198,16 +198,16 @@ def _shown(state: ViewState) -> bool:
     )
 
 
-def _chosen(state: ViewState) -> tuple[object, Wish, str | None, str | None]:
+def _chosen(state: ViewState) -> tuple[object, MethodChoice, str | None, str | None]:
     """What is chosen now, to be kept for comparison."""
-    return (state.answer.model, wish_of(state), state.request.target, state.request.against)
+    return (state.answer.model, choice_of(state), state.request.target, state.request.against)
 
 
 def _target(state: ViewState) -> str | None:
-    """The target of what is kept, in words."""
-    if state.request.kept is None:
+    """The target of what is kept for comparison, in words."""
+    if state.request.reference is None:
         return None
-    _, _, label, against = state.request.kept
+    _, _, label, against = state.request.reference
     label = label or state.request.target
     return label if against is None else f"{label} − {against}"
 

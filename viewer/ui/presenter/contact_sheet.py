@@ -9,13 +9,13 @@ from viewer.task import Task
 from viewer.types import Style, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import pictured, run, run_all, targets_of
+from viewer.ui.presenter.running import run, run_all, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Cell, MethodItem, Tile, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Busy, Cell, MethodChoice, MethodItem, Tile, ViewState, choice_of, position_of
 
-SIDE = 256
+_SIDE = 256
 """Cells along the longer side of a map in the sheet."""
-MOST_LABELS = 36
+_MOST_LABELS = 36
 """Labels that the sheet shows: those with the highest scores."""
 _JOB = "sheet"
 
@@ -32,62 +32,62 @@ class ContactSheet:
 
     def choose(self, what: Literal["labels", "methods"]) -> None:
         """Fill the sheet with all labels, or with all quick methods."""
-        self._store.show(sheet_of=what)
+        self._store.show(contact_sheet_of=what)
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The sheet of a state that is about to be shown: each cell has the map of its own, or none."""
         if not _shown(state):
             self._tiles.clear()
-            return {"sheet": ()}
-        cells = self._labels(state) if state.answer.sheet_of == "labels" else self._methods(state)
+            return {"contact_sheet": ()}
+        cells = self._labels(state) if state.answer.contact_sheet_of == "labels" else self._methods(state)
         tiles = (cell.tile for cell in cells if cell.tile is not None)
         self._tiles = {(tile.map, state.view.slice, state.views.locked): tile for tile in tiles}
-        before = state.answer.sheet
+        before = state.answer.contact_sheet
         same = len(cells) == len(before) and all(map(_alike, cells, before))
-        return {"sheet": before if same else cells}
+        return {"contact_sheet": before if same else cells}
 
     def ask(self, state: ViewState) -> None:
         """Run what is missing of a sheet that is shown."""
         if not _shown(state):
             self._rest()
-        elif any(cell.tile is None for cell in state.answer.sheet):
+        elif any(cell.tile is None for cell in state.answer.contact_sheet):
             self._run_missing(state)
 
     # --- cells ------------------------------------------------------------------------------------
 
     def _labels(self, state: ViewState) -> tuple[Cell, ...]:
-        item, place, wish = state.chosen_method, place_of(state), wish_of(state)
+        item, place, choice = state.chosen_method, position_of(state), choice_of(state)
         assert state.answer.model is not None
-        said = self._maps.predictions.get(place)
+        said = self._maps.prediction(place)
         scores = {} if said is None else {s.label: s for s in said.scores}
         labels = list(state.answer.model.labels)
-        if len(labels) > MOST_LABELS:
+        if len(labels) > _MOST_LABELS:
             labels.sort(key=lambda n: -scores[n].probability if n in scores else 0.0)
-            del labels[MOST_LABELS:]
+            del labels[_MOST_LABELS:]
         every = item is not None and not item.target_dependent
         cells = []
         for label in labels:
-            tile = self._tile(state, wish, label)
+            tile = self._tile(state, choice, label)
             chosen = label == state.request.target and state.request.against is None
             cells.append(Cell(label, label, scores.get(label), tile, chosen))
         return tuple(cells[:1] if every else cells)
 
     def _methods(self, state: ViewState) -> tuple[Cell, ...]:
-        said = self._maps.predictions.get(place_of(state))
+        said = self._maps.prediction(position_of(state))
         score = next((s for s in said.scores if s.label == state.request.target), None) if said else None
         return tuple(
-            Cell(item.name, item.title, score, self._tile(state, _wish(state, item), state.target_words),
+            Cell(item.name, item.title, score, self._tile(state, _choice(state, item), state.target_words),
                  item.name == state.request.method)
             for item in _quick(state)
         )  # fmt: skip
 
-    def _tile(self, state: ViewState, wish: Wish, target: str | None) -> Tile | None:
-        place = place_of(state)
-        one = self._maps.finished(place, wish, target)
+    def _tile(self, state: ViewState, choice: MethodChoice, target: str | None) -> Tile | None:
+        place = position_of(state)
+        one = self._maps.finished(place, choice, target)
         if one is None:
             return None
-        among = self._maps.all(place, wish)
-        own = state.answer.sheet_of == "labels" and not state.views.locked
+        among = self._maps.all(place, choice)
+        own = state.answer.contact_sheet_of == "labels" and not state.views.locked
         kept = self._tiles.get((one, state.view.slice, state.views.locked))
         style: Style
         if own and kept is not None:
@@ -96,20 +96,21 @@ class ContactSheet:
             style = overlay.automatic_style([one]) if own else self._maps.style(one, among, True)
         if kept is not None and kept.style == style:
             return kept
-        return self._maps.tile(one, state.view.slice, style, SIDE)
+        return self._maps.tile(one, state.view.slice, style, _SIDE)
 
     # --- running ----------------------------------------------------------------------------------
 
     def _run_missing(self, state: ViewState) -> None:
         """Run the quick methods that are missing, once what is shown is there."""
-        key = (state.answer.model, place_of(state), targets_of(state), wish_of(state), state.answer.sheet_of)
+        answer = state.answer
+        key = (answer.model, position_of(state), targets_of(state), choice_of(state), answer.contact_sheet_of)
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
         if not ready or key == self._asked or isinstance(state.at, Sweep):
             return
         self._asked = key
-        if state.answer.sheet_of == "methods":
+        if state.answer.contact_sheet_of == "methods":
             self._run_methods(state)
         elif state.chosen_method is not None and state.chosen_method.quick:
             self._run_labels(state, _JOB)
@@ -121,15 +122,15 @@ class ContactSheet:
     def wish(self) -> None:
         """Run the method for all labels, however long that takes."""
         state = self._store.state
-        if state.answer.sheet and state.shell.busy is None:
+        if state.answer.contact_sheet and state.shell.busy is None:
             self._store.show(busy=Busy("explaining every label"))
             self._run_labels(state, "explain")
 
     def _run_labels(self, state: ViewState, kind: str) -> None:
-        series, place, wish, regions = (
+        series, place, choice, regions = (
             state.view.series,
-            place_of(state),
-            wish_of(state),
+            position_of(state),
+            choice_of(state),
             state.regions.regions,
         )
         if series is None:
@@ -137,12 +138,14 @@ class ContactSheet:
         asking = self._maps.asking()
 
         def work(task: Task) -> Any:
-            return pictured(run(self._maps, asking, series, place, wish, "all", task, regions=regions))
+            return with_baselines(
+                run(self._maps, asking, series, place, choice, "all", task, regions=regions)
+            )
 
         def done(found: Any) -> None:
             explained, made = found
-            self._maps.pictured(explained.attributions, made)
-            self._maps.put(asking, place, wish, explained.attributions)
+            self._maps.put_all_baselines(explained.attributions, made)
+            self._maps.put(asking, place, choice, explained.attributions)
             self._store.show(**({} if kind == _JOB else {"busy": None}))
 
         quiet = kind == _JOB
@@ -150,9 +153,9 @@ class ContactSheet:
         self._jobs.run("model", kind, work, done, failed, None if quiet else self._store.progress)
 
     def _run_methods(self, state: ViewState) -> None:
-        series, place, target = state.view.series, place_of(state), targets_of(state)
+        series, place, target = state.view.series, position_of(state), targets_of(state)
         words = state.target_words
-        missing = [w for w in (_wish(state, item) for item in _quick(state))
+        missing = [w for w in (_choice(state, item) for item in _quick(state))
                    if self._maps.find(place, w, words) is None]  # fmt: skip
         if series is None:
             return
@@ -162,9 +165,9 @@ class ContactSheet:
             return run_all(self._maps, asking, series, place, missing, target, task)
 
         def done(explained: Any) -> None:
-            for wish in missing:
-                some = [a for a in explained.attributions if a.explainer.name == wish.method]
-                self._maps.put(asking, place, wish, some)
+            for choice in missing:
+                some = [a for a in explained.attributions if a.explainer.name == choice.method]
+                self._maps.put(asking, place, choice, some)
             self._store.show()
 
         self._jobs.run("model", _JOB, work, done, lambda _sentence: None)
@@ -174,11 +177,11 @@ def _quick(state: ViewState) -> list[MethodItem]:
     return [] if state.answer.model is None else [item for item in state.answer.model.methods if item.quick]
 
 
-def _wish(state: ViewState, item: MethodItem) -> Wish:
+def _choice(state: ViewState, item: MethodItem) -> MethodChoice:
     """A method as it would be chosen; the chosen one as it is set."""
     if item.name == state.request.method or state.answer.model is None:
-        return wish_of(state)
-    return Wish(
+        return choice_of(state)
+    return MethodChoice(
         item.name, (), state.answer.model.layers[0] if item.layered and state.answer.model.layers else None
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from viewer.types import Attribution
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.state import Place, ViewState
+from viewer.ui.state import Position, ViewState
 
 _EDGE = 1e-6  # what a product of matrices leaves where there should be nothing
 
@@ -18,9 +18,9 @@ def scores(state: ViewState, maps: Maps) -> tuple[float | None, ...]:
     Nothing of a single slice.
     """
     series, target = state.view.series, state.request.target
-    if series is None or series.shape[0] < 2 or not maps.predictions:
+    if series is None or series.shape[0] < 2:
         return ()
-    found = [maps.predictions.get(Place(series, i, state.at_slice(i))) for i in range(series.shape[0])]
+    found = [maps.prediction(Position(series, i, state.at_slice(i))) for i in range(series.shape[0])]
     if not any(found):
         return ()
     return tuple(

@@ -16,10 +16,28 @@ from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.running import Answer, Pictures, answer, pictures, predict, run, target_of
+from viewer.ui.presenter.running import (
+    BaselineImages,
+    RunResult,
+    baseline_images,
+    predict,
+    result_of,
+    run,
+    target_of,
+)
 from viewer.ui.presenter.slice_profile import SliceProfile
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import NO_SEGMENTS, Busy, ModelItem, Notice, Place, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import (
+    NO_SEGMENTS,
+    Busy,
+    MethodChoice,
+    ModelItem,
+    Notice,
+    Position,
+    ViewState,
+    choice_of,
+    position_of,
+)
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -98,7 +116,7 @@ class Explaining:
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
             model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
-            against=None, placed=None, swept=None, kept=None, asked=False,
+            against=None, placed=None, swept=None, reference=None, asked=False,
             notice=Notice(text, stays=True) if remembered else self._store.lasting,
         )  # fmt: skip
         self.study_changed()
@@ -164,12 +182,12 @@ class Explaining:
         self._store.note(asked=False)
         self._explain_unless_known(run)
 
-    def answer(self, wish: str) -> None:
+    def take_action(self, wish: str) -> None:
         """The button of the message bar."""
         series = self._state.view.series
         if wish == "override" and series is not None and self._state.view.number is not None:
             stack = {series, *(self._series[n] for n in self._state.points)}
-            self._maps.overridden |= {self._maps.override(one) for one in stack}
+            self._maps.go_on(stack)
             self._store.note(notice=None)
             self.study_changed()
         elif wish == "show":
@@ -251,8 +269,8 @@ class Explaining:
         if item.unsuitable is not None:
             self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
             return True
-        place, wish = place_of(self._state), wish_of(self._state)
-        if wish.segmented and not self._state.regions.regions:
+        place, choice = position_of(self._state), choice_of(self._state)
+        if choice.segmented and not self._state.regions.regions:
             self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
             return True
         self._stop()
@@ -261,14 +279,16 @@ class Explaining:
         words, slice = self._state.target_words, self._state.view.slice
         interpolation, asking = self._state.views.style.interpolation, self._maps.asking()
 
-        def work(task: Task) -> Answer:
+        def work(task: Task) -> RunResult:
             def preview(so_far: Attribution) -> None:
                 self._jobs.report(
-                    task, lambda a: self._preview(asking, place, wish, *a), (so_far, pictures(so_far))
+                    task,
+                    lambda a: self._preview(asking, place, choice, *a),
+                    (so_far, baseline_images(so_far)),
                 )
 
-            explained = run(self._maps, asking, series, place, wish, target, task, preview, regions)
-            return answer(explained, place, words, slice, interpolation)
+            explained = run(self._maps, asking, series, place, choice, target, task, preview, regions)
+            return result_of(explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
             self._stop()
@@ -276,17 +296,17 @@ class Explaining:
 
         self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
 
-        def done(found: Answer) -> None:
+        def done(found: RunResult) -> None:
             for attribution, one in found.overlaid:
                 self._maps.drawn.put(attribution, slice, interpolation, one)
-            self._explained(asking, place, wish, found)
+            self._explained(asking, place, choice, found)
 
         self._jobs.run("model", "explain", work, done, failed, self._store.progress)
         return True
 
     def _predict(self) -> None:
         """Ask for the scores of the shown place alone: a map of it waits for the reader."""
-        series, place = self._state.view.series, place_of(self._state)
+        series, place = self._state.view.series, position_of(self._state)
         if series is None or self._maps.model is None or isinstance(place.at, Sweep):
             return
 
@@ -302,16 +322,21 @@ class Explaining:
         self._jobs.run("model", "predict", work, done, self._store.failed)
 
     def _preview(
-        self, asking: Asking, place: Place, wish: Wish, so_far: Attribution, compared: Pictures
+        self,
+        asking: Asking,
+        place: Position,
+        choice: MethodChoice,
+        so_far: Attribution,
+        compared: BaselineImages,
     ) -> None:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
-        self._maps.put_preview(asking, place, wish, so_far)
-        self._maps.picture(so_far, compared)
-        if self._is_shown(place) and wish == wish_of(self._state):
+        self._maps.put_preview(asking, place, choice, so_far)
+        self._maps.put_baselines(so_far, compared)
+        if self._is_shown(place) and choice == choice_of(self._state):
             self._store.show()
 
-    def _is_shown(self, place: Place) -> bool:
-        return self._state.view.series is not None and place == place_of(self._state)
+    def _is_shown(self, place: Position) -> bool:
+        return self._state.view.series is not None and place == position_of(self._state)
 
     def _stop(self) -> bool:
         """End what is under way, if anything is: what it had so far is no map and goes with it."""
@@ -325,14 +350,14 @@ class Explaining:
         self._slice_profile.rest()
         return self._stop()
 
-    def _explained(self, asking: Asking, place: Place, wish: Wish, found: Answer) -> None:
+    def _explained(self, asking: Asking, place: Position, choice: MethodChoice, found: RunResult) -> None:
         self._stop()
         explained, said = found.explained, found.said
         self._maps.put_predictions(asking, {place: said})
-        self._maps.requests.learn(wish, explained.answers)
-        self._maps.put(asking, place, wish, explained.attributions, anew=True)
+        self._maps.requests.learn(choice, explained.answers)
+        self._maps.put(asking, place, choice, explained.attributions, anew=True)
         for i, attribution in enumerate(explained.attributions):
-            self._maps.picture(attribution, found.pictures[i])
+            self._maps.put_baselines(attribution, found.baselines[i])
             if found.profiles[i]:
                 self.answers.volume_profile(attribution, found.profiles[i])
             if found.styles:

@@ -8,7 +8,7 @@ from typing import Any
 
 ONE_MOVE = 0.6
 """Seconds within which changes of one kind are one step: a drag, the pull of a slider, a key held down."""
-MOST_STEPS = 200
+_MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class History:
         self._back.clear()
         if step.before != step.after:
             self._made.append(step)
-            del self._made[:-MOST_STEPS]
+            del self._made[:-_MOST_STEPS]
 
     def undo(self, applies: Callable[[Step], bool]) -> Step | None:
         """The last step, which is now taken back; steps that do not apply any more are passed over."""

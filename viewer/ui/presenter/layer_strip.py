@@ -8,11 +8,11 @@ from typing import Any
 from viewer.task import Task
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.presenter.running import pictured, run, targets_of
+from viewer.ui.presenter.running import run, targets_of, with_baselines
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Tile, ViewState, Wish, place_of, wish_of
+from viewer.ui.state import Busy, MethodChoice, Tile, ViewState, choice_of, position_of
 
-SIDE = 128
+_SIDE = 128
 """Cells along the longer side of a small map, for a picture of half as many pixels."""
 _JOB = "strip"
 
@@ -31,30 +31,30 @@ class LayerStrip:
         """The strip of a state about to be shown: each stage's map of its place and target, or None."""
         model = state.answer.model
         if model is None or not _suits(state):
-            return {"strip": ()}
-        place, wish = place_of(state), wish_of(state)
-        found = [self._maps.finished(place, _at(wish, stage), state.target_words) for stage in model.stages]
+            return {"layer_strip": ()}
+        place, choice = position_of(state), choice_of(state)
+        found = [self._maps.finished(place, _at(choice, stage), state.target_words) for stage in model.stages]
         styles = [
-            None if one is None else self._maps.style(one, self._maps.all(place, _at(wish, stage)), True)
+            None if one is None else self._maps.style(one, self._maps.all(place, _at(choice, stage)), True)
             for stage, one in zip(model.stages, found, strict=True)
         ]
         key = (model, state.view.series, state.view.slice, *found, *styles)
         if key != self._last[0]:
             tiles = tuple(
-                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, SIDE)
+                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, _SIDE)
                 for one, style in zip(found, styles, strict=True)
             )
             self._last = key, tiles
-        return {"strip": self._last[1]}
+        return {"layer_strip": self._last[1]}
 
     def ask(self, state: ViewState) -> None:
         """Run the other stages once the map itself is there, unasked where that costs next to nothing."""
         if not _suits(state):
             self._rest()
             return
-        if all(one is not None for one in state.answer.strip):
+        if all(one is not None for one in state.answer.layer_strip):
             return
-        key = (state.answer.model, place_of(state), wish_of(state), targets_of(state))
+        key = (state.answer.model, position_of(state), choice_of(state), targets_of(state))
         if key != self._asked or state.shell.busy is not None:
             self._rest()
         ready = state.answer.attribution is not None and not state.answer.preview and state.shell.busy is None
@@ -70,7 +70,7 @@ class LayerStrip:
     def wish(self) -> None:
         """Run the method at all stages, however long that takes."""
         state = self._store.state
-        if state.answer.model is not None and state.answer.strip and state.shell.busy is None:
+        if state.answer.model is not None and state.answer.layer_strip and state.shell.busy is None:
             self._store.show(busy=Busy("explaining at every layer"))
             self._run(state, "explain")
 
@@ -78,28 +78,28 @@ class LayerStrip:
         model, series = state.answer.model, state.view.series
         if model is None or series is None:
             return
-        place, wish, target = place_of(state), wish_of(state), targets_of(state)
+        place, choice, target = position_of(state), choice_of(state), targets_of(state)
         asking = self._maps.asking()
         said, regions, layers = kind != _JOB, state.regions.regions, ",".join(model.stages)
 
         def work(task: Task) -> Any:
-            found = run(self._maps, asking, series, place, wish, target, task, regions=regions, layer=layers)
-            return pictured(found)
+            found = run(self._maps, asking, series, place, choice, target, task, None, regions, layers)
+            return with_baselines(found)
 
         def done(found: Any) -> None:
             explained, made = found
-            self._maps.pictured(explained.attributions, made)
+            self._maps.put_all_baselines(explained.attributions, made)
             for stage in model.stages:
                 some = [a for a in explained.attributions if a.layer == stage]
-                self._maps.put(asking, place, _at(wish, stage), some)
+                self._maps.put(asking, place, _at(choice, stage), some)
             self._store.show(**({"busy": None} if said else {}))
 
         failed = self._store.failed if said else lambda _sentence: None
         self._jobs.run("model", kind, work, done, failed, self._store.progress if said else None)
 
 
-def _at(wish: Wish, stage: str) -> Wish:
-    return replace(wish, layer=stage)
+def _at(choice: MethodChoice, stage: str) -> MethodChoice:
+    return replace(choice, layer=stage)
 
 
 def _suits(state: ViewState) -> bool:

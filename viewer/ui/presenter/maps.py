@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model said and why, of every place that was looked at: kept, so that going back runs nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,11 +13,12 @@ from viewer.settings import Settings
 from viewer.types import Array, Attribution, Override, Prediction, Series, Style
 from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.presenter.requests import Key, Requests
-from viewer.ui.state import Place, Tile, Wish
+from viewer.ui.state import MethodChoice, Position, Tile
 
 if TYPE_CHECKING:
     from viewer.explain import ForwardCache
     from viewer.models import Model
+    from viewer.session import Gate
 
 _ROOM = 512 * 2**20
 MapsByTarget = Mapping[str | None, Attribution]
@@ -44,10 +45,10 @@ class Maps:
         self.model: Model | None = None
         self.forwards: ForwardCache | None = None
         """Made on the model's worker, for it comes with the engine."""
-        self.predictions: dict[Place, Prediction] = {}
+        self._predictions: dict[tuple[object, ...], Prediction] = {}
         self.predicted = 0
         """How often the model has said something."""
-        self.overridden: set[Override] = set()
+        self._overridden: set[Override] = set()
         """Where the reader has said to go on outside of what the model accepts: of which series and model."""
         self.drawn = DrawnMaps()
         self._age = 0
@@ -61,8 +62,8 @@ class Maps:
         """Another study: what was computed for the old one can not be asked for again."""
         self._age += 1
         self.forwards = None  # a run that goes on keeps the old one for itself
-        self.predictions.clear()
-        self.overridden.clear()
+        self._predictions.clear()
+        self._overridden.clear()
         self.drawn.clear()
         self.requests.forget()
         self._found.clear()
@@ -75,24 +76,40 @@ class Maps:
         self.model = model
         self.requests.open(model)
 
-    def override(self, series: Series) -> Override:
-        """The reader's word that the model is asked about a series: it holds for no other study, nor card."""
+    def gate(self, series: Series) -> "Gate":
+        """What the session judges of the model and a series, with what the reader has overridden."""
+        from viewer import session
+
         assert self.model is not None
-        return Override(series.digest, self.model.digest)
+        return session.judge(series, self.model, self._overridden)
+
+    def go_on(self, stack: Iterable[Series]) -> None:
+        """The reader's word that the model is asked about these series, whatever it was made for."""
+        from viewer import session
+
+        assert self.model is not None
+        self._overridden |= {session.override(one, self.model) for one in stack}
 
     def asking(self) -> Asking:
         """What the worker is asked with now; there is a model."""
         assert self.model is not None
-        return Asking(self.model, self.settings, frozenset(self.overridden), self._age)
+        return Asking(self.model, self.settings, frozenset(self._overridden), self._age)
 
     def current(self, asking: Asking) -> bool:
         """Whether what was asked so is still of this study and this model."""
         return asking.age == self._age
 
-    def put_predictions(self, asking: Asking, found: Mapping[Place, Prediction]) -> None:
+    def prediction(self, place: Position) -> Prediction | None:
+        """What the model said of a place, if it has been asked."""
+        if self.model is None or not self._predictions:
+            return None
+        return self._predictions.get(_shown(place, self.model.digest))
+
+    def put_predictions(self, asking: Asking, found: Mapping[Position, Prediction]) -> None:
         """Keep what the model said of places."""
         if self.current(asking):
-            self.predictions |= found
+            digest = asking.model.digest
+            self._predictions |= {_shown(place, digest): one for place, one in found.items()}
             self.predicted += 1
 
     def remember(self, asking: Asking) -> "ForwardCache":
@@ -106,31 +123,31 @@ class Maps:
 
     # --- maps -------------------------------------------------------------------------------------
 
-    def all(self, place: Place, wish: Wish) -> MapsByTarget:
-        """All that is kept of a place for a wish, whatever it explains; previews last of all."""
-        key = self.requests.key(place, wish)
+    def all(self, place: Position, choice: MethodChoice) -> MapsByTarget:
+        """All that is kept of a place for a choice, whatever it explains; previews last of all."""
+        key = self.requests.key(place, choice)
         return {} if key is None else self._found.get(key) or self._previews.get(key, {})
 
-    def find(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
-        """The map for a wish and a target in words, or the one for every label."""
-        found = self.all(place, wish)
+    def find(self, place: Position, choice: MethodChoice, target: str | None) -> Attribution | None:
+        """The map for a choice and a target in words, or the one for every label."""
+        found = self.all(place, choice)
         return found.get(None) or found.get(target)
 
-    def finished(self, place: Place, wish: Wish, target: str | None) -> Attribution | None:
+    def finished(self, place: Position, choice: MethodChoice, target: str | None) -> Attribution | None:
         """The same, and no preview: for what is drawn small or compared, where nothing says which it is."""
-        found = self.find(place, wish, target)
+        found = self.find(place, choice, target)
         return None if self.is_preview(found) else found
 
     def put(
         self,
         asking: Asking,
-        place: Place,
-        wish: Wish,
+        place: Position,
+        choice: MethodChoice,
         attributions: Sequence[Attribution],
         anew: bool = False,
     ) -> None:
         """Keep maps; `anew` in place of those that are kept, else those stay. Previews of them go."""
-        key = self.requests.key(place, wish)
+        key = self.requests.key(place, choice)
         if key is None or not self.current(asking):
             return
         self._previews.pop(key, None)
@@ -140,9 +157,11 @@ class Maps:
             size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
             self._found.put(key, found, size)
 
-    def put_preview(self, asking: Asking, place: Place, wish: Wish, attribution: Attribution) -> None:
+    def put_preview(
+        self, asking: Asking, place: Position, choice: MethodChoice, attribution: Attribution
+    ) -> None:
         """Keep what a method has so far, until it has all."""
-        key = self.requests.key(place, wish)
+        key = self.requests.key(place, choice)
         if key is not None and self.current(asking):
             self._previews.setdefault(key, {})[_words(attribution)] = attribution
 
@@ -160,16 +179,18 @@ class Maps:
             return ()
         return self._pictures.get(attribution.baselines, "", lambda: ((), 0))
 
-    def picture(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
+    def put_baselines(self, attribution: Attribution, made: tuple[Array, ...]) -> None:
         """Keep these pictures; they are made on the model's worker, for an input is a tensor."""
         if attribution.baselines is not None:
             size = sum(one.nbytes for one in made)
             self._pictures.get(attribution.baselines, "", lambda: (made, size))
 
-    def pictured(self, attributions: Sequence[Attribution], made: Sequence[tuple[Array, ...]]) -> None:
+    def put_all_baselines(
+        self, attributions: Sequence[Attribution], made: Sequence[tuple[Array, ...]]
+    ) -> None:
         """Keep the pictures of several maps."""
         for attribution, one in zip(attributions, made, strict=True):
-            self.picture(attribution, one)
+            self.put_baselines(attribution, one)
 
     # --- drawing ----------------------------------------------------------------------------------
 
@@ -197,6 +218,11 @@ class Maps:
     def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
         """A map over a slice, drawn small."""
         return Tile(map, self.drawn.small(map, slice, style, side), style, map.negative)
+
+
+def _shown(place: Position, model: str) -> tuple[object, ...]:
+    """What tells a prediction from others: series and model as digests, as requests have them."""
+    return (place.series.digest, model, place.slice, place.at)
 
 
 def _input_bytes(attribution: Attribution) -> int:

@@ -27,7 +27,7 @@ from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState, one_stack
 
-Alignment = Literal["patient", "acquired"]
+_Alignment = Literal["patient", "acquired"]
 _JOB, _THICK = "planes", "slabs"
 
 
@@ -214,7 +214,7 @@ class MPR:
         if self._state.three:
             self._store.show(ways=planes.turned(self._state.planes.ways, name, angle))
 
-    def align(self, how: Alignment) -> None:
+    def align(self, how: _Alignment) -> None:
         """Lay the planes along the patient's axes, or one of them onto the slices as they were acquired."""
         series = self._state.view.series
         if series is not None and self._state.three:

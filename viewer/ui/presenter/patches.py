@@ -15,7 +15,7 @@ from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import WHOLE, Notice, ViewState, place_of
+from viewer.ui.state import WHOLE, Notice, ViewState, position_of
 
 _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place."
 
@@ -64,7 +64,7 @@ class Patches:
             or state.request.swept == WHOLE
         ):
             return None
-        place = place_of(state)
+        place = position_of(state)
         key = (model, series, place, shown if isinstance(at, Sweep) else None)
         if key != self._last[0]:
             found: Field | None = None

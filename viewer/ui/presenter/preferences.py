@@ -17,7 +17,7 @@ from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Notice
 
-RESERVED = {
+_RESERVED = {
     "Tab": "moves the keyboard from control to control",
     "Shift+Backtab": "moves the keyboard from control to control",
     "Backtab": "moves the keyboard from control to control",
@@ -59,8 +59,8 @@ class ReaderPreferences:
 
     def set_key(self, command: str, key: str | None) -> str | None:
         """Give a command this key, or none; the sentence says why it cannot have it."""
-        if key in RESERVED:
-            return f"{key} {RESERVED[key]}; choose another key."
+        if key in _RESERVED:
+            return f"{key} {_RESERVED[key]}; choose another key."
         keys = assigned(self.now.keys)
         other = None if key is None else owner(keys, key)
         if other is not None and other.name != command:

@@ -14,7 +14,7 @@ from viewer.errors import ExportError, WhyscopeError
 from viewer.export import whole
 from viewer.settings import Preferences
 
-PLACE = "WHYSCOPE_CONFIG"
+_PLACE = "WHYSCOPE_CONFIG"
 """The environment variable that names another folder for the file."""
 NAME = "preferences.json"
 _LARGEST = 1024**2
@@ -22,7 +22,7 @@ _LARGEST = 1024**2
 
 def folder() -> Path:
     """Where the file lies: as the environment says, or where this system keeps such files."""
-    named = os.environ.get(PLACE)
+    named = os.environ.get(_PLACE)
     return Path(named) if named else platformdirs.user_config_path("whyscope", appauthor=False)
 
 

@@ -28,7 +28,7 @@ from viewer.ui.presenter.preferences_file import PreferencesFile
 from viewer.ui.presenter.probe import Probe
 from viewer.ui.presenter.running import write
 from viewer.ui.presenter.slices import Slices
-from viewer.ui.presenter.store import Store, View
+from viewer.ui.presenter.store import Store, WindowView
 from viewer.ui.presenter.studies import Studies
 from viewer.ui.state import Busy, Notice, ViewState
 
@@ -45,7 +45,7 @@ class Presenter:
 
     def __init__(
         self,
-        view: View,
+        view: WindowView,
         jobs: Jobs,
         settings: Settings,
         preferences: Preferences | None = None,

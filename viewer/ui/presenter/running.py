@@ -11,11 +11,11 @@ from viewer import overlay
 from viewer.errors import ExplainerError
 from viewer.overlay import Interpolation
 from viewer.task import Task
-from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Series, Style, Sweep
+from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Request, Series, Style, Sweep
 from viewer.ui import engine
 from viewer.ui.presenter.evidence import volume_profile
 from viewer.ui.presenter.maps import Asking, Maps
-from viewer.ui.state import NOWHERE, At, Place, ViewState, Wish
+from viewer.ui.state import NOWHERE, At, MethodChoice, Position, ViewState
 
 if TYPE_CHECKING:
     from viewer.explain import Explained
@@ -33,21 +33,21 @@ def target_of(state: ViewState) -> str:
 def _large(state: ViewState) -> bool:
     """Whether a map for each label is too much: that of a swept volume may have a cell for each voxel."""
     many = state.answer.model is not None and (
-        state.answer.model.volume or len(state.answer.model.labels) > MANY
+        state.answer.model.volume or len(state.answer.model.labels) > _MANY
     )
     return isinstance(state.at, Sweep) and many
 
 
 _MOST_PICTURES = 4
 """Baselines of which there are pictures."""
-Pictures = tuple[Array, ...]
-MANY = 8
+BaselineImages = tuple[Array, ...]
+_MANY = 8
 """With more labels than this, several maps are made for one label at a time: backward takes that long."""
 
 
 def targets_of(state: ViewState) -> str:
     """The target of several maps at once; all labels where those are few."""
-    many = state.answer.model is not None and len(state.answer.model.labels) > MANY
+    many = state.answer.model is not None and len(state.answer.model.labels) > _MANY
     if state.request.against is not None and state.request.target is not None:
         return target_of(state)
     return state.request.target or "top" if many or _large(state) else "all"
@@ -57,28 +57,40 @@ def run(
     maps: Maps,
     asking: Asking,
     series: Series,
-    place: Place,
-    wish: Wish,
+    place: Position,
+    choice: MethodChoice,
     target: str,
     task: Task,
     preview: Callable[[Attribution], None] | None = None,
     regions: Sequence[Region] = (),
     layer: str | None = None,
 ) -> "Explained":
-    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the wish
+    """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the choice
     and may name several."""
     from viewer import session
 
-    within = next((one for one in regions if one.source == wish.within), None)
-    return session.ask(
-        series, asking.model, [wish.method], target, place.slice, _there(place), layer=layer or wish.layer,
-        settings=dict(wish.settings), outside_intended_use=asking.overridden,
-        preferences=asking.settings, task=task, within=within, preview=preview, kept=maps.remember(asking),
-        features=regions if wish.segmented else (),
+    within = next((one for one in regions if one.source == choice.within), None)
+    asked = session.requests(
+        series, asking.model, [choice.method], target, place.slice, _there(place), layer or choice.layer,
+        dict(choice.settings), asking.settings, within, features=regions if choice.segmented else (),
+    )  # fmt: skip
+    return _answered(maps, asking, series, asked, task, preview)
+
+
+def _answered(
+    maps: Maps, asking: Asking, series: Series, asked: Sequence[Request], task: Task,
+    preview: Callable[[Attribution], None] | None = None,
+) -> "Explained":  # fmt: skip
+    """What the session answers to requests, with what the reader has overridden and forwards have found."""
+    from viewer import session
+
+    return session.explain(
+        series, asking.model, asked, outside_intended_use=asking.overridden, preferences=asking.settings,
+        task=task, preview=preview, kept=maps.remember(asking),
     )  # fmt: skip
 
 
-def predict(asking: Asking, series: Series, place: Place, task: Task) -> Prediction:
+def predict(asking: Asking, series: Series, place: Position, task: Task) -> Prediction:
     """What the model says of one place, without a map."""
     from viewer import session
 
@@ -106,13 +118,13 @@ def leading(predictions: Sequence[Prediction]) -> Prediction:
     return max(predictions, key=lambda one: one.top.probability)
 
 
-def alone(prediction: Prediction) -> Prediction:
+def _alone(prediction: Prediction) -> Prediction:
     """The same with pixels of its own: those of a patch would keep all of a swept volume in memory."""
     source = prediction.input
     return replace(prediction, input=replace(source, tensor=source.tensor.clone()))
 
 
-def _there(place: Place) -> At:
+def _there(place: Position) -> At:
     """What of a place the model is shown, where there is anything."""
     if place.at == NOWHERE:
         raise ExplainerError("The region does not lie on this slice, so there is nothing to sweep.")
@@ -120,7 +132,7 @@ def _there(place: Place) -> At:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class RunResult:
     """What a run found, and what the worker made of it so that the window need not.
 
     Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
@@ -129,22 +141,22 @@ class Answer:
 
     explained: "Explained"
     said: Prediction
-    pictures: Sequence["Pictures"]
+    baselines: Sequence["BaselineImages"]
     profiles: Sequence[tuple[float, ...]]
     styles: Sequence[Style] = ()
     overlaid: Sequence[tuple[Attribution, Array]] = ()
 
 
-def answer(
-    explained: "Explained", place: Place, words: str | None, slice: int, interpolation: Interpolation
-) -> Answer:
+def result_of(
+    explained: "Explained", place: Position, words: str | None, slice: int, interpolation: Interpolation
+) -> RunResult:
     """Look through the maps of a place; `words` are those of the target."""
     maps, said = explained.attributions, leading(explained.predictions)
     swept = isinstance(place.at, Sweep)
-    return Answer(
+    return RunResult(
         explained,
-        alone(said) if swept else said,
-        [pictures(one) for one in maps],
+        _alone(said) if swept else said,
+        [baseline_images(one) for one in maps],
         [volume_profile(one) if one.slice is None else () for one in maps],
         [overlay.automatic_style(maps)] * len(maps) if swept else (),
         overlaid(explained, words, slice, interpolation),
@@ -170,7 +182,7 @@ def overlaid(explained: "Explained", words: str | None, slice: int, interpolatio
     return found
 
 
-def pictures(attribution: Attribution) -> tuple[Array, ...]:
+def baseline_images(attribution: Attribution) -> tuple[Array, ...]:
     """What a map's image was compared with, uint8 (rows, columns), in the greys of the image itself."""
     if attribution.baselines is None:
         return ()
@@ -182,25 +194,28 @@ def pictures(attribution: Attribution) -> tuple[Array, ...]:
     return tuple(np.rint(255 * one).astype(np.uint8) for one in grey[:_MOST_PICTURES])
 
 
-def pictured(explained: "Explained") -> "tuple[Explained, list[Pictures]]":
+def with_baselines(explained: "Explained") -> "tuple[Explained, list[BaselineImages]]":
     """The same with the pictures of each map's baselines: the window has none, for an input is a tensor."""
-    return explained, [pictures(one) for one in explained.attributions]
+    return explained, [baseline_images(one) for one in explained.attributions]
 
 
 def run_all(
-    maps: Maps, asking: Asking, series: Series, place: Place, wishes: Sequence[Wish], target: str, task: Task
-) -> "Explained":
+    maps: Maps, asking: Asking, series: Series, place: Position, choices: Sequence[MethodChoice],
+    target: str, task: Task,
+) -> "Explained":  # fmt: skip
     """Explain one place by several methods, out of one forward."""
     from viewer import session
 
     at = _there(place)
     methods = [
-        one for wish in wishes for one in session.configured([wish.method], wish.layer, dict(wish.settings))
+        method
+        for one in choices
+        for method in session.configured([one.method], one.layer, dict(one.settings))
     ]
-    return session.ask(
-        series, asking.model, methods, target, place.slice, at, outside_intended_use=asking.overridden,
-        preferences=asking.settings, task=task, kept=maps.remember(asking),
-    )  # fmt: skip
+    asked = session.requests(
+        series, asking.model, methods, target, place.slice, at, preferences=asking.settings
+    )
+    return _answered(maps, asking, series, asked, task)
 
 
 def write(shown: Map, *how: Any, **more: Any) -> None:

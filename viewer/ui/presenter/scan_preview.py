@@ -81,7 +81,7 @@ class ScanPreview:
         one = _wished(self._arrivals, self._wish)
         image, state = self._images.get(one.key), self._store.state
         number = self._arrivals.index(one)
-        self._store.note(items=self.rows(), arriving=number)
+        self._store.note(items=self.rows(), previewed=number)
         if state.view.series is one.series and (image is None or state.view.values is image.values):
             self._store.show()
             return

@@ -9,7 +9,7 @@ from viewer.ui.presenter.evidence import next_peak
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import predict_slices
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Place
+from viewer.ui.state import Position
 
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
@@ -44,7 +44,7 @@ class SliceProfile:
             return
         at = state.at
         near = sorted(range(series.shape[0]), key=lambda i: abs(i - state.view.slice))
-        missing = [i for i in near if Place(series, i, at) not in self._maps.predictions][:_CHUNK]
+        missing = [i for i in near if self._maps.prediction(Position(series, i, at)) is None][:_CHUNK]
         if not missing or isinstance(at, Sweep):
             return
 
@@ -52,7 +52,7 @@ class SliceProfile:
 
         def done(found: Sequence[Prediction]) -> None:
             self._maps.put_predictions(
-                asking, {Place(series, i, at): p for i, p in zip(missing, found, strict=True)}
+                asking, {Position(series, i, at): p for i, p in zip(missing, found, strict=True)}
             )
             self._store.show()
             self.score_slices()

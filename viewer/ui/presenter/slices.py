@@ -28,7 +28,7 @@ _NEAR = 32
 _NEAR_POINTS = 4
 """Likewise points of the fourth dimension, of which the same place is read."""
 _LACKS = " has no slice at this place"
-Place = tuple[int, int]
+_Index = tuple[int, int]
 """The number of a series in the list, and a slice of it."""
 
 
@@ -60,7 +60,7 @@ class Slices:
         self._memory = memory
         self._own = object()
         weakref.finalize(self, memory.leave, self._own).atexit = False
-        self._lost: set[Place] = set()
+        self._lost: set[_Index] = set()
         """What could not be read ahead."""
         self._series: tuple[Series, ...] = ()
         self._at: Point | None = None
@@ -135,7 +135,7 @@ class Slices:
         self._explaining.slice_changed(run=not self.state.views.playing)
         self._read_slice()
 
-    def _show_place(self, place: Place) -> None:
+    def _show_place(self, place: _Index) -> None:
         """Note another place, with its slice where that is kept: the window then draws once."""
         self._jobs.cancel("ahead")
         kept = self._kept(place)
@@ -203,11 +203,11 @@ class Slices:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def _kept(self, place: Place) -> Read | None:
+    def _kept(self, place: _Index) -> Read | None:
         found: Read | None = self._memory.get(self._own, place)
         return found
 
-    def _keep(self, place: Place, found: Read) -> None:
+    def _keep(self, place: _Index, found: Read) -> None:
         self._memory.put(self._own, place, found, found.arrays)
         self._store.note(memory=Memory(self._memory.used, self._memory.room))
 
@@ -232,7 +232,7 @@ class Slices:
             "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
         )
 
-    def _slice_read(self, key: Place, found: Read) -> None:
+    def _slice_read(self, key: _Index, found: Read) -> None:
         self._keep(key, found)
         self._show_slice(found)
         self._read_ahead(found)
@@ -266,7 +266,7 @@ class Slices:
         self._jobs.run("io", "ahead", work, done, lambda _sentence: None)
         return True
 
-    def _nearby(self, most: int) -> Iterator[Place]:
+    def _nearby(self, most: int) -> Iterator[_Index]:
         """What the reader may want next: the place at the next points, then, if slow to read, slices."""
         series, number, here = self.state.view.series, self.state.view.number, self.state.view.slice
         if series is None or number is None:
@@ -344,7 +344,7 @@ class Slices:
         series, limits = self._series[due[0]], self._limits
         self._jobs.run("io", "cine", lambda _task: read(series, due[1], limits), done, failed)
 
-    def _due(self, steps: int) -> Place | None:
+    def _due(self, steps: int) -> _Index | None:
         """Where what plays should be after so many steps."""
         state = self.state
         if state.view.series is None or state.view.number is None:
@@ -354,7 +354,7 @@ class Slices:
         number = state.points[(self._played_from + steps) % len(state.points)]
         return number, state.view.slice if number == state.view.number else self._across(number)[0]
 
-    def _play_on(self, place: Place) -> None:
+    def _play_on(self, place: _Index) -> None:
         if place[0] == self.state.view.number:
             self._go(place[1])
         else:
@@ -377,10 +377,10 @@ def read(series: Series, slice: int, limits: Limits) -> Read:
         raise SeriesError(f"There is no slice {slice}.") from error
 
 
-def _together(series: Sequence[Series], places: Sequence[Place], limits: Limits) -> tuple[Read | None, ...]:
+def _together(series: Sequence[Series], places: Sequence[_Index], limits: Limits) -> tuple[Read | None, ...]:
     """Several slices at once; None for what cannot be read."""
 
-    def attempt(place: Place) -> Read | None:
+    def attempt(place: _Index) -> Read | None:
         try:
             return read(series[place[0]], place[1], limits)
         except SeriesError:

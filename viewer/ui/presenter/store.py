@@ -8,13 +8,13 @@ from viewer.task import Progress
 from viewer.ui.state import Busy, Notice, ViewState
 
 
-class View(Protocol):
+class WindowView(Protocol):
     """The window, as far as those who decide know it."""
 
     def show_state(self, state: ViewState) -> None: ...
 
 
-class Part(Protocol):
+class _Part(Protocol):
     """One of those who decide."""
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
@@ -27,9 +27,9 @@ class Part(Protocol):
 class Store:
     """What the parts of the presenter share: they change the state, the view shows it."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: WindowView) -> None:
         self.state = ViewState()
-        self.parts: tuple[Part, ...] = ()
+        self.parts: tuple[_Part, ...] = ()
         """In the order in which one follows from the other."""
         self._view = view
         self._shown: ViewState | None = None

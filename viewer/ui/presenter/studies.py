@@ -97,7 +97,7 @@ class Studies:
         if self.preview:
             self.preview.forget()
             self._display.forget()
-            self._store.note(items=(), series=None, values=None, probed=None, arriving=None)
+            self._store.note(items=(), series=None, values=None, probed=None, previewed=None)
 
     def open_demo(self) -> None:
         """Open the studies that the program brings along, and the network that reads their radiographs."""
@@ -133,7 +133,7 @@ class Studies:
         notice = self._store.lasting or (None if items else nothing)
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, notice=notice, arriving=None,
+            values=None, busy=None, notice=notice, previewed=None,
         )  # fmt: skip
         if not items:
             self._store.show()

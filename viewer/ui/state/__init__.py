@@ -5,19 +5,19 @@ The presenter makes a `ViewState`; every widget draws its part of it in `show(st
 """
 
 from viewer.ui.state.answer import AnswerState, Cell, Compared, MethodItem, ModelItem, Side, Tile
+from viewer.ui.state.asked import Position, choice_of, position_of
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
-from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, RequestState, Wish
+from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
 from viewer.ui.state.shell import Busy, Header, Memory, Notice, Probed, ShellState
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
 from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, View, ViewsState
 from viewer.ui.state.window import OWNERS, ViewState
-from viewer.ui.state.wish import Place, place_of, wish_of
 
 __all__ = [
-    "LAYOUTS", "NOWHERE", "NO_SEGMENTS", "OWNERS", "SEGMENTS", "UNFLIPPED", "WHOLE",
-    "AnswerState", "At", "Busy", "Cell", "Compared", "Cut", "Draws", "Flips", "Header", "Layout", "Marked",
-    "Memory", "MethodItem", "ModelItem", "Notice", "Place", "PlanesState", "Probed", "RegionsState",
+    "LAYOUTS", "NOWHERE", "NO_SEGMENTS", "OWNERS", "SEGMENTS", "UNFLIPPED", "WHOLE", "AnswerState", "At",
+    "Busy", "Cell", "Compared", "Cut", "Draws", "Flips", "Header", "Layout", "Marked", "Memory",
+    "MethodChoice", "MethodItem", "ModelItem", "Notice", "PlanesState", "Position", "Probed", "RegionsState",
     "RequestState", "Seen", "SeriesItem", "ShellState", "Side", "Slab", "StudiesState", "Tile", "View",
-    "ViewState", "ViewsState", "Wish", "one_stack", "place_of", "wish_of",
+    "ViewState", "ViewsState", "choice_of", "one_stack", "position_of",
 ]  # fmt: skip

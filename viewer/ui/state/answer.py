@@ -129,11 +129,11 @@ class AnswerState:
     """Whether that is under way."""
     baselines: tuple[Array, ...] = ()
     """What the image was compared with, small, uint8 (rows, columns)."""
-    strip: tuple[Tile | None, ...] = ()
+    layer_strip: tuple[Tile | None, ...] = ()
     """The map at each stage of the model, None where it is not known; none for a method without layers."""
-    sheet: tuple[Cell, ...] = ()
+    contact_sheet: tuple[Cell, ...] = ()
     """The contact sheet, while that is the layout."""
-    sheet_of: Literal["labels", "methods"] = "labels"
+    contact_sheet_of: Literal["labels", "methods"] = "labels"
     compared: Compared | None = None
     """What is compared, while that is the layout."""
     gate: Literal["open", "negative", "outside"] = "open"

@@ -20,8 +20,12 @@ NO_SEGMENTS = "No segmentation of this study lies on the series."
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A method as it is set: what tells its maps of one place and target from other maps."""
+class MethodChoice:
+    """A method as the form has it, in words: what a `Request` has resolved may still be open here.
+
+    Its settings are text, that no method has read yet, and its region is a source, of which the series may
+    have none. It names neither model nor place, and can be made without the engine.
+    """
 
     method: str
     settings: tuple[tuple[str, str], ...] = ()
@@ -52,7 +56,7 @@ class RequestState:
     None: that of the image."""
     swept: str | None = None
     """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
-    kept: tuple[object, Wish, str | None, str | None] | None = None
-    """Kept for comparison: the model, the method as it was set, its target and what that was against."""
+    reference: tuple[object, MethodChoice, str | None, str | None] | None = None
+    """What others are compared with: model, the method as it was set, its target and its rival."""
     patch: Field | None = None
     """Where the patch lies, or the box of the region that has been swept."""

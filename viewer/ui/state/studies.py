@@ -35,5 +35,5 @@ class StudiesState:
     items: tuple[SeriesItem, ...] = ()
     not_opened: tuple[tuple[str, str], ...] = ()
     """(file name, reason) of what is not an image or was refused."""
-    arriving: int | None = None
+    previewed: int | None = None
     """The place of the shown series while the study is still being read and nothing is chosen yet."""

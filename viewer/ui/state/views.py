@@ -9,7 +9,7 @@ from viewer.overlay.outline import Outline
 from viewer.types import Array, Display, Map, Series, Style, Window
 
 Layout = Literal["1", "1|1", "3", "sheet", "compare"]
-Draws = Literal["none", "chosen", "kept", "difference"]
+Draws = Literal["none", "chosen", "reference", "difference"]
 """Which map a view draws: that of the request, the one kept for comparison, or how the two differ."""
 Seen = tuple[float, float, float, float]
 """Left, top, width and height of the part of an image that is seen, in its pixels."""
@@ -21,7 +21,7 @@ LAYOUTS: dict[Layout, tuple[Draws, ...]] = {
     "1|1": ("none", "chosen"),
     "3": ("none", "chosen"),  # where the series has no three planes
     "sheet": ("chosen",),
-    "compare": ("kept", "chosen", "difference"),
+    "compare": ("reference", "chosen", "difference"),
 }
 """What the views of each layout draw, from the left and from above."""
 

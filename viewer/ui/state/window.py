@@ -74,7 +74,7 @@ class ViewState:
     @property
     def current(self) -> int | None:
         """The place of the shown series in `items`, whether it is chosen or still being read."""
-        return self.studies.arriving if self.view.number is None else self.view.number
+        return self.studies.previewed if self.view.number is None else self.view.number
 
     @property
     def three(self) -> bool:

@@ -16,6 +16,7 @@ from viewer.wording import (
     NO_WINDOW,
     NOT_LOOKED_AT,
     NOTHING_REACHES,
+    below_text,
     clean,
     feature_words,
     method_text,
@@ -66,7 +67,7 @@ def sentence(state: ViewState) -> Line | None:
 
 def _place(state: ViewState) -> Line:
     """Which image of its series is shown."""
-    if state.studies.arriving is not None or state.view.series is None:
+    if state.studies.previewed is not None or state.view.series is None:
         return "Im ? · still being read", "warning"
     return f"Im {state.view.slice + 1} / {state.view.series.shape[0]}", "text"
 
@@ -295,9 +296,8 @@ def _nothing_positive(shown: Attribution) -> bool:
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
-    label = shown.target.words if shown.target is not None else ""
     if state.answer.gate == "negative" and not state.answer.asked:
-        return ((f"{label} is below its threshold: its map stays hidden until asked", "warning"),)
+        return ((f"{below_text(shown)}: its map stays hidden until asked", "warning"),)
     if not state.draws_map(view) or view.map is None:
         return ()
     if state.answer.preview:

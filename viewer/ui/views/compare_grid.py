@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from viewer.overlay import native_facts
 from viewer.ui.state import Compared, Side, ViewState
 from viewer.ui.views import captions
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import Picture, picture
 from viewer.ui.views.slice_grid import ViewGrid
 from viewer.ui.views.slice_view import SliceView
@@ -20,16 +21,19 @@ from viewer.wording import INFLUENCE_ONLY
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-AS = {"values": "Values", "ranks": "Ranks"}
-TIPS = {"values": "In the unit of the method, both in one range", "ranks": "Each cell by its place among all"}
-RANK = (
+_AS = {"values": "Values", "ranks": "Ranks"}
+_TIPS = {
+    "values": "In the unit of the method, both in one range",
+    "ranks": "Each cell by its place among all",
+}
+_RANK = (
     "A rank is a cell's place among all cells of its map: 1 is the strongest. The upper views show the "
     "strongest fifth. Below, red ranks higher on the right, blue on the left."
 )
-VALUES = "Both maps are in one unit and drawn in one range."
+_VALUES = "Both maps are in one unit and drawn in one range."
 
 
-def side_picture(state: ViewState, side: Side) -> Picture:
+def _side_picture(state: ViewState, side: Side) -> Picture:
     """The slice with one side of a comparison, or the difference of both, over it."""
     own = picture(state, state.views.active)
     shown = side.drawn is not None and state.views.overlay and (not side.negative or state.answer.asked)
@@ -58,9 +62,9 @@ class CompareGrid(ViewGrid):
     keep_requested = Signal()
     ranks_chosen = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.left, self.right, self.difference = SliceView(), SliceView(), SliceView()
+        self.left, self.right, self.difference = (SliceView(cache=cache) for _ in range(3))
         self.facts = _Facts()
         self.views = (self.left, self.right, self.difference)
         for view, name in zip(self.views, ("Kept map", "Chosen map", "Difference of ranks"), strict=True):
@@ -90,7 +94,7 @@ class CompareGrid(ViewGrid):
         nothing = Side("", why="Open a model and an image first.")
         sides = (nothing,) * 3 if found is None else (found.one, found.other, found.difference)
         for view, side in zip(self.views, sides, strict=True):
-            view.show(side_picture(state, side))
+            view.show(_side_picture(state, side))
         self.facts.show(state)
 
 
@@ -101,7 +105,7 @@ class _Facts(QWidget):
         super().__init__()
         dress_panel(self)
         self.left, self.right = Text(), Text()
-        self.how = Segments(AS, TIPS)
+        self.how = Segments(_AS, _TIPS)
         self.words, self.apart = Sentence("", "quiet"), Sentence()
         self.keep = QPushButton("Keep the right one on the left")
         by_tab(self.keep)
@@ -135,7 +139,7 @@ class _Facts(QWidget):
         same = found.one.map is not None and found.one.map is found.other.map
         hint = "Choose another method, layer or label on the right: it is compared with the one kept here."
         self.apart.setText(hint if same or _alike(found) else found.apart)
-        self.words.setText(RANK if found.ranks else f"{VALUES} {RANK.partition('. The')[0]}.")
+        self.words.setText(_RANK if found.ranks else f"{_VALUES} {_RANK.partition('. The')[0]}.")
         self.keep.setEnabled(found.other.map is not None)
 
 

@@ -11,21 +11,22 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.overlay import no_positive_evidence, shown_range
 from viewer.ui.state import Cell, ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
-from viewer.wording import SAME_FOR_ALL, clean, figures, kind_of, number
+from viewer.wording import BELOW, SAME_FOR_ALL, clean, figures, kind_of, number
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-OF = {"labels": "All labels", "methods": "All quick methods"}
-TIPS = {
+_OF = {"labels": "All labels", "methods": "All quick methods"}
+_TIPS = {
     "labels": "The chosen method, for every label",
     "methods": "Every method that costs next to nothing, for the chosen label",
 }
-LINE, GAP, HEIGHT = 17, 10, 40
+_LINE, _GAP, _HEIGHT = 17, 10, 40
 
 
 class ContactSheetGrid(QWidget):
@@ -37,16 +38,16 @@ class ContactSheetGrid(QWidget):
     all_requested = Signal()
     negatives_requested = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.of = Segments(OF, TIPS)
+        self.of = Segments(_OF, _TIPS)
         self.words = Text("", "quiet")
         self.all = Link("Run for every label")
         self.negatives = Link("Show those below their threshold")
-        self.cells = _Cells()
+        self.cells = _Cells(cache)
         bar = QWidget()
         dress_panel(bar, "top")
-        bar.setFixedHeight(HEIGHT)
+        bar.setFixedHeight(_HEIGHT)
         line = QHBoxLayout(bar)
         line.setContentsMargins(14, 0, 14, 0)
         line.setSpacing(12)
@@ -73,7 +74,7 @@ class ContactSheetGrid(QWidget):
         choose = {"label": explaining.choose_target, "method": explaining.choose_method}
         self.of_chosen.connect(sheet.choose)
         self.all_requested.connect(sheet.wish)
-        self.negatives_requested.connect(partial(explaining.answer, "show"))
+        self.negatives_requested.connect(partial(explaining.take_action, "show"))
         self.cell_chosen.connect(lambda kind, name: choose[kind](name))
         self.opened.connect(partial(presenter.display.choose_layout, "1|1"))
 
@@ -84,14 +85,14 @@ class ContactSheetGrid(QWidget):
             return
         if state.views.layout != "sheet":
             return
-        self._of = state.answer.sheet_of
-        self.of.put(state.answer.sheet_of)
+        self._of = state.answer.contact_sheet_of
+        self.of.put(state.answer.contact_sheet_of)
         item = state.chosen_method
-        missing = any(cell.tile is None for cell in state.answer.sheet)
+        missing = any(cell.tile is None for cell in state.answer.contact_sheet)
         slow = item is not None and not state.free
-        self.all.setVisible(missing and slow and state.answer.sheet_of == "labels")
+        self.all.setVisible(missing and slow and state.answer.contact_sheet_of == "labels")
         self.all.setEnabled(state.shell.busy is None)
-        some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.sheet)
+        some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.contact_sheet)
         self.negatives.setVisible(some and not state.answer.asked)
         self.words.set_text(sheet_words(state))
         self.cells.put(state)
@@ -103,8 +104,9 @@ class _Cells(QWidget):
     chosen = Signal(str)
     opened = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
+        self._cache = cache
         self._state = ViewState()
         self._painters: list[TilePainter] = []
         self._under = self._focus = -1
@@ -122,13 +124,13 @@ class _Cells(QWidget):
         if state is self._state:
             return
         self._state = state
-        if len(self._painters) != len(state.answer.sheet):
-            self._painters = [TilePainter() for _ in state.answer.sheet]
+        if len(self._painters) != len(state.answer.contact_sheet):
+            self._painters = [TilePainter(self._cache) for _ in state.answer.contact_sheet]
         self.update()
 
     def boxes(self) -> list[QRectF]:
         """Where the cells lie, texts among them."""
-        count = len(self._state.answer.sheet)
+        count = len(self._state.answer.contact_sheet)
         if not count:
             return []
         values = self._state.view.values
@@ -136,16 +138,16 @@ class _Cells(QWidget):
         aspect = shape[1] / shape[0]
         best = max(range(1, count + 1), key=lambda columns: self._height(columns, count, aspect))
         across, down = best, math.ceil(count / best)
-        width, height = (self.width() - GAP) / across, (self.height() - GAP) / down
+        width, height = (self.width() - _GAP) / across, (self.height() - _GAP) / down
         return [
-            QRectF(GAP + (i % across) * width, GAP + (i // across) * height, width - GAP, height - GAP)
+            QRectF(_GAP + (i % across) * width, _GAP + (i // across) * height, width - _GAP, height - _GAP)
             for i in range(count)
         ]
 
     def _height(self, columns: int, count: int, aspect: float) -> float:
         """How high an image is drawn in so many columns."""
-        width = (self.width() - GAP) / columns - GAP
-        height = (self.height() - GAP) / math.ceil(count / columns) - GAP - 2 * LINE - 6
+        width = (self.width() - _GAP) / columns - _GAP
+        height = (self.height() - _GAP) / math.ceil(count / columns) - _GAP - 2 * _LINE - 6
         return min(height, width / aspect)
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -153,11 +155,11 @@ class _Cells(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(DARK.images))
         state = self._state
-        if not state.answer.sheet:
+        if not state.answer.contact_sheet:
             painter.setPen(QColor(DARK.quiet))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, empty_words(state))
-        for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.sheet, strict=True)):
-            picture = box.adjusted(0, 0, 0, -2 * LINE - 6)
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _empty_words(state))
+        for i, (box, cell) in enumerate(zip(self.boxes(), state.answer.contact_sheet, strict=True)):
+            picture = box.adjusted(0, 0, 0, -2 * _LINE - 6)
             negative = cell.tile is not None and cell.tile.negative
             hidden = negative and not state.answer.asked
             tile = None if hidden else cell.tile
@@ -174,18 +176,18 @@ class _Cells(QWidget):
         painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 4, 4)
 
     def _texts(self, painter: QPainter, box: QRectF, cell: Cell, hidden: bool) -> None:
-        top = box.bottom() - 2 * LINE
+        top = box.bottom() - 2 * _LINE
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
-        if self._state.answer.sheet_of == "methods":
+        if self._state.answer.contact_sheet_of == "methods":
             score = ""
         painter.setFont(font(bold=True))
-        room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, LINE), score, DARK.text, right)
-        tone = DARK.warning if cell.chosen and self._state.answer.sheet_of == "labels" else DARK.text
-        _write(painter, QRectF(box.left() + 2, top, room - 8, LINE), clean(cell.title), tone, left)
+        room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, _LINE), score, DARK.text, right)
+        tone = DARK.warning if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
+        _write(painter, QRectF(box.left() + 2, top, room - 8, _LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
-        below = "below its threshold, hidden" if hidden else cell_words(cell)
-        _write(painter, QRectF(box.left() + 2, top + LINE, box.width() - 4, LINE), below, DARK.quiet, left)
+        below = f"{BELOW}, hidden" if hidden else cell_words(cell)
+        _write(painter, QRectF(box.left() + 2, top + _LINE, box.width() - 4, _LINE), below, DARK.quiet, left)
 
     # Hands
 
@@ -193,8 +195,8 @@ class _Cells(QWidget):
         return next((i for i, box in enumerate(self.boxes()) if box.contains(point)), -1)
 
     def _tell(self, i: int) -> None:
-        if 0 <= i < len(self._state.answer.sheet):
-            self.chosen.emit(self._state.answer.sheet[i].name)
+        if 0 <= i < len(self._state.answer.contact_sheet):
+            self.chosen.emit(self._state.answer.contact_sheet[i].name)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
@@ -218,8 +220,8 @@ class _Cells(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         steps = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
-        if event.key() in steps and self._state.answer.sheet:
-            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.answer.sheet)
+        if event.key() in steps and self._state.answer.contact_sheet:
+            self._focus = (self._focus + steps[Qt.Key(event.key())]) % len(self._state.answer.contact_sheet)
             self.update()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self._tell(self._focus)
@@ -250,7 +252,7 @@ def sheet_words(state: ViewState) -> str:
     """What the cells have in common, and whether they compare."""
     item = state.chosen_method
     title = "" if item is None else item.title
-    if state.answer.sheet_of == "methods":
+    if state.answer.contact_sheet_of == "methods":
         how = (
             "own ranges: methods compare as ranks only"
             if state.request.swept is None
@@ -260,11 +262,15 @@ def sheet_words(state: ViewState) -> str:
     if item is not None and not item.target_dependent:
         return f"{title} · the {SAME_FOR_ALL}"
     count = 0 if state.answer.model is None else len(state.answer.model.labels)
-    some = f" · the {len(state.answer.sheet)} highest of {count}" if len(state.answer.sheet) < count else ""
+    some = (
+        f" · the {len(state.answer.contact_sheet)} highest of {count}"
+        if len(state.answer.contact_sheet) < count
+        else ""
+    )
     return f"{title}{some} · {'one range for all' if state.views.locked else 'each in a range of its own'}"
 
 
-def empty_words(state: ViewState) -> str:
+def _empty_words(state: ViewState) -> str:
     """Why there is no sheet."""
     if state.answer.model is None:
         return "Open a model: the sheet then shows the maps of all its labels."

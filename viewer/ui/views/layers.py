@@ -12,53 +12,81 @@ from viewer.cache import ArrayCache, Cache
 from viewer.types import Array, Display, Style, Window
 from viewer.ui.views import pixels
 
-Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
+_Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
 """Values, levels, inverted, and the curve in place of a straight line between the levels."""
-_NOTHING: Shown = (None, (0.0, 1.0), False, None)
+_NOTHING: _Shown = (None, (0.0, 1.0), False, None)
 
 
 _ROOM = 128 * 2**20
-"""Bytes of pictures of slices, and of maps made small, that are kept for going back and forth."""
+"""Bytes of images of slices, and of maps made small, that are kept for going back and forth."""
 
 
-class _Pictures:
-    """Slices made visible: views beside each other show the same one, and compute it once."""
+class RenderCache:
+    """What views of one window compute once, for they show the same slices and maps beside each other."""
 
     def __init__(self) -> None:
-        self._shown: Shown = _NOTHING
+        self._shown: _Shown = _NOTHING
         self._greys: Array | None = None
-        self._kept: ArrayCache[QImage] = ArrayCache(_ROOM)
+        self._images: ArrayCache[QImage] = ArrayCache(_ROOM)
+        self._small_maps: ArrayCache[Array] = ArrayCache(_ROOM)
+        self._small_slices: ArrayCache[Array] = ArrayCache(_ROOM // 4)
+        self._enlarged: Cache[Hashable, QImage] = Cache(_ROOM // 2, latest=True)
 
-    def picture(self, shown: Shown, factor: int) -> QImage:
-        """The slice as a picture, `factor` × `factor` of its pixels in one."""
+    def image(self, shown: _Shown, factor: int) -> QImage:
+        """A slice made visible, `factor` × `factor` of its pixels in one."""
         values = shown[0]
         assert values is not None
-        return self._kept.get(values, (*shown[1:], factor), lambda: self._made(shown, factor))
+        return self._images.get(values, (*shown[1:], factor), lambda: self._made(shown, factor))
 
-    def _made(self, shown: Shown, factor: int) -> tuple[QImage, int]:
+    def enlarged(self, image: QImage, part: QRectF, source: QRectF, ratio: float) -> QImage:
+        """An image as it lies on the screen; frames of one slice draw it once, too."""
+        key = (image.cacheKey(), part.getRect(), source.getRect(), ratio)
+        found = self._enlarged.get(key)
+        if found is None:
+            found = _enlarge(image, part, source, ratio)
+            self._enlarged.put(key, found, found.sizeInBytes())
+        return found
+
+    def strongest(self, values: Array, factor: int, signed: bool) -> Array:
+        """A map made small, of `factor` × `factor` of its pixels the strongest."""
+
+        def made() -> tuple[Array, int]:
+            small = pixels.strongest(values, factor, signed)
+            return small, small.nbytes
+
+        return self._small_maps.get(values, (factor, signed), made)
+
+    def coarse(self, values: Array, side: int) -> Array:
+        """Every so many pixels of a slice, so that at least `side` remain along its longer side."""
+        step = max(values.shape[:2]) // max(side, 1)
+        if step < 2:
+            return values
+
+        def made() -> tuple[Array, int]:
+            some = values[step // 2 :: step, step // 2 :: step].copy()
+            return some, some.nbytes
+
+        return self._small_slices.get(values, step, made)
+
+    def _made(self, shown: _Shown, factor: int) -> tuple[QImage, int]:
         values, levels, inverted, curve = shown
         assert values is not None
         if self._greys is None or not _same(shown, self._shown):
             self._greys, self._shown = pixels.greys(values, levels, inverted, curve), shown
-        picture = pixels.picture(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
-        return picture, picture.sizeInBytes()
+        image = pixels.qimage(self._greys if factor == 1 else pixels.reduced(self._greys, factor))
+        return image, image.sizeInBytes()
 
 
-def _same(one: Shown, other: Shown) -> bool:
+def _same(one: _Shown, other: _Shown) -> bool:
     return one[0] is other[0] and one[1:] == other[1:]
-
-
-_pictures = _Pictures()
-_small_maps: ArrayCache[Array] = ArrayCache(_ROOM)
-_enlarged: Cache[Hashable, QImage] = Cache(_ROOM // 2, latest=True)
-"""Pictures as they lie on the screen: views beside each other draw them once, and so do frames of a slice."""
 
 
 class ImageLayer:
     """One slice as grey or colour."""
 
-    def __init__(self) -> None:
-        self._shown: Shown = _NOTHING
+    def __init__(self, cache: RenderCache) -> None:
+        self._cache = cache
+        self._shown: _Shown = _NOTHING
         self._image: QImage | None = None
         self._factor = 1
         self.uploads = 0
@@ -85,7 +113,7 @@ class ImageLayer:
         # Qt mixes four neighbours only; more pixels than that per screen pixel are averaged before.
         factor = _factor(values, frame, ratio)
         if self._image is None or factor != self._factor:
-            self._image, self._factor = _pictures.picture(self._shown, factor), factor
+            self._image, self._factor = self._cache.image(self._shown, factor), factor
             self.uploads += 1
         part = frame.intersected(room)
         if part.isEmpty():
@@ -101,12 +129,7 @@ class ImageLayer:
             _draw(painter, part, self._image, source)
             return
         area = part.toAlignedRect()
-        key = (self._image.cacheKey(), part.getRect(), source.getRect(), ratio)
-        found = _enlarged.get(key)
-        if found is None:
-            found = _enlarge(self._image, part, source, ratio)
-            _enlarged.put(key, found, found.sizeInBytes())
-        painter.drawImage(area.topLeft(), found)
+        painter.drawImage(area.topLeft(), self._cache.enlarged(self._image, part, source, ratio))
 
 
 def _draw(painter: QPainter, part: QRectF, image: QImage, source: QRectF) -> None:
@@ -137,18 +160,11 @@ def _factor(values: Array, frame: QRectF, ratio: float) -> int:
     return min(max(math.floor(pixels_per + 0.1), 1), 16)
 
 
-def _strongest(values: Array, factor: int, signed: bool) -> Array:
-    def made() -> tuple[Array, int]:
-        small = pixels.strongest(values, factor, signed)
-        return small, small.nbytes
-
-    return _small_maps.get(values, (factor, signed), made)
-
-
 class MapLayer:
     """One slice of a map, coloured at the screen's resolution: its outline is as fine as the screen."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
+        self._cache = cache
         self._values: Array | None = None
         self._style = Style()
         self._hatch = False
@@ -213,7 +229,7 @@ class MapLayer:
         rows, columns = values.shape
         factor = _factor(values, frame, ratio)
         if self._source is None or (factor, signed) != self._source_for:
-            self._source = values if factor == 1 else _strongest(values, factor, signed)
+            self._source = values if factor == 1 else self._cache.strongest(values, factor, signed)
             self._source_for = (factor, signed)
         source = self._source
 

@@ -20,7 +20,7 @@ from viewer.wording import number
 
 MARGIN, LEADING = 14, 18
 _GROUND = QColor(0, 0, 0, 215)
-BAR_TOP, BAR_WIDTH, BAR_LONGEST, BAR_SHORTEST = 82, 12, 220, 60
+_BAR_TOP, _BAR_WIDTH, _BAR_LONGEST, _BAR_SHORTEST = 82, 12, 220, 60
 _APART = 17
 
 
@@ -152,13 +152,13 @@ _LEAST = 120
 
 
 def bar_box(
-    width: float, height: float, top: float = BAR_TOP, shortest: float = BAR_SHORTEST
+    width: float, height: float, top: float = _BAR_TOP, shortest: float = _BAR_SHORTEST
 ) -> QRectF | None:
     """Where the colour bar stands: in the upper half, so that the side's letter stays free."""
-    length = min(BAR_LONGEST, height / 2 - 24 - top)
+    length = min(_BAR_LONGEST, height / 2 - 24 - top)
     if length < shortest:
         return None
-    return QRectF(width - MARGIN - BAR_WIDTH, top, BAR_WIDTH, round(length))
+    return QRectF(width - MARGIN - _BAR_WIDTH, top, _BAR_WIDTH, round(length))
 
 
 def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
@@ -178,7 +178,7 @@ def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
     painter.setPen(colour("quiet"))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
-    for y, value, at in ticks(style, box.top(), box.height()):
+    for y, value, at in _ticks(style, box.top(), box.height()):
         marked = abs(value) == style.threshold and value != 0
         painter.setBrush(colour("warning" if marked else "quiet"))
         painter.setPen(Qt.PenStyle.NoPen)
@@ -196,7 +196,7 @@ def _role(marked: bool) -> str:
     return "warning" if marked else "text"
 
 
-def ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
+def _ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
     """(place of the number, value, place on the bar) from top to bottom, the numbers apart."""
     low, high = shown_range(style)
     values = {high, low, 0.0, style.threshold}

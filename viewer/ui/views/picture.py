@@ -14,7 +14,7 @@ from viewer.types import Array, Display, Field, Series, Style, Window
 from viewer.ui.state import UNFLIPPED, Flips, Seen, ViewState
 from viewer.ui.views import captions
 
-Letters = tuple[str, str, str, str]
+_Letters = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,13 +58,13 @@ class Picture:
     """What is said where there is no picture."""
     says: Callable[[bool], captions.Corners] = field(default=captions.silent, repr=False)
     """What is said in the corners, where something of the map is seen and where nothing is."""
-    letters: Letters | None = None
+    letters: _Letters | None = None
     """The patient's sides: left, right, top, bottom."""
     clear: tuple[float, float] = (2, 3)
     """Lines of text above and below that the letters keep clear of."""
 
 
-def aspect_of(series: Series | None) -> float:
+def _aspect_of(series: Series | None) -> float:
     """Height of a pixel ÷ its width, 1 where the geometry makes no sense."""
     aspect = series.geometry.pixel_aspect if series is not None else 1.0
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
@@ -86,7 +86,7 @@ def picture(state: ViewState, place: int) -> Picture:
     plain, sentence = view.draws == "none", captions.sentence(state)
     reads = model is not None and model.patch is not None and not plain
     return Picture(
-        view.series, view.values, view.levels, view.inverted, view.curve, aspect_of(view.series),
+        view.series, view.values, view.levels, view.inverted, view.curve, _aspect_of(view.series),
         affine.scale_offset((1, 1, 1), (view.slice, 0, 0)), (view.series, view.slice), view.seen,
         view.flips,
         map=None if plain or not state.map_shown else view.map,

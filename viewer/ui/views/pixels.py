@@ -16,7 +16,7 @@ from viewer.dicom import graded
 from viewer.overlay import Bytes, Floats, between, colour_table, hatched, shown_range
 from viewer.types import Array, Display, Style, Window
 
-BAND = 2**17
+_BAND = 2**17
 """Values in a band. Fewer would be no faster, and each operation may have to wait for Python's lock."""
 HATCH = 12
 """Pixels on the screen of a pair of stripes over a map that explains a negative."""
@@ -24,7 +24,7 @@ HATCH = 12
 
 def _rows(columns: int) -> int:
     """Rows of a band."""
-    return max(1, BAND // max(columns, 1))
+    return max(1, _BAND // max(columns, 1))
 
 
 def greys(
@@ -212,7 +212,7 @@ def striped(places: Bytes, period: int) -> Bytes:
     return hatched(places[..., None], period)[..., 0]
 
 
-def picture(pixels: NDArray[np.uint8]) -> QImage:
+def qimage(pixels: NDArray[np.uint8]) -> QImage:
     """An image that owns its memory: grey (rows, columns) or colour (rows, columns, 3)."""
     pixels = np.ascontiguousarray(pixels)
     rows, columns = pixels.shape[:2]

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from viewer.planes import ANATOMICAL
 from viewer.ui.state import ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.plane_view import PlaneView
 from viewer.ui.views.planes_panel import PlanesPanel
 from viewer.ui.widgets.theme import DARK
@@ -16,7 +17,7 @@ from viewer.ui.widgets.theme import DARK
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-FIRST = next(iter(ANATOMICAL))
+_FIRST = next(iter(ANATOMICAL))
 """The plane that is read first; they stand in the order of reading."""
 
 
@@ -33,9 +34,9 @@ class PlaneGrid(QWidget):
     turned = Signal(str, float)
     alignment_chosen = Signal(str)
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
-        self.views = {name: PlaneView(name) for name in ANATOMICAL}
+        self.views = {name: PlaneView(name, cache=cache) for name in ANATOMICAL}
         self.facts = PlanesPanel()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -53,7 +54,7 @@ class PlaneGrid(QWidget):
             view.turned.connect(partial(self.turned.emit, name))
         self.facts.slab_changed.connect(self.slab_changed)
         self.facts.alignment_chosen.connect(self.alignment_chosen)
-        self.setSizePolicy(self.views[FIRST].sizePolicy())
+        self.setSizePolicy(self.views[_FIRST].sizePolicy())
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setStyleSheet(
             f"PlaneGrid {{ background: {DARK.line}; }}"
@@ -81,7 +82,7 @@ class PlaneGrid(QWidget):
         self.setVisible(state.three)
         alone = state.planes.enlarged
         # What is said once, the colour bar among it, stands where a map is.
-        first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), FIRST)
+        first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), _FIRST)
         for name, view in self.views.items():
             view.setVisible(alone in (None, name))
             view.show_plane(state, name == first)

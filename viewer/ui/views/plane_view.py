@@ -14,12 +14,13 @@ from viewer.planes import Plane, Point, tilt
 from viewer.types import Array
 from viewer.ui.state import Cut, Slab, View, ViewState, one_stack
 from viewer.ui.views import captions, marks
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.marks import LEADING, MARGIN
 from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
 
-COLOURS = {"axial": "#a894e0", "coronal": "#9fae62", "sagittal": "#cf93ab"}
+_COLOURS = {"axial": "#a894e0", "coronal": "#9fae62", "sagittal": "#cf93ab"}
 """Quiet, and none of those that mean something: what is chosen, a warning, an outline."""
 _GAP = 14.0
 """Pixels about the crosshair that stay free, so that one sees what it points at."""
@@ -41,8 +42,8 @@ class PlaneView(SliceView):
     turned = Signal(float)
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
-    def __init__(self, name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, name: str, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
+        super().__init__(parent, cache)
         self.name = name
         self._state = ViewState()
         self._view = View()
@@ -167,7 +168,7 @@ class PlaneView(SliceView):
             return captions.Corners()
         tilted = f", tilted {tilt(plane):.1f}°" if tilt(plane) >= _TILTED else ""
         title = f"{self.name.capitalize()}{tilted}  {plane.place()}"
-        thick = ((slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
+        thick = ((_slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
         said = captions.explained(state, seen, view) if self._first else captions.Corners()
@@ -193,13 +194,13 @@ class PlaneView(SliceView):
         """What the file lays over its slices: drawn on a plane that lies on one, and only told on another."""
         if self._view.graphics is not None:
             return captions.overlaid(self._state, self._view)
-        told = captions.overlaid(self._state) if self._state.views.annotated else ()
-        return tuple((f"{text}: only on acquired slices", role) for text, role in told)
+        lines = captions.overlaid(self._state) if self._state.views.annotated else ()
+        return tuple((f"{text}: only on acquired slices", role) for text, role in lines)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
         painter = QPainter(self)
-        painter.fillRect(QRectF(0, 0, self.width(), 2), QColor(COLOURS[self.name]))
+        painter.fillRect(QRectF(0, 0, self.width(), 2), QColor(_COLOURS[self.name]))
         frame = self.frame()
         if frame is not None:
             self._lines(painter, frame)
@@ -215,7 +216,7 @@ class PlaneView(SliceView):
         painter.setClipRect(frame.intersected(QRectF(self.rect())))
         reach = float(self.width() + self.height()) * 2 + abs(middle.x()) + abs(middle.y())
         for name, way in self._ways().items():
-            tone = QColor(COLOURS[name])
+            tone = QColor(_COLOURS[name])
             tone.setAlpha(170)
             painter.setPen(QPen(tone, 1))
             for sign in (-1.0, 1.0):
@@ -223,7 +224,7 @@ class PlaneView(SliceView):
         if self._inside or self._angle is not None:
             painter.setClipping(False)
             for at, name in self.handles():
-                tone = QColor(COLOURS[name])
+                tone = QColor(_COLOURS[name])
                 painter.setPen(QPen(tone, 1.5))
                 painter.setBrush(tone if at == self._near else QColor(DARK.images))
                 painter.drawEllipse(at, _HANDLE, _HANDLE)
@@ -355,7 +356,7 @@ def direction(plane: Plane, normal: Matrix) -> tuple[float, float] | None:
     return (-column / length, row / length)
 
 
-def slab_words(cut: Cut, wished: Slab) -> str:
+def _slab_words(cut: Cut, wished: Slab) -> str:
     """How thick a plane is, and what is shown of that; or that this is still to come."""
     what = {"mean": "mean", "max": "maximum", "min": "minimum"}[wished.how]
     text = f"{what} of {wished.thickness:g} mm"

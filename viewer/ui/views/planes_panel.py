@@ -13,9 +13,9 @@ from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
 from viewer.wording import INFLUENCE_ONLY
 
-THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
-ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
-HOW = {"mean": "mean", "max": "max", "min": "min"}
+_THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
+_ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
+_HOW = {"mean": "mean", "max": "max", "min": "min"}
 _LINE = 20
 """Height of a line of facts, in pixels."""
 _HANDS = "Shift + move marks · wheel scrolls · rings tilt"
@@ -23,7 +23,7 @@ _PLACE = ("uneven", "slant", "straight line")
 """Words of those warnings of a series that say how far its planes can be believed."""
 
 
-def lps_words(point: Point) -> str:
+def _lps_words(point: Point) -> str:
     """An LPS position with the letters of the sides, e.g. "L 12.0 · A 3.5 · H 120.0 mm"."""
     pairs = (("L", "R"), ("P", "A"), ("H", "F"))
     parts = (f"{p[0] if round(v, 1) >= 0 else p[1]} {abs(v):.1f}" for v, p in zip(point, pairs, strict=True))
@@ -45,7 +45,7 @@ class PlanesPanel(QWidget):
         self.volume, self.explained, self.cells = Text(), Text(), Text()
         self.remark = Sentence("", "quiet")
         self.thick, self.how, self.along = Combo(), Combo(), Combo()
-        for combo, entries in ((self.thick, THICK), (self.how, HOW), (self.along, ALONG)):
+        for combo, entries in ((self.thick, _THICK), (self.how, _HOW), (self.along, _ALONG)):
             for value, words in entries.items():
                 combo.addItem(words, value)
         self.thick.setToolTip("How thick the planes are")
@@ -100,7 +100,7 @@ class PlanesPanel(QWidget):
         self._along = _alignment(state.planes.ways, state.view.series)
         self.along.choose(self._along)
         found, shown = state.planes.marked, state.shown
-        self.where.set_text("" if state.planes.crosshair is None else lps_words(state.planes.crosshair))
+        self.where.set_text("" if state.planes.crosshair is None else _lps_words(state.planes.crosshair))
         if found is not None:
             slice, row, column = found.voxel
             self.voxel.set_text(
@@ -129,7 +129,7 @@ def _what(state: ViewState) -> str:
 
 
 def _alignment(views: Views, series: Series) -> str:
-    """How the planes lie, as `ALONG` has it."""
+    """How the planes lie, as `_ALONG` has it."""
     if views == ANATOMICAL:
         return "patient"
     return "acquired" if views == acquired(series) else "turned"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from viewer.ui.plots.profile import Profile
     from viewer.ui.presenter.presenter import Presenter
 
-WIDTH, END, TRACK = 44, 14, 8
+_WIDTH, END, _TRACK = 44, 14, 8
 """Widths of the bar, of its empty ends and of the track in it."""
 _LOOK_MS = 20
 """How often it is looked whether what draws plots has come."""
@@ -41,7 +41,7 @@ class SliceBar(QWidget):
         self._coming = QTimer(self)
         self._coming.setInterval(_LOOK_MS)
         self._coming.timeout.connect(self._plot_profile)
-        self.setFixedWidth(WIDTH)
+        self.setFixedWidth(_WIDTH)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -53,7 +53,7 @@ class SliceBar(QWidget):
         self.slice_requested.connect(presenter.go_to)
 
     def sizeHint(self) -> QSize:
-        return QSize(WIDTH, 400)
+        return QSize(_WIDTH, 400)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; without one, what Qt means by it: become visible."""
@@ -99,11 +99,11 @@ class SliceBar(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(DARK.images))
-        track = QRectF(WIDTH - TRACK - 6, END, TRACK, self.height() - 2 * END)
+        track = QRectF(_WIDTH - _TRACK - 6, END, _TRACK, self.height() - 2 * END)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(DARK.line))
-        painter.drawRoundedRect(track, TRACK / 2, TRACK / 2)
+        painter.drawRoundedRect(track, _TRACK / 2, _TRACK / 2)
         self._handle(painter, track)
         if self._playing:
             draw_icon(painter, "play", QRectF(track.center().x() - 5, 2, 10, 10), QColor(DARK.accent))
@@ -129,7 +129,7 @@ class SliceBar(QWidget):
 
     def _room(self) -> QRect:
         """Where the profile lies: between the left edge and the track."""
-        return QRect(5, END, WIDTH - TRACK - 14, max(self.height() - 2 * END, 0) + 1)
+        return QRect(5, END, _WIDTH - _TRACK - 14, max(self.height() - 2 * END, 0) + 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -145,7 +145,7 @@ class SliceBar(QWidget):
         painter.setBrush(QColor(DARK.accent))
         painter.drawRect(QRectF(2, round((first + last) / 2), track.left() - 2, 1))
         painter.drawRoundedRect(
-            QRectF(track.left() - 1, middle - height / 2, TRACK + 2, height), TRACK / 2, TRACK / 2
+            QRectF(track.left() - 1, middle - height / 2, _TRACK + 2, height), _TRACK / 2, _TRACK / 2
         )
 
     # Hands

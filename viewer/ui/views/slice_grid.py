@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from viewer.ui.state import Draws, ViewState
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import picture
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
@@ -15,7 +16,7 @@ from viewer.ui.widgets.theme import DARK
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-NAMES: dict[Draws, str] = {"none": "Image", "chosen": "Image with map"}
+_NAMES: dict[Draws, str] = {"none": "Image", "chosen": "Image with map"}
 
 
 class ViewGrid(QWidget):
@@ -67,8 +68,9 @@ class ViewGrid(QWidget):
 class SliceGrid(ViewGrid):
     """As many views as a layout of slices has; one that draws the same in two layouts is the same widget."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: RenderCache) -> None:
         super().__init__()
+        self._cache = cache
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else the lines between have no colour
         self._views: dict[tuple[Draws, int], SliceView] = {}
         self._placed: tuple[tuple[Draws, int], ...] = ()
@@ -77,8 +79,8 @@ class SliceGrid(ViewGrid):
         """The view that draws this, the first of them or a further one; made when it is first asked for."""
         key = (draws, number)
         if key not in self._views:
-            made = SliceView(self)
-            made.setAccessibleName(NAMES.get(draws, "Image"))
+            made = SliceView(self, self._cache)
+            made.setAccessibleName(_NAMES.get(draws, "Image"))
             self.link(made)
             made.touched.connect(lambda: self.view_touched.emit(self._placed.index(key)))
             self._views[key] = made

@@ -24,14 +24,14 @@ from viewer.overlay import outline
 from viewer.types import Array, Style
 from viewer.ui.views import captions, marks
 from viewer.ui.views.graphics import GraphicsLayer
-from viewer.ui.views.layers import ImageLayer, MapLayer
+from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.views.picture import Picture
 from viewer.ui.widgets.theme import DARK, font
 
-NOTCH = 120
+_NOTCH = 120
 """Eighths of a degree in one notch of a mouse wheel."""
 _NO_LINES = np.zeros((0, 2, 2), np.float32)
-CLOSEST, FARTHEST = 64.0, 0.25
+_CLOSEST, _FARTHEST = 64.0, 0.25
 """Most screen pixels per image pixel, and the least share of the view that an image fills."""
 
 
@@ -59,11 +59,12 @@ class SliceView(QWidget):
     touched = Signal()
     """A button was pressed or the wheel turned: the reader works with this view."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
         super().__init__(parent)
         self._picture = Picture()
-        self._image = ImageLayer()
-        self._map = MapLayer()
+        cache = cache or RenderCache()
+        self._image = ImageLayer(cache)
+        self._map = MapLayer(cache)
         self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
@@ -109,8 +110,8 @@ class SliceView(QWidget):
             return
         whole = self._whole()
         scale = frame.width() / self._columns
-        least = FARTHEST * whole.width() / self._columns
-        factor = min(max(factor, least / scale), max(CLOSEST, scale) / scale)
+        least = _FARTHEST * whole.width() / self._columns
+        factor = min(max(factor, least / scale), max(_CLOSEST, scale) / scale)
         point = about if about is not None else QPointF(self.width() / 2, self.height() / 2)
         point = self._unflipped(point)
         x, y = point.x() - frame.x(), point.y() - frame.y()
@@ -366,8 +367,8 @@ class SliceView(QWidget):
             # A touchpad turns by fractions of a notch; what is left over counts for the next turn.
             same = (turned >= 0) == (self._turned >= 0)
             self._turned = turned + (self._turned if same else 0)
-            steps = int(self._turned / NOTCH)
-            self._turned -= steps * NOTCH
+            steps = int(self._turned / _NOTCH)
+            self._turned -= steps * _NOTCH
             along = event.modifiers() & Qt.KeyboardModifier.AltModifier
             if steps:
                 (self.point_wheel if along else self.slice_wheel).emit(-steps)

@@ -4,20 +4,18 @@
 from PySide6.QtCore import QRectF
 from PySide6.QtGui import QColor, QPainter
 
-from viewer.cache import ArrayCache
 from viewer.types import Array
 from viewer.ui.state import Tile, ViewState
-from viewer.ui.views.layers import ImageLayer, MapLayer
+from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.widgets.theme import DARK
-
-_coarse: ArrayCache[Array] = ArrayCache(32 * 2**20)
 
 
 class TilePainter:
     """One slice with one map, in whatever box; keeps what it computed until its input changes."""
 
-    def __init__(self) -> None:
-        self._image, self._map = ImageLayer(), MapLayer()
+    def __init__(self, cache: RenderCache) -> None:
+        self._cache = cache
+        self._image, self._map = ImageLayer(cache), MapLayer(cache)
 
     def draw(
         self, painter: QPainter, state: ViewState, tile: Tile | None, box: QRectF, ratio: float, hatch: bool
@@ -28,8 +26,8 @@ class TilePainter:
         painter.fillRect(box, QColor(DARK.images))
         values = state.view.values
         if values is not None:
-            frame = fitted(values, state, box)
-            shown = coarse(values, round(2 * ratio * max(box.width(), box.height())))
+            frame = _fitted(values, state, box)
+            shown = self._cache.coarse(values, round(2 * ratio * max(box.width(), box.height())))
             self._image.set(shown, state.view.levels, state.view.inverted, state.view.curve)
             self._image.draw(painter, frame, box, ratio)
             if tile is not None and state.views.overlay:
@@ -38,7 +36,7 @@ class TilePainter:
         painter.restore()
 
 
-def fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
+def _fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
     """Where the whole slice lies in a box, its pixels as wide and high as they are in the patient."""
     aspect = state.view.series.geometry.pixel_aspect if state.view.series is not None else 1.0
     aspect = aspect if 0 < aspect < float("inf") else 1.0
@@ -46,16 +44,3 @@ def fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
     scale = min(box.width() / columns, box.height() / rows)
     size = columns * scale, rows * scale
     return QRectF(box.center().x() - size[0] / 2, box.center().y() - size[1] / 2, *size)
-
-
-def coarse(values: Array, side: int) -> Array:
-    """Every so many pixels of a slice, so that at least `side` remain along its longer side."""
-    step = max(values.shape[:2]) // max(side, 1)
-    if step < 2:
-        return values
-
-    def made() -> tuple[Array, int]:
-        some = values[step // 2 :: step, step // 2 :: step].copy()
-        return some, some.nbytes
-
-    return _coarse.get(values, step, made)

@@ -14,11 +14,11 @@ from PySide6.QtWidgets import QDoubleSpinBox, QLineEdit, QSpinBox, QVBoxLayout, 
 from viewer.ui.widgets.controls import Combo, Switch, Unhurried
 from viewer.ui.widgets.parts import ROW, add_row, keep_keys, pair, rows
 
-LARGEST = 1_000_000
+_LARGEST = 1_000_000
 """The bound of a whole number that has none."""
 _QT = 2**31 - 2
 """Larger whole numbers than this no spin box takes."""
-NONE = "none"
+_NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class SettingsForm(QWidget):
     def _chooser(self, name: str, field: Field) -> Combo:
         combo = Combo()
         if field.optional:
-            combo.addItem(NONE, None)
+            combo.addItem(_NONE, None)
         for choice in field.choices or (True, False):
             words = (
                 {True: "yes", False: "no"}.get(choice, str(choice))
@@ -174,7 +174,7 @@ class SettingsForm(QWidget):
         line = QLineEdit()
         line.setProperty("optional", field.optional)
         if field.optional:
-            line.setPlaceholderText(NONE)
+            line.setPlaceholderText(_NONE)
 
         def tell() -> None:
             if line.isModified():
@@ -207,12 +207,12 @@ class WholeNumber(_Number, QSpinBox):
 
     def __init__(self, field: Field) -> None:
         super().__init__()
-        least = -LARGEST if field.least is None else int(max(field.least, -_QT)) + field.open_below
-        most = LARGEST if field.most is None else int(min(field.most, _QT)) - field.open_above
+        least = -_LARGEST if field.least is None else int(max(field.least, -_QT)) + field.open_below
+        most = _LARGEST if field.most is None else int(min(field.most, _QT)) - field.open_above
         self._optional = field.optional
         self.setRange(least - field.optional, most)
         if field.optional:
-            self.setSpecialValueText(NONE)
+            self.setSpecialValueText(_NONE)
         _dress(self)
 
 
@@ -223,14 +223,14 @@ class RealNumber(_Number, QDoubleSpinBox):
         super().__init__()
         self.setDecimals(4)
         grain = 10.0 ** -self.decimals()
-        least = -float(LARGEST) if field.least is None else field.least + grain * field.open_below
-        most = float(LARGEST) if field.most is None else field.most - grain * field.open_above
+        least = -float(_LARGEST) if field.least is None else field.least + grain * field.open_below
+        most = float(_LARGEST) if field.most is None else field.most - grain * field.open_above
         self._optional = field.optional
         span = most - least
         self.setSingleStep(0.01 if span <= 2 else 0.1 if span <= 20 else 1.0)
         self.setRange(least - (self.singleStep() if field.optional else 0), most)
         if field.optional:
-            self.setSpecialValueText(NONE)
+            self.setSpecialValueText(_NONE)
         _dress(self)
 
     def textFromValue(self, value: float) -> str:
@@ -280,5 +280,5 @@ def describe(field: Field) -> str:
         parts.append(f"{'more than' if field.open_below else 'from'} {field.least:g}")
     if field.most is not None:
         parts.append(f"{'less than' if field.open_above else 'to'} {field.most:g}")
-    none = [f"or {NONE}"] if field.optional else []
+    none = [f"or {_NONE}"] if field.optional else []
     return " ".join([words, *parts, *none]).capitalize()

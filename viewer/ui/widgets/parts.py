@@ -29,7 +29,7 @@ from viewer.wording import clean
 
 ROW = 28
 """Height of a row of controls, in pixels."""
-NAMES = 94
+_NAMES = 94
 """Width of the column of names beside controls."""
 MARGIN = 14
 """Between a panel's edge and what it holds."""
@@ -40,7 +40,7 @@ def colours() -> Palette:
     return DARK if QApplication.palette().window().color().lightness() < 128 else LIGHT
 
 
-class NavigationKeys(QObject):
+class _NavigationKeys(QObject):
     """Lets a focused control keep the arrows, Home, End and pages, which the window else takes as keys."""
 
     _KEYS = frozenset(
@@ -69,8 +69,8 @@ def by_tab(control: QWidget) -> None:
 
 
 def keep_keys(control: QWidget) -> None:
-    """See `NavigationKeys`."""
-    control.installEventFilter(NavigationKeys(control))
+    """See `_NavigationKeys`."""
+    control.installEventFilter(_NavigationKeys(control))
 
 
 def mark_as(widget: QWidget, *marks: str) -> None:
@@ -188,10 +188,10 @@ def heading(text: str) -> QLabel:
     return label
 
 
-def name_of(text: str, control: QWidget) -> Text:
+def _name_of(text: str, control: QWidget) -> Text:
     """The quiet name to the left of a control; it also names the control for a screen reader."""
     label = Text(text, "quiet")
-    label.setFixedWidth(NAMES)
+    label.setFixedWidth(_NAMES)
     control.setAccessibleName(text)
     return label
 
@@ -210,7 +210,7 @@ def rows(parent: QWidget | None = None) -> QGridLayout:
     grid.setContentsMargins(0, 0, 0, 0)
     grid.setHorizontalSpacing(8)
     grid.setVerticalSpacing(6)
-    grid.setColumnMinimumWidth(0, NAMES)
+    grid.setColumnMinimumWidth(0, _NAMES)
     grid.setColumnStretch(1, 1)
     return grid
 
@@ -218,7 +218,7 @@ def rows(parent: QWidget | None = None) -> QGridLayout:
 def add_row(grid: QGridLayout, text: str, control: QWidget) -> Text:
     """Put a named control under the others."""
     row = grid.rowCount()
-    label = name_of(text, control)
+    label = _name_of(text, control)
     grid.addWidget(label, row, 0)
     grid.addWidget(control, row, 1)
     grid.setRowMinimumHeight(row, ROW)

@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
 FAMILY = "Inter"
-TEXT_SIZE, HEADING_SIZE, TITLE_SIZE = 13, 11, 15
+_TEXT_SIZE, _HEADING_SIZE, _TITLE_SIZE = 13, 11, 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def load_fonts() -> bool:
     return min(places) >= 0
 
 
-def font(size: int = TEXT_SIZE, bold: bool = False) -> QFont:
+def font(size: int = _TEXT_SIZE, bold: bool = False) -> QFont:
     """Inter in pixels, its figures all of one width so that numbers do not dance."""
     result = QFont([FAMILY, "Noto Sans", "Segoe UI", "sans-serif"])
     result.setPixelSize(size)
@@ -94,7 +94,7 @@ def apply(app: QApplication, palette: Palette) -> None:
     load_fonts()
     app.setStyle("Fusion")
     app.setFont(font())
-    app.setPalette(qt_palette(palette))
+    app.setPalette(_qt_palette(palette))
     app.setStyleSheet(style_sheet(palette))
 
 
@@ -106,7 +106,7 @@ def mark(widget: QWidget, name: str, value: object = True) -> None:
     style.polish(widget)
 
 
-def qt_palette(palette: Palette) -> QPalette:
+def _qt_palette(palette: Palette) -> QPalette:
     """The colours of what Fusion itself draws: check marks, arrows, selections."""
     role, group = QPalette.ColorRole, QPalette.ColorGroup
     result = QPalette()

@@ -4,31 +4,34 @@
 from typing import NamedTuple
 
 from viewer.types import Series
-from viewer.ui.state.request import At, Wish
+from viewer.ui.state.request import At, MethodChoice
 from viewer.ui.state.window import ViewState
 
 
-class Place(NamedTuple):
-    """What the model is shown: it tells predictions and maps from those of other places."""
+class Position(NamedTuple):
+    """Where the reader looks, and what the model is shown of it.
+
+    It differs from the `Place` of a `Request` in its series, and in that there may be nothing to be shown:
+    a region that is swept need not lie on the slice.
+    """
 
     series: Series
-    """The very series: places in the list come again with the next study."""
     slice: int | None
     """None where the model reads volumes."""
     at: At = None
 
 
-def place_of(state: ViewState) -> Place:
+def position_of(state: ViewState) -> Position:
     """The place that a state shows; raises `ValueError` where it shows no image."""
     series = state.view.series
     if series is None:
         raise ValueError("No series is shown.")
     volume = state.answer.model is not None and state.answer.model.volume
-    return Place(series, None if volume else state.view.slice, state.at)
+    return Position(series, None if volume else state.view.slice, state.at)
 
 
-def wish_of(state: ViewState) -> Wish:
-    """What a state asks for; the suggested layer by its name, so that it is one with the same by wish.
+def choice_of(state: ViewState) -> MethodChoice:
+    """What a state asks for; the suggested layer by its name, so that it is one with the same by hand.
 
     Settings that are as the method has them by itself are left out, so that they are one with none.
     """
@@ -42,7 +45,7 @@ def wish_of(state: ViewState) -> Wish:
     settings = tuple(sorted((name, _text(value)) for name, value in changed))
     layer = state.request.layer or (layers[0] if layers else None)
     within = None if state.region is None else state.region.source
-    return Wish(state.request.method, settings, layer if has_layer else None, within)
+    return MethodChoice(state.request.method, settings, layer if has_layer else None, within)
 
 
 def _text(value: object) -> str:
