@@ -206,6 +206,41 @@ def test_range_is_linear_and_clipped() -> None:
     np.testing.assert_array_equal(low, high)
 
 
+@pytest.mark.parametrize(
+    ("sign", "range", "shown"),
+    [
+        ("positive", (-3.0, 3.0), (0.0, 3.0)),  # half of the bar would be dead
+        ("positive", (0.0, 2.0), (0.0, 2.0)),
+        ("positive", (1.0, 2.0), (1.0, 2.0)),
+        ("positive", (-2.0, -1.0), (0.0, 2.0)),  # nothing in it could be drawn
+        ("magnitude", (-3.0, 1.0), (0.0, 1.0)),
+        ("signed", (0.0, 2.0), (-2.0, 2.0)),
+        ("signed", (-3.0, 1.0), (-3.0, 3.0)),
+    ],
+)
+def test_a_range_follows_the_signs_that_are_drawn(
+    sign: Any, range: tuple[float, float], shown: tuple[float, float]
+) -> None:
+    assert overlay.shown_range(Style("inferno", range, sign=sign)) == shown
+
+
+@pytest.mark.parametrize("sign", ["positive", "magnitude"])
+def test_nothing_is_blue_where_one_sign_is_drawn(sign: Any) -> None:
+    style = Style("blue-white-red", (0.0, 2.0), 1.0, 0.1, sign)
+    red, _, blue, _ = np.moveaxis(overlay.coloured(np.linspace(0.1, 2, 50, dtype=np.float32), style), -1, 0)
+    assert (red.astype(int) >= blue).all()
+    assert red[-1] > 1.5 * blue[-1]
+
+
+def test_another_sign_brings_its_table() -> None:
+    signed, positive = Style("blue-white-red", sign="signed"), Style("viridis", sign="positive")
+    assert overlay.restyled(signed, {"sign": "positive"}).colours == "inferno"
+    assert overlay.restyled(positive, {"sign": "magnitude"}).colours == "viridis"
+    assert overlay.restyled(positive, {"sign": "signed"}).colours == "blue-white-red"
+    assert overlay.restyled(positive, {"sign": "signed", "colours": "grey"}).colours == "grey"
+    assert overlay.restyled(signed, {"opacity": 0.1}).colours == "blue-white-red"
+
+
 def test_composite_of_grey_and_colour() -> None:
     grey = np.array([[0, 100, 255]], np.uint8)
     colours = np.array([[[255, 0, 0, 128], [10, 20, 30, 0], [0, 0, 0, 255]]], np.uint8)

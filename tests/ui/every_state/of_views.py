@@ -8,8 +8,8 @@ import numpy as np
 
 from every_state.seen import Seen, every, of
 from viewer import dicom, overlay
-from viewer.overlay.colour import POSITIVE_THRESHOLD, SIGNED_THRESHOLD
 from viewer.overlay.outline import outlines
+from viewer.overlay.style import POSITIVE_THRESHOLD, SIGNED_THRESHOLD
 from viewer.types import Attribution, LoadedMap, Series
 from viewer.ui.presenter.display import PRESETS, levels_of
 from viewer.ui.presenter.rows import not_opened, overlaid, row, thumbnail
