@@ -29,7 +29,7 @@ def shown_range(style: Style) -> tuple[float, float]:
     """The values at the ends of the colour table, of an automatic range and of a reader's alike.
 
     Symmetric about zero where both signs are shown, so that zero is the middle of the table. Else from zero
-    at least, as nothing below it is drawn; a range that holds nothing which could be drawn counts by its size.
+    at least, as nothing below is drawn; a range that holds nothing which could be drawn counts by its size.
     """
     low, high = style.range
     if style.sign != "signed" and high > 0:
