@@ -29,7 +29,7 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
-from viewer.ui.state import ViewState
+from viewer.ui.state import ViewState, place_of, wish_of
 from viewer.ui.views import captions
 
 
@@ -882,6 +882,7 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         half = state.answer.attribution.values
         assert state.shell.busy is not None
         assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
+        desk.presenter.display.set_style("opacity", 0.3)
         desk.presenter.go_to(1)  # of this slice there is nothing yet
         assert desk.state.answer.attribution is None
         assert not desk.state.answer.preview
@@ -890,6 +891,31 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         answer.set()
         state = desk.wait(lambda s: s.answer.attribution is not None and not s.answer.preview)
     np.testing.assert_allclose(state.answer.attribution.values, 2 * half)
+    # The range is that of the map, as the command line has it, and the reader's opacity stays.
+    style = overlay.automatic_style([state.answer.attribution])
+    assert (state.views.style.range, state.views.style.opacity) == (style.range, 0.3)
+
+
+def test_a_locked_range_ends_with_the_series(desk: Desk, study: Path, model: Path) -> None:
+    """In the range of another image a map says neither more nor less; colours and opacity are a taste."""
+    state = desk.explained(study, model)
+    desk.at_rest()
+    presenter, first, maps = desk.presenter, state.view.number, desk.presenter.explaining._maps
+    presenter.display.set_style("range", (0.0, 1000.0))
+    presenter.display.set_style("threshold", 900.0)
+    presenter.display.set_style("opacity", 0.3)
+    presenter.go_to(1)
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert state.views.style.range == (0.0, 1000.0)  # slices of one series compare
+    desk.presenter.studies.choose_series(1 - first)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    own = overlay.automatic_style(list(maps.all(place_of(state), wish_of(state)).values()))
+    assert state.views.locked
+    assert (state.views.style.range, state.views.style.threshold) == (own.range, own.threshold)
+    assert state.views.style.opacity == 0.3
+    desk.presenter.studies.choose_series(first)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert state.views.style.range == (0.0, 1000.0)
 
 
 def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, model: Path) -> None:
