@@ -10,6 +10,7 @@ RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
 INFLUENCE = f"{INFLUENCE_ONLY} Absence of colour does not exclude disease."
 CAME_ALONG = "The map came with the study and was not computed here."
+OUTSIDE_USE = "Outside the model's intended use"
 SAME_FOR_ALL = "same for every label"
 NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
@@ -134,6 +135,11 @@ def no_evidence_text(attribution: Attribution) -> str:
     label = "" if attribution.target is None else f" for {attribution.target.words}"
     where = "image" if attribution.values.shape[0] == 1 else "volume"
     return f"No positive evidence{label} in this {where}."
+
+
+def outside_text(reason: str) -> str:
+    """That the model was asked about an image that it was not made for, and why it was not."""
+    return f"{OUTSIDE_USE}: {clean(reason)}"
 
 
 def negative_text(attribution: Attribution) -> str:

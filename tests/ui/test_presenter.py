@@ -31,6 +31,7 @@ from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
 from viewer.ui.state import ViewState, place_of, wish_of
 from viewer.ui.views import captions
+from viewer.wording import OUTSIDE_USE
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
@@ -221,6 +222,9 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     desk.presenter.explaining.answer("override")
     state = desk.wait(lambda s: s.answer.attribution is not None)
     assert "MR" in state.answer.attribution.predictions[0].override
+    # What was closed with the bar stays said, for as long as the answer is shown.
+    assert state.shell.notice is None
+    assert (OUTSIDE_USE, "stop") in captions.explained(state, True).top_right
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ from viewer.wording import (
     method_text,
     negative_text,
     no_evidence_text,
+    outside_text,
     score_text,
     spacing_text,
     target_text,
@@ -295,11 +296,7 @@ def _page(snapshot: Snapshot, views: tuple[Image.Image, Image.Image], text: Imag
     shown = snapshot.overlay.map
     across = views[0].width + 1 + views[1].width + WIDTH
     override = shown.predictions[0].override if isinstance(shown, Attribution) else None
-    stop = (
-        drawing.wrap(f"Outside the model's intended use: {override}", font(13, True), across - 32)
-        if override
-        else []
-    )
+    stop = drawing.wrap(outside_text(override), font(13, True), across - 32) if override else []
     start = TOP + (len(stop) * drawing.LEADING + 14 if stop else 0)
     page = Image.new("RGB", (across, start + text.height + FOOT), BACK)
     draw = ImageDraw.Draw(page)

@@ -16,6 +16,7 @@ from viewer.wording import (
     NO_WINDOW,
     NOT_LOOKED_AT,
     NOTHING_REACHES,
+    OUTSIDE_USE,
     clean,
     feature_words,
     method_text,
@@ -189,14 +190,14 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
         outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
-        return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"),))
+        return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"), *overridden(state)))
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, view, shown, drawn)
     return Corners(
         top_left=((title, "text"), _target(state, shown), *patched(state)),
-        top_right=((_what(state, view), "text"),),
+        top_right=((_what(state, view), "text"), *overridden(state)),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
         bottom_right=(
@@ -204,6 +205,11 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
             (INFLUENCE_ONLY, "text"),
         ),
     )
+
+
+def overridden(state: ViewState) -> tuple[Line, ...]:
+    """That the model was not made for this image, for as long as what it says of it is shown."""
+    return () if state.answer.overridden is None else ((OUTSIDE_USE, "stop"),)
 
 
 def _came_along(state: ViewState, view: View, shown: LoadedMap, drawn: bool) -> Corners:

@@ -37,17 +37,17 @@ def side_picture(state: ViewState, side: Side) -> Picture:
         own, map=side.drawn if shown else None, style=side.style, hatched=side.negative, bar=shown,
         unit="" if side.map is None else side.map.unit,
         sentence=None if own.sentence is None else ("", "quiet"),
-        says=lambda _seen: _corners(side),
+        says=lambda _seen: _corners(state, side),
     )  # fmt: skip
 
 
-def _corners(side: Side) -> captions.Corners:
+def _corners(state: ViewState, side: Side) -> captions.Corners:
     """What a side is, or why there is none."""
     lines = ((side.title, "text"), (side.target, "warning"))
     facts = "" if side.map is None else native_facts(side.map)
     return captions.Corners(
         top_left=tuple(line for line in lines if line[0]),
-        top_right=((side.why, "quiet"),) if side.why else (),
+        top_right=((side.why, "quiet"),) if side.why else captions.overridden(state),
         bottom_right=((facts, "text"), (INFLUENCE_ONLY, "text")) if facts else (),
     )
 
