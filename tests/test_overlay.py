@@ -280,10 +280,30 @@ def test_one_pixel_does_not_hide_the_rest() -> None:
     peaked = attribution(values)
     style = overlay.automatic_style([peaked])
     assert style.range[1] <= 1
-    assert 0 < overlay.clipped_share(peaked, style) <= 0.006
+    below, above, count = overlay.clipped(peaked, style)
+    assert (below, count) == (0, 64 * 64)
+    assert 0 < above <= 0.006 * count
     sparse = np.zeros((1, 64, 64))
     sparse[0, 3, 3] = 5
     assert overlay.automatic_style([attribution(sparse)]).range[1] == 5
+
+
+@pytest.mark.parametrize(
+    ("sign", "range", "counted"),
+    [
+        ("positive", (0.0, 2.0), (0, 2, 3)),
+        ("positive", (2.0, 3.5), (1, 1, 3)),  # one is drawn in the colour of the lower end
+        ("signed", (-2.0, 2.0), (1, 2, 5)),
+        ("magnitude", (0.0, 2.0), (0, 3, 5)),
+        ("signed", (-9.0, 9.0), (0, 0, 5)),
+    ],
+)
+def test_what_is_clipped_is_counted_at_both_ends_among_cells_that_are_drawn(
+    sign: Any, range: tuple[float, float], counted: tuple[int, int, int]
+) -> None:
+    values = np.zeros((1, 60, 60))
+    values[0, 0, :7] = -5, -1, 1, 3, 4, np.nan, np.inf
+    assert overlay.clipped(attribution(values), Style("grey", range, threshold=0.5, sign=sign)) == counted
 
 
 def test_no_positive_evidence() -> None:

@@ -130,6 +130,13 @@ def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, s
     return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
 
 
+def clipped_text(below: int, above: int, count: int, sign: str) -> str:
+    """How many cells lie beyond the ends of a range, of those that could be drawn; "" where none does."""
+    ends = [f"{some} {where}" for some, where in ((above, "above"), (below, "below")) if some]
+    of = "above zero" if sign == "positive" else "that are not zero"
+    return f"clipped: {' and '.join(ends)} it, of {count} cells {of}" if ends else ""
+
+
 def no_evidence_text(attribution: Attribution) -> str:
     """That nothing in the image, or in the volume, speaks for what the map explains."""
     label = "" if attribution.target is None else f" for {attribution.target.words}"

@@ -108,10 +108,16 @@ def _top(map: Map, signed: bool) -> float:
     return float(np.percentile(shown, PEAKED_PERCENTILE)) or highest
 
 
-def clipped_share(map: Map, style: Style) -> float:
-    """Share of the map's cells whose size lies above the range's top and is drawn in the top's colour."""
-    shown = _shown(map, style.sign != "positive")
-    return float(np.mean(shown > shown_range(style)[1])) if shown.size else 0.0
+def clipped(map: Map, style: Style) -> tuple[int, int, int]:
+    """How many cells lie below and above a range, drawn in the colours of its ends; of how many.
+
+    Only cells count that could be drawn: of a shown sign and not zero, which most cells of a sparse map are.
+    """
+    low, high = shown_range(style)
+    values = np.abs(map.values) if style.sign == "magnitude" else map.values
+    some = np.isfinite(values) & ((values != 0) if style.sign == "signed" else (values > 0))
+    below = some & (values < low) & visible(map.values, style)
+    return int(below.sum()), int((some & (values > high)).sum()), int(some.sum())
 
 
 def no_positive_evidence(map: Map) -> bool:
