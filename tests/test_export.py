@@ -188,6 +188,14 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
     assert "inferno" not in said
 
 
+@pytest.mark.parametrize("sign", ["positive", "signed"])
+def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    map = explain(predict(series()), values=np.full((1, 4, 4), 1e-6))  # the largest logit is −2
+    said = words(snapshot(map, style=Style(range=(0, 1e-6), sign=sign)), monkeypatch)
+    assert "No evidence for pneumonia above rounding in this image." in said
+    assert "no map drawn" in said
+
+
 def test_a_slice_that_was_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did not look at this slice" in words(snapshot(explain(predict(series())), 2), monkeypatch)
     blank = snapshot(explain(predict(series())), style=Style(range=(0, 9), threshold=5))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A map lies where it belongs, is blank where nothing is known, and one range holds for all."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -310,8 +311,23 @@ def test_no_positive_evidence() -> None:
     assert overlay.no_positive_evidence(attribution([[[-1.0, 0.0]]]))
     assert overlay.no_positive_evidence(attribution([[[0.0, 0.0]]]))
     assert overlay.no_positive_evidence(attribution([[[-1.0, 1e-9]]]))
-    assert not overlay.no_positive_evidence(attribution([[[0.0, 1e-9]]]))
+    assert not overlay.no_positive_evidence(attribution([[[0.0, 1e-5]]]))
     assert overlay.automatic_style([attribution([[[-1.0, 0.0]]])]).range == (0.0, 1.0)
+
+
+def test_values_within_the_rounding_of_the_largest_logit_are_no_evidence() -> None:
+    """The logit of the helper is 1; float32 and a sum of many leave some 1e-6 of it."""
+    for method in (Method(), SignedMethod()):
+        noise, weak = (attribution([[[-size, size]]], method) for size in (5e-7, 5e-6))
+        assert overlay.no_evidence(noise)
+        assert not overlay.rgba(Overlay(noise, overlay.automatic_style([noise])), 0).any()
+        assert not overlay.no_evidence(weak)
+        assert overlay.rgba(Overlay(weak, overlay.automatic_style([weak])), 0).any()
+        assert overlay.automatic_style([noise, weak]) == overlay.automatic_style([weak])
+    # Of values in another unit it is not known what they are rounded from.
+    other = dataclasses.replace(attribution([[[0.0, 5e-7]]]), unit="share of attention")
+    assert not overlay.no_evidence(other)
+    assert overlay.automatic_style([other]).range[1] == pytest.approx(5e-7)
 
 
 def test_native_facts() -> None:

@@ -137,11 +137,12 @@ def clipped_text(below: int, above: int, count: int, sign: str) -> str:
     return f"clipped: {' and '.join(ends)} it, of {count} cells {of}" if ends else ""
 
 
-def no_evidence_text(attribution: Attribution) -> str:
-    """That nothing in the image, or in the volume, speaks for what the map explains."""
+def no_evidence_text(attribution: Attribution, of_any_sign: bool = False) -> str:
+    """That nothing in the image or volume speaks for what a map explains; `of_any_sign`: nor against it."""
     label = "" if attribution.target is None else f" for {attribution.target.words}"
     where = "image" if attribution.values.shape[0] == 1 else "volume"
-    return f"No positive evidence{label} in this {where}."
+    what = f"evidence{label} above rounding" if of_any_sign else f"positive evidence{label}"
+    return f"No {what} in this {where}."
 
 
 def outside_text(reason: str) -> str:

@@ -27,7 +27,7 @@ from viewer.export.drawing import (
 from viewer.export.provenance import meaning, settings_facts, versions
 from viewer.overlay import clipped, native_facts, shown_range
 from viewer.types import Attribution, Map, Prediction, Score, Snapshot
-from viewer.wording import clipped_text, clean, feature_words, figures, number, target_text, without_identity
+from viewer.wording import clean, clipped_text, feature_words, figures, number, target_text, without_identity
 
 WIDTH = 372
 MARGIN = 20

@@ -42,6 +42,7 @@ from viewer.overlay import (
     composite,
     hatched,
     native_facts,
+    no_evidence,
     no_positive_evidence,
     on_source,
     visible,
@@ -102,6 +103,8 @@ def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     """Whether the map is to be drawn on this slice, and what must be said of it."""
     shown, style = snapshot.overlay.map, snapshot.overlay.style
     made = shown if isinstance(shown, Attribution) else None
+    if made is not None and no_evidence(made):
+        return False, (no_evidence_text(made, of_any_sign=True),)
     if made is not None and no_positive_evidence(made):
         return style.sign != "positive", (no_evidence_text(made),)
     if not np.isfinite(values).any():

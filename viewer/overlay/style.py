@@ -22,7 +22,7 @@ PEAKED_CELLS = 64
 """From this width a map may be so peaked that its largest cell would make the rest invisible."""
 PEAKED_PERCENTILE = 99.5
 NO_EVIDENCE = 1e-6
-"""A largest value below this share of the largest size is rounding, not evidence."""
+"""Below this share of the largest size or the largest logit, a largest value is rounding, not evidence."""
 
 
 def shown_range(style: Style) -> tuple[float, float]:
@@ -60,13 +60,19 @@ def automatic_style(maps: Sequence[Map]) -> Style:
     """One style for all these maps, so that slices and labels of one method compare.
 
     The top is the largest shown value, or for maps of at least `PEAKED_CELLS` cells a side the
-    99.5th percentile of each, the largest of those.
+    99.5th percentile of each, the largest of those. Where nothing is above rounding it is 1, in which nothing
+    is drawn: noise is not stretched to fill the colours.
     """
     signed = any(shows_both_signs(m) for m in maps)
-    top = max((_top(m, signed) for m in maps), default=0.0) or 1.0
+    top = max((_top(m, signed) for m in maps if not blank(m, signed)), default=0.0) or 1.0
     if signed:
         return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
     return Style("inferno", (0.0, top), threshold=POSITIVE_THRESHOLD * top, sign="positive")
+
+
+def blank(map: Map, signed: bool) -> bool:
+    """Whether a map has nothing to draw, of both signs or of the positive one."""
+    return no_evidence(map) if signed else no_positive_evidence(map)
 
 
 def quantity_style(map: Map) -> Style:
@@ -122,8 +128,31 @@ def clipped(map: Map, style: Style) -> tuple[int, int, int]:
 
 def no_positive_evidence(map: Map) -> bool:
     """Whether nothing in the map speaks for the target; its picture says so and stretches no noise."""
+    low, high = _ends(map)
+    return high <= max(NO_EVIDENCE * max(high, -low), rounding(map))
+
+
+def no_evidence(map: Map) -> bool:
+    """Whether no value of the map, of either sign, can be told from rounding; nothing of it is drawn then."""
+    low, high = _ends(map)
+    return max(high, -low) <= rounding(map)
+
+
+def rounding(map: Map) -> float:
+    """The size up to which values in logits may be what float32 leaves of the largest logit; else 0.
+
+    Of values in another unit it is not known what they are rounded from.
+    """
+    if not isinstance(map, Attribution) or map.unit != "logit":
+        return 0.0
+    logits = [abs(score.logit) for said in map.predictions for score in said.scores]
+    return NO_EVIDENCE * max((one for one in logits if math.isfinite(one)), default=0.0)
+
+
+def _ends(map: Map) -> tuple[float, float]:
+    """The smallest and the largest finite value, or zero."""
     low, high = (float(end(map.values, initial=0.0)) for end in (np.min, np.max))
     if not (math.isfinite(low) and math.isfinite(high)):  # rare, and finding what is finite takes long
         finite = map.values[np.isfinite(map.values)]
         low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
-    return high <= NO_EVIDENCE * max(high, -low)
+    return low, high

@@ -187,8 +187,11 @@ class Maps:
         kind = _kind(attribution)
         style = self._styles.get(kind) if locked else None
         if style is None:
-            style = overlay.automatic_style(list(among.values()) or [attribution])
-            if not self.is_preview(attribution):
+            some = list(among.values()) or [attribution]
+            style = overlay.automatic_style(some)
+            signed = style.sign == "signed"
+            # A map of nothing has no range of its own, and gives none to others.
+            if not self.is_preview(attribution) and not all(overlay.blank(one, signed) for one in some):
                 self._styles[kind] = style
         return overlay.restyled(style, self._looks.get(kind[:2], {}))
 

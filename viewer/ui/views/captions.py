@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from viewer.cache import ArrayCache
-from viewer.overlay import native_facts, no_positive_evidence
+from viewer.overlay import blank, native_facts
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, View, ViewState
 from viewer.wording import (
@@ -284,12 +284,12 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
 
 
-_silent_maps: ArrayCache[bool] = ArrayCache(4096)
+_blank_maps: ArrayCache[bool] = ArrayCache(4096)
 
 
-def _nothing_positive(shown: Attribution) -> bool:
-    """Whether nothing speaks for the target: asked with every frame, of all cells of a volume."""
-    return _silent_maps.get(shown.values, "", lambda: (no_positive_evidence(shown), 1))
+def _blank(shown: Attribution, signed: bool) -> bool:
+    """Whether nothing is to be drawn: asked with every frame, of all cells of a volume."""
+    return _blank_maps.get(shown.values, signed, lambda: (blank(shown, signed), 1))
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
@@ -301,7 +301,9 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tu
         return ()
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
-    if _nothing_positive(shown) and state.views.style.sign == "positive":
+    if _blank(shown, signed=True):
+        return ((no_evidence_text(shown, of_any_sign=True), "warning"),)
+    if state.views.style.sign == "positive" and _blank(shown, signed=False):
         return ((no_evidence_text(shown), "warning"),)
     if not drawn:
         if not np.isfinite(view.map).any():

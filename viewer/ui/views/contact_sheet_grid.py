@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.overlay import no_positive_evidence, shown_range
+from viewer.overlay import no_evidence, no_positive_evidence, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.tiles import TilePainter
 from viewer.ui.widgets.controls import Link, Segments
@@ -240,7 +240,9 @@ def cell_words(cell: Cell) -> str:
     if cell.tile is None:
         return "not computed yet"
     style, map = cell.tile.style, cell.tile.map
-    if no_positive_evidence(map) and style.sign == "positive":
+    if no_evidence(map):
+        return "no evidence above rounding"
+    if style.sign == "positive" and no_positive_evidence(map):
         return "no positive evidence"
     low, high = shown_range(style)
     return f"{number(low)} … {number(high)} {map.unit}"
