@@ -15,6 +15,7 @@ SAME_FOR_ALL = "same for every label"
 NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
 NOTHING_REACHES = "Nothing reaches the threshold on this slice."
+NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, threshold and sign."
 NO_WINDOW = "colour, no window"
 
 # --- texts of a file ------------------------------------------------------------------------------

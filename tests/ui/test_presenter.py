@@ -31,7 +31,7 @@ from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
 from viewer.ui.state import ViewState, place_of, wish_of
 from viewer.ui.views import captions
-from viewer.wording import OUTSIDE_USE
+from viewer.wording import NOTHING_DRAWN, OUTSIDE_USE
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
@@ -324,6 +324,47 @@ def test_the_profile_fills_and_leads_to_the_evidence(desk: Desk, study: Path, mo
     assert profile[desk.state.view.slice] == max(profile)
 
 
+def test_the_next_evidence_is_where_something_is_drawn(desk: Desk, study: Path, tmp_path: Path) -> None:
+    """A label's map is hidden on a slice where the model does not call it, so that none is led there."""
+    plain = desk.explained(study, write_model(tmp_path / "plain"))
+    desk.at_rest()
+    target = plain.request.target
+    profile = [one for one in desk.state.answer.profile if one is not None]
+    middle = sorted(profile)[2]
+    output = {"labels": list(LABELS), "activation": "sigmoid"}
+    for threshold, some in ((middle, True), (max(profile) + 1e-4, False)):
+        careful = write_model(tmp_path / f"{some}", output={**output, "thresholds": {target: threshold}})
+        desk.presenter.explaining.load_model(careful)
+        desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+        desk.at_rest()
+        desk.presenter.explaining.choose_target(target)
+        desk.at_rest()
+        before = desk.state.view.slice
+        for _ in range(4):
+            desk.presenter.next_evidence()
+            desk.at_rest()
+            if some:
+                assert desk.state.answer.gate == "open"
+        if not some:
+            assert desk.state.view.slice == before
+            assert desk.state.shell.notice.text == NOTHING_DRAWN
+
+
+def test_the_next_evidence_of_a_volume_reaches_the_threshold(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.at_rest()
+    state = desk.state
+    tops = [float(np.nanmax(overlay.on_source(state.answer.attribution, i))) for i in range(5)]
+    desk.presenter.display.set_style("threshold", sorted(tops)[-1] * 0.9999)
+    for _ in range(3):
+        desk.presenter.next_evidence()
+        assert tops[desk.state.view.slice] >= desk.state.views.style.threshold
+    desk.presenter.display.set_style("threshold", max(tops) * 2)
+    before = desk.state.view.slice
+    desk.presenter.next_evidence()
+    assert (desk.state.view.slice, desk.state.shell.notice.text) == (before, NOTHING_DRAWN)
+
+
 def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
@@ -475,6 +516,12 @@ def test_peaks_come_highest_first_and_start_again() -> None:
     assert [next_peak(profile, visited) for _ in range(4)] == [4, 1, 6, 4]
     assert next_peak((None, None), []) is None
     assert next_peak((0.0, 0.0), []) is None
+    visited.clear()
+    drawn = {1, 6}.__contains__
+    assert [next_peak(profile, visited, drawn) for _ in range(3)] == [1, 6, 1]
+    assert next_peak(profile, visited, lambda _slice: False) is None
+    assert next_peak(profile, visited, {0, 2}.__contains__) == 2  # beside the peaks
+    assert next_peak((0.0, 0.2, 0.5, 0.4, 0.3, 0.26, 0.1), [], {2}.__contains__) == 2  # not its middle
 
 
 @pytest.mark.parametrize(
