@@ -9,6 +9,7 @@ from viewer.types import Attribution, Display, Identity, Score, Series, Window
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
 INFLUENCE = f"{INFLUENCE_ONLY} Absence of colour does not exclude disease."
+ORDER_ONLY = "Shows where the order of cells differs. Not how much they say."
 CAME_ALONG = "The map came with the study and was not computed here."
 OUTSIDE_USE = "Outside the model's intended use"
 SAME_FOR_ALL = "same for every label"

@@ -10,13 +10,15 @@ from unittest.mock import create_autospec
 import numpy as np
 from desk import Desk
 from program import LABELS
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 
 from viewer.overlay import ranks
 from viewer.ui.presenter.comparing import apart_words
 from viewer.ui.state import ViewState
+from viewer.ui.views.compare_grid import side_picture
 from viewer.ui.views.contact_sheet_grid import cell_words, sheet_words
 from viewer.ui.window import Window
+from viewer.wording import INFLUENCE_ONLY, ORDER_ONLY
 
 
 def _sheet_belongs(state: ViewState) -> None:
@@ -125,6 +127,19 @@ def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study
     assert desk.state.answer.compared.ranks
 
 
+def test_the_difference_of_ranks_says_what_it_is(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.presenter.comparing.keep()
+    desk.presenter.explaining.choose_method("layer-cam")
+    state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
+    found = state.answer.compared
+    said = [
+        side_picture(state, side).says(True).bottom_right[-1][0]
+        for side in (found.one, found.other, found.difference)
+    ]
+    assert said == [INFLUENCE_ONLY, INFLUENCE_ONLY, ORDER_ONLY]
+
+
 def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
@@ -230,6 +245,10 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     assert p.state.answer.sheet_of == "methods"
     window.run("compare")
     assert window.compare.isVisible()
+    for view in window.compare.views:  # the window is as small as 1280 × 720
+        box = view._bar_box()
+        assert box is not None
+        assert QRectF(view.rect()).contains(box)
     assert not window.sheet.isVisible()
     window.compare.left.zoom(2)
     seen = window.compare.left._seen

@@ -224,7 +224,7 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     assert "MR" in state.answer.attribution.predictions[0].override
     # What was closed with the bar stays said, for as long as the answer is shown.
     assert state.shell.notice is None
-    assert (OUTSIDE_USE, "stop") in captions.explained(state, True).top_right
+    assert (OUTSIDE_USE, "stop") in captions.explained(state, True).top_left
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:

@@ -190,14 +190,15 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
         outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
-        return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"), *overridden(state)))
+        above = (*overridden(state), *patched(state))
+        return Corners(top_left=above, top_right=(("image, no map yet", "text"),))
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, view, shown, drawn)
     return Corners(
-        top_left=((title, "text"), _target(state, shown), *patched(state)),
-        top_right=((_what(state, view), "text"), *overridden(state)),
+        top_left=((title, "text"), _target(state, shown), *overridden(state), *patched(state)),
+        top_right=((_what(state, view), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
         bottom_right=(

@@ -89,5 +89,5 @@ def picture(state: ViewState, place: int) -> Picture:
         sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
         says=(lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state),
         letters=None if view.series is None else view.series.geometry.letters(),
-        clear=(3 if reads else 2, 3),
+        clear=(2 + reads + (not plain and state.answer.overridden is not None), 3),
     )  # fmt: skip
