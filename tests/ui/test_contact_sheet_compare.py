@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import create_autospec
 
 import numpy as np
+import pytest
 from desk import Desk
 from program import LABELS
 from PySide6.QtCore import QRectF, Qt
@@ -15,6 +16,7 @@ from PySide6.QtCore import QRectF, Qt
 from viewer.overlay import ranks
 from viewer.ui.presenter.comparing import apart_words
 from viewer.ui.state import ViewState
+from viewer.ui.views import contact_sheet_grid, marks
 from viewer.ui.views.compare_grid import side_picture
 from viewer.ui.views.contact_sheet_grid import cell_words, sheet_words
 from viewer.ui.window import Window
@@ -83,6 +85,32 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     assert desk.state.answer.attribution.explainer.name == "layer-cam"
     kept = {c.name: c.tile.map for c in state.answer.sheet}
     assert desk.state.answer.attribution is kept["layer-cam"]
+
+
+def test_a_blank_cell_says_so_and_a_picture_has_its_sides(
+    window: Window, study: Path, model: Path, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = window.presenter
+    p.studies.open([study])
+    p.explaining.load_model(model)
+    qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)
+    window.run("sheet")
+    p.display.set_style("threshold", 1e6)
+    said: list[str] = []
+    real = contact_sheet_grid._write
+
+    def heard(painter, box, text, *more):
+        said.append(text)
+        return real(painter, box, text, *more)
+
+    monkeypatch.setattr(contact_sheet_grid, "_write", heard)
+    sides: list[str] = []
+    monkeypatch.setattr(marks, "text", lambda _painter, _at, letter, *_more: sides.append(letter))
+    window.sheet.cells.grab()
+    blank = [text for text in said if text.startswith("blank, all below the threshold · 0 … ")]
+    shown = [cell.tile for cell in p.state.answer.sheet if cell.tile and not cell.tile.negative]
+    assert len(blank) == len(shown) > 0
+    assert sides == list(p.state.view.series.geometry.letters()[:2]) * len(p.state.answer.sheet)
 
 
 def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path, model: Path) -> None:
