@@ -500,6 +500,44 @@ def test_the_export_is_that_of_the_command_line(
     assert np.array_equal(arrays["matrix"], arrays_there["matrix"])
 
 
+@pytest.mark.parametrize("key", [6, 1])
+def test_a_preset_of_the_window_is_drawn_alike_on_the_command_line(
+    desk: Desk, study: Path, model: Path, tmp_path: Path, whyscope: Whyscope, key: int
+) -> None:
+    """Of what `result.json` holds, the name of the preset and the function of a window of the file too."""
+    for path in (study / "a").iterdir():
+        file = dcmread(path)
+        file.WindowCenter, file.WindowWidth = [0, 700], [2000, 900]
+        file.save_as(path)
+    desk.explained(study, model)
+    desk.presenter.display.preset(key)
+    desk.presenter.export(tmp_path / "out", ("png",), False)
+    desk.wait(lambda s: s.shell.notice and s.shell.notice.text.startswith("Written"))
+    (ours,) = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["attributions"]
+    window, style = ours["display"]["window"], ours["style"]
+    assert (window["name"], window["function"]) == (
+        ("mediastinum", "LINEAR_EXACT") if key == 6 else ("", "LINEAR")
+    )
+    style["range"] = ",".join(map(str, style["range"]))
+    done = whyscope(
+        "explain", study, "--series", 0, "--slice", 2, "--model", model, "--method", ours["method"],
+        "--layer", ours["layer"], "--target", ours["label"], "--out", tmp_path / "told", "--format", "png",
+        "--window", "{center},{width},{name},{function}".format(**window),
+        *(word for name, value in style.items() for word in ("--style", f"{name}={value}")),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    (theirs,) = json.loads((tmp_path / "told" / "result.json").read_text("utf-8"))["attributions"]
+    assert (theirs["display"], theirs["style"]) == (
+        ours["display"],
+        {**style, "range": theirs["style"]["range"]},
+    )
+    one, other = (
+        np.asarray(Image.open(tmp_path / folder / entry["files"]["png"]).convert("RGB"), int)
+        for folder, entry in (("out", ours), ("told", theirs))
+    )
+    assert np.abs(one - other).max() <= 2  # all labels at once round otherwise
+
+
 def test_the_export_of_a_volume_shows_what_the_window_shows(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
     desk.presenter.go_to(1)
