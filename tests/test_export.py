@@ -192,7 +192,10 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     map = explain(predict(series()), values=np.full((1, 4, 4), 1e-6))  # the largest logit is −2
     said = words(snapshot(map, style=Style(range=(0, 1e-6), sign=sign)), monkeypatch)
-    assert "No evidence for pneumonia above rounding in this image." in said
+    what = (
+        "positive evidence for pneumonia" if sign == "positive" else "evidence for pneumonia above rounding"
+    )
+    assert f"No {what} in this image." in said
     assert "no map drawn" in said
 
 

@@ -103,10 +103,9 @@ def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     """Whether the map is to be drawn on this slice, and what must be said of it."""
     shown, style = snapshot.overlay.map, snapshot.overlay.style
     made = shown if isinstance(shown, Attribution) else None
-    if made is not None and no_evidence(made):
-        return False, (no_evidence_text(made, of_any_sign=True),)
     if made is not None and no_positive_evidence(made):
-        return style.sign != "positive", (no_evidence_text(made),)
+        nothing, signed = no_evidence(made), style.sign != "positive"
+        return signed and not nothing, (no_evidence_text(made, of_any_sign=signed and nothing),)
     if not np.isfinite(values).any():
         return False, (NO_VALUE if made is None else NOT_LOOKED_AT,)
     if not visible(values, style).any():

@@ -302,10 +302,9 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tu
         return ()
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
-    if _blank(shown, signed=True):
-        return ((no_evidence_text(shown, of_any_sign=True), "warning"),)
-    if state.views.style.sign == "positive" and _blank(shown, signed=False):
-        return ((no_evidence_text(shown), "warning"),)
+    signed = state.views.style.sign != "positive"
+    if _blank(shown, signed):
+        return ((no_evidence_text(shown, of_any_sign=signed), "warning"),)
     if not drawn:
         if not np.isfinite(view.map).any():
             return ((NOT_LOOKED_AT, "warning"),)

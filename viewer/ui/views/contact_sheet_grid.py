@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.overlay import no_evidence, no_positive_evidence, shown_range
+from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.tiles import TilePainter, absent, sides
 from viewer.ui.widgets.controls import Link, Segments
@@ -246,10 +246,8 @@ def cell_words(cell: Cell, drawn: bool = True) -> str:
     if cell.tile is None:
         return "not computed yet"
     style, map = cell.tile.style, cell.tile.map
-    if no_evidence(map):
-        return "no evidence above rounding"
-    if style.sign == "positive" and no_positive_evidence(map):
-        return "no positive evidence"
+    if blank(map, style.sign != "positive"):
+        return "no positive evidence" if style.sign == "positive" else "no evidence above rounding"
     low, high = shown_range(style)
     range = f"{number(low)} … {number(high)} {map.unit}"
     return range if drawn else f"blank, all below the threshold · {range}"
