@@ -8,11 +8,11 @@ import json
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from made_maps import BORN, NAME, NUMBER, SCORES, explain, predict, series, snapshot
+from made_maps import BORN, NAME, NUMBER, SCORES, Method, explain, predict, series, snapshot
 from PIL import Image, ImageDraw, features
 
 from viewer import affine
@@ -186,6 +186,17 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
     assert "No positive evidence for pneumonia in this image." in said
     assert "no map drawn" in said
     assert "inferno" not in said
+
+
+@pytest.mark.parametrize("sign", ["positive", "signed"])
+def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    map = explain(predict(series()), values=np.full((1, 4, 4), 1e-6))  # the largest logit is −2
+    said = words(snapshot(map, style=Style(range=(0, 1e-6), sign=sign)), monkeypatch)
+    what = (
+        "positive evidence for pneumonia" if sign == "positive" else "evidence for pneumonia above rounding"
+    )
+    assert f"No {what} in this image." in said
+    assert "no map drawn" in said
 
 
 def test_a_slice_that_was_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,6 +378,23 @@ def test_one_range_for_slices_and_labels(tmp_path: Path) -> None:
     other = explain(said[0], values=np.full((1, 4, 4), 50.0), layer="other")
     entries = export([*maps, other], said, tmp_path, ("json",))["attributions"]
     assert [e["style"]["range"][1] for e in entries] == [3, 3, 3, 50]
+
+
+class Signed(Method):
+    display_sign: ClassVar[str] = "signed"
+
+
+def test_one_sign_of_a_signed_map_has_its_own_table_and_half_of_the_range(tmp_path: Path) -> None:
+    """As the words of the command line have it; the document tells the range that is drawn."""
+    source = series()
+    made = explain(predict(source), values=np.full((1, 4, 4), 1.5))
+    made = dataclasses.replace(made, explainer=Signed())
+    (auto,) = export([made], [], tmp_path / "a", ("json",))["attributions"]
+    (one,) = export([made], [], tmp_path / "b", ("json",), style={"sign": "positive"})["attributions"]
+    words = {"sign": "positive", "range": (0.0, 2.0)}
+    (own,) = export([made], [], tmp_path / "c", ("json",), style=words)["attributions"]
+    styles = [[e["style"][name] for name in ("colours", "range")] for e in (auto, one, own)]
+    assert styles == [["blue-white-red", [-1.5, 1.5]], ["inferno", [0, 1.5]], ["inferno", [0, 2]]]
 
 
 def test_npz_round_trip(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A map lies where it belongs, is blank where nothing is known, and one range holds for all."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -206,6 +207,41 @@ def test_range_is_linear_and_clipped() -> None:
     np.testing.assert_array_equal(low, high)
 
 
+@pytest.mark.parametrize(
+    ("sign", "range", "shown"),
+    [
+        ("positive", (-3.0, 3.0), (0.0, 3.0)),  # half of the bar would be dead
+        ("positive", (0.0, 2.0), (0.0, 2.0)),
+        ("positive", (1.0, 2.0), (1.0, 2.0)),
+        ("positive", (-2.0, -1.0), (0.0, 2.0)),  # nothing in it could be drawn
+        ("magnitude", (-3.0, 1.0), (0.0, 1.0)),
+        ("signed", (0.0, 2.0), (-2.0, 2.0)),
+        ("signed", (-3.0, 1.0), (-3.0, 3.0)),
+    ],
+)
+def test_a_range_follows_the_signs_that_are_drawn(
+    sign: Any, range: tuple[float, float], shown: tuple[float, float]
+) -> None:
+    assert overlay.shown_range(Style("inferno", range, sign=sign)) == shown
+
+
+@pytest.mark.parametrize("sign", ["positive", "magnitude"])
+def test_nothing_is_blue_where_one_sign_is_drawn(sign: Any) -> None:
+    style = Style("blue-white-red", (0.0, 2.0), 1.0, 0.1, sign)
+    red, _, blue, _ = np.moveaxis(overlay.coloured(np.linspace(0.1, 2, 50, dtype=np.float32), style), -1, 0)
+    assert (red.astype(int) >= blue).all()
+    assert red[-1] > 1.5 * blue[-1]
+
+
+def test_another_sign_brings_its_table() -> None:
+    signed, positive = Style("blue-white-red", sign="signed"), Style("viridis", sign="positive")
+    assert overlay.restyled(signed, {"sign": "positive"}).colours == "inferno"
+    assert overlay.restyled(positive, {"sign": "magnitude"}).colours == "viridis"
+    assert overlay.restyled(positive, {"sign": "signed"}).colours == "blue-white-red"
+    assert overlay.restyled(positive, {"sign": "signed", "colours": "grey"}).colours == "grey"
+    assert overlay.restyled(signed, {"opacity": 0.1}).colours == "blue-white-red"
+
+
 def test_composite_of_grey_and_colour() -> None:
     grey = np.array([[0, 100, 255]], np.uint8)
     colours = np.array([[[255, 0, 0, 128], [10, 20, 30, 0], [0, 0, 0, 255]]], np.uint8)
@@ -245,18 +281,53 @@ def test_one_pixel_does_not_hide_the_rest() -> None:
     peaked = attribution(values)
     style = overlay.automatic_style([peaked])
     assert style.range[1] <= 1
-    assert 0 < overlay.clipped_share(peaked, style) <= 0.006
+    below, above, count = overlay.clipped(peaked, style)
+    assert (below, count) == (0, 64 * 64)
+    assert 0 < above <= 0.006 * count
     sparse = np.zeros((1, 64, 64))
     sparse[0, 3, 3] = 5
     assert overlay.automatic_style([attribution(sparse)]).range[1] == 5
+
+
+@pytest.mark.parametrize(
+    ("sign", "range", "counted"),
+    [
+        ("positive", (0.0, 2.0), (0, 2, 3)),
+        ("positive", (2.0, 3.5), (1, 1, 3)),  # one is drawn in the colour of the lower end
+        ("signed", (-2.0, 2.0), (1, 2, 5)),
+        ("magnitude", (0.0, 2.0), (0, 3, 5)),
+        ("signed", (-9.0, 9.0), (0, 0, 5)),
+    ],
+)
+def test_what_is_clipped_is_counted_at_both_ends_among_cells_that_are_drawn(
+    sign: Any, range: tuple[float, float], counted: tuple[int, int, int]
+) -> None:
+    values = np.zeros((1, 60, 60))
+    values[0, 0, :7] = -5, -1, 1, 3, 4, np.nan, np.inf
+    assert overlay.clipped(attribution(values), Style("grey", range, threshold=0.5, sign=sign)) == counted
 
 
 def test_no_positive_evidence() -> None:
     assert overlay.no_positive_evidence(attribution([[[-1.0, 0.0]]]))
     assert overlay.no_positive_evidence(attribution([[[0.0, 0.0]]]))
     assert overlay.no_positive_evidence(attribution([[[-1.0, 1e-9]]]))
-    assert not overlay.no_positive_evidence(attribution([[[0.0, 1e-9]]]))
+    assert not overlay.no_positive_evidence(attribution([[[0.0, 1e-5]]]))
     assert overlay.automatic_style([attribution([[[-1.0, 0.0]]])]).range == (0.0, 1.0)
+
+
+def test_values_within_the_rounding_of_the_largest_logit_are_no_evidence() -> None:
+    """The logit of the helper is 1; float32 and a sum of many leave some 1e-6 of it."""
+    for method in (Method(), SignedMethod()):
+        noise, weak = (attribution([[[-size, size]]], method) for size in (5e-7, 5e-6))
+        assert overlay.no_evidence(noise)
+        assert not overlay.rgba(Overlay(noise, overlay.automatic_style([noise])), 0).any()
+        assert not overlay.no_evidence(weak)
+        assert overlay.rgba(Overlay(weak, overlay.automatic_style([weak])), 0).any()
+        assert overlay.automatic_style([noise, weak]) == overlay.automatic_style([weak])
+    # Of values in another unit it is not known what they are rounded from.
+    other = dataclasses.replace(attribution([[[0.0, 5e-7]]]), unit="share of attention")
+    assert not overlay.no_evidence(other)
+    assert overlay.automatic_style([other]).range[1] == pytest.approx(5e-7)
 
 
 def test_native_facts() -> None:

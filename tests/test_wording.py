@@ -8,7 +8,15 @@ import pytest
 from made_maps import SCORES, explain, predict, series
 
 from viewer.types import Attribution, Region, Score, Series, Target
-from viewer.wording import below_text, method_text, negative_text, no_evidence_text, score_text, target_text
+from viewer.wording import (
+    below_text,
+    clipped_text,
+    method_text,
+    negative_text,
+    no_evidence_text,
+    score_text,
+    target_text,
+)
 
 CALLED, NOT_CALLED, NO_THRESHOLD = (score.label for score in SCORES)
 
@@ -84,3 +92,10 @@ def test_sentences() -> None:
         "output 9.00",
         "probability 0.50",
     ]
+
+
+def test_the_ends_of_a_range_are_told_apart() -> None:
+    assert clipped_text(0, 85, 85, "positive") == "clipped: 85 above it, of 85 cells above zero"
+    said = clipped_text(3, 2, 85, "signed")
+    assert said == "clipped: 2 above and 3 below it, of 85 cells that are not zero"
+    assert clipped_text(0, 0, 85, "signed") == ""

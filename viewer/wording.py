@@ -9,11 +9,14 @@ from viewer.types import Attribution, Display, Identity, Score, Series, Window
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
 INFLUENCE = f"{INFLUENCE_ONLY} Absence of colour does not exclude disease."
+ORDER_ONLY = "Shows where the order of cells differs. Not how much they say."
 CAME_ALONG = "The map came with the study and was not computed here."
+OUTSIDE_USE = "Outside the model's intended use"
 SAME_FOR_ALL = "same for every label"
 NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
 NOTHING_REACHES = "Nothing reaches the threshold on this slice."
+NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, threshold and sign."
 NO_WINDOW = "colour, no window"
 BELOW = "below its threshold"
 
@@ -130,11 +133,24 @@ def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, s
     return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
 
 
-def no_evidence_text(attribution: Attribution) -> str:
-    """That nothing in the image, or in the volume, speaks for what the map explains."""
+def clipped_text(below: int, above: int, count: int, sign: str) -> str:
+    """How many cells lie beyond the ends of a range, of those that could be drawn; "" where none does."""
+    ends = [f"{some} {where}" for some, where in ((above, "above"), (below, "below")) if some]
+    of = "above zero" if sign == "positive" else "that are not zero"
+    return f"clipped: {' and '.join(ends)} it, of {count} cells {of}" if ends else ""
+
+
+def no_evidence_text(attribution: Attribution, of_any_sign: bool = False) -> str:
+    """That nothing in the image or volume speaks for what a map explains; `of_any_sign`: nor against it."""
     label = "" if attribution.target is None else f" for {attribution.target.words}"
     where = "image" if attribution.values.shape[0] == 1 else "volume"
-    return f"No positive evidence{label} in this {where}."
+    what = f"evidence{label} above rounding" if of_any_sign else f"positive evidence{label}"
+    return f"No {what} in this {where}."
+
+
+def outside_text(reason: str) -> str:
+    """That the model was asked about an image that it was not made for, and why it was not."""
+    return f"{OUTSIDE_USE}: {clean(reason)}"
 
 
 def below_text(attribution: Attribution) -> str:

@@ -8,15 +8,19 @@ from typing import Any
 from unittest.mock import create_autospec
 
 import numpy as np
+import pytest
 from desk import Desk
 from program import LABELS
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRectF, Qt
 
 from viewer.overlay import ranks
 from viewer.ui.presenter.comparing import apart_words
 from viewer.ui.state import ViewState
+from viewer.ui.views import contact_sheet_grid, marks
+from viewer.ui.views.compare_grid import _side_picture
 from viewer.ui.views.contact_sheet_grid import cell_words, sheet_words
 from viewer.ui.window import Window
+from viewer.wording import INFLUENCE_ONLY, ORDER_ONLY
 
 
 def _sheet_belongs(state: ViewState) -> None:
@@ -91,6 +95,32 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     assert desk.state.answer.attribution is kept["layer-cam"]
 
 
+def test_a_blank_cell_says_so_and_a_picture_has_its_sides(
+    window: Window, study: Path, model: Path, qtbot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = window.presenter
+    p.studies.open([study])
+    p.explaining.load_model(model)
+    qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)
+    window.run("sheet")
+    p.display.set_style("threshold", 1e6)
+    said: list[str] = []
+    real = contact_sheet_grid._write
+
+    def heard(painter, box, text, *more):
+        said.append(text)
+        return real(painter, box, text, *more)
+
+    monkeypatch.setattr(contact_sheet_grid, "_write", heard)
+    sides: list[str] = []
+    monkeypatch.setattr(marks, "text", lambda _painter, _at, letter, *_more: sides.append(letter))
+    window.contact_sheet.cells.grab()
+    blank = [text for text in said if text.startswith("blank, all below the threshold · 0 … ")]
+    shown = [cell.tile for cell in p.state.answer.contact_sheet if cell.tile and not cell.tile.negative]
+    assert len(blank) == len(shown) > 0
+    assert sides == list(p.state.view.series.geometry.letters()[:2]) * len(p.state.answer.contact_sheet)
+
+
 def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path, model: Path) -> None:
     desk.explained(study, model)
     desk.at_rest()
@@ -135,6 +165,19 @@ def test_two_methods_compare_as_ranks_and_two_labels_as_values(desk: Desk, study
     assert state.answer.compared.one.style == state.answer.compared.other.style
     desk.presenter.comparing.as_ranks(True)
     assert desk.state.answer.compared.ranks
+
+
+def test_the_difference_of_ranks_says_what_it_is(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.presenter.comparing.keep()
+    desk.presenter.explaining.choose_method("layer-cam")
+    state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
+    found = state.answer.compared
+    said = [
+        _side_picture(state, side).says(True).bottom_right[-1][0]
+        for side in (found.one, found.other, found.difference)
+    ]
+    assert said == [INFLUENCE_ONLY, INFLUENCE_ONLY, ORDER_ONLY]
 
 
 def test_the_kept_map_follows_the_slice(desk: Desk, study: Path, model: Path) -> None:
@@ -244,6 +287,10 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     assert p.state.answer.contact_sheet_of == "methods"
     window.run("compare")
     assert window.compare.isVisible()
+    for view in window.compare.views:  # the window is as small as 1280 × 720
+        box = view._bar_box()
+        assert box is not None
+        assert QRectF(view.rect()).contains(box)
     assert not window.contact_sheet.isVisible()
     window.compare.left.zoom(2)
     seen = window.compare.left._seen

@@ -614,3 +614,12 @@ def test_enter_in_the_folder_field_exports(qtbot: QtBot, tmp_path: Path) -> None
     with qtbot.waitSignal(dialog.accepted):
         qtbot.keyClick(dialog.folder, Qt.Key.Key_Return)
     assert dialog.values().folder == tmp_path / "new"
+
+
+def test_what_was_overridden_stays_said_beside_the_scores(shown: Callable[..., Any]) -> None:
+    reason = "The model was made for MR."
+    panel = shown(PredictionPanel, gate="open", outside=reason)
+    assert panel.outside.isVisible()
+    assert panel.outside.text() == f"Outside the model's intended use: {reason}"
+    assert not shown(PredictionPanel, gate="open", outside=None).outside.isVisible()
+    assert not shown(PredictionPanel, gate="outside", outside=reason).outside.isVisible()  # nothing is said

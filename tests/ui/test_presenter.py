@@ -29,8 +29,9 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
-from viewer.ui.state import ViewState
+from viewer.ui.state import ViewState, choice_of, position_of
 from viewer.ui.views import captions
+from viewer.wording import NOTHING_DRAWN, OUTSIDE_USE
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:
@@ -221,6 +222,9 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     desk.presenter.explaining.take_action("override")
     state = desk.wait(lambda s: s.answer.attribution is not None)
     assert "MR" in state.answer.attribution.predictions[0].override
+    # What was closed with the bar stays said, for as long as the answer is shown.
+    assert state.shell.notice is None
+    assert (OUTSIDE_USE, "stop") in captions.explained(state, True).top_left
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:
@@ -318,6 +322,47 @@ def test_the_profile_fills_and_leads_to_the_evidence(desk: Desk, study: Path, mo
     assert None not in profile
     desk.presenter.next_evidence()
     assert profile[desk.state.view.slice] == max(profile)
+
+
+def test_the_next_evidence_is_where_something_is_drawn(desk: Desk, study: Path, tmp_path: Path) -> None:
+    """A label's map is hidden on a slice where the model does not call it, so that none is led there."""
+    plain = desk.explained(study, write_model(tmp_path / "plain"))
+    desk.at_rest()
+    target = plain.request.target
+    profile = [one for one in desk.state.answer.profile if one is not None]
+    middle = sorted(profile)[2]
+    output = {"labels": list(LABELS), "activation": "sigmoid"}
+    for threshold, some in ((middle, True), (max(profile) + 1e-4, False)):
+        careful = write_model(tmp_path / f"{some}", output={**output, "thresholds": {target: threshold}})
+        desk.presenter.explaining.load_model(careful)
+        desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+        desk.at_rest()
+        desk.presenter.explaining.choose_target(target)
+        desk.at_rest()
+        before = desk.state.view.slice
+        for _ in range(4):
+            desk.presenter.next_evidence()
+            desk.at_rest()
+            if some:
+                assert desk.state.answer.gate == "open"
+        if not some:
+            assert desk.state.view.slice == before
+            assert desk.state.shell.notice.text == NOTHING_DRAWN
+
+
+def test_the_next_evidence_of_a_volume_reaches_the_threshold(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
+    desk.at_rest()
+    state = desk.state
+    tops = [float(np.nanmax(overlay.on_source(state.answer.attribution, i))) for i in range(5)]
+    desk.presenter.display.set_style("threshold", sorted(tops)[-1] * 0.9999)
+    for _ in range(3):
+        desk.presenter.next_evidence()
+        assert tops[desk.state.view.slice] >= desk.state.views.style.threshold
+    desk.presenter.display.set_style("threshold", max(tops) * 2)
+    before = desk.state.view.slice
+    desk.presenter.next_evidence()
+    assert (desk.state.view.slice, desk.state.shell.notice.text) == (before, NOTHING_DRAWN)
 
 
 def test_a_slow_run_can_be_cancelled(desk: Desk, study: Path, model: Path) -> None:
@@ -458,6 +503,44 @@ def test_the_export_is_that_of_the_command_line(
     assert np.array_equal(arrays["matrix"], arrays_there["matrix"])
 
 
+@pytest.mark.parametrize("key", [6, 1])
+def test_a_preset_of_the_window_is_drawn_alike_on_the_command_line(
+    desk: Desk, study: Path, model: Path, tmp_path: Path, whyscope: Whyscope, key: int
+) -> None:
+    """Of what `result.json` holds, the name of the preset and the function of a window of the file too."""
+    for path in (study / "a").iterdir():
+        file = dcmread(path)
+        file.WindowCenter, file.WindowWidth = [0, 700], [2000, 900]
+        file.save_as(path)
+    desk.explained(study, model)
+    desk.presenter.display.preset(key)
+    desk.presenter.export(tmp_path / "out", ("png",), False)
+    desk.wait(lambda s: s.shell.notice and s.shell.notice.text.startswith("Written"))
+    (ours,) = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["attributions"]
+    window, style = ours["display"]["window"], ours["style"]
+    assert (window["name"], window["function"]) == (
+        ("mediastinum", "LINEAR_EXACT") if key == 6 else ("", "LINEAR")
+    )
+    style["range"] = ",".join(map(str, style["range"]))
+    done = whyscope(
+        "explain", study, "--series", 0, "--slice", 2, "--model", model, "--method", ours["method"],
+        "--layer", ours["layer"], "--target", ours["label"], "--out", tmp_path / "told", "--format", "png",
+        "--window", "{center},{width},{name},{function}".format(**window),
+        *(word for name, value in style.items() for word in ("--style", f"{name}={value}")),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    (theirs,) = json.loads((tmp_path / "told" / "result.json").read_text("utf-8"))["attributions"]
+    assert (theirs["display"], theirs["style"]) == (
+        ours["display"],
+        {**style, "range": theirs["style"]["range"]},
+    )
+    one, other = (
+        np.asarray(Image.open(tmp_path / folder / entry["files"]["png"]).convert("RGB"), int)
+        for folder, entry in (("out", ours), ("told", theirs))
+    )
+    assert np.abs(one - other).max() <= 2  # all labels at once round otherwise
+
+
 def test_the_export_of_a_volume_shows_what_the_window_shows(desk: Desk, study: Path, tmp_path: Path) -> None:
     desk.explained(study, write_model(tmp_path / "volume", dimensions=3))
     desk.presenter.go_to(1)
@@ -474,6 +557,12 @@ def test_peaks_come_highest_first_and_start_again() -> None:
     assert [next_peak(profile, visited) for _ in range(4)] == [4, 1, 6, 4]
     assert next_peak((None, None), []) is None
     assert next_peak((0.0, 0.0), []) is None
+    visited.clear()
+    drawn = {1, 6}.__contains__
+    assert [next_peak(profile, visited, drawn) for _ in range(3)] == [1, 6, 1]
+    assert next_peak(profile, visited, lambda _slice: False) is None
+    assert next_peak(profile, visited, {0, 2}.__contains__) == 2  # beside the peaks
+    assert next_peak((0.0, 0.2, 0.5, 0.4, 0.3, 0.26, 0.1), [], {2}.__contains__) == 2  # not its middle
 
 
 @pytest.mark.parametrize(
@@ -885,6 +974,7 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         half = state.answer.attribution.values
         assert state.shell.busy is not None
         assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
+        desk.presenter.display.set_style("opacity", 0.3)
         desk.presenter.go_to(1)  # of this slice there is nothing yet
         assert desk.state.answer.attribution is None
         assert not desk.state.answer.preview
@@ -893,6 +983,31 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         answer.set()
         state = desk.wait(lambda s: s.answer.attribution is not None and not s.answer.preview)
     np.testing.assert_allclose(state.answer.attribution.values, 2 * half)
+    # The range is that of the map, as the command line has it, and the reader's opacity stays.
+    style = overlay.automatic_style([state.answer.attribution])
+    assert (state.views.style.range, state.views.style.opacity) == (style.range, 0.3)
+
+
+def test_a_locked_range_ends_with_the_series(desk: Desk, study: Path, model: Path) -> None:
+    """In the range of another image a map says neither more nor less; colours and opacity are a taste."""
+    state = desk.explained(study, model)
+    desk.at_rest()
+    presenter, first, maps = desk.presenter, state.view.number, desk.presenter.explaining._maps
+    presenter.display.set_style("range", (0.0, 1000.0))
+    presenter.display.set_style("threshold", 900.0)
+    presenter.display.set_style("opacity", 0.3)
+    presenter.go_to(1)
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert state.views.style.range == (0.0, 1000.0)  # slices of one series compare
+    desk.presenter.studies.choose_series(1 - first)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    own = overlay.automatic_style(list(maps.all(position_of(state), choice_of(state)).values()))
+    assert state.views.locked
+    assert (state.views.style.range, state.views.style.threshold) == (own.range, own.threshold)
+    assert state.views.style.opacity == 0.3
+    desk.presenter.studies.choose_series(first)
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.shell.busy is None)
+    assert state.views.style.range == (0.0, 1000.0)
 
 
 def test_a_preview_goes_with_the_run_that_is_cancelled(desk: Desk, study: Path, model: Path) -> None:

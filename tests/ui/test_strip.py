@@ -10,9 +10,10 @@ from desk import Desk
 from program import LABELS, write_model
 from PySide6.QtGui import QImage
 
-from viewer import explain
+from viewer import explain, overlay
 from viewer.ui.panels.layer_strip import REST, LayerStripView, shortened, some_of
 from viewer.ui.state import ViewState
+from viewer.ui.window import Window
 
 
 def _belongs(state: ViewState) -> bool:
@@ -57,6 +58,31 @@ def test_a_small_map_says_what_the_large_one_says(desk: Desk, study: Path, model
         assert tile.drawn.shape == state.view.values.shape  # so small an image has no smaller one
         full = desk.presenter.explaining._maps.drawn.on_slice(tile.map, state.view.slice, tile.style)
         np.testing.assert_array_equal(tile.drawn, full)
+
+
+def test_each_small_map_has_a_range_of_its_own(desk: Desk, study: Path, model: Path) -> None:
+    """Whatever the reader's is: on the slice before, of the large map, and locked."""
+    desk.explained(study, model)
+    desk.presenter.display.set_style("range", (0.0, 1000.0))
+    desk.presenter.go_to(1)
+    state = desk.wait(lambda s: s.view.slice == 1 and s.answer.layer_strip and all(s.answer.layer_strip))
+    assert state.views.locked
+    assert state.views.style.range == (0.0, 1000.0)
+    for tile in state.answer.layer_strip:
+        assert tile.style == overlay.automatic_style([tile.map])
+
+
+def test_a_map_that_is_not_there_is_no_picture(window: Window, study: Path, tmp_path: Path, qtbot) -> None:
+    """An image without a map would look like a map of nothing."""
+    p = window.presenter
+    p.studies.open([study])
+    p.explaining.load_model(write_model(tmp_path / "volume", dimensions=3))
+    qtbot.waitUntil(lambda: p.state.answer.attribution is not None and not p.working, timeout=20_000)
+    qtbot.wait(REST + 50)
+    row = window.findChild(LayerStripView).row
+    drawn = [place for place, painter in enumerate(row._painters) if painter._image._shown[0] is not None]
+    assert drawn == [place for place, tile in enumerate(p.state.answer.layer_strip) if tile is not None]
+    assert len(drawn) == 1 < len(row._painters)
 
 
 def test_a_volume_and_a_long_method_wait_to_be_asked(desk: Desk, study: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 import math
 import re
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 import typer
 
@@ -46,18 +46,25 @@ def read_place(text: str | None, overlap: float = Sweep().overlap) -> tuple[floa
 
 
 def read_window(text: str | None) -> Window | None:
-    """A window from CENTRE,WIDTH or CENTRE,WIDTH,NAME, as the window's mouse sets it.
+    """A window from CENTRE,WIDTH, CENTRE,WIDTH,NAME or CENTRE,WIDTH,NAME,FUNCTION, as `result.json` has them.
 
-    The name is what the picture calls it, such as that of a preset.
+    The name is what the picture calls it, such as that of a preset; the function is DICOM's, LINEAR_EXACT
+    where none is given, as the window's mouse sets it.
     """
     if text is None:
         return None
     first, _, rest = text.partition(",")
     second, _, name = rest.partition(",")
+    before, _, last = name.rpartition(",")
+    function = last.strip()
+    if function in get_args(get_type_hints(Window)["function"]):
+        name = before
+    else:
+        function = "LINEAR_EXACT"
     numbers = _numbers((first, second))
     if len(numbers) != 2 or numbers[1] <= 0:
         raise typer.BadParameter(f"--window wants CENTRE,WIDTH with a width above 0, not {text!r}.")
-    return Window(*numbers, name.strip(), "LINEAR_EXACT")
+    return Window(*numbers, name.strip(), cast(Any, function))
 
 
 def _numbers(parts: Sequence[str]) -> tuple[float, ...]:

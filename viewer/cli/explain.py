@@ -67,7 +67,9 @@ def explain(
     at: AtOption = None,
     overlap: OverlapOption = 0.5,
     formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
-    window: Annotated[str | None, typer.Option("--window", help="CENTRE,WIDTH of the picture.")] = None,
+    window: Annotated[
+        str | None, typer.Option("--window", help="CENTRE,WIDTH or CENTRE,WIDTH,NAME,FUNCTION.")
+    ] = None,
     style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Show low values bright.")] = False,
     show_slice: Annotated[int | None, typer.Option("--show-slice", help="Of a volume, from 0.")] = None,

@@ -2,6 +2,7 @@
 """The document `result.json`: what was predicted, what explained it, and which files hold it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from viewer import affine
@@ -13,6 +14,7 @@ from viewer.export.provenance import (
     settings_facts,
     versions,
 )
+from viewer.overlay import shown_range
 from viewer.types import Attribution, Map, PeerCheck, Prediction, Series, Snapshot, Style, Window
 from viewer.wording import RESEARCH_USE
 
@@ -20,8 +22,9 @@ Document = dict[str, Any]
 
 
 def style_facts(style: Style) -> Document:
-    """How a map was drawn."""
-    return {name: plain(getattr(style, name)) for name in Style.__dataclass_fields__}
+    """How a map was drawn; its range is the one that the colour bar shows."""
+    drawn = replace(style, range=shown_range(style))
+    return {name: plain(getattr(drawn, name)) for name in Style.__dataclass_fields__}
 
 
 def display_facts(snapshot: Snapshot) -> Document:

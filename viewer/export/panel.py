@@ -25,9 +25,9 @@ from viewer.export.drawing import (
     write,
 )
 from viewer.export.provenance import meaning, settings_facts, versions
-from viewer.overlay import clipped_share, native_facts, shown_range
+from viewer.overlay import clipped, native_facts, shown_range
 from viewer.types import Attribution, Map, Prediction, Score, Snapshot
-from viewer.wording import clean, feature_words, figures, number, target_text, without_identity
+from viewer.wording import clean, clipped_text, feature_words, figures, number, target_text, without_identity
 
 WIDTH = 372
 MARGIN = 20
@@ -217,9 +217,9 @@ def _display(result: _Column, snapshot: Snapshot) -> None:
     signs = {"positive": "positive values", "signed": "both signs", "magnitude": "size, without sign"}
     result.fact("Colours", f"{style.colours} · {signs[style.sign]}")
     result.fact("Range", f"{number(low, sign=True)} … {number(high, sign=True)}")
-    share = clipped_share(snapshot.overlay.map, style)
-    if share > 0:
-        result.fact("", f"top clipped: {max(100 * share, 0.01):.2g} % of the cells lie above it")
+    beyond = clipped_text(*clipped(snapshot.overlay.map, style), style.sign)
+    if beyond:
+        result.fact("", beyond)
     size = "a size of " if style.sign != "positive" else ""
     result.fact("Threshold", f"blank below {size}{number(style.threshold)}")
     result.fact("Opacity", f"{100 * style.opacity:.0f} % · {style.interpolation}")

@@ -42,6 +42,7 @@ from viewer.overlay import (
     composite,
     hatched,
     native_facts,
+    no_evidence,
     no_positive_evidence,
     on_source,
     visible,
@@ -57,6 +58,7 @@ from viewer.wording import (
     method_text,
     negative_text,
     no_evidence_text,
+    outside_text,
     score_text,
     spacing_text,
     target_text,
@@ -102,7 +104,8 @@ def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     shown, style = snapshot.overlay.map, snapshot.overlay.style
     made = shown if isinstance(shown, Attribution) else None
     if made is not None and no_positive_evidence(made):
-        return style.sign != "positive", (no_evidence_text(made),)
+        nothing, signed = no_evidence(made), style.sign != "positive"
+        return signed and not nothing, (no_evidence_text(made, of_any_sign=signed and nothing),)
     if not np.isfinite(values).any():
         return False, (NO_VALUE if made is None else NOT_LOOKED_AT,)
     if not visible(values, style).any():
@@ -295,11 +298,7 @@ def _page(snapshot: Snapshot, views: tuple[Image.Image, Image.Image], text: Imag
     shown = snapshot.overlay.map
     across = views[0].width + 1 + views[1].width + WIDTH
     override = shown.predictions[0].override if isinstance(shown, Attribution) else None
-    stop = (
-        drawing.wrap(f"Outside the model's intended use: {override}", font(13, True), across - 32)
-        if override
-        else []
-    )
+    stop = drawing.wrap(outside_text(override), font(13, True), across - 32) if override else []
     start = TOP + (len(stop) * drawing.LEADING + 14 if stop else 0)
     page = Image.new("RGB", (across, start + text.height + FOOT), BACK)
     draw = ImageDraw.Draw(page)

@@ -15,7 +15,7 @@ from viewer.errors import ExportError
 from viewer.export.document import Document, document, entry
 from viewer.export.files import whole_set
 from viewer.export.formats import FORMATS, check_formats, save_result
-from viewer.overlay import automatic_style, quantity_style
+from viewer.overlay import automatic_style, quantity_style, restyled
 from viewer.task import Task
 from viewer.types import (
     Attribution,
@@ -141,7 +141,7 @@ def _styles(
         groups.setdefault(_kind(map), []).append(map)
     if isinstance(style, Style):
         return dict.fromkeys(groups, style)
-    return {kind: replace(_automatic(group), **(style or {})) for kind, group in groups.items()}
+    return {kind: restyled(_automatic(group), style or {}) for kind, group in groups.items()}
 
 
 def _slug(text: str, otherwise: str) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from viewer import affine
 from viewer.affine import Matrix
+from viewer.overlay.style import DIVERGING, NAMES, shown_range, visible
 from viewer.planes import Plane
 from viewer.planes.interpolate import Grid
 from viewer.task import Task
@@ -24,19 +25,6 @@ from viewer.types import Array, Attribution, Map, Overlay, Style
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Interpolation = Literal["bilinear", "nearest"]
-
-DIVERGING = "blue-white-red"
-NAMES = ("inferno", "viridis", "grey", DIVERGING)
-
-POSITIVE_THRESHOLD = 0.2
-"""Share of the top blanked in a positive map: ReLU'd and smooth maps have a faint skirt everywhere."""
-SIGNED_THRESHOLD = 0.1
-"""Likewise for signed maps, lower because their evidence splits over both signs."""
-PEAKED_CELLS = 64
-"""From this width a map may be so peaked that its largest cell would make the rest invisible."""
-PEAKED_PERCENTILE = 99.5
-NO_EVIDENCE = 1e-6
-"""A largest value below this share of the largest size is rounding, not evidence."""
 
 _BAND = 2**16
 """Values that are computed together: few enough to stay in the processor's cache."""
@@ -212,8 +200,12 @@ def _gather(values: Floats, position: Sequence[Array], interpolation: Interpolat
 
 
 @cache
-def colour_table(name: str) -> Bytes:
-    """256 colours, uint8 (256, 3), lowest value first; the names are in `NAMES`."""
+def colour_table(name: str, one_sign: bool = False) -> Bytes:
+    """256 colours, uint8 (256, 3), lowest value first; the names are in `NAMES`.
+
+    For `one_sign` the table of both is its upper half: white stays zero, and blue speaks of nothing else
+    than evidence against.
+    """
     if name not in NAMES:
         raise ValueError(f"there is no colour table {name!r}; there are {', '.join(NAMES)}")
     if name == "grey":
@@ -221,24 +213,10 @@ def colour_table(name: str) -> Bytes:
     else:
         text = (files("resources") / "colours" / f"{name}.txt").read_text("ascii")
         table = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(256, 3)
+    if one_sign and name == DIVERGING:
+        table = table[np.rint(np.linspace(127.5, 255.0, 256)).astype(int)]
     table.setflags(write=False)
     return table
-
-
-def shown_range(style: Style) -> tuple[float, float]:
-    """The values at the ends of the colour table; symmetric about zero for signed maps."""
-    low, high = style.range
-    if style.sign == "signed":
-        high = max(abs(low), abs(high))
-        low = -high
-    return low, high
-
-
-def visible(values: Array, style: Style) -> NDArray[np.bool_]:
-    """Where values are drawn at all: finite, of a shown sign, not below the threshold."""
-    shown = values if style.sign == "positive" else np.abs(values)
-    # A comparison with NaN is False, and an infinity is no finding.
-    return np.asarray((shown >= max(style.threshold, 0.0)) & np.isfinite(values))
 
 
 def coloured(values: Array, style: Style) -> Bytes:
@@ -253,7 +231,7 @@ def coloured(values: Array, style: Style) -> Bytes:
     np.clip(level, 0.0, 255.0, out=level)
     np.copyto(level, 0.0, where=~drawn)
     table = np.empty((256, 4), dtype=np.uint8)
-    table[:, :3] = colour_table(style.colours)
+    table[:, :3] = colour_table(style.colours, style.sign != "signed")
     table[:, 3] = round(255 * min(max(style.opacity, 0.0), 1.0))
     packed = table.view(np.uint32)[:, 0]  # one look-up per pixel instead of four
     result = np.take(packed, level.astype(np.uint8))
@@ -291,34 +269,6 @@ def hatched(colours: Bytes, period: int | None = None) -> Bytes:
     return np.asarray(colours * stripe[..., None])
 
 
-def automatic_style(maps: Sequence[Map]) -> Style:
-    """One style for all these maps, so that slices and labels of one method compare.
-
-    The top is the largest shown value, or for maps of at least `PEAKED_CELLS` cells a side the
-    99.5th percentile of each, the largest of those.
-    """
-    signed = any(shows_both_signs(m) for m in maps)
-    top = max((_top(m, signed) for m in maps), default=0.0) or 1.0
-    if signed:
-        return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
-    return Style("inferno", (0.0, top), threshold=POSITIVE_THRESHOLD * top, sign="positive")
-
-
-def quantity_style(map: Map) -> Style:
-    """The style of a map that came with the study: low values mean as much as high ones, so none are blank.
-
-    Only of both signs those about zero are, where the colours are white. The range ends at zero, unless all
-    values lie far from it.
-    """
-    finite = map.values[np.isfinite(map.values)]
-    lowest = float(finite.min(initial=0.0)) if finite.size else 0.0
-    if lowest < 0:
-        top = _top(map, signed=True) or 1.0
-        return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
-    low, top = (float(finite.min()) if finite.size else 0.0), _top(map, signed=False) or 1.0
-    return Style(NAMES[0], (low if low > top / 2 and low < top else 0.0, top))
-
-
 def native_value(map: Map, place: ArrayLike) -> float | None:
     """The value of the map's cell at a source voxel (slice, row, column); None outside its field."""
     at = affine.apply(affine.inverse(map.matrix), place)
@@ -326,45 +276,6 @@ def native_value(map: Map, place: ArrayLike) -> float | None:
         return None
     cell = np.clip(np.floor(at + 0.5), 0, np.asarray(map.values.shape) - 1).astype(int)
     return float(map.values[tuple(cell)])
-
-
-def shows_both_signs(map: Map) -> bool:
-    """Whether evidence against is meant to be shown: the method is signed and asks for it."""
-    if not isinstance(map, Attribution):
-        return bool(np.nanmin(map.values, initial=0.0) < 0)
-    method = map.explainer
-    return method.signed and getattr(method, "display_sign", "positive") == "signed"
-
-
-def _shown(map: Map, signed: bool) -> Array:
-    finite = map.values[np.isfinite(map.values)]
-    return np.abs(finite) if signed else np.clip(finite, 0, None)
-
-
-def _top(map: Map, signed: bool) -> float:
-    shown = _shown(map, signed)
-    if shown.size == 0:
-        return 0.0
-    highest = float(shown.max())
-    if min(map.values.shape[1:]) < PEAKED_CELLS:
-        return highest
-    # A sparse map may be zero at that percentile; its largest value then is all there is to show.
-    return float(np.percentile(shown, PEAKED_PERCENTILE)) or highest
-
-
-def clipped_share(map: Map, style: Style) -> float:
-    """Share of the map's cells whose size lies above the range's top and is drawn in the top's colour."""
-    shown = _shown(map, style.sign != "positive")
-    return float(np.mean(shown > shown_range(style)[1])) if shown.size else 0.0
-
-
-def no_positive_evidence(map: Map) -> bool:
-    """Whether nothing in the map speaks for the target; its picture says so and stretches no noise."""
-    low, high = (float(end(map.values, initial=0.0)) for end in (np.min, np.max))
-    if not (math.isfinite(low) and math.isfinite(high)):  # rare, and finding what is finite takes long
-        finite = map.values[np.isfinite(map.values)]
-        low, high = float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
-    return high <= NO_EVIDENCE * max(high, -low)
 
 
 def native_facts(map: Map) -> str:

@@ -160,7 +160,7 @@ class DisplayPanel(QWidget):
             self.range.set_text(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
         if state.views.locked:
             self.lock.wear(
-                "locked", "One range for all slices and labels of this method: they compare", _LOCKED
+                "locked", "One range for all slices and labels of this series: they compare", _LOCKED
             )
         else:
             self.lock.wear("open", "A range of its own for each map: maps do not compare", _FREE)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from viewer.ui.state import Tile, ViewState
 from viewer.ui.views.layers import RenderCache
-from viewer.ui.views.tiles import TilePainter
+from viewer.ui.views.tiles import TilePainter, absent
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.parts import by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
@@ -146,16 +146,16 @@ class _Row(QWidget):
         shown = self._state.answer.attribution
         here = None if shown is None else shown.layer
         for i, (box, place) in enumerate(zip(self.boxes(), self._places, strict=True)):
-            tile = (
-                self._state.answer.layer_strip[place] if place < len(self._state.answer.layer_strip) else None
-            )
-            negative = tile is not None and tile.negative
-            hidden = negative and not self._state.answer.asked
+            strip = self._state.answer.layer_strip
+            tile = strip[place] if place < len(strip) else None
+            hidden = tile is not None and tile.negative and not self._state.answer.asked
             if self._drawn is None:
                 painter.fillRect(box, QColor(DARK.images))
+            elif tile is None or hidden:
+                absent(painter, box, "hidden" if hidden else "not yet")
             else:
-                ratio, drawn = self.devicePixelRatioF(), None if hidden else tile
-                self._painters[i].draw(painter, self._drawn, drawn, box, ratio, negative)
+                ratio = self.devicePixelRatioF()
+                self._painters[i].draw(painter, self._drawn, tile, box, ratio, tile.negative)
             name = self._names[place]
             chosen = name == here
             edge = look.accent if chosen or (i == self._focus and self.hasFocus()) else look.line

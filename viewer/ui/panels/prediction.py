@@ -29,7 +29,7 @@ from viewer.ui.commands import Run
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
-from viewer.wording import clean, figures, kind_of, number
+from viewer.wording import clean, figures, kind_of, number, outside_text
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -215,6 +215,7 @@ class PredictionPanel(QWidget):
         self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
+        self.outside = Sentence("", "stop")
         self.empty = Sentence("No model is open. It says what it sees; the map shows why.", "quiet")
         self.open_model = QPushButton("Open model…")
         self.open_model.clicked.connect(self.model_requested)
@@ -234,6 +235,7 @@ class PredictionPanel(QWidget):
         below = QVBoxLayout()
         below.setContentsMargins(8, 2, 8, 0)
         below.setSpacing(8)
+        below.addWidget(self.outside)
         below.addWidget(self.caption)
         below.addWidget(self.empty)
         below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
@@ -250,7 +252,9 @@ class PredictionPanel(QWidget):
         if state is None:
             super().show()
             return
-        model, prediction = state.answer.model, state.answer.prediction
+        model, prediction, outside = state.answer.model, state.answer.prediction, state.answer.overridden
+        self.outside.setText("" if outside is None else outside_text(outside))
+        self.outside.setVisible(outside is not None)
         self.empty.setVisible(model is None)
         self.open_model.setVisible(model is None)
         self.list.setVisible(model is not None)

@@ -2,13 +2,12 @@
 """How the image and its map are drawn: window, layout, style, where a patch lies, and taking that back."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from viewer.overlay import DIVERGING, NAMES
+from viewer.overlay import restyled
 from viewer.types import Array, Series, Window
 from viewer.ui.commands import Bindings
 from viewer.ui.presenter.companions import Companions, quantity
@@ -169,11 +168,8 @@ class Displaying:
 
     def set_style(self, name: str, value: Any) -> None:
         """Change how the map is drawn; the model is never asked."""
-        old, changes = self._state.views.style, {name: value}
-        if name == "sign" and (value == "signed") != (old.colours == DIVERGING):
-            # White must be zero in a signed map, and there is no zero in the middle of an unsigned one.
-            changes["colours"] = DIVERGING if value == "signed" else NAMES[0]
-        self._restyle(changes)
+        old = self._state.views.style
+        self._restyle({name: value})
         new = self._state.views.style
         changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
         before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
@@ -218,7 +214,7 @@ class Displaying:
     def _restyle(self, changes: Mapping[str, Any]) -> None:
         """Change the style of the drawn map."""
         of = self._explaining if self._state.regions.loaded is None else self._companions
-        of.restyle(replace(self._state.views.style, **changes))
+        of.restyle(restyled(self._state.views.style, changes))
 
     def _applies(self, step: Step) -> bool:
         return step.where in (None, self._map, (_LOOK, self._state.answer.model))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evidence per slice: the target's scores, or the shares of a volume's map, and where it peaks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -50,25 +50,32 @@ def volume_profile(attribution: Attribution) -> tuple[float, ...]:
     return tuple(float(m) for m in (mass / total if total > 0 else mass))
 
 
-def next_peak(profile: Sequence[float | None], visited: list[int]) -> int | None:
+def next_peak(
+    profile: Sequence[float | None], visited: list[int], drawn: Callable[[int], bool] | None = None
+) -> int | None:
     """The middle of the hill with the highest peak not visited yet; after the last one it starts again.
 
-    `visited` is changed: it keeps the peaks. Slices that have not been run count as nothing.
+    `visited` is changed: it keeps the peaks. Slices that have not been run count as nothing. Where nothing is
+    `drawn` in the middle it is the peak itself, and a hill with neither is passed by; where that leaves none,
+    it is the highest slice on which something is drawn.
     """
     height = [-np.inf if v is None else v for v in profile]
     padded = [-np.inf, *height, -np.inf]
     peaks = [
         i for i, h in enumerate(height) if np.isfinite(h) and h > 0 and h >= padded[i] and h > padded[i + 2]
     ]
-    if not peaks:
-        return None
     left = [i for i in peaks if i not in visited]
-    if not left:
-        visited.clear()
-        left = peaks
-    best = max(left, key=lambda i: height[i])
-    visited.append(best)
-    return _middle(height, best)
+    for round in (left, peaks):  # the second begins again
+        for best in sorted(round, key=lambda i: -height[i]):
+            places = (_middle(height, best), best)
+            place = next((one for one in places if drawn is None or drawn(one)), None)
+            if place is not None:
+                visited[:] = [*(visited if round is left else ()), best]
+                return place
+    if drawn is None:
+        return None
+    # The slices beside the peaks are left: looking at all of a volume takes long, and is seldom needed.
+    return next_peak([v if v and drawn(i) else None for i, v in enumerate(profile)], visited)
 
 
 def _middle(height: Sequence[float], peak: int) -> int:

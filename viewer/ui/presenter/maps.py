@@ -3,7 +3,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from viewer.session import Gate
 
 _ROOM = 512 * 2**20
+_LOOK = ("colours", "opacity", "sign", "interpolation")
+"""What of a style does not depend on how large the values are."""
 MapsByTarget = Mapping[str | None, Attribution]
 """Maps by what they explain, in words; None for a method that is the same for every label."""
 
@@ -56,7 +58,8 @@ class Maps:
         self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[Key, dict[str | None, Attribution]] = {}
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
-        self._styles: dict[tuple[str, str | None], Style] = {}
+        self._styles: dict[tuple[str, str | None, str], Style] = {}
+        self._looks: dict[tuple[str, str | None], dict[str, Any]] = {}
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
@@ -66,13 +69,14 @@ class Maps:
         self._overridden.clear()
         self.drawn.clear()
         self.requests.forget()
+        self._styles.clear()
         self._found.clear()
         self._previews.clear()
 
     def open(self, model: "Model") -> None:
         """Another model."""
         self.forget()
-        self._styles.clear()
+        self._looks.clear()
         self.model = model
         self.requests.open(model)
 
@@ -197,23 +201,34 @@ class Maps:
     def style(self, attribution: Attribution, among: MapsByTarget, locked: bool) -> Style:
         """How a map is drawn: as its kind was before, so that labels and slices compare, if `locked`.
 
+        A range is kept for one series: how large the values of a method are depends on the image, and in the
+        range of another patient a map would be blank, or saturated, without meaning more or less evidence.
         What a method has so far may be far from what it ends with, and says nothing for others.
         """
-        kind = (attribution.explainer.name, attribution.layer)
-        if kind in self._styles and locked:
-            return self._styles[kind]
-        style = overlay.automatic_style(list(among.values()) or [attribution])
-        if not self.is_preview(attribution):
-            self._styles[kind] = style
-        return style
+        kind = _kind(attribution)
+        style = self._styles.get(kind) if locked else None
+        if style is None:
+            some = list(among.values()) or [attribution]
+            style = overlay.automatic_style(some)
+            signed = style.sign == "signed"
+            # A map of nothing has no range of its own, and gives none to others.
+            if not self.is_preview(attribution) and not all(overlay.blank(one, signed) for one in some):
+                self._styles[kind] = style
+        return overlay.restyled(style, self._looks.get(kind[:2], {}))
 
     def suggest(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""
-        self._styles.setdefault((attribution.explainer.name, attribution.layer), style)
+        self._styles.setdefault(_kind(attribution), style)
 
     def restyle(self, attribution: Attribution, style: Style) -> None:
-        """Draw maps of this kind so from now on."""
-        self._styles[(attribution.explainer.name, attribution.layer)] = style
+        """Draw maps of this kind so from now on: range and threshold on this series, the rest on all.
+
+        Those of a preview end with it, for they are in the range of what the method had so far.
+        """
+        kind = _kind(attribution)
+        self._looks[kind[:2]] = {name: getattr(style, name) for name in _LOOK}
+        if not self.is_preview(attribution):
+            self._styles[kind] = style
 
     def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
         """A map over a slice, drawn small."""
@@ -232,6 +247,11 @@ def _input_bytes(attribution: Attribution) -> int:
     source = attribution.predictions[0].input
     pixels = attribution.values.size * abs(np.linalg.det(attribution.matrix) / np.linalg.det(source.matrix))
     return 4 * int(source.tensor.shape[1]) * round(float(pixels))
+
+
+def _kind(attribution: Attribution) -> tuple[str, str | None, str]:
+    """Method, layer and series: what maps must share for one range. Points in time share a series' UID."""
+    return attribution.explainer.name, attribution.layer, attribution.series.uid
 
 
 def _words(attribution: Attribution) -> str | None:

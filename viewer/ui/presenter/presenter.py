@@ -31,6 +31,7 @@ from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, WindowView
 from viewer.ui.presenter.studies import Studies
 from viewer.ui.state import Busy, Notice, ViewState
+from viewer.wording import NOTHING_DRAWN
 
 
 class Presenter:
@@ -172,6 +173,8 @@ class Presenter:
         if peak is not None:
             self.go_to(peak)
             self.mpr.mark_strongest()
+        elif any(self.state.answer.profile):
+            self._store.show(notice=Notice(NOTHING_DRAWN))
 
     # --- export -----------------------------------------------------------------------------------
 

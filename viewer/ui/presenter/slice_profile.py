@@ -2,14 +2,16 @@
 """Where in a stack the evidence lies."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from viewer import overlay
 from viewer.types import Prediction, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.evidence import next_peak
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import predict_slices
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Position
+from viewer.ui.state import Position, ViewState, choice_of
 
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
@@ -61,5 +63,30 @@ class SliceProfile:
         self._jobs.run("model", "profile", work, done, lambda _sentence: None)
 
     def next_peak(self) -> int | None:
-        """The slice with the strongest evidence not visited since the last round."""
-        return next_peak(self._store.state.answer.profile, self._visited)
+        """The slice with the strongest evidence that is drawn and was not visited since the last round."""
+        state = self._store.state
+        return next_peak(state.answer.profile, self._visited, partial(self._drawn, state))
+
+    def _drawn(self, state: ViewState, slice: int) -> bool:
+        """Whether anything of the map is drawn on a slice, as far as that is known before it is computed."""
+        series, shown = state.view.series, state.shown
+        if series is None or (state.negative and shown is not None and shown.slice is None):
+            return state.answer.asked
+        volume = state.answer.model is not None and state.answer.model.volume
+        if state.regions.loaded is None and not volume:
+            place = Position(series, slice, state.at_slice(slice))
+            found = self._maps.finished(place, choice_of(state), state.target_words)
+            if found is None or found.negative:
+                return found is None and not self._uncalled(state, place)
+            shown = found
+        if shown is None:
+            return True
+        values = self._maps.drawn.on_slice(shown, slice, state.views.style)
+        return bool(overlay.visible(values, state.views.style).any())
+
+    def _uncalled(self, state: ViewState, place: Position) -> bool:
+        """Whether the map of a place would explain a negative, which is hidden until asked for."""
+        item, said = state.chosen_method, self._maps.prediction(place)
+        if said is None or state.request.against is not None or (item and not item.target_dependent):
+            return False
+        return any(s.label == state.request.target and s.positive is False for s in said.scores)

@@ -142,3 +142,8 @@ class AnswerState:
     """Whether the reader asked to see a map that the gate hides."""
     outside: str | None = None
     """Why the study lies outside what the model accepts."""
+
+    @property
+    def overridden(self) -> str | None:
+        """The same where the reader went on all the same: what is shown then bears a mark."""
+        return None if self.gate == "outside" else self.outside

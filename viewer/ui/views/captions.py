@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from viewer.cache import ArrayCache
-from viewer.overlay import native_facts, no_positive_evidence
+from viewer.overlay import blank, native_facts
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
 from viewer.wording import (
@@ -16,6 +16,7 @@ from viewer.wording import (
     NO_WINDOW,
     NOT_LOOKED_AT,
     NOTHING_REACHES,
+    OUTSIDE_USE,
     below_text,
     clean,
     feature_words,
@@ -197,13 +198,14 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
         outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
-        return Corners(top_left=patched(state), top_right=(("image, no map yet", "text"),))
+        above = (*overridden(state), *patched(state))
+        return Corners(top_left=above, top_right=(("image, no map yet", "text"),))
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, view, shown, drawn)
     return Corners(
-        top_left=((title, "text"), _target(state, shown), *patched(state)),
+        top_left=((title, "text"), _target(state, shown), *overridden(state), *patched(state)),
         top_right=((_what(state, view), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
@@ -212,6 +214,11 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
             (INFLUENCE_ONLY, "text"),
         ),
     )
+
+
+def overridden(state: ViewState) -> tuple[Line, ...]:
+    """That the model was not made for this image, for as long as what it says of it is shown."""
+    return () if state.answer.overridden is None else ((OUTSIDE_USE, "stop"),)
 
 
 def _came_along(state: ViewState, view: View, shown: LoadedMap, drawn: bool) -> Corners:
@@ -286,12 +293,12 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
 
 
-_silent_maps: ArrayCache[bool] = ArrayCache(4096)
+_blank_maps: ArrayCache[bool] = ArrayCache(4096)
 
 
-def _nothing_positive(shown: Attribution) -> bool:
-    """Whether nothing speaks for the target: asked with every frame, of all cells of a volume."""
-    return _silent_maps.get(shown.values, "", lambda: (no_positive_evidence(shown), 1))
+def _blank(shown: Attribution, signed: bool) -> bool:
+    """Whether nothing is to be drawn: asked with every frame, of all cells of a volume."""
+    return _blank_maps.get(shown.values, signed, lambda: (blank(shown, signed), 1))
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
@@ -302,8 +309,9 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tu
         return ()
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
-    if _nothing_positive(shown) and state.views.style.sign == "positive":
-        return ((no_evidence_text(shown), "warning"),)
+    signed = state.views.style.sign != "positive"
+    if _blank(shown, signed):
+        return ((no_evidence_text(shown, of_any_sign=signed), "warning"),)
     if not drawn:
         if not np.isfinite(view.map).any():
             return ((NOT_LOOKED_AT, "warning"),)

@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from viewer.overlay import native_facts
+from viewer.types import DerivedMap
 from viewer.ui.state import Compared, Side, ViewState
 from viewer.ui.views import captions
 from viewer.ui.views.layers import RenderCache
@@ -16,7 +17,7 @@ from viewer.ui.views.slice_grid import ViewGrid
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.controls import Segments
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, by_tab, dress_panel, heading, rows
-from viewer.wording import INFLUENCE_ONLY
+from viewer.wording import INFLUENCE_ONLY, ORDER_ONLY
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -41,18 +42,20 @@ def _side_picture(state: ViewState, side: Side) -> Picture:
         own, map=side.drawn if shown else None, style=side.style, hatched=side.negative, bar=shown,
         unit="" if side.map is None else side.map.unit,
         sentence=None if own.sentence is None else ("", "quiet"),
-        says=lambda _seen: _corners(side),
+        says=lambda _seen: _corners(state, side),
     )  # fmt: skip
 
 
-def _corners(side: Side) -> captions.Corners:
+def _corners(state: ViewState, side: Side) -> captions.Corners:
     """What a side is, or why there is none."""
     lines = ((side.title, "text"), (side.target, "warning"))
     facts = "" if side.map is None else native_facts(side.map)
+    several = isinstance(side.map, DerivedMap) and len(side.map.parents) > 1
+    meaning = ORDER_ONLY if several else INFLUENCE_ONLY
     return captions.Corners(
-        top_left=tuple(line for line in lines if line[0]),
+        top_left=(*(line for line in lines if line[0]), *captions.overridden(state)),
         top_right=((side.why, "quiet"),) if side.why else (),
-        bottom_right=((facts, "text"), (INFLUENCE_ONLY, "text")) if facts else (),
+        bottom_right=((facts, "text"), (meaning, "text")) if facts else (),
     )
 
 

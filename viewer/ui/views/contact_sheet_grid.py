@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.overlay import no_positive_evidence, shown_range
+from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.layers import RenderCache
-from viewer.ui.views.tiles import TilePainter
+from viewer.ui.views.tiles import TilePainter, absent, sides
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
@@ -154,7 +154,7 @@ class _Cells(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(DARK.images))
-        state = self._state
+        state, overlay = self._state, self._state.views.overlay
         if not state.answer.contact_sheet:
             painter.setPen(QColor(DARK.quiet))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _empty_words(state))
@@ -163,9 +163,16 @@ class _Cells(QWidget):
             negative = cell.tile is not None and cell.tile.negative
             hidden = negative and not state.answer.asked
             tile = None if hidden else cell.tile
-            self._painters[i].draw(painter, state, tile, picture, self.devicePixelRatioF(), negative)
+            ratio = self.devicePixelRatioF()
+            if cell.tile is None:
+                absent(painter, picture, "not computed yet")
+                drawn = False
+            else:
+                drawn = self._painters[i].draw(painter, state, tile, picture, ratio, negative)
+                sides(painter, state, picture)
+            below = f"{BELOW}, hidden" if hidden else cell_words(cell, drawn or not overlay)
             self._frame(painter, i, box, cell)
-            self._texts(painter, box, cell, hidden)
+            self._texts(painter, box, cell, below)
         painter.end()
 
     def _frame(self, painter: QPainter, i: int, box: QRectF, cell: Cell) -> None:
@@ -175,7 +182,7 @@ class _Cells(QWidget):
         painter.setPen(QPen(QColor(tone), 2 if cell.chosen else 1))
         painter.drawRoundedRect(box.adjusted(-3, -3, 3, 3), 4, 4)
 
-    def _texts(self, painter: QPainter, box: QRectF, cell: Cell, hidden: bool) -> None:
+    def _texts(self, painter: QPainter, box: QRectF, cell: Cell, below: str) -> None:
         top = box.bottom() - 2 * _LINE
         left, right = Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight
         score = "" if cell.score is None else f"{kind_of(cell.score)} {figures(cell.score)}"
@@ -186,7 +193,6 @@ class _Cells(QWidget):
         tone = DARK.warning if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
         _write(painter, QRectF(box.left() + 2, top, room - 8, _LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
-        below = f"{BELOW}, hidden" if hidden else cell_words(cell)
         _write(painter, QRectF(box.left() + 2, top + _LINE, box.width() - 4, _LINE), below, DARK.quiet, left)
 
     # Hands
@@ -237,15 +243,16 @@ def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.Align
     return box.width() - QFontMetricsF(painter.font()).horizontalAdvance(fits)
 
 
-def cell_words(cell: Cell) -> str:
-    """The range in which a cell is drawn, with its unit; or that there is nothing to draw."""
+def cell_words(cell: Cell, drawn: bool = True) -> str:
+    """The range in which a cell is drawn, with its unit; or that nothing of it is `drawn`, and why."""
     if cell.tile is None:
         return "not computed yet"
     style, map = cell.tile.style, cell.tile.map
-    if no_positive_evidence(map) and style.sign == "positive":
-        return "no positive evidence"
+    if blank(map, style.sign != "positive"):
+        return "no positive evidence" if style.sign == "positive" else "no evidence above rounding"
     low, high = shown_range(style)
-    return f"{number(low)} … {number(high)} {map.unit}"
+    range = f"{number(low)} … {number(high)} {map.unit}"
+    return range if drawn else f"blank, all below the threshold · {range}"
 
 
 def sheet_words(state: ViewState) -> str:

@@ -21,6 +21,8 @@ from viewer.wording import number
 MARGIN, LEADING = 14, 18
 _GROUND = QColor(0, 0, 0, 215)
 _BAR_TOP, _BAR_WIDTH, _BAR_LONGEST, _BAR_SHORTEST = 82, 12, 220, 60
+BAR_HIGH, BAR_LEAST = MARGIN + 2.5 * LEADING, 32
+"""Where the bar begins in a small view, right below one line of text, and how short it may be there."""
 _APART = 17
 
 

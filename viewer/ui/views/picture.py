@@ -70,7 +70,7 @@ def _aspect_of(series: Series | None) -> float:
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
 
 
-def _flipped(letters: Letters | None, flips: Flips) -> Letters | None:
+def _flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
     """The patient's sides where an image that is turned over has them."""
     if letters is None:
         return None
@@ -101,5 +101,5 @@ def picture(state: ViewState, place: int) -> Picture:
         sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
         says=(lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state),
         letters=_flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
-        clear=(3 if reads else 2, 3),
+        clear=(2 + reads + (not plain and state.answer.overridden is not None), 3),
     )  # fmt: skip

@@ -198,12 +198,13 @@ def indices(values: Floats, scale: Scale) -> Bytes:
 
 def table(style: Style) -> list[int]:
     """256 colours as Qt's 0xAARRGGBB; the first is transparent, the others have one opacity."""
-    return list(_table(style.colours, round(255 * min(max(style.opacity, 0.0), 1.0))))
+    alpha = round(255 * min(max(style.opacity, 0.0), 1.0))
+    return list(_table(style.colours, style.sign != "signed", alpha))
 
 
 @lru_cache(64)
-def _table(name: str, alpha: int) -> tuple[int, ...]:
-    colours = colour_table(name).tolist()
+def _table(name: str, one_sign: bool, alpha: int) -> tuple[int, ...]:
+    colours = colour_table(name, one_sign).tolist()
     return (0, *(alpha << 24 | r << 16 | g << 8 | b for r, g, b in colours[1:]))
 
 

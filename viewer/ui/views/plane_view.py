@@ -15,7 +15,6 @@ from viewer.types import Array
 from viewer.ui.state import Cut, Slab, View, ViewState, one_stack
 from viewer.ui.views import captions, marks
 from viewer.ui.views.layers import RenderCache
-from viewer.ui.views.marks import LEADING, MARGIN
 from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
@@ -151,7 +150,7 @@ class PlaneView(SliceView):
         return (int(tilted), len(shown.bottom_left) - int(self._first))
 
     def _bar_box(self) -> QRectF | None:
-        return marks.bar_box(self.width(), self.height(), top=MARGIN + 2.5 * LEADING, shortest=32)
+        return marks.bar_box(self.width(), self.height(), marks.BAR_HIGH, marks.BAR_LEAST)
 
     def _sentence(self) -> captions.Line | None:
         """What is said until the plane has been cut."""
@@ -172,13 +171,14 @@ class PlaneView(SliceView):
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
         said = captions.explained(state, seen, view) if self._first else captions.Corners()
+        marked = captions.overridden(state) if self._first else ()
         if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right
         remark = () if self._waits else tuple((_of_plane(t), role) for t, role in said.bottom_left)
         if self._cut.remark is not None and not self._waits:
             remark = ((self._cut.remark, "quiet"),)
         return captions.Corners(
-            top_left=((title, "text"), *thick, *above),
+            top_left=((title, "text"), *thick, *(above or marked)),
             top_right=tuple((_of_plane(text), role) for text, role in said.top_right),
             bottom_left=(
                 *(line for line in remark if line[0]),

@@ -255,8 +255,9 @@ class SliceView(QWidget):
         return self._picture.clear
 
     def _bar_box(self) -> QRectF | None:
-        """Where the colour bar stands, if there is room."""
-        return marks.bar_box(self.width(), self.height())
+        """Where the colour bar stands, if there is room: in a small view right below the first line."""
+        size = self.width(), self.height()
+        return marks.bar_box(*size) or marks.bar_box(*size, marks.BAR_HIGH, marks.BAR_LEAST)
 
     def _blank_pixmap(self) -> QPixmap:
         ratio = self.devicePixelRatioF()

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Painting small maps over the slice that they belong to."""
 
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
 from viewer.types import Array
 from viewer.ui.state import Tile, ViewState
+from viewer.ui.views import marks
 from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
-from viewer.ui.widgets.theme import DARK
+from viewer.ui.widgets.theme import DARK, font
 
 
 class TilePainter:
@@ -19,12 +20,15 @@ class TilePainter:
 
     def draw(
         self, painter: QPainter, state: ViewState, tile: Tile | None, box: QRectF, ratio: float, hatch: bool
-    ) -> None:
-        """Paint the state's slice, as large as fits, and the tile's map over it, `hatch`ed for a negative."""
+    ) -> bool:
+        """Paint the state's slice, as large as fits, and the tile's map over it, `hatch`ed for a negative.
+
+        Whether anything of the map is drawn.
+        """
         painter.save()
         painter.setClipRect(box)
         painter.fillRect(box, QColor(DARK.images))
-        values = state.view.values
+        values, drawn = state.view.values, False
         if values is not None:
             frame = _fitted(values, state, box)
             shown = self._cache.coarse(values, round(2 * ratio * max(box.width(), box.height())))
@@ -33,7 +37,31 @@ class TilePainter:
             if tile is not None and state.views.overlay:
                 self._map.set(tile.drawn, tile.style, hatch)
                 self._map.draw(painter, frame, box, ratio)
+                drawn = self._map.anything
         painter.restore()
+        return drawn
+
+
+def absent(painter: QPainter, box: QRectF, why: str) -> None:
+    """Say in the place of a small map why there is none: an image without one would look like a blank map."""
+    painter.fillRect(box, QColor(DARK.images))
+    painter.setFont(font(12))
+    painter.setPen(QColor(DARK.quiet))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, why)
+
+
+def sides(painter: QPainter, state: ViewState, box: QRectF) -> None:
+    """The patient's left and right, or what lies there, at the edges of a small picture."""
+    painter.setFont(font(12))
+    letters = None if state.view.series is None else state.view.series.geometry.letters()
+    for letter, at, align in zip(
+        (letters or ("", ""))[:2],
+        (box.left() + 8, box.right() - 8),
+        (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignRight),
+        strict=True,
+    ):
+        if letter:
+            marks.text(painter, QPointF(at, box.center().y()), letter, "text", align)
 
 
 def _fitted(values: Array, state: ViewState, box: QRectF) -> QRectF:
