@@ -42,6 +42,8 @@ def open_window(
     limits: Mapping[str, int] | None = None,
 ) -> None:
     """Show the window until it is closed, or until its picture is in the file `screenshot`."""
+    if screenshot is not None and screenshot.suffix.lower() != ".png":
+        raise typer.BadParameter("--screenshot writes a PNG; give a name that ends in .png.")
     from viewer.ui import app as ui
 
     try:

@@ -218,6 +218,11 @@ class Presenter:
         """Whether anything is under way."""
         return self._jobs.busy
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be done, a sentence each: the message bar has room for the last of them."""
+        return self._store.problems
+
     def close(self) -> None:
         """End all work."""
         self.slices.close()

@@ -31,6 +31,8 @@ class Store:
         self.state = ViewState()
         self.parts: tuple[Part, ...] = ()
         """In the order in which one follows from the other."""
+        self.problems: list[str] = []
+        """What could not be done of what was asked for, in sentences, the first first."""
         self._view = view
         self._shown: ViewState | None = None
 
@@ -62,6 +64,7 @@ class Store:
 
     def failed(self, sentence: str) -> None:
         """A job ended with a sentence for the reader."""
+        self.problems.append(sentence)
         self.show(busy=None, notice=Notice(sentence, "warning"))
 
     def progress(self, step: Progress) -> None:

@@ -136,6 +136,7 @@ class Studies:
             notice=notice, arriving=None,
         )  # fmt: skip
         if not items:
+            self._store.problems.append(nothing.text)
             self._store.show()
         if items:
             self._choose(study, *(place or (0, None)))
