@@ -3,6 +3,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from viewer.types import Attribution, Display, Identity, Score, Series, Window
 
@@ -34,6 +35,16 @@ def without_identity(text: str, who: Identity) -> str:
 
 
 # --- numbers --------------------------------------------------------------------------------------
+
+
+def patients(series: Sequence[Series]) -> tuple[str, ...]:
+    """Of each series whose it is, by numbers and not by names: "1", "2"; "" all over where there is but one.
+
+    Of a series that does not say whose it is, such as a picture, "" too.
+    """
+    known = [(s.identity.patient_id, s.identity.patient, s.identity.birth_date) for s in series]
+    numbers = {who: str(i) for i, who in enumerate(dict.fromkeys(filter(any, known)), 1)}
+    return tuple(numbers.get(who, "") if len(numbers) > 1 else "" for who in known)
 
 
 def number(value: float, sign: bool = False) -> str:

@@ -13,7 +13,10 @@ from viewer.cli.output import fail
 
 
 def window(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Images, folders of them, or a model's folder; or none."),
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A model folder or its model.yaml.")] = None,
     screenshot: ScreenshotOption = None,
     size: SizeOption = "1600x1000",

@@ -18,7 +18,7 @@ from viewer.ui.presenter.companions import Companions
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, row, thumbnail
+from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, rows, thumbnail
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
@@ -126,8 +126,10 @@ class Studies:
         self._study = study
         self._companions.open(study)
         items = tuple(
-            replace(row(s, self.state.shell.masked), overlaid=words)
-            for s, words in zip(study.series, over or overlaid(study), strict=True)
+            replace(item, overlaid=words)
+            for item, words in zip(
+                rows(study.series, self.state.shell.masked), over or overlaid(study), strict=True
+            )
         )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
@@ -205,8 +207,8 @@ class Studies:
         if self.preview:
             items = self.preview.rows()
         else:
-            named = zip(self.state.studies.items, self._study.series if self._study else (), strict=True)
-            again = ((item, row(series, masked)) for item, series in named)
+            named = rows(self._study.series if self._study else (), masked)
+            again = zip(self.state.studies.items, named, strict=True)
             items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
         self._store.show(items=items)
 
