@@ -262,19 +262,21 @@ def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_pa
     desk.wait(lambda s: s.answer.model is not None and s.shell.notice is None)
     assert len(desk.state.shell.preferences.trusted) == 1
     explaining.load_model(model)
-    assert "trusted before" in desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.text
+    assert "trusted before" in desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.text
     assert desk.state.shell.notice.kind == "info"
     (model / "network.py").write_text(code + "# changed\n", "utf-8")
     explaining.load_model(model)
     assert (
-        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+        desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.action
+        == "Trust and run it"
     )
     desk.presenter.preferences.forget_trusted()
     (model / "network.py").write_text(code, "utf-8")
     explaining.load_model(model)
-    desk.wait(lambda s: s.shell.busy is not None)
+    desk.wait(lambda s: s.shell.loading)
     assert (
-        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+        desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.action
+        == "Trust and run it"
     )
 
 
@@ -287,7 +289,7 @@ def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) 
     (model / "network.py").write_text(f"open({str(marker)!r}, 'w').close()\nNet = None\n", "utf-8")
     desk.presenter.explaining.answer(notice.wish)
     again = desk.wait(
-        lambda s: s.shell.busy is None and s.shell.notice and s.shell.notice.text != notice.text
+        lambda s: not s.shell.under_way and s.shell.notice and s.shell.notice.text != notice.text
     ).shell.notice
     assert again.action == "Trust and run it"
     assert not marker.exists()
@@ -618,7 +620,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
         state.view.number,
         state.studies.arriving,
         state.view.series.shape[0],
-        state.shell.busy is not None,
+        state.shell.reading is not None,
     ) == (None, 0, 1, True)
     assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
     desk.presenter.studies.toggle_mask()
@@ -653,7 +655,7 @@ def test_a_cancelled_scan_takes_its_first_image_away(
         desk.state.studies.items,
         desk.state.view.series,
         desk.state.view.values,
-        desk.state.shell.busy,
+        desk.state.shell.reading,
     ) == ((), None, None, None)
     held.go()
     desk.at_rest()
@@ -880,7 +882,7 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         desk.presenter.explaining.explain()
         state = desk.wait(lambda s: s.answer.preview)
         half = state.answer.attribution.values
-        assert state.shell.busy is not None
+        assert state.shell.under_way
         assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
         desk.presenter.go_to(1)  # of this slice there is nothing yet
         assert desk.state.answer.attribution is None

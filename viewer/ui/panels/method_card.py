@@ -274,7 +274,7 @@ class MethodCard(QFrame):
         checking = self._state.answer.checking
         self.check.quiet_part = "Checking with the library…  " if checking else ""
         self.check.setText("Cancel" if checking else CHECK)
-        self.check.setEnabled(checking or self._state.shell.busy is None)
+        self.check.setEnabled(checking or not self._state.shell.under_way)
         self.check.setVisible(self._drawn_by(item) and not checks and self._name is None)
         self.meant.setVisible(any(check.difference is not None for check in checks))
 
@@ -301,7 +301,7 @@ class MethodCard(QFrame):
 def _drawn(state: ViewState) -> tuple[object, ...]:
     """What of a state the card depends on."""
     answer = state.answer
-    busy = state.shell.busy is not None
+    busy = bool(state.shell.under_way)
     return answer.model, state.request.method, state.finished, answer.checks, answer.checking, busy
 
 

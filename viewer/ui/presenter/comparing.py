@@ -175,7 +175,7 @@ class Comparing:
         wish, label, against = kept[1], kept[2] or state.request.target, kept[3]
         item = next((m for m in model.methods if m.name == wish.method), None) if model else None
         key = (model, place, wish, label, against)
-        ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
+        ready = state.answer.prediction is not None and not state.shell.under_way and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
             return

@@ -68,14 +68,16 @@ class Studies:
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
         self.forget_preview()
-        self._store.show(busy=Busy("reading files"), notice=self._store.lasting)
-        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._store.failed)
+        self._store.show(reading=Busy("reading files"), notice=self._store.lasting)
+        failed = partial(self._store.failed, work="reading")
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, failed)
 
     def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
         models, studies = found
         if models:
             self._explaining.load_model(models[0])
         if not studies:
+            self._store.show(reading=None)
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
@@ -87,10 +89,11 @@ class Studies:
 
         def failed(sentence: str) -> None:
             self.forget_preview()
-            self._store.failed(sentence)
+            self._store.failed(sentence, "reading")
 
         opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
-        self._jobs.run("io", "scan", work, opened, failed, self._store.progress)
+        so_far = partial(self._store.progress, work="reading")
+        self._jobs.run("io", "scan", work, opened, failed, so_far)
 
     def forget_preview(self) -> None:
         """The study whose series were shown as they were found was not read to its end."""
@@ -135,7 +138,7 @@ class Studies:
         notice = self._store.lasting or (None if items else nothing)
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, values=None, busy=None,
-            notice=notice, arriving=None,
+            reading=None, notice=notice, arriving=None,
         )  # fmt: skip
         if not items:
             self._store.problems.append(nothing.text)
