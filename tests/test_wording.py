@@ -8,7 +8,7 @@ import pytest
 from made_maps import SCORES, explain, predict, series
 
 from viewer.types import Attribution, Region, Score, Series, Target
-from viewer.wording import method_text, negative_text, no_evidence_text, score_text, target_text
+from viewer.wording import counted, method_text, negative_text, no_evidence_text, score_text, target_text
 
 CALLED, NOT_CALLED, NO_THRESHOLD = (score.label for score in SCORES)
 
@@ -81,3 +81,9 @@ def test_sentences() -> None:
         "output 9.00",
         "probability 0.50",
     ]
+
+
+def test_what_a_method_used_is_counted_in_words() -> None:
+    assert [counted("players", 2), counted("steps", 64), counted("features", 1)] == [
+        "2 features", "64 steps", "1 feature",
+    ]  # fmt: skip

@@ -60,6 +60,17 @@ def number(value: float, sign: bool = False) -> str:
     return f"−{text}" if value < 0 else f"+{text}" if sign else text
 
 
+def true_minus(text: str) -> str:
+    """A text with the minus of its numbers as a sign of its own, "−1024 HU"; a unit such as "s-1" stays."""
+    return re.sub(r"(?<!\w)-(?=[\d.])|(?<=\de)-(?=\d)", "−", text)
+
+
+def counted(name: str, count: int) -> str:
+    """How many of what a method used, e.g. "64 steps", "1 feature"; a player of KernelSHAP is a feature."""
+    things = "features" if name == "players" else name
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def figures(score: Score) -> str:
     """The score with two decimals, or three where two would hide its side of the threshold."""
     value, threshold = score.probability, score.threshold

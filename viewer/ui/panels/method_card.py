@@ -285,10 +285,15 @@ class MethodCard(QFrame):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Esc closes it, and so does a press beside it, though not one on the open list of methods."""
         kind = event.type()
-        if kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
-            if self._stays and QApplication.activePopupWidget() is None:
-                self.give_up()
-                return True
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            here = isinstance(watched, QWidget) and watched.window() is self.window()
+            if self._stays and here and QApplication.activePopupWidget() is None:
+                if kind == QEvent.Type.ShortcutOverride:  # else the shortcut of the same key has it
+                    event.accept()
+                    return True
+                if kind == QEvent.Type.KeyPress:
+                    self.give_up()
+                    return True
         elif kind == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent):
             here = QRect(self.mapToGlobal(QPoint(0, 0)), self.size())
             beside = not here.contains(event.globalPosition().toPoint())
