@@ -286,8 +286,8 @@ class MethodCard(QFrame):
         """Esc closes it, and so does a press beside it, though not one on the open list of methods."""
         kind = event.type()
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
-            here = isinstance(watched, QWidget) and watched.window() is self.window()
-            if self._stays and here and QApplication.activePopupWidget() is None:
+            asked = isinstance(watched, QWidget) and watched.window() is self.window()
+            if self._stays and asked and QApplication.activePopupWidget() is None:
                 if kind == QEvent.Type.ShortcutOverride:  # else the shortcut of the same key has it
                     event.accept()
                     return True
