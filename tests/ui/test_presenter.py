@@ -19,7 +19,7 @@ from PIL import Image
 from program import COLUMNS, LABELS, ROWS, Whyscope, arrays_of, write_model, write_stack
 from pydicom import dcmread
 
-from viewer import demo, overlay, session
+from viewer import demo, dicom, overlay, session
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decoder_pool import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
@@ -953,3 +953,45 @@ def test_the_header_of_a_series_goes_with_it(desk: Desk, study: Path, tmp_path: 
     desk.at_rest()
     assert desk.state.view.series is None
     assert desk.state.shell.header is None
+
+
+@pytest.mark.parametrize("later", ["study", "model"])
+def test_a_model_that_comes_with_a_study_is_shown_a_series_it_was_made_for(
+    desk: Desk, tmp_path: Path, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_stack(tmp_path / "study", 3)
+    write_stack(folder / "other", 4, "1.2.826.78", Modality="MR", SeriesNumber=9)
+    model = write_model(tmp_path / "ct", accepts={"modality": ["CT"]})
+    module, name = (dicom, "scan") if later == "study" else (session, "load_model")
+    go, really = threading.Event(), getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *asked, **more: (go.wait(20), really(*asked, **more))[1])
+    desk.presenter.explaining.load_model(model)
+    desk.presenter.studies.open([folder])
+    desk.wait(lambda s: s.answer.model if later == "study" else s.view.values is not None)
+    go.set()
+    desk.wait(lambda s: s.answer.attribution is not None)
+    assert (desk.state.view.series.modality, desk.state.answer.gate) == ("CT", "open")
+    assert not any(s.answer.gate == "outside" for s in desk.shown)
+    # Afterwards nothing but the reader leads to another series.
+    desk.presenter.studies.choose_series(0)
+    desk.presenter.explaining.load_model(model)
+    desk.wait(lambda s: s.shell.loading is None)
+    assert desk.state.view.series.modality == "MR"
+
+
+def test_a_series_that_the_reader_has_chosen_stays_when_the_model_comes(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_stack(tmp_path / "study", 3)
+    write_stack(folder / "other", 4, "1.2.826.78", Modality="MR", SeriesNumber=9)
+    go, really = threading.Event(), session.load_model
+    monkeypatch.setattr(
+        session, "load_model", lambda *asked, **more: (go.wait(20), really(*asked, **more))[1]
+    )
+    desk.presenter.explaining.load_model(write_model(tmp_path / "ct", accepts={"modality": ["CT"]}))
+    desk.presenter.studies.open([folder])
+    desk.wait(lambda s: s.view.values is not None)
+    desk.presenter.studies.choose_series(0)
+    go.set()
+    desk.wait(lambda s: s.answer.model is not None)
+    assert (desk.state.view.series.modality, desk.state.answer.gate) == ("MR", "outside")

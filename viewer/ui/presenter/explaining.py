@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,8 @@ class Explaining:
         self._slice_profile = SliceProfile(store, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
         self._series: Sequence[Series] = ()
+        self.arrived: Callable[[], bool] = lambda: False
+        """Whether somebody shows another series, now that there is a model; it then says what follows."""
         self.answers = Answers(maps)
 
     @property
@@ -104,7 +106,15 @@ class Explaining:
             target=None, against=None, placed=None, swept=None, kept=None, asked=False,
             notice=Notice(text, stays=True) if remembered else self._store.lasting,
         )  # fmt: skip
-        self.study_changed()
+        if not self.arrived():
+            self.study_changed()
+
+    def first_accepted(self, series: Sequence[Series]) -> int | None:
+        """The place of the first series that the model was made for, if there is a model and such a one."""
+        model = self._maps.model
+        if model is None:
+            return None
+        return next((place for place, one in enumerate(series) if model.accepts(one) is None), None)
 
     # --- what is shown ----------------------------------------------------------------------------
 

@@ -43,6 +43,9 @@ class Studies:
         self._display = display
         self.preview = ScanPreview(store, jobs, settings.limits)
         self._study: Study | None = None
+        self._for_model = False
+        """Whether the study came together with a model, and the reader has chosen no series of it yet."""
+        explaining.arrived = self._show_accepted
 
     @property
     def state(self) -> ViewState:
@@ -68,6 +71,7 @@ class Studies:
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
         self.forget_preview()
+        self._for_model = self._jobs.active("load")
         self._store.show(reading=Busy("reading files"), notice=self._store.lasting)
         failed = partial(self._store.failed, work="reading")
         self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, failed)
@@ -76,6 +80,7 @@ class Studies:
         models, studies = found
         if models:
             self._explaining.load_model(models[0])
+            self._for_model = True
         if not studies:
             self._store.show(reading=None)
             return
@@ -144,7 +149,9 @@ class Studies:
             self._store.problems.append(nothing.text)
             self._store.show()
         if items:
-            self._choose(study, *(place or (0, None)))
+            first = self._explaining.first_accepted(study.series) if self._for_model else None
+            self._for_model = self._for_model and place is None and first is None
+            self._choose(study, *(place or (first or 0, None)))
             self._preferences.opened_study(paths)  # which shows the state: not before it is of a series
             self._thumbnails(0)
 
@@ -153,6 +160,7 @@ class Studies:
 
         Of one that is still being read, its first image.
         """
+        self._for_model = False
         if self.preview:
             self._display.forget()
             self.preview.choose(number)
@@ -160,6 +168,18 @@ class Studies:
             return
         elif self._study is not None and 0 <= number < len(self._study.series):
             self._choose(self._study, number)
+
+    def _show_accepted(self) -> bool:
+        """Go to the first series that the model accepts, which came with the study; whether to another."""
+        if not self._for_model or self._study is None or self.state.view.number is None:
+            return False
+        self._for_model = False
+        place = self._explaining.first_accepted(self._study.series)
+        if place in (None, self.state.view.number):
+            return False
+        assert place is not None
+        self._choose(self._study, place)
+        return True
 
     def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
         series = study.series[number]
