@@ -91,6 +91,6 @@ def test_a_command_of_the_pages_does_as_written(
     # The window: its picture is made, for which there must be nothing to complain of.
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "QT_QPA_PLATFORM")}
     command = [sys.executable, "-W", "ignore", str(ROOT / "main.py"), *words, "--screenshot", "window.png"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert (tmp_path / "window.png").is_file()
