@@ -4,9 +4,10 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import nn
 
-from viewer.explain import Cost, LibraryCAM, Probe
+from viewer.explain import Cost, LibraryCAM, Probe, model_layer
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,12 @@ class ShapleyCAM(LibraryCAM):
         return Peer(module, [layer])
 
     def explained(self, cam: Any, one: Probe) -> None:
-        # Where the gradient at the layer is constant, it must still hang on something.
-        for parameter in one.module.parameters():
-            parameter.requires_grad_(parameter.is_floating_point())
-        with one.unfused():  # fused attention has no second derivative
-            super().explained(cam, one)
+        # Where the gradient at the layer is constant, it must still hang on something: on a factor of one.
+        factor = torch.ones((), device=one.x.device, requires_grad=True)
+        layer = one.module.get_submodule(model_layer(self, one.model))
+        handle = layer.register_forward_hook(lambda _module, _arguments, output: output * factor)
+        try:
+            with one.unfused():  # fused attention has no second derivative
+                super().explained(cam, one)
+        finally:
+            handle.remove()

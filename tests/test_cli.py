@@ -310,8 +310,8 @@ def test_explain_for_a_reader_prints_paths_and_nothing_else(
     )  # fmt: skip
     assert done.status == 0
     paths = [Path(line) for line in done.out.splitlines()]
-    assert len(paths) == 1
-    assert paths[0].is_file()
+    assert [path.suffix for path in paths] == [".png", ".json"]
+    assert all(path.is_file() for path in paths)
     assert "covering window by window" in done.err
     assert "attention: " in done.err
     assert "pdf: not written by this version" in done.err

@@ -143,7 +143,7 @@ def test_the_command_ends_before_it_explains_where_nothing_can_be_written(
     words = ("explain", stack, "--model", small_model, "--method", "grad-cam", "--out", tmp_path / "out")
     done = whyscope(*words, "--format", "tally,npz")
     assert (done.status, done.err) == (0, f"tally: {REASON}\n")
-    assert [Path(line).suffix for line in done.out.split()] == [".npz"]
+    assert [Path(line).suffix for line in done.out.split()] == [".npz", ".json"]
     monkeypatch.delattr(session, "explain")
     done = whyscope(*words[:-1], tmp_path / "none", "--format", "tally")
     assert (done.status, done.out) == (1, "")

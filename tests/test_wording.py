@@ -11,6 +11,7 @@ from viewer.types import Attribution, Region, Score, Series, Target
 from viewer.wording import (
     below_text,
     clipped_text,
+    counted,
     method_text,
     negative_text,
     no_evidence_text,
@@ -99,3 +100,9 @@ def test_the_ends_of_a_range_are_told_apart() -> None:
     said = clipped_text(3, 2, 85, "signed")
     assert said == "clipped: 2 above and 3 below it, of 85 cells that are not zero"
     assert clipped_text(0, 0, 85, "signed") == ""
+
+
+def test_what_a_method_used_is_counted_in_words() -> None:
+    assert [counted("players", 2), counted("steps", 64), counted("features", 1)] == [
+        "2 features", "64 steps", "1 feature",
+    ]  # fmt: skip

@@ -83,13 +83,21 @@ def choose_series(study: Study, which: str | None = None) -> Series:
         raise SeriesError(" ".join(["There is no image to open.", *reasons[:3]]))
     if which is None:
         if len(found) > 1:
-            listed = ", ".join(f"{i} ({s.modality}, {s.shape[0]} slices)" for i, s in enumerate(found[:8]))
+            listed = ", ".join(f"{i} ({_in_short(s)})" for i, s in enumerate(found[:8]))
             raise SeriesError(f"There are {len(found)} series; choose one with --series: {listed}.")
         return found[0]
     by_name = {str(i): s for i, s in enumerate(found)} | {s.uid: s for s in found}
     if which not in by_name:
         raise SeriesError(f"There is no series {which!r}; there are 0 to {len(found) - 1}.")
     return by_name[which]
+
+
+def _in_short(series: Series) -> str:
+    """What tells a series from others: its kind and size; of a picture, which has no other name, its file."""
+    if series.modality == "picture" and series.paths:
+        return f"picture {series.paths[0].name}"
+    count = series.shape[0]
+    return f"{series.modality}, {count} {'slice' if count == 1 else 'slices'}"
 
 
 @dataclass(frozen=True, slots=True)

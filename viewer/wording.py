@@ -3,6 +3,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from viewer.types import Attribution, Display, Identity, Score, Series, Window
 
@@ -40,6 +41,16 @@ def without_identity(text: str, who: Identity) -> str:
 # --- numbers --------------------------------------------------------------------------------------
 
 
+def patients(series: Sequence[Series]) -> tuple[str, ...]:
+    """Of each series whose it is, by numbers and not by names: "1", "2"; "" all over where there is but one.
+
+    Of a series that does not say whose it is, such as a picture, "" too.
+    """
+    known = [(s.identity.patient_id, s.identity.patient, s.identity.birth_date) for s in series]
+    numbers = {who: str(i) for i, who in enumerate(dict.fromkeys(filter(any, known)), 1)}
+    return tuple(numbers.get(who, "") if len(numbers) > 1 else "" for who in known)
+
+
 def number(value: float, sign: bool = False) -> str:
     """Three figures with a true minus, e.g. "+0.41", "−1.2e-5"."""
     if value == 0:
@@ -51,6 +62,17 @@ def number(value: float, sign: bool = False) -> str:
         mantissa = mantissa.rstrip("0").rstrip(".")
     text = f"{mantissa}e{int(exponent)}" if e else mantissa
     return f"−{text}" if value < 0 else f"+{text}" if sign else text
+
+
+def true_minus(text: str) -> str:
+    """A text with the minus of its numbers as a sign of its own, "−1024 HU"; a unit such as "s-1" stays."""
+    return re.sub(r"(?<!\w)-(?=[\d.])|(?<=\de)-(?=\d)", "−", text)
+
+
+def counted(name: str, count: int) -> str:
+    """How many of what a method used, e.g. "64 steps", "1 feature"; a player of KernelSHAP is a feature."""
+    things = "features" if name == "players" else name
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
 
 
 def figures(score: Score) -> str:

@@ -147,6 +147,17 @@ def test_shapley_cam_is_grad_cam_where_a_logit_has_no_curvature() -> None:
     assert near(found, one(model, GradCAM("blocks.0"), TARGET).values)
 
 
+def test_shapley_cam_is_grad_cam_where_no_weight_follows_the_layer() -> None:
+    """The end of a SqueezeNet: behind its last layer is a mean alone, whose derivative hangs on nothing."""
+    torch.manual_seed(3)
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 3, 1), nn.ReLU(inplace=True))
+    model = model_of(nn.Sequential(*module, nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    for layer in ("2", "3"):
+        found, wanted = (one(model, method, TARGET).values for method in (ShapleyCAM(layer), GradCAM(layer)))
+        assert near(found, wanted)
+        assert bool(np.any(wanted))
+
+
 # --- captum ----------------------------------------------------------------------------------------
 
 

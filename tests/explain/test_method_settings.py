@@ -11,7 +11,9 @@ from explain_nets import make, one
 from plugins.attention import Attention
 from plugins.grad_cam import GradCAM
 from plugins.integrated_gradients import IntegratedGradients
+from plugins.lrp import LRP
 from plugins.occlusion import Occlusion
+from plugins.rise import RISE
 from plugins.saliency import Saliency
 from viewer.errors import ExplainerError, PluginError
 from viewer.explain import Cost, Explainer, Interval, Probe, discover
@@ -35,8 +37,8 @@ def test_none_is_a_value_where_it_may_be() -> None:
     ("method", "wishes", "told"),
     [
         (IntegratedGradients, {"steps": "many"}, "Integrated gradients: the setting 'steps' is wrong: "),
-        (IntegratedGradients, {"steps": "-1"}, "greater than or equal to 0"),
-        (IntegratedGradients, {"steps": "1001"}, "less than or equal to 1000"),
+        (IntegratedGradients, {"steps": "-1"}, "it wants a whole number from 0 to 1000, not '-1'"),
+        (IntegratedGradients, {"steps": "1001"}, "it wants a whole number from 0 to 1000, not '1001'"),
         (IntegratedGradients, {"steps": "2.5"}, "'steps' is wrong"),
         (
             IntegratedGradients,
@@ -45,7 +47,11 @@ def test_none_is_a_value_where_it_may_be() -> None:
         ),
         (IntegratedGradients, {"step": "9"}, "has no setting 'step'; it has: steps, error, baseline, chunk."),
         (Saliency, {"anything": "9"}, "Saliency has no setting 'anything'; it has: none."),
-        (Occlusion, {"window": "-1"}, "'window' is wrong"),
+        (Occlusion, {"window": "-1"}, "'window' is wrong: it wants a whole number of at least 0, not '-1'."),
+        (IntegratedGradients, {"error": "0"}, "it wants a number above 0 and of at most 100, not '0'."),
+        (LRP, {"rule": "zeta"}, "it wants epsilon or gamma, not 'zeta'."),
+        (RISE, {"centred": "perhaps"}, "it wants true or false, not 'perhaps'."),
+        (Attention, {"head": "first"}, "it wants a whole number of at least 0 or none, not 'first'."),
     ],
 )
 def test_a_wrong_setting_is_told_in_a_sentence(

@@ -52,6 +52,12 @@ def test_all_is_every_label_in_the_cards_order() -> None:
     assert [t.index for t in read("all", make("residual"))] == [0, 1, 2]
 
 
+@pytest.mark.parametrize("text", ["cell-cell", "non-small-cell-non-small-cell", "cell - cell"])
+def test_a_label_is_not_contrasted_with_itself(text: str) -> None:
+    with pytest.raises(ExplainerError, match="cannot be contrasted with itself"):
+        read(text, hyphened())
+
+
 @pytest.mark.parametrize("label", HYPHENS)
 def test_a_label_with_a_hyphen_is_a_label(label: str) -> None:
     (target,) = read(label, hyphened())
@@ -66,7 +72,7 @@ def test_a_label_with_a_hyphen_is_a_label(label: str) -> None:
         ("non-small-cell-small-cell", "non-small-cell", "small-cell"),
         ("small - cell", "small", "cell"),
         ("cell-small-cell", "cell", "small-cell"),
-        ("cell-cell", "cell", "cell"),
+        ("small-cell-cell", "small-cell", "cell"),
     ],
 )
 def test_a_difference_is_split_where_both_sides_are_labels(text: str, first: str, second: str) -> None:

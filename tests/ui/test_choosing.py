@@ -204,7 +204,7 @@ def test_what_was_opened_is_offered_again(window: Window, qtbot, tmp_path: Path)
     menu = window.top.open.menu_below
     qtbot.waitUntil(menu.isVisible)
     qtbot.mouseClick(menu, LEFT, pos=menu.actionGeometry(menu.actions()[4]).center())
-    assert window.presenter.state.shell.busy is not None
+    assert window.presenter.state.shell.under_way
     settled(window, qtbot)
     assert len(window.presenter.state.shell.preferences.studies) == 1
     forget = menu.actions()[-1]

@@ -144,3 +144,16 @@ def test_a_bound_beyond_what_the_control_takes_is_no_obstacle(qtbot: QtBot) -> N
     control: Any = form.controls["seed"]
     assert control.chosen == 7
     assert control.maximum() > 2_000_000_000
+
+
+def test_a_small_number_is_not_shown_as_nothing(qtbot: QtBot) -> None:
+    """LRP's epsilon is 1e-9 at least, and by itself."""
+    form = SettingsForm()
+    qtbot.addWidget(form)
+    hints = {"epsilon": Annotated[float, Interval(ge=1e-9, le=1)]}
+    form.show_fields({"epsilon": 1e-9}, {}, hints)
+    epsilon = form.controls["epsilon"]
+    assert isinstance(epsilon, RealNumber)
+    assert (epsilon.text(), epsilon.value()) == ("0.000000001", 1e-9)
+    form.show_fields({"epsilon": 1e-9}, {"epsilon": 0.25}, hints)
+    assert epsilon.text() == "0.25"

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from made import explained
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from viewer.types import Style
@@ -46,6 +48,26 @@ def test_the_card_says_all_facts_and_goes_with_esc(window: Window, carded: objec
     assert card.geometry().right() < window.explaining.mapTo(window, window.explaining.rect().topLeft()).x()
     qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert not card.isVisible()
+
+
+def test_esc_is_the_cards_own_where_it_is_a_key_of_the_window_too(
+    window: Window, carded: object, qtbot: QtBot
+) -> None:
+    """A window system asks first whether somebody wants the key; else the shortcut "cancel" has it."""
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    window.run("method-card")
+    press = (QEvent.Type.ShortcutOverride, Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier)
+    asked = QKeyEvent(*press)
+    asked.ignore()
+    QApplication.sendEvent(window.focusWidget() or window, asked)
+    assert asked.isAccepted()
+    qtbot.keyClick(window.windowHandle(), Qt.Key.Key_Escape)
+    assert not window.card.isVisible()
+    asked = QKeyEvent(*press)
+    asked.ignore()
+    QApplication.sendEvent(window.focusWidget() or window, asked)
+    assert not asked.isAccepted()
 
 
 def test_it_follows_what_is_pointed_at_and_the_choice(window: Window, carded: Callable[..., None]) -> None:

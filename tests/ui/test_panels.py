@@ -536,6 +536,8 @@ def test_the_status_bar_always_says_what_it_must(shown: Callable[..., Any], stat
     bar.show(state.changed(probed=Probed(1, 2, "3", "4 HU", "0")))
     bar.layout().activate()
     assert bar.map.x() == place  # nothing moves when a number gets shorter
+    bar.show(state.changed(probed=Probed(1, 2, "-1024", "-1.5e-05 s-1", "-0.2")))
+    assert [fact.full for fact in (bar.raw, bar.value, bar.map)] == ["raw −1024", "−1.5e−05 s-1", "map −0.2"]
     bar.show(state.changed(memory=Memory(300 * 2**20, 3 * 2**29)))
     assert bar.memory.full == "Slices 300 MiB of 1.5 GiB"
     bar.show(ViewState())
@@ -564,6 +566,8 @@ def test_the_export_dialogue(qtbot: QtBot, tmp_path: Path) -> None:
     dialog.show()
     qtbot.waitExposed(dialog)
     assert dialog.values() == (tmp_path, ("png", "npz", "json"), False)
+    # The folder is typed without a press before.
+    assert (dialog.focusWidget(), dialog.folder.selectedText()) == (dialog.folder, str(tmp_path))
     height = dialog.sizeHint().height()
     assert not dialog.warning.isVisible()
     qtbot.mouseClick(dialog.identity, LEFT)

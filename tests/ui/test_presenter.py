@@ -19,7 +19,7 @@ from PIL import Image
 from program import COLUMNS, LABELS, ROWS, Whyscope, arrays_of, write_model, write_stack
 from pydicom import dcmread
 
-from viewer import demo, overlay, session
+from viewer import demo, dicom, overlay, session
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decoder_pool import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
@@ -266,19 +266,21 @@ def test_the_same_code_does_not_ask_again_and_other_code_does(desk: Desk, tmp_pa
     desk.wait(lambda s: s.answer.model is not None and s.shell.notice is None)
     assert len(desk.state.shell.preferences.trusted) == 1
     explaining.load_model(model)
-    assert "trusted before" in desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.text
+    assert "trusted before" in desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.text
     assert desk.state.shell.notice.kind == "info"
     (model / "network.py").write_text(code + "# changed\n", "utf-8")
     explaining.load_model(model)
     assert (
-        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+        desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.action
+        == "Trust and run it"
     )
     desk.presenter.preferences.forget_trusted()
     (model / "network.py").write_text(code, "utf-8")
     explaining.load_model(model)
-    desk.wait(lambda s: s.shell.busy is not None)
+    desk.wait(lambda s: s.shell.loading)
     assert (
-        desk.wait(lambda s: s.shell.busy is None and s.shell.notice).shell.notice.action == "Trust and run it"
+        desk.wait(lambda s: not s.shell.under_way and s.shell.notice).shell.notice.action
+        == "Trust and run it"
     )
 
 
@@ -291,7 +293,7 @@ def test_only_the_bytes_that_were_shown_are_trusted(desk: Desk, tmp_path: Path) 
     (model / "network.py").write_text(f"open({str(marker)!r}, 'w').close()\nNet = None\n", "utf-8")
     desk.presenter.explaining.take_action(notice.wish)
     again = desk.wait(
-        lambda s: s.shell.busy is None and s.shell.notice and s.shell.notice.text != notice.text
+        lambda s: not s.shell.under_way and s.shell.notice and s.shell.notice.text != notice.text
     ).shell.notice
     assert again.action == "Trust and run it"
     assert not marker.exists()
@@ -710,7 +712,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
         state.view.number,
         state.studies.previewed,
         state.view.series.shape[0],
-        state.shell.busy is not None,
+        state.shell.reading is not None,
     ) == (None, 0, 1, True)
     assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
     desk.presenter.studies.toggle_mask()
@@ -745,7 +747,7 @@ def test_a_cancelled_scan_takes_its_first_image_away(
         desk.state.studies.items,
         desk.state.view.series,
         desk.state.view.values,
-        desk.state.shell.busy,
+        desk.state.shell.reading,
     ) == ((), None, None, None)
     held.go()
     desk.at_rest()
@@ -972,7 +974,7 @@ def test_a_preview_is_drawn_and_said_and_gives_way_to_the_map(desk: Desk, study:
         desk.presenter.explaining.explain()
         state = desk.wait(lambda s: s.answer.preview)
         half = state.answer.attribution.values
-        assert state.shell.busy is not None
+        assert state.shell.under_way
         assert captions.explained(state, True).bottom_left[0][0].startswith("Preview")
         desk.presenter.display.set_style("opacity", 0.3)
         desk.presenter.go_to(1)  # of this slice there is nothing yet
@@ -1069,3 +1071,45 @@ def test_the_header_of_a_series_goes_with_it(desk: Desk, study: Path, tmp_path: 
     desk.at_rest()
     assert desk.state.view.series is None
     assert desk.state.shell.header is None
+
+
+@pytest.mark.parametrize("later", ["study", "model"])
+def test_a_model_that_comes_with_a_study_is_shown_a_series_it_was_made_for(
+    desk: Desk, tmp_path: Path, later: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_stack(tmp_path / "study", 3)
+    write_stack(folder / "other", 4, "1.2.826.78", Modality="MR", SeriesNumber=9)
+    model = write_model(tmp_path / "ct", accepts={"modality": ["CT"]})
+    module, name = (dicom, "scan") if later == "study" else (session, "load_model")
+    go, really = threading.Event(), getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *asked, **more: (go.wait(20), really(*asked, **more))[1])
+    desk.presenter.explaining.load_model(model)
+    desk.presenter.studies.open([folder])
+    desk.wait(lambda s: s.answer.model if later == "study" else s.view.values is not None)
+    go.set()
+    desk.wait(lambda s: s.answer.attribution is not None)
+    assert (desk.state.view.series.modality, desk.state.answer.gate) == ("CT", "open")
+    assert not any(s.answer.gate == "outside" for s in desk.shown)
+    # Afterwards nothing but the reader leads to another series.
+    desk.presenter.studies.choose_series(0)
+    desk.presenter.explaining.load_model(model)
+    desk.wait(lambda s: s.shell.loading is None)
+    assert desk.state.view.series.modality == "MR"
+
+
+def test_a_series_that_the_reader_has_chosen_stays_when_the_model_comes(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_stack(tmp_path / "study", 3)
+    write_stack(folder / "other", 4, "1.2.826.78", Modality="MR", SeriesNumber=9)
+    go, really = threading.Event(), session.load_model
+    monkeypatch.setattr(
+        session, "load_model", lambda *asked, **more: (go.wait(20), really(*asked, **more))[1]
+    )
+    desk.presenter.explaining.load_model(write_model(tmp_path / "ct", accepts={"modality": ["CT"]}))
+    desk.presenter.studies.open([folder])
+    desk.wait(lambda s: s.view.values is not None)
+    desk.presenter.studies.choose_series(0)
+    go.set()
+    desk.wait(lambda s: s.answer.model is not None)
+    assert (desk.state.view.series.modality, desk.state.answer.gate) == ("MR", "outside")

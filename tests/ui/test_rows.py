@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from viewer.types import Display, Geometry, Identity, Series
-from viewer.ui.presenter.rows import row, thumbnail, title
+from viewer.ui.presenter.rows import row, rows, thumbnail, title
 
 
 def made(slices: int = 1, shape: tuple[int, int] = (8, 8), aspect: float = 1.0, **more: Any) -> Series:
@@ -68,3 +68,19 @@ def test_a_thumbnail_is_as_the_image_is_seen(
     shape: tuple[int, int], aspect: float, small: tuple[int, int]
 ) -> None:
     assert thumbnail(made(3, shape, aspect)).shape == small
+
+
+def test_rows_that_look_alike_are_told_apart() -> None:
+    """Of which patient by a number, as the name is masked; of pictures by the file's name once it is not."""
+    one, other = (
+        made(description="Chest", identity=DOE),
+        made(description="Chest", identity=Identity("ROE", "12")),
+    )
+    pictures = [made(modality="picture", paths=(Path(f"a/wrist-{i}.png"),)) for i in (1, 2)]
+    masked = rows([one, other, one, *pictures], True)
+    assert [item.facts[-1] for item in masked] == [
+        "patient 1", "patient 2", "patient 1", "picture 1 of 2", "picture 2 of 2",
+    ]  # fmt: skip
+    assert [item.title for item in masked[3:]] == ["picture", "picture"]
+    assert [item.title for item in rows(pictures, False)] == ["wrist-1.png", "wrist-2.png"]
+    assert rows([one, one], True)[0].facts == row(one, True).facts

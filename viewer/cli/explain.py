@@ -102,7 +102,7 @@ def explain(
         if not as_json:
             print_lines(check.words for check in checks)
         if not explained.attributions:
-            raise ExplainerError(" ".join(reason for _, reason in explained.refused))
+            raise ExplainerError(" ".join(f"{name}: {reason}" for name, reason in explained.refused))
         document = session.export(
             explained, out, kinds, show_identity, task, looks, drawn, invert, show_slice, checks
         )
@@ -136,5 +136,5 @@ def _print_written(out: Path, document: Mapping[str, Any], refused: Sequence[tup
     remark([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
     remark([document["override"]] if document["override"] else [])
     files = [name for entry in document["attributions"] for name in entry["files"].values()]
-    for name in sorted(dict.fromkeys(files), key=lambda name: name == RESULT):
+    for name in (*(name for name in dict.fromkeys(files) if name != RESULT), RESULT):
         typer.echo(out / name)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from viewer.cli.options import JsonOption, TrustOption
-from viewer.cli.output import print_json
+from viewer.cli.output import console, print_json, table
 
 
 def methods(
@@ -27,11 +26,13 @@ def methods(
             {"methods": listed} | ({} if loaded is None else {"layers": list(explain.suggest(loaded))})
         )
         return
-    table = Table("method", "family", "settings", "shows", box=None)
+    rows = table("method", "family", "library", "settings", "shows")
     for item in listed:
         settings = ", ".join(f"{k}={v}" for k, v in item["settings"].items())
         why = item["unsuitable"]
-        table.add_row(item["name"], item["family"], settings, f"unsuitable: {why}" if why else item["shows"])
-    Console().print(table)
+        says = f"unsuitable: {why}" if why else item["shows"]
+        words = (item["name"], item["family"], item.get("library", ""), settings, says)
+        rows.add_row(*map(escape, words))
+    console().print(rows)
     if loaded is not None:
-        Console().print("Layers: " + ", ".join(explain.suggest(loaded)[:8]), markup=False, highlight=False)
+        console().print("Layers: " + ", ".join(explain.suggest(loaded)), markup=False, highlight=False)

@@ -2,6 +2,7 @@
 """What a command writes: results to standard output, progress and problems to standard error."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,27 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from viewer.task import Progress as Step
 from viewer.task import Task
+
+_ENDLESS = 100_000
+"""Columns of what is no terminal: a file or a pipe has no width, so nothing in it needs to be broken."""
+
+
+def console() -> Console:
+    """Standard output as wide as its terminal, or as COLUMNS says; else a line is as long as its words."""
+    measured = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    return Console(width=None if measured else _ENDLESS)
+
+
+def table(*columns: str) -> Table:
+    """A table whose words are broken where they do not fit, and never cut."""
+    made = Table(box=None)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
 
 
 def print_json(document: object) -> None:

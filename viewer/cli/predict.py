@@ -4,8 +4,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from viewer.cli.arguments import read_place, read_run, read_slice
 from viewer.cli.opening import open_series_and_model
@@ -22,7 +21,7 @@ from viewer.cli.options import (
     SliceOption,
     TrustOption,
 )
-from viewer.cli.output import print_json, progress, remark
+from viewer.cli.output import console, print_json, progress, remark, table
 from viewer.types import Prediction
 
 
@@ -63,11 +62,11 @@ def _facts(prediction: Prediction) -> dict[str, Any]:
 
 def _print_scores(predictions: Sequence[Prediction]) -> None:
     kind = "probability" if predictions[0].scores[0].calibrated else "score"
-    table = Table("slice", "label", "logit", kind, "threshold", box=None)
+    rows = table("slice", "label", "logit", kind, "threshold")
     for result in map(_facts, predictions):
         for label in result["labels"]:
             where = "volume" if result["slice"] is None else str(result["slice"])
             threshold = label["threshold"]
             row = (f"{label['logit']:+.3f}", f"{label['probability']:.3f}")
-            table.add_row(where, label["label"], *row, "" if threshold is None else f"{threshold:g}")
-    Console().print(table)
+            rows.add_row(where, escape(label["label"]), *row, "" if threshold is None else f"{threshold:g}")
+    console().print(rows)

@@ -5,8 +5,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from viewer.cli.card import card
 from viewer.cli.demo import demo
@@ -23,7 +26,38 @@ _LISTED: tuple[Callable[..., None], ...] = (series, methods, predict, explain, c
 """The commands that have a word of their own, in the order of the help; the window opens without one."""
 COMMANDS = tuple(command.__name__ for command in _LISTED)
 
+
+def _first_sentence(command: Callable[..., None]) -> str:
+    """What the list of commands says of one; the framework's own line is cut in the middle of a sentence."""
+    return " ".join((command.__doc__ or "").split("\n\n")[0].split())
+
+
+class _Program(TyperGroup):
+    """The commands, and in the help before them the window, which has no word of its own."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        formatter.write_usage(ctx.command_path, "[PATH]... [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        opens = self.commands["window"]
+        with formatter.section("The window"):
+            rows = (one.get_help_record(ctx) for one in opens.params)
+            given = [row for row in rows if row is not None]
+            formatter.write_dl(
+                [("PATH", words) if name.startswith("[") else (name, words) for name, words in given]
+            )
+        super().format_options(ctx, formatter)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            ctx.fail(f"There is no command {cmd_name!r}, nor a file or folder of that name.")
+        return found
+
+
 app = typer.Typer(
+    cls=_Program,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,7 +65,7 @@ app = typer.Typer(
     help="Why did this imaging model say that, on this patient's image? For research use only.",
 )
 for command in _LISTED:
-    app.command()(command)
+    app.command(short_help=_first_sentence(command))(command)
 app.command(hidden=True)(window)
 
 _INTERRUPTED = 130
@@ -65,6 +99,7 @@ def _with_command(words: Sequence[str]) -> list[str]:
     first = words[0] if words else "-"
     if first in (*COMMANDS, "--help"):
         return list(words)
-    # A first word that is neither a command nor a path is a mistyped command: typer says so.
-    opens = first.startswith("-") or os.path.exists(first)  # noqa: PTH110 - never raises
+    # A first word that is neither a command nor a path is a mistyped command, unless it looks like a path.
+    opens = first.startswith(("-", ".", "~")) or Path(first).name != first
+    opens = opens or os.path.exists(first)  # noqa: PTH110 - never raises
     return ["window", *words] if opens else list(words)

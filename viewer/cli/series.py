@@ -3,12 +3,11 @@
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from viewer.cli.arguments import read_run
 from viewer.cli.options import JsonOption, LimitOption, PathArgument
-from viewer.cli.output import print_json, progress
+from viewer.cli.output import console, fail, print_json, progress, table
 
 if TYPE_CHECKING:
     from viewer.dicom import Study
@@ -26,26 +25,35 @@ def series(path: PathArgument, limit: LimitOption = None, as_json: JsonOption = 
         print_json(listing(study))
     else:
         _print_study(study)
+    if not study.series:
+        fail("There is no image to open.")
 
 
 def _print_study(study: "Study") -> None:
-    console = Console()
-    table = Table("#", "modality", "description", "size", "spacing (mm)", "syntax", "files", box=None)
+    from viewer.wording import patients
+
+    screen = console()
+    whose = patients(study.series)
+    named = ("patient",) if any(whose) else ()
+    rows = table("#", *named, "modality", "description", "size", "spacing (mm)", "syntax", "files")
     for i, s in enumerate(study.series):
         spacing = s.geometry.spacing
-        table.add_row(
+        # A picture has no description, and several are told by their names alone.
+        called = s.description or (s.paths[0].name if s.modality == "picture" and s.paths else "")
+        rows.add_row(
             str(i),
-            s.modality,
-            s.description,
+            *whose[i : i + len(named)],
+            escape(s.modality),
+            escape(called),
             " × ".join(map(str, s.shape)),
             " × ".join("–" if v is None else f"{v:.3g}" for v in spacing) if spacing else "unknown",
             s.syntax,
             str(s.files),
         )
-    console.print(table)
+    screen.print(rows)
     for i, s in enumerate(study.series):
         for warning in s.warnings:
-            console.print(f"  # {i}: {warning}", style="yellow", markup=False)
+            screen.print(f"  # {i}: {warning}", style="yellow", markup=False)
     for title, listed in (("Not an image", study.other), ("Refused", study.refused)):
         for item in listed:
-            console.print(f"{title}: {item.path.name}: {item.reason}", markup=False, highlight=False)
+            screen.print(f"{title}: {item.path.name}: {item.reason}", markup=False, highlight=False)

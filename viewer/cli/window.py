@@ -13,7 +13,10 @@ from viewer.cli.output import fail
 
 
 def window(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH]...")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Images, folders of them, or a model's folder; or none."),
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A model folder or its model.yaml.")] = None,
     screenshot: ScreenshotOption = None,
     size: SizeOption = "1600x1000",
@@ -42,6 +45,8 @@ def open_window(
     limits: Mapping[str, int] | None = None,
 ) -> None:
     """Show the window until it is closed, or until its picture is in the file `screenshot`."""
+    if screenshot is not None and screenshot.suffix.lower() != ".png":
+        raise typer.BadParameter("--screenshot writes a PNG; give a name that ends in .png.")
     from viewer.ui import app as ui
 
     try:

@@ -147,6 +147,7 @@ def series_of_picture(picture: PictureFile, limits: Limits) -> Series:
             stored_range=(0.0, top),
         ),
         sop_uids=("",),
+        paths=(picture.path,),
         fingerprints=(bytes.fromhex(picture.sha256),),
         syntax=picture.kind,
         warnings=picture.warnings,

@@ -29,7 +29,7 @@ _MOST_BASELINES = 64
 
 def _known(text: str) -> str:
     if text not in NAMED and not Path(text).suffix and len(Path(text).parts) < 2:
-        raise ValueError(f"wants {', '.join(NAMED)}, or the path of an image or a .npy file")
+        raise ValueError(f"it wants {', '.join(NAMED)}, or the path of an image or a .npy file, not {text!r}")
     return text
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self, final, get_type_hints
@@ -12,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, final, get_type_hint
 import torch
 import torch.nn.functional as F
 from annotated_types import Interval
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from viewer import affine
@@ -22,6 +23,7 @@ from viewer.explain.peers import Peer
 from viewer.explain.probe import Probe
 from viewer.explain.shared import INPUT
 from viewer.explain.values import Values
+from viewer.explain.wanted import wanted
 from viewer.models import Model
 from viewer.types import Attribution, Shape3, Target
 
@@ -86,7 +88,8 @@ class Explainer(ABC):
                 # What was meant as a number becomes one, so that a result's key is the same.
                 object.__setattr__(self, field, adapter.validate_python(getattr(self, field)))
             except ValidationError as error:
-                raise ExplainerError(_fault(self.title, field, error)) from error
+                value = getattr(self, field)
+                raise ExplainerError(_fault(self.title, field, value, adapter, error)) from error
 
     def unsuitable(self, model: Model) -> str | None:
         """None, or a sentence why this method cannot explain this model."""
@@ -142,7 +145,7 @@ class Explainer(ABC):
                 none = isinstance(value, str) and value.lower() == "none"
                 values[name] = adapters[name].validate_python(None if none else value)
             except ValidationError as error:
-                raise ExplainerError(_fault(cls.title, name, error)) from error
+                raise ExplainerError(_fault(cls.title, name, value, adapters[name], error)) from error
         return cls(**values)
 
     @final
@@ -241,6 +244,10 @@ def _adapters(cls: type[Explainer]) -> dict[str, TypeAdapter[Any]]:
     return {f.name: TypeAdapter(hints[f.name]) for f in dataclasses.fields(cls)}
 
 
-def _fault(title: str, field: str, error: ValidationError) -> str:
-    message = str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
-    return f"{title}: the setting {field!r} is wrong: {message}."
+def _fault(title: str, field: str, value: object, adapter: TypeAdapter[Any], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    said = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] != "value_error":  # which is a check of a type's own, with words of its own
+        with suppress(PydanticUserError):  # a stranger's type may have no schema
+            said = f"it wants {wanted(adapter.json_schema()) or 'another value'}, not {str(value)!r}"
+    return f"{title}: the setting {field!r} is wrong: {said}."

@@ -35,13 +35,18 @@ def read_targets(
     for i in reversed(range(len(text))):  # a label may hold an @, and so may the name of a file
         if text[i] == "@" and text[:i] in model.labels:
             return (_target(text[:i], model, (region or boxes)(text[i + 1 :])),)
+    itself = ""
     # A label may hold a minus itself, so every place where the text could be split is tried.
     for i, character in enumerate(text):
         first, second = text[:i].strip(), text[i + 1 :].strip()
-        if character == "-" and first in model.labels and second in model.labels:
+        if character == "-" and first == second and first in model.labels:
+            itself = first
+        elif character == "-" and first in model.labels and second in model.labels:
             plain = model.card.output.activation == "none"
             pair = (model.labels.index(first), second, model.labels.index(second))
             return (Target(first, *pair, plain=plain),)
+    if itself:
+        raise ExplainerError(f"{itself!r} cannot be contrasted with itself: A-B wants two different labels.")
     known = ", ".join(model.labels[:12]) + (", …" if len(model.labels) > 12 else "")
     raise ExplainerError(
         f"The target {text!r} is not known; give top, all, A-B, or one of the labels: {known}."

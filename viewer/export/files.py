@@ -29,7 +29,8 @@ def whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise ExportError(f"{path.name} was not written: {_reason(path.parent, error)}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never made, such as below a file
+            part.unlink()
 
 
 @contextmanager

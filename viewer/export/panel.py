@@ -27,7 +27,16 @@ from viewer.export.drawing import (
 from viewer.export.provenance import meaning, settings_facts, versions
 from viewer.overlay import clipped, native_facts, shown_range
 from viewer.types import Attribution, Map, Prediction, Score, Snapshot
-from viewer.wording import clean, clipped_text, feature_words, figures, number, target_text, without_identity
+from viewer.wording import (
+    clean,
+    clipped_text,
+    counted,
+    feature_words,
+    figures,
+    number,
+    target_text,
+    without_identity,
+)
 
 WIDTH = 372
 MARGIN = 20
@@ -189,7 +198,7 @@ def _explanation(result: _Column, shown: Map, remarks: tuple[str, ...]) -> None:
         if shown.features:
             result.fact("Features", [f"{name} {value}".strip() for name, value in feature_words(shown)])
         if shown.found:
-            result.fact("Found", [f"{k} {v}" for k, v in shown.found.items()])
+            result.fact("Used", [counted(name, count) for name, count in shown.found.items()])
     result.fact("Unit", shown.unit or "none")
     ends = [number(end, sign=True) for end in shown.extremes() if end is not None]
     if ends:

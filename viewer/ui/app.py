@@ -3,7 +3,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def run(
 
     `light`, `device` and `limits` stand over what the reader prefers. With `screenshot` the window is drawn
     without a screen if there is none, saved once it is ready, and closed; it is then the same for every
-    reader, and nothing is remembered.
+    reader, and nothing is remembered. Raises `WhyscopeError` where there is no display, and where the picture
+    would not show what was asked for, or cannot be written.
     """
     if not has_display():
         if screenshot is None:
@@ -62,6 +63,8 @@ def run(
     window.resize(*size)
     window.show()
 
+    problems: list[WhyscopeError] = []
+
     def begin() -> None:
         window.presenter.start_decoders()
         if model is not None:
@@ -69,10 +72,12 @@ def run(
         if paths:
             window.presenter.studies.open(paths)
         if screenshot is not None:
-            _photograph(window, screenshot)
+            _photograph(window, screenshot, problems.append)
 
     QTimer.singleShot(0, begin)  # after the first paint: nothing may hold it up
     application.exec()
+    if problems:
+        raise problems[0]
 
 
 def share_the_interpreter() -> None:
@@ -91,8 +96,11 @@ def has_display() -> bool:
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
 
 
-def _photograph(window: Window, path: Path) -> None:
-    """Save the window as soon as no work has been under way for a moment."""
+def _photograph(window: Window, path: Path, failed: Callable[[WhyscopeError], None]) -> None:
+    """Save the window as soon as no work has been under way for a moment, then close it.
+
+    A picture of what went wrong is none of what was asked for, so none is made of it.
+    """
     timer = QTimer(window)
     timer.setInterval(_QUIET_MS)
     calm = 0
@@ -103,10 +111,15 @@ def _photograph(window: Window, path: Path) -> None:
         if calm < 2:
             return
         timer.stop()
-        picture = window.grab()
-        with whole(path) as part:
-            picture.save(str(part), "PNG")
-        window.close()
+        try:
+            for sentence in window.presenter.problems[:1]:
+                raise WhyscopeError(sentence)
+            with whole(path) as part:
+                window.grab().save(str(part), "PNG")
+        except WhyscopeError as error:
+            failed(error)  # nothing that is raised here would end the program
+        finally:
+            window.close()
 
     timer.timeout.connect(look)
     timer.start()

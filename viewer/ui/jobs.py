@@ -84,9 +84,9 @@ class Jobs(QObject):
             job.task.cancel()
         return job is not None
 
-    def cancel_all(self, lane: Lane) -> None:
-        """Cancel whatever waits or runs on a lane."""
-        for kind in [kind for kind, job in self._current.items() if job.lane == lane]:
+    def cancel_all(self, lane: Lane, but: str = "") -> None:
+        """Cancel whatever waits or runs on a lane, `but` one kind."""
+        for kind in [kind for kind, job in self._current.items() if job.lane == lane and kind != but]:
             self.cancel(kind)
 
     def active(self, kind: str) -> bool:

@@ -277,7 +277,7 @@ class Window(QMainWindow):
         """Hand the state to every widget; each redraws what changed."""
         before, self._state = self._state.shell.preferences, state
         self._follow(before, state.shell.preferences)
-        empty = not state.studies.items and state.view.series is None and state.shell.busy is None
+        empty = not state.studies.items and state.view.series is None and not state.shell.under_way
         layout = "" if state.views.layout == "3" and not state.three else state.views.layout
         grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.contact_sheet, "compare": self.compare}
         shown = self.start if empty else grids.get(layout, self.views)

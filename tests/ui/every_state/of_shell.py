@@ -80,10 +80,10 @@ def _preferences(seen: Seen, shell: ShellState) -> None:
     assert isinstance(shell.preferences, Preferences)
 
 
-@of(ShellState, "busy")
-def _busy(seen: Seen, shell: ShellState) -> None:
-    if shell.busy is not None:
-        every(seen, shell.busy)
+@of(ShellState, "reading", "loading", "busy", "writing")
+def _under_way(seen: Seen, shell: ShellState) -> None:
+    for one in shell.under_way:
+        every(seen, one)
 
 
 @of(Busy, "doing", "done", "total")

@@ -12,7 +12,7 @@ from viewer.overlay.outline import outlines
 from viewer.overlay.style import POSITIVE_THRESHOLD, SIGNED_THRESHOLD
 from viewer.types import Attribution, LoadedMap, Series
 from viewer.ui.presenter.display import PRESETS, levels_of
-from viewer.ui.presenter.rows import not_opened, overlaid, row, thumbnail
+from viewer.ui.presenter.rows import not_opened, overlaid, rows, thumbnail
 from viewer.ui.state import LAYOUTS, SeriesItem, StudiesState, View, ViewsState
 
 
@@ -30,8 +30,8 @@ def _items(seen: Seen, studies: StudiesState) -> None:
 def _row(seen: Seen, item: SeriesItem) -> tuple[Series, SeriesItem]:
     """The series that an item stands for, and its row as it should be."""
     study, _ = seen.known.place(seen.series)
-    series = study.series[next(i for i, one in enumerate(seen.state.studies.items) if one is item)]
-    return series, row(series, seen.state.shell.masked)
+    place = next(i for i, one in enumerate(seen.state.studies.items) if one is item)
+    return study.series[place], rows(study.series, seen.state.shell.masked)[place]
 
 
 @of(SeriesItem, "title", "facts", "warnings", "part")

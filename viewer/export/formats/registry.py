@@ -28,7 +28,7 @@ def check_formats(
     words = list(dict.fromkeys(word.strip().lower() for word in formats))
     unknown = [word for word in words if word not in (*BY_NAME, *PLANNED)]
     if unknown:
-        known = ", ".join((*BY_NAME, *PLANNED))
+        known = ", ".join(FORMATS)
         raise ExportError(f"There is no format {unknown[0]!r}; choose from: {known}.")
     reasons = {word: _unsuitable(word, series) for word in words}
     asked = [one for name, one in BY_NAME.items() if name in reasons and reasons[name] is None]

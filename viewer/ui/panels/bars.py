@@ -20,7 +20,7 @@ from viewer.ui.widgets.controls import IconButton, Segments
 from viewer.ui.widgets.icons import Icon, draw_icon
 from viewer.ui.widgets.parts import Sentence, Text, by_tab, colours, dress_panel
 from viewer.ui.widgets.theme import DARK
-from viewer.wording import RESEARCH_USE
+from viewer.wording import RESEARCH_USE, true_minus
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -291,7 +291,7 @@ class StatusBar(QWidget):
             )
         )
         for fact, text in zip(facts, texts, strict=True):
-            fact.set_text(text)
+            fact.set_text(true_minus(text))
         if state.shell.memory is not None:
             self.memory.set_text(
                 _memory_words(state.shell.memory), "What slices take of the memory that they may take"

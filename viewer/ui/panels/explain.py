@@ -162,7 +162,7 @@ class ExplainPanel(QWidget):
         self.form.show_fields(
             settings, state.request.settings, {} if item is None else item.hints, closed, idle
         )
-        self.run_bar.put(state.shell.busy, self._obstacle(state, item))
+        self.run_bar.put(state.shell.under_way, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.set_text(*completeness_words(state))
         self.values.put(state)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of the panel that explains: the chooser of layers, the bar that runs, pictures of baselines."""
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
@@ -110,20 +112,25 @@ class RunBar(QStackedWidget):
             button.setFixedHeight(30)
             by_tab(button)
 
-    def put(self, busy: Busy | None, obstacle: str) -> None:
-        """Show progress, or the button, greyed with `obstacle` where there is one."""
+    def put(self, under_way: Sequence[Busy], obstacle: str) -> None:
+        """Show progress, of several works that of one whose end is known, or the button.
+
+        That is greyed with `obstacle` where there is one.
+        """
         had = self.window().focusWidget() in (self.run, self.cancel)
         self.run.setEnabled(not obstacle)
         self.run.setToolTip(obstacle or "Compute the map for this target with these settings.")
-        if busy is not None:
-            self.progress.setRange(0, busy.total)
-            self.progress.setValue(busy.done)
-            count = f"step {busy.done} / {busy.total}" if busy.total else f"{busy.doing}…"
-            self.words.set_text(count, busy.doing)
-        self.setCurrentIndex(0 if busy is None else 1)
+        if under_way:
+            most = max(under_way, key=lambda one: one.total)
+            self.progress.setRange(0, most.total)
+            self.progress.setValue(most.done)
+            count = f"step {most.done} / {most.total}" if most.total else f"{most.doing}…"
+            every = " · ".join(one.doing for one in under_way)
+            self.words.set_text(count if len(under_way) == 1 else f"{every}…", every)
+        self.setCurrentIndex(1 if under_way else 0)
         if had:
             # The keyboard stays here when one button makes room for the other.
-            (self.run if busy is None else self.cancel).setFocus()
+            (self.cancel if under_way else self.run).setFocus()
 
 
 class BaselineThumbnails(QWidget):

@@ -59,6 +59,8 @@ class ExportDialog(QDialog):
         self.write.setProperty("primary", True)
         self.buttons.addButton(self.write, QDialogButtonBox.ButtonRole.AcceptRole)
         self._lay_out()
+        self.folder.setFocus()  # what is written is right mostly, where is not
+        self.folder.selectAll()
         self.write.setDefault(True)  # a dialogue listens to this only once the button is in it
         for name, box in self.formats.items():
             why = None if series is None else BY_NAME[name].unsuitable(series)

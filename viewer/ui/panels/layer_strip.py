@@ -59,7 +59,7 @@ class LayerStripView(QWidget):
         whole = all(tile is not None for tile in state.answer.layer_strip)
         self.row.setVisible(some or unasked)
         self.all.setVisible(not whole and not unasked)
-        self.all.setEnabled(state.shell.busy is None)
+        self.all.setEnabled(not state.shell.under_way)
         self.row.put(state)
 
 

@@ -274,7 +274,7 @@ class MethodCard(QFrame):
         checking = self._state.answer.checking
         self.check.quiet_part = "Checking with the library…  " if checking else ""
         self.check.setText("Cancel" if checking else CHECK)
-        self.check.setEnabled(checking or self._state.shell.busy is None)
+        self.check.setEnabled(checking or not self._state.shell.under_way)
         self.check.setVisible(self._drawn_by(item) and not checks and self._name is None)
         self.meant.setVisible(any(check.difference is not None for check in checks))
 
@@ -285,10 +285,15 @@ class MethodCard(QFrame):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Esc closes it, and so does a press beside it, though not one on the open list of methods."""
         kind = event.type()
-        if kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
-            if self._stays and QApplication.activePopupWidget() is None:
-                self.give_up()
-                return True
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            asked = isinstance(watched, QWidget) and watched.window() is self.window()
+            if self._stays and asked and QApplication.activePopupWidget() is None:
+                if kind == QEvent.Type.ShortcutOverride:  # else the shortcut of the same key has it
+                    event.accept()
+                    return True
+                if kind == QEvent.Type.KeyPress:
+                    self.give_up()
+                    return True
         elif kind == QEvent.Type.MouseButtonPress and isinstance(event, QMouseEvent):
             here = QRect(self.mapToGlobal(QPoint(0, 0)), self.size())
             beside = not here.contains(event.globalPosition().toPoint())
@@ -301,7 +306,7 @@ class MethodCard(QFrame):
 def _drawn(state: ViewState) -> tuple[object, ...]:
     """What of a state the card depends on."""
     answer = state.answer
-    busy = state.shell.busy is not None
+    busy = bool(state.shell.under_way)
     return answer.model, state.request.method, state.finished, answer.checks, answer.checking, busy
 
 

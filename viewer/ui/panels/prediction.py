@@ -34,6 +34,7 @@ from viewer.wording import clean, figures, kind_of, number, outside_text
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
+NO_MODEL = "No model is open. It says what it sees; the map shows why."
 ROW = 26
 _MOST_ROWS = 12
 _NUMBER = 46
@@ -216,7 +217,7 @@ class PredictionPanel(QWidget):
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
         self.outside = Sentence("", "stop")
-        self.empty = Sentence("No model is open. It says what it sees; the map shows why.", "quiet")
+        self.empty = Sentence(NO_MODEL, "quiet")
         self.open_model = QPushButton("Open model…")
         self.open_model.clicked.connect(self.model_requested)
         column = QVBoxLayout(self)
@@ -256,7 +257,9 @@ class PredictionPanel(QWidget):
         self.outside.setText("" if outside is None else outside_text(outside))
         self.outside.setVisible(outside is not None)
         self.empty.setVisible(model is None)
-        self.open_model.setVisible(model is None)
+        loading = state.shell.loading
+        self.empty.setText(NO_MODEL if loading is None else f"{loading.doing}…".capitalize())
+        self.open_model.setVisible(model is None and loading is None)
         self.list.setVisible(model is not None)
         self.caption.setVisible(model is not None)
         if model is None:
@@ -282,8 +285,8 @@ class PredictionPanel(QWidget):
         if state.answer.gate == "outside":
             return "Not asked: not made for this image."
         if state.answer.prediction is None:
-            if state.shell.busy is not None:
-                return f"{state.shell.busy.doing}…".capitalize()
+            if state.shell.under_way:
+                return f"{' · '.join(one.doing for one in state.shell.under_way)}…".capitalize()
             return (
                 "Not swept yet: Explain runs it."
                 if state.request.swept is not None

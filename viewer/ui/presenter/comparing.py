@@ -175,7 +175,7 @@ class Comparing:
         choice, label, against = reference[1], reference[2] or state.request.target, reference[3]
         item = next((m for m in model.methods if m.name == choice.method), None) if model else None
         key = (model, place, choice, label, against)
-        ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
+        ready = state.answer.prediction is not None and not state.shell.under_way and not state.views.playing
         costly = item is None or not item.quick or isinstance(state.at, Sweep)
         if series is None or costly or not ready or key == self._asked:
             return

@@ -104,9 +104,9 @@ class ContactSheet:
         """Run the quick methods that are missing, once what is shown is there."""
         answer = state.answer
         key = (answer.model, position_of(state), targets_of(state), choice_of(state), answer.contact_sheet_of)
-        if key != self._asked or state.shell.busy is not None:
+        if key != self._asked or state.shell.under_way:
             self._rest()
-        ready = state.answer.prediction is not None and state.shell.busy is None and not state.views.playing
+        ready = state.answer.prediction is not None and not state.shell.under_way and not state.views.playing
         if not ready or key == self._asked or isinstance(state.at, Sweep):
             return
         self._asked = key
@@ -122,7 +122,7 @@ class ContactSheet:
     def wish(self) -> None:
         """Run the method for all labels, however long that takes."""
         state = self._store.state
-        if state.answer.contact_sheet and state.shell.busy is None:
+        if state.answer.contact_sheet and not state.shell.under_way:
             self._store.show(busy=Busy("explaining every label"))
             self._run_labels(state, "explain")
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the model says of the shown image, and why: its gates, its maps, and where the evidence lies."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,8 @@ class Explaining:
         self._slice_profile = SliceProfile(store, jobs, maps)
         self._asked: tuple[Path, Trusted] | None = None
         self._series: Sequence[Series] = ()
+        self.arrived: Callable[[], bool] = lambda: False
+        """Whether somebody shows another series, now that there is a model; it then says what follows."""
         self.answers = Answers(maps)
 
     @property
@@ -81,7 +84,8 @@ class Explaining:
         warned = lasting if lasting is not None and lasting.kind == "warning" else None
         self._stop()
         self._slice_profile.rest()
-        self._store.show(busy=Busy("starting engine"), notice=warned)
+        # What was asked of the model until now is given up.
+        self._store.show(loading=Busy("opening the model"), busy=None, notice=warned)
 
         def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
             return loaded(path, trust, settings, known if decided is None else (*known, decided))
@@ -95,7 +99,7 @@ class Explaining:
             self._preferences.opened_model(path)
             self._loaded(*found, known)
 
-        self._jobs.run("model", "load", work, done, self._store.failed)
+        self._jobs.run("model", "load", work, done, partial(self._store.failed, work="loading"))
 
     def _ask(self, path: Path, question: UntrustedError) -> None:
         """Whether the program beside the weights may run: the reader decides for these bytes alone."""
@@ -104,22 +108,31 @@ class Explaining:
             f"This model brings a program of its own, {question.path}, SHA-256 {question.code}, which would "
             f"run with your rights; {question.advice(question.path)} first."
         )
-        self._store.show(busy=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
+        self._store.show(loading=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
 
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
         text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
-        self._jobs.cancel_all("model")  # what was asked of the old one meanwhile is no answer of this one
+        # What was asked of the old one meanwhile is no answer of this one; what is written stays so.
+        self._jobs.cancel_all("model", but="export")
         self._maps.drop_previews()
         self._maps.open(model)
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
-            model=item, busy=None, method=method, settings={}, layer=None, within=None, target=None,
-            against=None, placed=None, swept=None, reference=None, asked=False,
+            model=item, loading=None, busy=None, method=method, settings={}, layer=None, within=None,
+            target=None, against=None, placed=None, swept=None, reference=None, asked=False,
             notice=Notice(text, stays=True) if remembered else self._store.lasting,
         )  # fmt: skip
-        self.study_changed()
+        if not self.arrived():
+            self.study_changed()
+
+    def first_accepted(self, series: Sequence[Series]) -> int | None:
+        """The place of the first series that the model was made for, if there is a model and such a one."""
+        model = self._maps.model
+        if model is None:
+            return None
+        return next((place for place, one in enumerate(series) if model.accepts(one) is None), None)
 
     # --- what is shown ----------------------------------------------------------------------------
 

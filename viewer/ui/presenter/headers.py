@@ -38,7 +38,7 @@ class Headers:
         if series is None:
             return
         title = f"Image {slice + 1} of {series.shape[0]}"
-        path = series.paths[slice] if series.paths else None
+        path = series.paths[slice] if series.frame_numbers else None  # of a picture there is none
 
         def read(rows: tuple[dicom.Row, ...]) -> None:
             words = title if rows else f"{title}: a picture has no header."

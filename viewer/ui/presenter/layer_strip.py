@@ -53,9 +53,11 @@ class LayerStrip:
         if all(one is not None for one in state.answer.layer_strip):
             return
         key = (state.answer.model, position_of(state), choice_of(state), targets_of(state))
-        if key != self._asked or state.shell.busy is not None:
+        if key != self._asked or state.shell.under_way:
             self._rest()
-        ready = state.answer.attribution is not None and not state.answer.preview and state.shell.busy is None
+        ready = (
+            state.answer.attribution is not None and not state.answer.preview and not state.shell.under_way
+        )
         free = state.free and state.answer.model is not None and not state.answer.model.volume
         if ready and free and not state.views.playing and key != self._asked:
             self._asked = key
@@ -68,7 +70,7 @@ class LayerStrip:
     def wish(self) -> None:
         """Run the method at all stages, however long that takes."""
         state = self._store.state
-        if state.answer.model is not None and state.answer.layer_strip and state.shell.busy is None:
+        if state.answer.model is not None and state.answer.layer_strip and not state.shell.under_way:
             self._store.show(busy=Busy("explaining at every layer"))
             self._run(state, "explain")
 

@@ -55,7 +55,7 @@ class LibraryCheck:
             return False
         if state.answer.checks or state.answer.checking:
             return True
-        if state.shell.busy is not None:
+        if state.shell.under_way:
             text = "The map can be checked when what is under way has ended."
             self._store.show(notice=Notice(text, "warning"))
             return False

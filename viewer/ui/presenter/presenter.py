@@ -193,11 +193,13 @@ class Presenter:
                 state.view.slice, overlays=state.views.annotated, checks=state.answer.checks,
             )  # fmt: skip
 
-        self._store.show(busy=Busy("writing"))
-        written = lambda _nothing: self._store.show(busy=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
+        self._store.show(writing=Busy("writing"))
+        written = lambda _nothing: self._store.show(writing=None, notice=Notice(f"Written to {folder}."))  # noqa: E731
+        failed = partial(self._store.failed, work="writing")
+        so_far = partial(self._store.progress, work="writing")
         # What writes comes with the engine, which starts on the model's worker alone.
         lane: Lane = "io" if self.state.answer.model is not None else "model"
-        self._jobs.run(lane, "export", work, written, self._store.failed, self._store.progress)
+        self._jobs.run(lane, "export", work, written, failed, so_far)
 
     # --- work -------------------------------------------------------------------------------------
 
@@ -210,16 +212,23 @@ class Presenter:
         if self.state.views.playing:
             self.slices.play()
             return
-        stopped = [kind for kind in ("load", "scan", "library check") if self._jobs.cancel(kind)]
+        kinds = ("load", "scan", "export", "library check")
+        stopped = [kind for kind in kinds if self._jobs.cancel(kind)]
         stopped += ["explain"] if self.explaining.cancel() else []
         if "scan" in stopped:
             self.studies.forget_preview()
-        self._store.show(busy=None, notice=Notice("Cancelled.") if stopped else None)
+        ended = dict.fromkeys(("reading", "loading", "busy", "writing"))
+        self._store.show(**ended, notice=Notice("Cancelled.") if stopped else None)
 
     @property
     def working(self) -> bool:
         """Whether anything is under way."""
         return self._jobs.busy
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What could not be done, a sentence each: the message bar has room for the last of them."""
+        return self._store.problems
 
     def close(self) -> None:
         """End all work."""

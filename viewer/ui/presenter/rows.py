@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from viewer import dicom
 from viewer.dicom import UNKNOWN_PLACE, Arrival, Study
 from viewer.types import Array, Series
 from viewer.ui.state import SeriesItem
-from viewer.wording import without_identity
+from viewer.wording import patients, without_identity
 
 Names = tuple[tuple[str, str], ...]
 """Files and why they show nothing."""
@@ -41,6 +42,19 @@ def row(series: Series, masked: bool) -> SeriesItem:
         apart = f"{spacing[0]:.3g} mm" if series.geometry.volume else "slices uneven"
     more = _joined(apart, "" if number is None else f"Se {number}")
     return SeriesItem(name, (facts, more) if more else (facts,), series.warnings, part=series.part)
+
+
+def rows(series: Sequence[Series], masked: bool) -> tuple[SeriesItem, ...]:
+    """The rows of an open study: besides, of several patients which, and of several pictures which."""
+    pictures = [s for s in series if s.modality == "picture"]
+    found = []
+    for one, whose in zip(series, patients(series), strict=True):
+        item = row(one, masked)
+        which = f"patient {whose}" if whose else ""
+        if masked and one in pictures and len(pictures) > 1:  # the names of the files may name somebody
+            which = f"picture {pictures.index(one) + 1} of {len(pictures)}"
+        found.append(replace(item, facts=(*item.facts, which)) if which else item)
+    return tuple(found)
 
 
 def _size(series: Series) -> str:

@@ -2,10 +2,13 @@
 """The one frozen state of the window, what follows from it, and the view that shows it."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from viewer.task import Progress
 from viewer.ui.state import Busy, Notice, ViewState
+
+Work = Literal["reading", "loading", "busy", "writing"]
+"""What may go on at once, each by its field of the state."""
 
 
 class WindowView(Protocol):
@@ -31,6 +34,8 @@ class Store:
         self.state = ViewState()
         self.parts: tuple[_Part, ...] = ()
         """In the order in which one follows from the other."""
+        self.problems: list[str] = []
+        """What could not be done of what was asked for, in sentences, the first first."""
         self._view = view
         self._shown: ViewState | None = None
 
@@ -60,10 +65,11 @@ class Store:
         notice = self.state.shell.notice
         return notice if notice is not None and notice.stays else None
 
-    def failed(self, sentence: str) -> None:
+    def failed(self, sentence: str, work: Work = "busy") -> None:
         """A job ended with a sentence for the reader."""
-        self.show(busy=None, notice=Notice(sentence, "warning"))
+        self.problems.append(sentence)
+        self.show(**{work: None}, notice=Notice(sentence, "warning"))
 
-    def progress(self, step: Progress) -> None:
+    def progress(self, step: Progress, work: Work = "busy") -> None:
         """A job came so far."""
-        self.show(busy=Busy(step.doing, step.done, step.total))
+        self.show(**{work: Busy(step.doing, step.done, step.total)})

@@ -18,7 +18,7 @@ from viewer.ui.presenter.companions import Companions
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, row, thumbnail
+from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, rows, thumbnail
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
@@ -43,6 +43,9 @@ class Studies:
         self._display = display
         self.preview = ScanPreview(store, jobs, settings.limits)
         self._study: Study | None = None
+        self._for_model = False
+        """Whether the study came together with a model, and the reader has chosen no series of it yet."""
+        explaining.arrived = self._show_accepted
 
     @property
     def state(self) -> ViewState:
@@ -68,14 +71,18 @@ class Studies:
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
         self.forget_preview()
-        self._store.show(busy=Busy("reading files"), notice=self._store.lasting)
-        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, self._store.failed)
+        self._for_model = self._jobs.active("load")
+        self._store.show(reading=Busy("reading files"), notice=self._store.lasting)
+        failed = partial(self._store.failed, work="reading")
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, failed)
 
     def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
         models, studies = found
         if models:
             self._explaining.load_model(models[0])
+            self._for_model = True
         if not studies:
+            self._store.show(reading=None)
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
@@ -87,10 +94,11 @@ class Studies:
 
         def failed(sentence: str) -> None:
             self.forget_preview()
-            self._store.failed(sentence)
+            self._store.failed(sentence, "reading")
 
         opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
-        self._jobs.run("io", "scan", work, opened, failed, self._store.progress)
+        so_far = partial(self._store.progress, work="reading")
+        self._jobs.run("io", "scan", work, opened, failed, so_far)
 
     def forget_preview(self) -> None:
         """The study whose series were shown as they were found was not read to its end."""
@@ -126,19 +134,24 @@ class Studies:
         self._study = study
         self._companions.open(study)
         items = tuple(
-            replace(row(s, self.state.shell.masked), overlaid=words)
-            for s, words in zip(study.series, over or overlaid(study), strict=True)
+            replace(item, overlaid=words)
+            for item, words in zip(
+                rows(study.series, self.state.shell.masked), over or overlaid(study), strict=True
+            )
         )
         nothing = Notice(nothing_opened(not_opened), "warning")
         notice = self._store.lasting or (None if items else nothing)
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, notice=notice, previewed=None,
+            values=None, busy=None, reading=None, notice=notice, previewed=None,
         )  # fmt: skip
         if not items:
+            self._store.problems.append(nothing.text)
             self._store.show()
         if items:
-            self._choose(study, *(place or (0, None)))
+            first = self._explaining.first_accepted(study.series) if self._for_model else None
+            self._for_model = self._for_model and place is None and first is None
+            self._choose(study, *(place or (first or 0, None)))
             self._preferences.opened_study(paths)  # which shows the state: not before it is of a series
             self._thumbnails(0)
 
@@ -147,6 +160,7 @@ class Studies:
 
         Of one that is still being read, its first image.
         """
+        self._for_model = False
         if self.preview:
             self._display.forget()
             self.preview.choose(number)
@@ -154,6 +168,18 @@ class Studies:
             return
         elif self._study is not None and 0 <= number < len(self._study.series):
             self._choose(self._study, number)
+
+    def _show_accepted(self) -> bool:
+        """Go to the first series that the model accepts, which came with the study; whether to another."""
+        if not self._for_model or self._study is None or self.state.view.number is None:
+            return False
+        self._for_model = False
+        place = self._explaining.first_accepted(self._study.series)
+        if place in (None, self.state.view.number):
+            return False
+        assert place is not None
+        self._choose(self._study, place)
+        return True
 
     def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
         series = study.series[number]
@@ -205,8 +231,8 @@ class Studies:
         if self.preview:
             items = self.preview.rows()
         else:
-            named = zip(self.state.studies.items, self._study.series if self._study else (), strict=True)
-            again = ((item, row(series, masked)) for item, series in named)
+            named = rows(self._study.series if self._study else (), masked)
+            again = zip(self.state.studies.items, named, strict=True)
             items = tuple(replace(item, title=r.title, facts=r.facts) for item, r in again)
         self._store.show(items=items)
 

@@ -69,7 +69,14 @@ class ShellState:
 
     masked: bool = True
     """Whether whose image it is is hidden."""
+    reading: Busy | None = None
+    """Files that are opened."""
+    loading: Busy | None = None
+    """A model that is opened."""
     busy: Busy | None = None
+    """What the model is asked."""
+    writing: Busy | None = None
+    """An export."""
     notice: Notice | None = None
     probed: Probed | None = None
     header: Header | None = None
@@ -79,3 +86,9 @@ class ShellState:
     """What the slices that are kept take, once there are some."""
     missing: frozenset[str] = frozenset()
     """Paths opened before that are no longer there."""
+
+    @property
+    def under_way(self) -> tuple[Busy, ...]:
+        """All that goes on at once: none of it hides another, nor ends with it."""
+        every = (self.reading, self.loading, self.busy, self.writing)
+        return tuple(one for one in every if one is not None)

@@ -57,8 +57,8 @@ def sentence(state: ViewState) -> Line | None:
     """What stands in the middle of a view that has no image to show; None if it has one."""
     if state.view.values is not None and state.view.series is not None:
         return None
-    if state.shell.busy is not None:
-        return f"{state.shell.busy.doing.rstrip('.… ')} …", "quiet"
+    if state.shell.under_way:
+        return f"{' · '.join(one.doing.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
     if state.view.series is not None:
         return "Reading the slice …", "quiet"
     if state.studies.items:

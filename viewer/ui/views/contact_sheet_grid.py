@@ -91,7 +91,7 @@ class ContactSheetGrid(QWidget):
         missing = any(cell.tile is None for cell in state.answer.contact_sheet)
         slow = item is not None and not state.free
         self.all.setVisible(missing and slow and state.answer.contact_sheet_of == "labels")
-        self.all.setEnabled(state.shell.busy is None)
+        self.all.setEnabled(not state.shell.under_way)
         some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.contact_sheet)
         self.negatives.setVisible(some and not state.answer.asked)
         self.words.set_text(sheet_words(state))

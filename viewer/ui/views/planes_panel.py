@@ -11,7 +11,7 @@ from viewer.ui.state import Slab, ViewState
 from viewer.ui.views.captions import NOT_COMPUTED, title_of
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, add_row, dress_panel, heading, pair, rows
-from viewer.wording import INFLUENCE_ONLY
+from viewer.wording import INFLUENCE_ONLY, true_minus
 
 _THICK = {0.0: "thin", 5.0: "5 mm", 10.0: "10 mm", 20.0: "20 mm", 50.0: "50 mm"}
 _ALONG = {"patient": "patient's axes", "acquired": "acquired slices", "turned": "turned by hand"}
@@ -106,10 +106,10 @@ class PlanesPanel(QWidget):
             self.voxel.set_text(
                 f"Im {slice + 1} / {state.view.series.shape[0]} · row {row} · column {column}"
             )
-        self.value.set_text("" if found is None else found.value)
-        seen = "" if shown is None or found is None or not found.map else f"{found.map} {shown.unit}"
+        self.value.set_text("" if found is None else true_minus(found.value))
+        seen = "" if shown is None or found is None else true_minus(found.map)
         unseen = "not seen by the model" if state.regions.loaded is None else "no value here"
-        self.map.set_text("no map yet" if shown is None else seen or unseen)
+        self.map.set_text("no map yet" if shown is None else f"{seen} {shown.unit}" if seen else unseen)
         self.volume.set_text(_volume(state.view.series))
         self.explained.set_text(_what(state) or "nothing yet")
         self.cells.set_text("" if shown is None else native_facts(shown).removeprefix("map "))

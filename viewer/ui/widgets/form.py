@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A form generated from an explainer's fields."""
 
+import math
 import types
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -221,7 +222,8 @@ class RealNumber(_Number, QDoubleSpinBox):
 
     def __init__(self, field: Field) -> None:
         super().__init__()
-        self.setDecimals(4)
+        # As many as the least number needs: a bound of 1e-9 must not read 0.
+        self.setDecimals(4 if not field.least else max(4, math.ceil(-math.log10(abs(field.least)))))
         grain = 10.0 ** -self.decimals()
         least = -float(_LARGEST) if field.least is None else field.least + grain * field.open_below
         most = float(_LARGEST) if field.most is None else field.most - grain * field.open_above
