@@ -114,8 +114,8 @@ def document(
 def peer_facts(check: PeerCheck) -> Document:
     """One comparison with a library as `result.json` lists it; what there is nothing of is None."""
     names = (
-        "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "fault",
-        "reason",
+        "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "double",
+        "rounding", "remark", "fault", "reason",
     )  # fmt: skip
     facts = {name: plain(getattr(check, name)) for name in names}
     return {name: None if value == "" else value for name, value in facts.items()}
