@@ -10,6 +10,7 @@ from viewer.export.provenance import (
     model_facts,
     plain,
     region_facts,
+    resolution_facts,
     settings_facts,
     versions,
 )
@@ -70,6 +71,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "label": None if target is None else target.words,
         "slice": attribution.slice,
         "native_shape": attribution.values.shape,
+        "resolution": resolution_facts(attribution),
         "unit": attribution.unit,
         "min": low,
         "max": high,

@@ -117,6 +117,12 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def resolution_facts(attribution: Attribution) -> dict[str, Any] | None:
+    """What a value stands for, its sides and distances in pixels of the input; None where that is a cell."""
+    found = attribution.resolution
+    return None if found is None else {"part": found.part, "sizes": found.sizes, "steps": found.steps}
+
+
 def _how_made(attribution: Attribution) -> dict[str, Any]:
     """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
     prediction = attribution.predictions[0]
@@ -137,6 +143,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "sop": sop_uid(series, attribution.slice),
         "frame": frame_number(series, attribution.slice),
         "native_shape": attribution.values.shape,
+        "resolution": resolution_facts(attribution),
         "unit": attribution.unit,
         "min": low,
         "max": high,

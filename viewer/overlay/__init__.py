@@ -14,7 +14,6 @@ from viewer.overlay.colour import (
     coloured,
     composite,
     hatched,
-    native_facts,
     native_value,
     no_positive_evidence,
     off_plane,
@@ -27,6 +26,7 @@ from viewer.overlay.colour import (
     shows_both_signs,
     visible,
 )
+from viewer.overlay.resolution import native_facts
 
 __all__ = [
     "DIVERGING",
