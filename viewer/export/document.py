@@ -108,7 +108,7 @@ def document(
         "maps": [facts for one, facts in of if not isinstance(one, Attribution)],
         "skipped": skipped,
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
-        "versions": versions(),
+        "versions": versions(*maps, libraries=(check.library for check in checks)),
         "use": RESEARCH_USE,
     } | ({"peer": [peer_facts(check) for check in checks]} if checks else {})
 

@@ -16,17 +16,21 @@ from viewer.wording import CAME_ALONG, INFLUENCE, RESEARCH_USE
 PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
 
+def versions(*maps: Map, libraries: Iterable[str] = ()) -> dict[str, str | None]:
+    """Versions of the packages that shape a map, read without importing them; None where not installed.
+
+    Among them are those whose methods made the `maps`, and further `libraries`, each once.
+    """
+    made = (getattr(one.explainer, "library", "") for one in maps if isinstance(one, Attribution))
+    return {name: _version(name) for name in dict.fromkeys((*PACKAGES, *made, *libraries)) if name}
+
+
 @cache
-def versions() -> dict[str, str | None]:
-    """Versions of the packages that shape a map, read without importing them; None where not installed."""
-
-    def of(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    return {name: of(name) for name in PACKAGES}
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def plain(value: Any) -> Any:
@@ -149,7 +153,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "max": high,
         "completeness_error": attribution.completeness_error,
         "paper": explainer.paper,
-        "versions": versions(),
+        "versions": versions(attribution),
         "override": prediction.override,
         "use": RESEARCH_USE,
         "meaning": INFLUENCE,
