@@ -22,10 +22,9 @@ from plugins.layer_cam import LayerCAM
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from viewer.explain import Explainer, check_with_library, explain
-from viewer.explain.check import _Asked, _Check
+from viewer.explain.check import in_double
 from viewer.explain.double import AGREES, AGREES_IN_DOUBLE, apart
 from viewer.models import Model
-from viewer.task import Task
 from viewer.types import Attribution, PeerCheck, Target
 
 MASS = Target("mass", 1)
@@ -147,10 +146,7 @@ def test_in_double_precision_both_sides_are_double_all_the_way(kind: str, method
     if method.unsuitable(model) is not None:
         pytest.skip("the method does not suit the network")
     whole = made(model, method)
-    check = _Check(
-        model, _Asked(method.fitted(model), whole.predictions[0].input, MASS, whole.values), Task()
-    )
-    pair = check._in_double(-1, whole.values.shape)  # grad-cam's Grad-CAM, which knows where the tokens lie
+    pair = in_double(model, whole, -1)  # by grad-cam, where both have the method: it knows of tokens
     assert not np.array_equal(pair.ours, pair.ours.astype(np.float32))
     assert pair.difference < AGREES_IN_DOUBLE  # captum keeps some of its steps in single precision
     assert 0 < apart(whole.values, pair.ours, pair.either_sign) < AGREES

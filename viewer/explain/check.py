@@ -70,17 +70,30 @@ def check_with_library(
             reason = "This map is put together from those of many patches; check one patch of them."
             checks.append(replace(about, reason=reason))
             continue
-        asked = _Asked(
-            one.explainer, one.predictions[0].input, one.target or "top", one.values, one.found, one.within,
-            one.regions,
-        )  # fmt: skip
-        checks += _Check(model, asked, task).every(about)
+        checks += _Check(model, _asked(one), task).every(about)
     for gone in refused:
         method = gone.explainer
         about = PeerCheck(method.name, method.title, None, gone.input.slice, getattr(method, "layer", None))
         asked = _Asked(method, gone.input, "top", refusal=gone.reason)
         checks += _Check(model, asked, task).every(about)
     return tuple(checks)
+
+
+def in_double(model: Model, attribution: Attribution, number: int = 0, task: Task | None = None) -> Pair:
+    """A map and that of the `number`th library that has the method, both computed in double precision.
+
+    Raises what a network raises that does not take it, and `IndexError` where there is no such library.
+    """
+    asked = _asked(attribution)
+    return _Check(model, asked, task or Task()).in_double(number, attribution.values.shape)
+
+
+def _asked(one: Attribution) -> _Asked:
+    assert isinstance(one.explainer, Explainer)  # nothing else makes a map of an input
+    return _Asked(
+        one.explainer, one.predictions[0].input, one.target or "top", one.values, one.found, one.within,
+        one.regions,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +148,14 @@ class _Check:
         if single is None:
             return about
         try:
-            found = verdict(single, self._in_double(number, single.ours.shape))
+            found = verdict(single, self.in_double(number, single.ours.shape))
         except Exception as error:  # noqa: BLE001 - a network or a library may not take double precision
             reason = _told(about.library, error)
             return replace(about, remark=f"It could not be repeated in double precision: {reason}")
         fault = "" if found.rounding else about.fault
         return replace(about, double=found.double, rounding=found.rounding, remark=found.remark, fault=fault)
 
-    def _in_double(self, number: int, shape: tuple[int, ...]) -> Pair:
+    def in_double(self, number: int, shape: tuple[int, ...]) -> Pair:
         """Both maps by a copy of the network in double precision, on the CPU."""
         asked, method, model = self.asked, self.asked.explainer, self.model.in_double()
         x = model.batch([asked.input]).double()
