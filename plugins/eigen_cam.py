@@ -40,7 +40,7 @@ class EigenCAM(Explainer):
         return no_layer(model)
 
     def compute(self, probe: Probe) -> Tensor:
-        activations = probe.activations(model_layer(self, probe.model)).float()
+        activations = probe.activations(model_layer(self, probe.model)).to(probe.x.dtype)
         n, _, *grid = activations.shape
         cells = activations.flatten(2).transpose(1, 2)  # (n, cells, channels)
         cells = cells - cells.mean(1, keepdim=True)

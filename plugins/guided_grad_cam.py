@@ -70,7 +70,7 @@ class GuidedGradCAM(Explainer):
         cam = cam.clamp(min=0)  # of a label for which it is nowhere positive the map is zero
         modes = {2: "bilinear", 3: "trilinear"}
         sides = probe.x.shape[2:]
-        large = F.interpolate(cam.float(), sides, mode=modes[len(sides)], align_corners=False)
+        large = F.interpolate(cam.to(probe.x.dtype), sides, mode=modes[len(sides)], align_corners=False)
         result = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
         with _Guided():
             for part in probe.sweep(

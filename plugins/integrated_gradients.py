@@ -104,7 +104,7 @@ class IntegratedGradients(Gradient):
         for part in probe.sweep(len(nodes), make, doing, self.chunk, gradients=True):
             assert part.gradients is not None
             some = weight[part.first : part.first + part.gradients.shape[1]]
-            total += torch.tensordot(part.gradients.float(), some, ([1], [0]))
+            total += torch.tensordot(part.gradients.to(way.dtype), some, ([1], [0]))
         return total * way
 
     def _rule(self, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -151,14 +151,14 @@ def shapley(sets: Tensor, weights: Tensor, scores: Tensor, before: Tensor) -> Te
     The first coalition is the empty one, `before` (targets,) the score of all. Values are written as an
     even share and a rest that adds up to 0, the smallest where the coalitions do not decide it.
     """
-    device, scores, before = scores.device, scores.double().cpu(), before.double().cpu()
+    given, scores, before = scores, scores.double().cpu(), before.double().cpu()
     gap, members = before - scores[:, 0], sets.double()
     share = members.mean(1)
     root = weights.sqrt()[:, None]
     rest = scores - scores[:, :1] - gap[:, None] * share
     design = root * (members - share[:, None])
     found: Tensor = torch.linalg.lstsq(design, root * rest.T, driver="gelsd").solution.T
-    return (found + gap[:, None] / sets.shape[1]).to(device, torch.float32)
+    return (found + gap[:, None] / sets.shape[1]).to(given)
 
 
 def _places(numbers: Tensor) -> Tensor:

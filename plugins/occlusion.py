@@ -18,6 +18,7 @@ from viewer.explain import (
     Model,
     Peer,
     Probe,
+    Resolution,
     Values,
     any_channel,
     baselines,
@@ -76,9 +77,8 @@ class Occlusion(Explainer):
         covers = baselines(probe, self.baseline)
         falls = self._falls(probe, covers, grid, places, "covering window by window")
         often = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype)))
-        return Values(
-            probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1)), baselines=covers
-        )
+        values = probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1))
+        return Values(values, baselines=covers, found=_found([grid], falls), resolution=_resolution([grid]))
 
     def _sizes(self, sides: Sequence[int]) -> tuple[list[int], list[int]]:
         """The window and the stride along each side of the input."""
@@ -123,9 +123,11 @@ class Occlusion(Explainer):
         values = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
         covers = baselines(probe, self.baseline)
         parents: list[Tensor] | None = None
+        levels: list[_Grid] = []
         while True:
             window = [w << level for w in finest]
             grid = _Grid(sides, window, window, probe.x.device)
+            levels.append(grid)
             offered = [grid.touching(probe.within(n)) for n in range(len(probe.inputs))]
             if parents is not None:
                 offered = [o[torch.isin(o, grid.below(p))] for o, p in zip(offered, parents, strict=True)]
@@ -137,8 +139,9 @@ class Occlusion(Explainer):
             left -= places.shape[1]
             chosen = min(left // max(level, 1) // children, places.shape[1])
             if level == 0 or chosen <= 0:
-                return Values(probe.limited(values), baselines=covers)
-            probe.preview(self, Values(probe.limited(values)))
+                found, resolution = _found(levels, falls), _resolution(levels)
+                return Values(probe.limited(values), baselines=covers, found=found, resolution=resolution)
+            probe.preview(self, Values(probe.limited(values), resolution=_resolution(levels)))
             size = share.abs()
             best = (size / size.amax(2, keepdim=True).clamp(min=1e-30)).amax(0).topk(chosen).indices
             parents = [grid.corners[p[b]] for p, b in zip(places, best, strict=True)]
@@ -149,6 +152,33 @@ def _alike(places: list[Tensor]) -> Tensor:
     """Numbers of windows per input as (n, m); inputs of fewer windows cover their last one again."""
     count = torch.arange(max(len(some) for some in places), device=places[0].device)
     return torch.stack([some[count.clamp(max=len(some) - 1)] for some in places])
+
+
+def _found(levels: Sequence["_Grid"], like: Tensor) -> dict[str, Tensor]:
+    """Window and stride of every level that was covered, as `Values.found`; `like` is (targets, n, …)."""
+    lengths: dict[str, int] = {}
+    for number, grid in enumerate(levels, 1):
+        level = f"level {number} " if len(levels) > 1 else ""
+        for name, sides in (("window", grid.window), ("stride", grid.stride)):
+            if len(set(sides)) == 1:
+                lengths[level + name] = sides[0]
+            else:
+                axes = ("slices", "rows", "columns")[-len(sides) :]
+                lengths |= {f"{level}{name} {axis}": n for axis, n in zip(axes, sides, strict=True)}
+    return {name: torch.full(like.shape[:2], length) for name, length in lengths.items()}
+
+
+def _resolution(levels: Sequence["_Grid"]) -> Resolution:
+    """What windows of these sizes resolve; none is larger than the image."""
+
+    def sides(grid: "_Grid", lengths: Sequence[int]) -> tuple[float, ...]:
+        return tuple(float(min(some)) for some in zip(lengths, grid.sides, strict=True))
+
+    sizes, steps = (
+        tuple(sides(grid, each) for grid, each in zip(levels, some, strict=True))
+        for some in ([grid.window for grid in levels], [grid.stride for grid in levels])
+    )
+    return Resolution("window", sizes, steps)
 
 
 @dataclass(frozen=True, eq=False)

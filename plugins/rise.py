@@ -8,7 +8,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from viewer.explain import Baseline, Batch, Cost, Explainer, Interval, Probe, Seed, Values, baselines
+from viewer.explain import (
+    Baseline,
+    Batch,
+    Cost,
+    Explainer,
+    Interval,
+    Probe,
+    Resolution,
+    Seed,
+    Values,
+    baselines,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class RISE(Explainer):
 
     def compute(self, probe: Probe) -> Values:
         masks = _Masks(self, probe.x)
+        resolution = Resolution("mask cell", (masks.cell,), (masks.cell,))
         covers = baselines(probe, self.baseline)
         drawn: list[Tensor] = []
 
@@ -59,8 +71,8 @@ class RISE(Explainer):
             # A picture whenever the masks have doubled; of several inputs the later have nothing yet.
             done = part.first + part.scores.shape[1]
             if len(probe.inputs) == 1 and done >= 64 and done.bit_length() > part.first.bit_length():
-                probe.preview(self, Values(self._values(probe, sums, done)))
-        return Values(self._values(probe, sums, self.masks), baselines=covers)
+                probe.preview(self, Values(self._values(probe, sums, done), resolution=resolution))
+        return Values(self._values(probe, sums, self.masks), baselines=covers, resolution=resolution)
 
     def _values(self, probe: Probe, sums: "_Sums", count: int) -> Tensor:
         offset = -sums.scores / count if self.centred else probe.before
@@ -100,6 +112,8 @@ class _Masks:
         seen = torch.rand(method.masks, *cells, generator=generator) < method.seen
         shifts = [torch.randint(0, size, (method.masks,), generator=generator) for size in sizes]
         self._seen = seen.to(x.device)
+        self.cell = tuple((c + 1) * size / c for c, size in zip(cells, sizes, strict=True))
+        """Sides of a cell once enlarged, in pixels."""
         self._shifts = [s.to(x.device) for s in shifts]
         self._enlarging = [
             F.interpolate(torch.eye(c)[:, None], size=(c + 1) * size, mode="linear")[:, 0].to(x)

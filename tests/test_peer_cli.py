@@ -10,8 +10,8 @@ import pytest
 from program import Whyscope, is_sentence, write_model
 
 KEYS = {
-    "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "fault",
-    "reason",
+    "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "double",
+    "rounding", "remark", "fault", "reason",
 }  # fmt: skip
 
 
@@ -49,6 +49,7 @@ def test_every_map_is_compared_and_told(
         if entry["difference"] is not None:
             assert 0 <= entry["difference"] < 1e-4
             assert entry["largest"] > 0
+            assert entry["double"] is entry["rounding"] is entry["remark"] is None  # nothing asks for it
             assert entry["call"].endswith(")") or "summed" in entry["call"]
     files = [line for line in done.out.splitlines() if line.endswith((".png", ".npz", ".json"))]
     assert len(files) == 2 * 9 + 1

@@ -3,6 +3,8 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from plugins.deep_lift_shap import DeepLiftSHAP
 from plugins.eigen_grad_cam import EigenGradCAM
 from plugins.finer_cam import FinerCAM
+from plugins.grad_cam import GradCAM
 from plugins.internal_influence import InternalInfluence
 from plugins.kpca_cam import KPCACAM
 from plugins.layer_conductance import LayerConductance
@@ -23,10 +26,14 @@ from plugins.lime import LIME
 from plugins.lrp import LRP
 from plugins.saliency import Saliency
 from plugins.shapley_value_sampling import ShapleyValueSampling
-from viewer.explain import calls, explain
+from viewer.explain import calls, check_with_library, explain
+from viewer.export.document import document
+from viewer.export.panel import _Column, column
+from viewer.export.provenance import provenance
 from viewer.models import Model
 from viewer.models.builtin import SmallCNN
-from viewer.types import Region, Target
+from viewer.overlay import automatic_style
+from viewer.types import Overlay, Region, Snapshot, Target
 
 OURS = [name for name in METHODS if method(name).library]
 OTHERS = [kind for kind in (*NETS, *MORE) if kind not in FEW]
@@ -55,6 +62,32 @@ def test_the_libraries_and_their_methods() -> None:
     cams = {"eigen-grad-cam", "finer-cam", "shapley-cam", "kpca-cam", "fem"}
     assert {name for name, library in named.items() if library == "captum"} == captum
     assert {name for name, library in named.items() if library == "grad-cam"} == cams
+
+
+@pytest.mark.parametrize("name", [*OURS, "saliency"])
+def test_picture_and_document_name_the_library_with_its_version(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = method(name).library
+    wanted = {library: version(library)} if library else {}
+    found = replace(one(make("residual"), Saliency()), explainer=method(name))
+    facts: dict[str, Any] = {}
+    monkeypatch.setattr(Column, "fact", lambda _self, key, value, *_: facts.update({key: value}))
+    column(Snapshot(Overlay(found, automatic_style([found])), 0), (), drawn=True)
+    whole = document([found], found.predictions, [{}], [], show_identity=False)
+    for versions in (dict(line.split(" ") for line in facts["Made with"]), whole["versions"],
+                     provenance(found)["versions"]):  # fmt: skip
+        named = {key: value for key, value in versions.items() if key in ("captum", "grad-cam")}
+        assert named == wanted
+
+
+def test_the_document_names_the_libraries_that_were_compared_with() -> None:
+    found = one(make("residual"), GradCAM())
+    checks = check_with_library(make("residual"), [found])
+    whole = document([found], found.predictions, [{}], [], show_identity=False, checks=checks)
+    assert {name: whole["versions"].get(name) for name in ("captum", "grad-cam")} == {
+        name: version(name) for name in ("captum", "grad-cam")
+    }
 
 
 @pytest.mark.parametrize("kind", OTHERS)

@@ -22,6 +22,7 @@ from plugins.occlusion import Occlusion
 from plugins.rise import RISE
 from viewer.explain import Explainer, baseline, explain, features
 from viewer.explain.features import Cut
+from viewer.export.provenance import provenance
 from viewer.models import Model
 from viewer.types import Attribution, ModelInput, Region, Target
 
@@ -148,6 +149,34 @@ def test_coarse_to_fine_keeps_to_its_budget_and_refines_for_every_label() -> Non
     assert sum(sizes) - 1 <= 120
     assert set(zip(*np.nonzero(one_[0]), strict=True)) == {(r, c) for r in (2, 3) for c in (2, 3)}
     assert set(zip(*np.nonzero(two[0]), strict=True)) == {(r, c) for r in (60, 61) for c in (60, 61)}
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "found"),
+    [
+        (Occlusion(), "plain CNN", {"window": 4, "stride": 2}),
+        (Occlusion(window=100), "plain CNN", {"window": 32, "stride": 32}),
+        (
+            Occlusion(coarse_to_fine=True, budget=64),
+            "plain CNN",
+            {"level 1 window": 8, "level 1 stride": 8, "level 2 window": 4, "level 2 stride": 4},
+        ),
+        (Occlusion(coarse_to_fine=True, budget=16), "plain CNN", {"window": 8, "stride": 8}),
+        (
+            Occlusion(),
+            "3D CNN",
+            {"window slices": 1, "window rows": 2, "window columns": 2, "stride": 1},
+        ),
+    ],
+    ids=["automatic", "larger than the image", "two levels", "one level", "a volume"],
+)
+def test_the_windows_that_were_covered_are_recorded(
+    method: Occlusion, kind: str, found: dict[str, int]
+) -> None:
+    """Also where the settings say 0, as for an input whose sides differ."""
+    covered = one(make(kind), method, Target("mass", 1))
+    assert covered.found == found
+    assert provenance(covered)["found"] == found
 
 
 def test_occlusion_covers_nothing_outside_of_a_region() -> None:

@@ -22,7 +22,7 @@ from pytestqt.qtbot import QtBot
 from safetensors.torch import save_file
 
 from viewer import session
-from viewer.explain.check import AGREES
+from viewer.explain.double import AGREES
 from viewer.types import PeerCheck
 from viewer.ui.panels import method_card
 from viewer.ui.panels.method_card import check_words
@@ -367,6 +367,14 @@ def test_a_large_difference_is_a_plain_number(difference: float, words: str) -> 
     check = PeerCheck("x", "X", "mass", 3, "conv", "captum", "0.9", difference=difference)
     told = f"X of captum 0.9 on the same tensor: differs by at most {words} of the largest value."
     assert check_words([check]) == told
+
+
+def test_the_card_says_what_is_rounding() -> None:
+    check = PeerCheck(
+        "x", "X", "mass", 3, "conv", "captum", "0.9", difference=3e-3, double=2e-9, rounding=True
+    )
+    told = "differs by at most 3.0e-03 of the largest value in single precision, and by 2.0e-09 in double: "
+    assert check_words([check]).endswith(f"{told}rounding, not another method.")
 
 
 def test_the_bound_that_the_card_names_is_the_one_that_counts() -> None:

@@ -38,6 +38,7 @@ from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
 from viewer.explain.values import ScoredChunk, Values
 from viewer.models import Model
+from viewer.types import Resolution
 
 __all__ = [
     "AT_ONCE",
@@ -70,6 +71,7 @@ __all__ = [
     "Peer",
     "Probe",
     "Refused",
+    "Resolution",
     "Scored",
     "ScoredChunk",
     "Seed",

@@ -10,20 +10,19 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from viewer.errors import ExplainerError, WhyscopeError
+from viewer.errors import WhyscopeError
 from viewer.explain.discover import built_in
+from viewer.explain.double import AGREES, Pair, as_array, verdict
 from viewer.explain.explainer import Explainer
 from viewer.explain.peers import Peer, Scored
 from viewer.explain.probe import Probe, Wish
+from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.task import Task
 from viewer.types import Array, Attribution, ModelInput, PeerCheck, Region
 
 _T = TypeVar("_T")
-AGREES = 1e-4
-"""Up to this share of the largest value two maps are one; beyond it a known fault of the library is told."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,17 +70,30 @@ def check_with_library(
             reason = "This map is put together from those of many patches; check one patch of them."
             checks.append(replace(about, reason=reason))
             continue
-        asked = _Asked(
-            one.explainer, one.predictions[0].input, one.target or "top", one.values, one.found, one.within,
-            one.regions,
-        )  # fmt: skip
-        checks += _Check(model, asked, task).every(about)
+        checks += _Check(model, _asked(one), task).every(about)
     for gone in refused:
         method = gone.explainer
         about = PeerCheck(method.name, method.title, None, gone.input.slice, getattr(method, "layer", None))
         asked = _Asked(method, gone.input, "top", refusal=gone.reason)
         checks += _Check(model, asked, task).every(about)
     return tuple(checks)
+
+
+def in_double(model: Model, attribution: Attribution, number: int = 0, task: Task | None = None) -> Pair:
+    """A map and that of the `number`th library that has the method, both computed in double precision.
+
+    Raises what a network raises that does not take it, and `IndexError` where there is no such library.
+    """
+    asked = _asked(attribution)
+    return _Check(model, asked, task or Task()).in_double(number, attribution.values.shape)
+
+
+def _asked(one: Attribution) -> _Asked:
+    assert isinstance(one.explainer, Explainer)  # nothing else makes a map of an input
+    return _Asked(
+        one.explainer, one.predictions[0].input, one.target or "top", one.values, one.found, one.within,
+        one.regions,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +122,56 @@ class _Check:
                 about = replace(about, label=probe.targets[0][0].words)
                 return [self._refused(about, peer, net) for peer in peers if peer.run is not None]
             forward.expect(1, "running the library")
-            return [self._one(about, peer, net) for peer in peers] or [self._alone(about)]
+            each = [self._one(about, peer, net) for peer in peers]
+        # Outside of the guard, whose counter cannot be copied with the network.
+        checks = [self._again(one, n, single) for n, (one, single) in enumerate(each)]
+        return checks or [self._alone(about)]
 
-    def _one(self, about: PeerCheck, peer: Peer, net: Scored) -> PeerCheck:
+    def _one(self, about: PeerCheck, peer: Peer, net: Scored) -> tuple[PeerCheck, Pair | None]:
+        """A peer's check, and both maps where they are not one."""
         assert self.asked.ours is not None
         about = replace(about, library=peer.library, version=_version(peer.library), call=peer.call)
         if peer.run is None:
-            return replace(about, reason=peer.reason)
+            return replace(about, reason=peer.reason), None
         try:
             theirs = self._guarded(peer.run, net)
-            shaped = _as_array(theirs, self.asked.ours.shape)
-            difference = _difference(self.asked.ours, shaped, peer.either_sign)
+            pair = Pair(self.asked.ours, as_array(theirs, self.asked.ours.shape), peer.either_sign)
+            difference = pair.difference
             fault = "" if difference <= AGREES else self._guarded(lambda net: peer.fault(net, theirs), net)
         except Exception as error:  # noqa: BLE001 - a library may fail in any way
-            return replace(about, reason=_told(peer.library, error))
-        return replace(about, difference=difference, fault=fault)
+            return replace(about, reason=_told(peer.library, error)), None
+        about = replace(about, difference=difference, fault=fault)
+        return about, None if difference <= AGREES else pair
+
+    def _again(self, about: PeerCheck, number: int, single: Pair | None) -> PeerCheck:
+        """The check with what both sides give in double precision, as the `number`th peer of the method."""
+        if single is None:
+            return about
+        try:
+            found = verdict(single, self.in_double(number, single.ours.shape))
+        except Exception as error:  # noqa: BLE001 - a network or a library may not take double precision
+            reason = _told(about.library, error)
+            return replace(about, remark=f"It could not be repeated in double precision: {reason}")
+        fault = "" if found.rounding else about.fault
+        return replace(about, double=found.double, rounding=found.rounding, remark=found.remark, fault=fault)
+
+    def in_double(self, number: int, shape: tuple[int, ...]) -> Pair:
+        """Both maps by a copy of the network in double precision, on the CPU."""
+        asked, method, model = self.asked, self.asked.explainer, self.model.in_double()
+        x = model.batch([asked.input]).double()
+        with model.guarded(self.task, thorough=True) as forward, torch.enable_grad():
+            probe = Probe(
+                model, forward, [asked.input], [asked.wish], self.task, method.layers(model),
+                attention=method.attention, within=asked.within, x=x, regions=asked.regions,
+            )  # fmt: skip
+            values = method.compute(probe)
+            values = values if isinstance(values, Values) else Values(values)
+            found = {name: int(some[0, 0]) for name, some in values.found.items()}
+            peer = method.peers(probe, found)[number]
+            assert peer.run is not None  # it ran in single precision
+            forward.expect(1, "running the library in double precision")
+            theirs = _Check(model, asked, self.task)._guarded(peer.run, Scored(forward.module, probe))
+        return Pair(as_array(values.values[0, 0], shape), as_array(theirs, shape), peer.either_sign)
 
     def _refused(self, about: PeerCheck, peer: Peer, net: Scored) -> PeerCheck:
         assert peer.run is not None
@@ -150,28 +197,6 @@ class _Check:
         with self.model.guarded(self.task, thorough=True), warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # captum announces its own hooks
             return work(net)
-
-
-def _as_array(theirs: Tensor, shape: tuple[int, ...]) -> Array:
-    """A library's map, (…grid), on our grid of three axes; raises `ExplainerError` for another one."""
-    values = theirs.detach().double().cpu().numpy()
-    if values.shape not in (shape, shape[1:]) or values.size != np.prod(shape):
-        given, wanted = (" × ".join(map(str, s)) for s in (values.shape, shape))
-        raise ExplainerError(f"Its map has {given or 'no'} cells and ours {wanted}.")
-    if not np.isfinite(values).all():
-        raise ExplainerError("Its map holds NaN or infinity.")
-    return values.reshape(shape)
-
-
-def _difference(ours: Array, theirs: Array, either_sign: bool) -> float:
-    """max |ours − theirs| ÷ max |ours|."""
-    own = ours.astype(np.float64)
-    largest = float(np.abs(own).max())
-    signs = (1, -1) if either_sign else (1,)
-    gap = min(float(np.abs(own - sign * theirs).max()) for sign in signs)
-    if gap and not largest:
-        raise ExplainerError("Our map is zero everywhere and that of the library is not.")
-    return gap / largest if gap else 0.0
 
 
 def _told(who: str, error: Exception) -> str:

@@ -183,6 +183,7 @@ class Explainer(ABC):
                 features=named[n][t] if named else {},
                 regions=probe.regions if named else (),
                 within=probe.limit,
+                resolution=values.resolution,
                 baselines=None if small is None else small[:, n],
                 seconds=seconds,
             )

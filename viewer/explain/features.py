@@ -13,7 +13,7 @@ from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer, Family
 from viewer.explain.probe import Probe
 from viewer.explain.values import Values
-from viewer.types import distinct
+from viewer.types import Resolution, distinct
 
 Cut = Literal["superpixels", "grid"]
 Features = Literal["superpixels", "grid", "segments"]
@@ -22,6 +22,9 @@ segmentations mark."""
 
 REST = "the rest"
 """The feature that is all which no segment covers."""
+
+PARTS = {"superpixels": "superpixel", "grid": "box", "segments": "segment"}
+"""What a reader calls one feature."""
 
 _COMPACTNESS = (0.1, 0.3, 1.0)
 """How much SLIC minds distance beside intensity between 0 and 1: in an image of much noise parts of like
@@ -99,12 +102,14 @@ class OverFeatures(Explainer):
                 members[number].append(name)
             words = distinct(", ".join(names) for names in members)
             named.append(dict(zip(words, own.T, strict=True)) if some.names else {})
+        grouped = any(int(group.bincount().max()) > 1 for group in groups)
         counts = torch.tensor([[own.shape[1] for own in values]] * len(probe.targets))
         return Values(
             probe.limited(torch.stack(maps, 1)),
             baselines=covers,
             found={self.counted: counts},
             features=named if any(named) else (),
+            resolution=Resolution(f"group of {self.over}" if grouped else PARTS[self.over]),
         )
 
 

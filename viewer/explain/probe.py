@@ -215,7 +215,7 @@ class Probe:
 
     def scores(self, count: int, make: Make, doing: str, chunk: int = 0) -> Tensor:
         """Every target's score of `count` changed images of every input, (targets, n, count); see `sweep`."""
-        result = self.x.new_empty(len(self.targets), len(self.inputs), count, dtype=torch.float32)
+        result = self.x.new_empty(len(self.targets), len(self.inputs), count)
         for part in self.sweep(count, make, doing, chunk):
             result[:, part.n, part.first : part.first + part.scores.shape[1]] = part.scores
         return result
@@ -251,7 +251,7 @@ class Probe:
             output = self.forward(x)
             scores = torch.stack([self.score(output, target, n) for target in rows])
             found = gradients_at(scores.sum(1), x, INPUT, self.task, again=False) if gradients else None
-        return ScoredChunk(n, first, scores.detach().float(), found)
+        return ScoredChunk(n, first, scores.detach().to(self.x.dtype), found)
 
     def forward(self, x: Tensor) -> Tensor:
         """A further forward: logits of (m, channels, …spatial), counted and cancellable."""
@@ -281,7 +281,7 @@ class Probe:
     @cached_property
     def before(self) -> Tensor:
         """Every target's score of the inputs themselves, (targets, n), from the shared forward."""
-        return scores_of(self.output, self.targets, self.inputs).float()
+        return scores_of(self.output, self.targets, self.inputs).to(self.x.dtype)
 
     def shares(self) -> Shares:
         """What input and biases add to each target's score, by a forward of its own."""

@@ -191,6 +191,7 @@ class _Blend:
         self._weight = _outer(self._sides)
         self._sum = np.zeros(self.shape, np.float32)
         self._errors: list[float] = []
+        self._resolution = first.resolution
         self._seconds = 0.0
 
     def add(self, offset: Shape3, attribution: Attribution) -> None:
@@ -199,6 +200,8 @@ class _Blend:
         place = tuple(slice(s, s + n) for s, n in zip(start, self._weight.shape, strict=True))
         self._sum[place] += self._weight * attribution.values[self._index]
         self._seconds += attribution.seconds
+        if attribution.resolution is not None:
+            self._resolution = attribution.resolution.with_those_of(self._resolution)
         if attribution.completeness_error is not None:
             self._errors.append(attribution.completeness_error)
 
@@ -218,6 +221,7 @@ class _Blend:
             predictions=predictions,
             features={},  # a segment has a value in each patch that it reaches, and none in all of them
             completeness_error=max(self._errors, default=None),
+            resolution=self._resolution,
             seconds=self._seconds,
         )
 

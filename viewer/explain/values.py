@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from viewer.types import Attribution
+from viewer.types import Attribution, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Values:
     """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
     features: Sequence[Mapping[str, Tensor]] = ()
     """For every input the values, (targets,), of what in it has a name."""
+    resolution: Resolution | None = None
+    """What a value stands for where that is larger than a cell, e.g. the window that was covered."""
 
 
 class Placing(Protocol):

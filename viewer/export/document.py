@@ -11,6 +11,7 @@ from viewer.export.provenance import (
     model_facts,
     plain,
     region_facts,
+    resolution_facts,
     settings_facts,
     versions,
 )
@@ -73,6 +74,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "label": None if target is None else target.words,
         "slice": attribution.slice,
         "native_shape": attribution.values.shape,
+        "resolution": resolution_facts(attribution),
         "unit": attribution.unit,
         "min": low,
         "max": high,
@@ -109,7 +111,7 @@ def document(
         "maps": [facts for one, facts in of if not isinstance(one, Attribution)],
         "skipped": skipped,
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
-        "versions": versions(),
+        "versions": versions(*maps, libraries=(check.library for check in checks)),
         "use": RESEARCH_USE,
     } | ({"peer": [_peer_facts(check) for check in checks]} if checks else {})
 
@@ -117,8 +119,8 @@ def document(
 def _peer_facts(check: PeerCheck) -> Document:
     """One comparison with a library as `result.json` lists it; what there is nothing of is None."""
     names = (
-        "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "fault",
-        "reason",
+        "method", "label", "slice", "layer", "library", "version", "call", "difference", "largest", "double",
+        "rounding", "remark", "fault", "reason",
     )  # fmt: skip
     facts = {name: plain(getattr(check, name)) for name in names}
     return {name: None if value == "" else value for name, value in facts.items()}

@@ -238,4 +238,4 @@ def _provenance(result: _Column, shown: Attribution) -> None:
     prediction = shown.prediction
     result.fact("Weights", f"SHA-256 {prediction.weights[:16]}…" if prediction.weights else "no file")
     result.fact("Paper", shown.explainer.paper)
-    result.fact("Made with", [f"{name} {found}" for name, found in versions().items() if found])
+    result.fact("Made with", [f"{name} {found}" for name, found in versions(shown).items() if found])

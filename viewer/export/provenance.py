@@ -16,17 +16,21 @@ from viewer.wording import CAME_ALONG, INFLUENCE, RESEARCH_USE
 _PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
 
+def versions(*maps: Map, libraries: Iterable[str] = ()) -> dict[str, str | None]:
+    """Versions of the packages that shape a map, read without importing them; None where not installed.
+
+    Among them are those whose methods made the `maps`, and further `libraries`, each once.
+    """
+    made = (getattr(one.explainer, "library", "") for one in maps if isinstance(one, Attribution))
+    return {name: _version(name) for name in dict.fromkeys((*_PACKAGES, *made, *libraries)) if name}
+
+
 @cache
-def versions() -> dict[str, str | None]:
-    """Versions of the packages that shape a map, read without importing them; None where not installed."""
-
-    def of(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
-
-    return {name: of(name) for name in _PACKAGES}
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def plain(value: Any) -> Any:
@@ -117,6 +121,12 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def resolution_facts(attribution: Attribution) -> dict[str, Any] | None:
+    """What a value stands for, its sides and distances in pixels of the input; None where that is a cell."""
+    found = attribution.resolution
+    return None if found is None else {"part": found.part, "sizes": found.sizes, "steps": found.steps}
+
+
 def _how_made(attribution: Attribution) -> dict[str, Any]:
     """All that is needed to make the map again, JSON-serialisable; no patient identity in it."""
     prediction = attribution.predictions[0]
@@ -137,12 +147,13 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "sop": _sop_uid(series, attribution.slice),
         "frame": _frame_number(series, attribution.slice),
         "native_shape": attribution.values.shape,
+        "resolution": resolution_facts(attribution),
         "unit": attribution.unit,
         "min": low,
         "max": high,
         "completeness_error": attribution.completeness_error,
         "paper": explainer.paper,
-        "versions": versions(),
+        "versions": versions(attribution),
         "override": prediction.override,
         "use": RESEARCH_USE,
         "meaning": INFLUENCE,

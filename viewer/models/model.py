@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained model: its card, its network, and what it says of an input."""
 
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,6 +106,24 @@ class Model:
             snapshot = self._snapshot if self._snapshot.holds() else ModuleSnapshot(self._module)
             with guarded(self._module, snapshot, self._pristine, self._select, task, thorough) as forward:
                 yield forward
+
+    def in_double(self) -> "Model":
+        """A copy of the model in double precision on the CPU; it knows of its layers what this one does.
+
+        Raises `ModelError` where the network cannot be copied or converted, as a program may not.
+        """
+        _ = None if self.closed else self.structure  # of tensors in single precision, which the copy refuses
+        try:
+            with self._lock:
+                module = copy.deepcopy(self._module)
+            double = Model(
+                self.card, module.double(), self.sha256, torch.device("cpu"), self.code, self.folder
+            )
+        except FAULTS as error:
+            raise ModelError(f"The network cannot be copied in double precision: {error}") from error
+        double.memo = self.memo
+        double.__dict__ |= {name: there for name, there in vars(self).items() if name == "structure"}
+        return double
 
     def accepts(self, series: Series) -> str | None:
         """None, or why this series lies outside what the model was made for, in words.

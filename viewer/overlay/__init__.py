@@ -10,7 +10,6 @@ from viewer.overlay.colour import (
     coloured,
     composite,
     hatched,
-    native_facts,
     native_value,
     off_plane,
     on_grid,
@@ -18,6 +17,7 @@ from viewer.overlay.colour import (
     on_source,
     rgba,
 )
+from viewer.overlay.resolution import native_facts
 from viewer.overlay.style import (
     DIVERGING,
     NAMES,

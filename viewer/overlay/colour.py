@@ -276,23 +276,3 @@ def native_value(map: Map, place: ArrayLike) -> float | None:
         return None
     cell = np.clip(np.floor(at + 0.5), 0, np.asarray(map.values.shape) - 1).astype(int)
     return float(map.values[tuple(cell)])
-
-
-def native_facts(map: Map) -> str:
-    """Native size and what a cell is on the patient, e.g. "map 7 × 7 · 1 cell ≈ 12 mm"."""
-    shape = map.values.shape[1:] if map.values.shape[0] == 1 else map.values.shape
-    spacing = map.series.geometry.spacing
-    scale = np.array([1.0, 1.0, 1.0] if spacing is None else [spacing[0] or 0.0, *spacing[1:]])
-    # Measured along the native axes, which need not be the source's.
-    sizes = np.linalg.norm(scale[:, None] * map.matrix[:3, :3], axis=0)[-len(shape) :]
-    numbers = [_cell(float(size)) for size in sizes]
-    extent = numbers[0] if len(set(numbers)) == 1 else " × ".join(numbers)
-    unit = "px" if spacing is None else "mm"
-    return f"map {' × '.join(str(n) for n in shape)} · 1 cell ≈ {extent} {unit}"
-
-
-def _cell(size: float) -> str:
-    """A length with two figures that mean something."""
-    if size >= 9.95 or not math.isfinite(size) or size <= 0:
-        return f"{size:.0f}"
-    return f"{size:.1f}".removesuffix(".0") if size >= 0.95 else f"{size:.2g}"

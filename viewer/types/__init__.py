@@ -14,6 +14,7 @@ from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, O
 from viewer.types.peer import PeerCheck
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
 from viewer.types.request import Asked, Override, Place, Request
+from viewer.types.resolution import Resolution
 from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Prediction",
     "Region",
     "Request",
+    "Resolution",
     "Score",
     "Series",
     "SeriesPoint",

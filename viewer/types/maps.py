@@ -12,6 +12,7 @@ from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array, freeze
 from viewer.types.prediction import Prediction, Region, Score, Target
+from viewer.types.resolution import Resolution
 from viewer.types.series import Series, Window
 
 
@@ -86,6 +87,8 @@ class Attribution(Map):
     """The regions of which these are."""
     within: Region | None = None
     """The region outside of which the method left the image as it was, and the map is zero."""
+    resolution: Resolution | None = None
+    """What a value stands for; None where that is a cell of the map."""
     baselines: Array | None = field(default=None, repr=False)
     """What the image was compared with, as the model reads it and small: (baselines, channels, …spatial)."""
 

@@ -25,6 +25,12 @@ class PeerCheck:
     difference: float | None = None
     largest: float = 0.0
     """max |ours|, in the map's unit."""
+    double: float | None = None
+    """`difference` once more with both sides computed in double precision; None where that was not done."""
+    rounding: bool | None = None
+    """Whether rounding alone is what sets the two apart; None where nothing asks for that."""
+    remark: str = ""
+    """Why there is nothing in double precision, or why what is there does not excuse the difference."""
     fault: str = ""
     """A known fault of the library that this network meets, as one sentence."""
     reason: str = ""
@@ -40,7 +46,17 @@ class PeerCheck:
         if self.difference is None:
             said = f"not compared. {self.reason}"
         else:
-            small = 0 < self.difference < 0.01
-            share = f"{self.difference:.1e}" if small else f"{self.difference:.2g}"
-            said = f"differs by at most {share} of the largest value."
-        return f"{name}: {said} {self.fault}".strip()
+            said = f"differs by at most {_share(self.difference)} of the largest value{self._in_double}."
+        return " ".join(filter(None, (f"{name}: {said}", self.remark, self.fault)))
+
+    @property
+    def _in_double(self) -> str:
+        """How a difference is said to go on in double precision."""
+        if self.double is None:
+            return ""
+        verdict = ": rounding, not another method" if self.rounding else ""
+        return f" in single precision, and by {_share(self.double)} in double{verdict}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.1e}" if 0 < value < 0.01 else f"{value:.2g}"

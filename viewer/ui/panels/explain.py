@@ -255,6 +255,9 @@ def completeness_words(state: ViewState) -> tuple[str, str]:
     if state.answer.preview:
         return "Preview, still computing", "What the method has so far; the finished map takes its place."
     took = f"\nThe map took {shown.seconds:.1f} s." if shown.seconds >= 0.1 else ""
+    if shown.found:
+        # The form keeps what was asked for, where 0 means that the method chooses.
+        took = f"\nComputed with {', '.join(f'{name} {n}' for name, n in shown.found.items())}.{took}"
     if shown.completeness_error is None:
         tip = "Its values need not add up to the score, or the score does not change from the baseline."
         return "Completeness not defined for this method", tip + took

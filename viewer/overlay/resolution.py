@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a map resolves, in words: its grid, and how large on the patient is what one value stands for."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from viewer.affine import Matrix
+from viewer.types import Attribution, Map
+
+
+def native_facts(map: Map) -> str:
+    """Native size and what a value stands for, e.g. "map 7 × 7 · 1 cell ≈ 12 mm", or after the size
+    "1 window ≈ 16 mm, every 8 mm" or "1 value per segment"; of many sizes the smallest and the largest."""
+    shape = map.values.shape[1:] if map.values.shape[0] == 1 else map.values.shape
+    return f"map {' × '.join(str(n) for n in shape)} · {_resolved(map, len(shape))}"
+
+
+def _resolved(map: Map, axes: int) -> str:
+    unit = "px" if map.series.geometry.spacing is None else "mm"
+    found = map.resolution if isinstance(map, Attribution) else None
+    if found is None or not isinstance(map, Attribution):
+        return f"1 cell ≈ {_extent(_cell_sides(map, map.matrix)[-axes:])} {unit}"
+    if not found.sizes:
+        return f"1 value per {found.part}"
+    pixel = _cell_sides(map, map.predictions[0].input.matrix)[-len(found.sizes[0]) :]
+    sizes, steps = (
+        [_extent(np.multiply(sides, pixel).tolist()) for sides in some] for some in (found.sizes, found.steps)
+    )
+    # Coarse to fine the last are the smallest.
+    extent = sizes[-1] if len(sizes) == 1 else f"{sizes[-1]} … {sizes[0]}"
+    apart = "" if found.sizes == found.steps else f", every {steps[-1]} {unit}"
+    return f"1 {found.part} ≈ {extent} {unit}{apart}"
+
+
+def _cell_sides(map: Map, matrix: Matrix) -> Sequence[float]:
+    """The lengths of a cell along the axes of a grid, which need not be the source's, in its unit."""
+    spacing = map.series.geometry.spacing
+    scale = np.array([1.0, 1.0, 1.0] if spacing is None else [spacing[0] or 0.0, *spacing[1:]])
+    sides: list[float] = np.linalg.norm(scale[:, None] * matrix[:3, :3], axis=0).tolist()
+    return sides
+
+
+def _extent(sides: Sequence[float]) -> str:
+    numbers = [_length(side) for side in sides]
+    return numbers[0] if len(set(numbers)) == 1 else " × ".join(numbers)
+
+
+def _length(size: float) -> str:
+    """A length with two figures that mean something."""
+    if size >= 9.95 or not math.isfinite(size) or size <= 0:
+        return f"{size:.0f}"
+    return f"{size:.1f}".removesuffix(".0") if size >= 0.95 else f"{size:.2g}"
