@@ -211,6 +211,9 @@ gradient there is a remainder that tells little of what made it (Sundararajan et
 rest on one gradient then point anywhere; those that compare with an image without the cause do not.
 
 Everything is made up and small: the numbers say how methods do on these networks, nothing about patients.
+
+The networks are trained anew by each run. Runs at different times gave different networks from the same
+seeds, and with them other rates: a difference between two methods on one network is no rank of methods.
 """
 
 

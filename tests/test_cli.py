@@ -414,7 +414,8 @@ def test_the_picture_is_drawn_as_asked(
         "center": 40.5, "width": 400.0, "name": "soft tissue", "function": "LINEAR_EXACT",
     }  # fmt: skip
     assert asked["display"]["inverted"]
-    chosen = {"opacity": 0.25, "range": [-0.5, 2.0], "colours": "viridis"}
+    # The method speaks for a label only: what lies below zero of the range is not drawn.
+    chosen = {"opacity": 0.25, "range": [0.0, 2.0], "colours": "viridis"}
     assert asked["style"] == plain["style"] | chosen
     with Image.open(tmp_path / "asked" / asked["files"]["png"]) as picture:
         facts = json.loads(picture.info["whyscope:provenance"])

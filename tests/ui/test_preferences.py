@@ -30,7 +30,7 @@ CHOSEN = Preferences(
     batch=4,
     slice_memory=512 * MIB,
     limits=Limits(rows=4096, decode_seconds=5),
-    keys={"invert": ("X",), "mask": ()},
+    keys={"invert": ("J",), "mask": ()},
     studies=(Recent(("/a/b", "/a/c"), "2026-01-02 03:04"),),
     models=(Recent(("/m",), "2026-01-02 03:04"),),
     trusted=(Trusted("a" * 64, "b" * 64),),
@@ -86,9 +86,9 @@ def test_one_wrong_value_costs_only_itself(name: str, value: object) -> None:
 def test_unknown_keys_and_too_many_entries_are_left_out() -> None:
     assert read({"limits": {"rows": 100, "miles": 5}}) == (Preferences(limits=Limits(rows=100)), [])
     many = [{"paths": [f"/{i}"], "opened": "2026"} for i in range(40)]
-    preferences, wrong = read({"keys": {"fly": ["F"], "invert": ["X"]}, "models": many})
+    preferences, wrong = read({"keys": {"fly": ["F"], "invert": ["J"]}, "models": many})
     assert wrong == []
-    assert preferences.keys == {"invert": ("X",)}
+    assert preferences.keys == {"invert": ("J",)}
     assert len(preferences.models) == MOST_RECENT
 
 
@@ -112,7 +112,7 @@ OLD = """{
  },
  "keys": {
   "invert": [
-   "X"
+   "J"
   ],
   "mask": []
  },
@@ -167,7 +167,7 @@ def test_several_wrong_values_are_all_named() -> None:
     wrong = {
         "trusted": [{}],
         "rate": 1000,
-        "keys": {"invert": "X"},
+        "keys": {"invert": "J"},
         "studies": [{"paths": [""], "opened": "x"}],
     }
     assert read(wrong | {"batch": 3}) == (Preferences(batch=3), ["rate", "keys", "studies", "trusted"])
@@ -253,8 +253,8 @@ def test_a_disk_that_does_not_take_it_is_told_once(store: Store, jobs: Jobs, tmp
 def test_a_key_that_means_something_is_refused_by_name(reader: ReaderPreferences) -> None:
     assert reader.set_key("invert", "Down") == "Down already means “Next slice”."
     assert reader.now.keys == {}
-    assert reader.set_key("invert", "X") is None
-    assert reader.set_key("mask", "X") == "X already means “Invert the grey values”."
+    assert reader.set_key("invert", "J") is None
+    assert reader.set_key("mask", "J") == "J already means “Invert the grey values”."
     assert reader.set_key("mask", "I") is None
     assert reader.default_key("invert") == "I already means “Show or mask the patient”."
     assert reader.set_key("mask", None) is None
@@ -299,4 +299,4 @@ def test_what_is_no_longer_there_is_found_out(
 
 def test_the_file_is_plain_json(file: PreferencesFile) -> None:
     file.save(CHOSEN)
-    assert json.loads(file.path.read_text("utf-8"))["keys"] == {"invert": ["X"], "mask": []}
+    assert json.loads(file.path.read_text("utf-8"))["keys"] == {"invert": ["J"], "mask": []}

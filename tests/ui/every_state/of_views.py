@@ -188,9 +188,11 @@ def _of_file(seen: Seen, view: View, slice: int) -> tuple[Any, ...]:
     return (*series.display.windows_of(slice), dicom.default_window(series, slice))
 
 
-@of(View, "inverted", "seen")
+@of(View, "inverted", "seen", "flips")
 def _looks(seen: Seen, view: View) -> None:
     assert isinstance(view.inverted, bool)
+    assert view.flips == seen.state.view.flips or view.group != seen.state.view.group
+    assert view.series is not None or view.flips == (False, False)
     if view.seen is not None:
         assert view.seen[2] > 0
         assert view.seen[3] > 0

@@ -129,10 +129,9 @@ class Explaining:
 
     def first_accepted(self, series: Sequence[Series]) -> int | None:
         """The place of the first series that the model was made for, if there is a model and such a one."""
-        model = self._maps.model
-        if model is None:
+        if self._maps.model is None:
             return None
-        return next((place for place, one in enumerate(series) if model.accepts(one) is None), None)
+        return next((place for place, one in enumerate(series) if self._maps.gate(one).reason is None), None)
 
     # --- what is shown ----------------------------------------------------------------------------
 

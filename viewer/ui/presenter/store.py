@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 from viewer.task import Progress
 from viewer.ui.state import Busy, Notice, ViewState
 
-Work = Literal["reading", "loading", "busy", "writing"]
+_Work = Literal["reading", "loading", "busy", "writing"]
 """What may go on at once, each by its field of the state."""
 
 
@@ -65,11 +65,11 @@ class Store:
         notice = self.state.shell.notice
         return notice if notice is not None and notice.stays else None
 
-    def failed(self, sentence: str, work: Work = "busy") -> None:
+    def failed(self, sentence: str, work: _Work = "busy") -> None:
         """A job ended with a sentence for the reader."""
         self.problems.append(sentence)
         self.show(**{work: None}, notice=Notice(sentence, "warning"))
 
-    def progress(self, step: Progress, work: Work = "busy") -> None:
+    def progress(self, step: Progress, work: _Work = "busy") -> None:
         """A job came so far."""
         self.show(**{work: Busy(step.doing, step.done, step.total)})
