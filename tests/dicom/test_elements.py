@@ -5,7 +5,7 @@ import io
 from typing import Literal
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -51,6 +51,7 @@ def both(kind: str, value: bytes, implicit: bool, little: bool) -> tuple[Dataset
     return raw, converted
 
 
+@example("UI", "\n", False, False)
 @given(st.sampled_from(sorted(KEYWORDS)), LETTERS, st.booleans(), st.booleans())
 def test_raw_values_are_pydicoms(kind: str, letters: str, implicit: bool, little: bool) -> None:
     get.hush()

@@ -124,7 +124,8 @@ def _plain_texts(kind: str, value: bytes) -> tuple[str, ...] | None:
 
 
 def _without_padding(several: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in several)
+    found = tuple(str(v).replace("\0", "").strip()[:_LONGEST] for v in several)
+    return () if found == ("",) else found  # nothing but padding is no value
 
 
 @functools.lru_cache(_KEPT)
@@ -194,7 +195,7 @@ def _several(found: Any) -> list[Any]:
 
 
 def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
-    """The strings of a multi-valued element, without padding."""
+    """The strings of a multi-valued element, without padding; none where there is nothing else."""
     element = _there(dataset, keyword)
     if element is None:
         return ()
