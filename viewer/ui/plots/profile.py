@@ -7,7 +7,7 @@ import numpy as np
 from pyqtgraph import BarGraphItem, PlotCurveItem
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPen, QResizeEvent
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QGraphicsView, QWidget
 
 from viewer.types import Array
 from viewer.ui.plots.plot import Plot, pen
@@ -32,6 +32,8 @@ class Profile(Plot):
     def __init__(self, palette: Palette, parent: QWidget) -> None:
         super().__init__(palette, palette.images, parent)
         self.setAccessibleName("Evidence per slice")
+        # Painted with the bar that it lies in: the scene's own update comes later and paints both once more.
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.NoViewportUpdate)
         self.box.invertX(True)
         self.box.invertY(True)
         self.under, self.over, self.here = (
@@ -90,6 +92,7 @@ class Profile(Plot):
             y0=[(place + _LOWER) * down],
             height=[down],
         )
+        self.viewport().update()
 
     def _pixel(self) -> tuple[float, float, int]:
         """What a pixel is in values across and in slices down, and the height of all slices in pixels."""
