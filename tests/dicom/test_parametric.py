@@ -227,3 +227,22 @@ def test_the_real_file_agrees_with_pydicom(shared: Path) -> None:
     np.testing.assert_array_equal(found.values[0], file.pixel_array)
     np.testing.assert_allclose(found.matrix, np.eye(4), atol=1e-5)
     assert (found.title, found.unit) == ("feature_001", "")
+
+
+@pytest.mark.parametrize(
+    ("explanation", "label", "called"),
+    [("diffusion", "ADC", "diffusion"), ("", "ADC", "ADC"), ("", "", "MAP")],
+)
+def test_a_mapping_is_called_what_the_file_says_first(
+    tmp_path: Path, explanation: str, label: str, called: str
+) -> None:
+    path = write_map(tmp_path / "map.dcm", stack(tmp_path), numbers() * 0.1, [mapping()])
+    file = pydicom.dcmread(path)
+    for group in (file.get("SharedFunctionalGroupsSequence"), file.get("PerFrameFunctionalGroupsSequence")):
+        for item in group or ():
+            for one in item.get("RealWorldValueMappingSequence", ()):
+                one.LUTExplanation, one.LUTLabel = explanation, label
+    file.SeriesDescription = ""
+    file.save_as(path)
+    _, (found,) = loaded(tmp_path)
+    assert found.title == called
