@@ -75,6 +75,11 @@ def counted(name: str, count: int) -> str:
     return f"{count} {things.removesuffix('s') if count == 1 else things}"
 
 
+def used_words(attribution: Attribution) -> list[str]:
+    """How many of each a method used as it ran, in words: "64 steps"."""
+    return [counted(name, count) for name, count in attribution.found.items()]
+
+
 def figures(score: Score) -> str:
     """The score with two decimals, or three where two would hide its side of the threshold."""
     value, threshold = score.probability, score.threshold

@@ -30,11 +30,11 @@ from viewer.types import Attribution, Map, Prediction, Score, Snapshot
 from viewer.wording import (
     clean,
     clipped_text,
-    counted,
     feature_words,
     figures,
     number,
     target_text,
+    used_words,
     without_identity,
 )
 
@@ -198,7 +198,7 @@ def _explanation(result: _Column, shown: Map, remarks: tuple[str, ...]) -> None:
         if shown.features:
             result.fact("Features", [f"{name} {value}".strip() for name, value in feature_words(shown)])
         if shown.found:
-            result.fact("Used", [counted(name, count) for name, count in shown.found.items()])
+            result.fact("Used", used_words(shown))
     result.fact("Unit", shown.unit or "none")
     ends = [number(end, sign=True) for end in shown.extremes() if end is not None]
     if ends:

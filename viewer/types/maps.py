@@ -80,7 +80,7 @@ class Attribution(Map):
     """|Σ map − (score − score of the baseline)| ÷ |score − score of the baseline|, in per cent."""
     seconds: float = 0.0
     found: Mapping[str, int] = field(default_factory=dict)
-    """Numbers that the method found as it ran, by name: e.g. the steps it took."""
+    """How many of what the method used as it ran, by a name in the plural: e.g. the steps it took."""
     features: Mapping[str, float] = field(default_factory=dict)
     """The values of what in the image has a name, such as a segment, where the method gives each one."""
     regions: tuple[Region, ...] = ()
