@@ -182,6 +182,10 @@ class DerivedMap(Map):
         return self.how
 
 
+Sign = Literal["positive", "signed", "magnitude"]
+"""Which values of a map are drawn: the positive ones, both, or their size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How a map is drawn. Changing it never touches the model.
@@ -194,7 +198,7 @@ class Style:
     range: tuple[float, float] = (0.0, 1.0)
     opacity: float = 0.5
     threshold: float = 0.0
-    sign: Literal["positive", "signed", "magnitude"] = "positive"
+    sign: Sign = "positive"
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
 
 
