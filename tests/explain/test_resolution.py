@@ -24,6 +24,7 @@ from viewer.export.provenance import provenance
 from viewer.models import Card, Model
 from viewer.models.builtin import SmallCNN
 from viewer.overlay import automatic_style, native_facts
+from viewer.overlay.ranks import difference, ranked
 from viewer.types import Attribution, ModelInput, Overlay, Region, Resolution, Snapshot, Sweep, Target
 
 MASS = Target("mass", 1)
@@ -61,6 +62,18 @@ def sides(*lengths: float) -> tuple[float, ...]:
 )
 def test_every_method_says_what_a_value_stands_for(method: Explainer, words: str) -> None:
     assert native_facts(made(method)) == words
+
+
+def test_ranks_resolve_what_their_map_does_and_a_difference_what_the_coarser_one_does() -> None:
+    model = make("plain CNN")
+    methods: list[Explainer] = [Occlusion(window=8), Saliency(), GradCAM(), FeatureAblation(features=5)]
+    window, pixel, cell, segment = explain(model, inputs_of(model), methods, [MASS]).attributions
+    assert native_facts(ranked(window)) == "map 32 × 32 · 1 window ≈ 8 px, every 4 px"
+    assert native_facts(ranked(segment)) == "map 32 × 32 · 1 value per superpixel"
+    for one, other in ((window, pixel), (pixel, window), (window, cell)):
+        assert native_facts(difference(one, other)) == "map 32 × 32 · 1 window ≈ 8 px, every 4 px"
+    assert native_facts(difference(pixel, cell)) == "map 32 × 32 · 1 cell ≈ 2 px"
+    assert native_facts(difference(segment, cell)) == "map 32 × 32 · 1 value per superpixel"
 
 
 def test_parts_that_segments_make_have_no_size() -> None:
