@@ -188,6 +188,17 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
     assert "inferno" not in said
 
 
+def test_a_file_says_of_both_signs_what_the_window_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence against that is drawn is nothing to be warned of; without it nothing reaches the threshold."""
+    map = explain(predict(series()), values=-np.ones((1, 4, 4)))
+    for threshold, remarks in ((0.1, []), (2.0, ["Nothing reaches the threshold on this slice."])):
+        style = Style("blue-white-red", (-1, 1), threshold=threshold, sign="signed")
+        said = words(snapshot(map, style=style), monkeypatch)
+        every = ("No positive evidence", "No evidence", "Nothing reaches the threshold on this slice.")
+        assert [one for one in every if one in said] == remarks
+        assert "no map drawn" not in said
+
+
 @pytest.mark.parametrize("sign", ["positive", "signed"])
 def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     map = explain(predict(series()), values=np.full((1, 4, 4), 1e-6))  # the largest logit is −2
