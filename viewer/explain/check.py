@@ -16,11 +16,11 @@ from viewer.explain.discover import built_in
 from viewer.explain.double import AGREES, Pair, as_array, verdict
 from viewer.explain.explainer import Explainer
 from viewer.explain.peers import Peer, Scored
-from viewer.explain.probe import Probe, Wish
+from viewer.explain.probe import Probe
 from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.task import Task
-from viewer.types import Array, Attribution, ModelInput, PeerCheck, Region
+from viewer.types import Array, Asked, Attribution, ModelInput, PeerCheck, Region
 
 _T = TypeVar("_T")
 
@@ -40,7 +40,7 @@ class _Asked:
 
     explainer: Explainer
     input: ModelInput
-    wish: Wish
+    wish: Asked
     ours: Array | None = None
     found: Mapping[str, int] = field(default_factory=dict)
     within: Region | None = None
