@@ -251,13 +251,13 @@ def test_masks_do_not_depend_on_the_chunk_and_do_on_the_seed() -> None:
 
 def test_rise_never_holds_more_masks_than_its_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
-    call = rise._Masks.__call__
+    call = rise.Masks.__call__
 
     def counted(self: Any, first: int, last: int) -> Tensor:
         made.append(last - first)
         return call(self, first, last)
 
-    monkeypatch.setattr(rise._Masks, "__call__", counted)
+    monkeypatch.setattr(rise.Masks, "__call__", counted)
     one(make("plain CNN"), RISE(masks=500, batch=8), TARGETS[0])
     assert max(made) == 8
     assert sum(made) == 500

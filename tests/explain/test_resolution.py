@@ -14,7 +14,7 @@ from plugins.grad_cam import GradCAM
 from plugins.kernel_shap import KernelSHAP
 from plugins.lime import LIME
 from plugins.occlusion import Occlusion
-from plugins.rise import RISE, _Masks
+from plugins.rise import RISE, Masks
 from plugins.saliency import Saliency
 from plugins.shapley_value_sampling import ShapleyValueSampling
 from viewer import affine
@@ -100,7 +100,7 @@ def test_groups_that_share_their_value_are_not_told_as_superpixels() -> None:
 def test_the_mask_cell_is_as_far_as_the_masks_are_drawn() -> None:
     """Middles of neighbouring cells lie one cell apart, seen on masks that leave a single one to see."""
     method = RISE(masks=1, cells=4)
-    masks = _Masks(method, torch.zeros(1, 1, 32, 32))
+    masks = Masks(method, torch.zeros(1, 1, 32, 32))
     middles = []
     for row, shift in ((1, 0), (2, 7)):  # so that the whole of the cell lies in the mask
         masks._shifts = [torch.full((1,), shift), torch.zeros(1, dtype=torch.long)]
