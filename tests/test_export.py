@@ -408,6 +408,13 @@ def test_one_sign_of_a_signed_map_has_its_own_table_and_half_of_the_range(tmp_pa
     assert styles == [["blue-white-red", [-1.5, 1.5]], ["inferno", [0, 1.5]], ["inferno", [0, 2]]]
 
 
+def test_what_speaks_against_is_drawn_in_its_own_range_where_both_signs_are_wished(tmp_path: Path) -> None:
+    made = explain(predict(series()), values=np.full((1, 4, 4), -0.01))
+    (one,) = export([made], [], tmp_path, ("json",), style={"sign": "signed"})["attributions"]
+    assert one["style"]["range"] == pytest.approx([-0.01, 0.01])
+    assert one["style"]["threshold"] == pytest.approx(0.001)
+
+
 def test_npz_round_trip(tmp_path: Path) -> None:
     source = series()
     flat, volume = explain(predict(source, 1)), explain(predict(source, None))
