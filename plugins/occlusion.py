@@ -78,7 +78,7 @@ class Occlusion(Explainer):
         falls = self._falls(probe, covers, grid, places, "covering window by window")
         often = grid.summed(grid.put(places, torch.ones_like(places, dtype=falls.dtype)))
         values = probe.limited(grid.summed(grid.put(places, falls)) / often.clamp(min=1))
-        return Values(values, baselines=covers, found=_found([grid], falls), resolution=_resolution([grid]))
+        return Values(values, baselines=covers, resolution=_resolution([grid]))
 
     def _sizes(self, sides: Sequence[int]) -> tuple[list[int], list[int]]:
         """The window and the stride along each side of the input."""
@@ -139,8 +139,7 @@ class Occlusion(Explainer):
             left -= places.shape[1]
             chosen = min(left // max(level, 1) // children, places.shape[1])
             if level == 0 or chosen <= 0:
-                found, resolution = _found(levels, falls), _resolution(levels)
-                return Values(probe.limited(values), baselines=covers, found=found, resolution=resolution)
+                return Values(probe.limited(values), baselines=covers, resolution=_resolution(levels))
             probe.preview(self, Values(probe.limited(values), resolution=_resolution(levels)))
             size = share.abs()
             best = (size / size.amax(2, keepdim=True).clamp(min=1e-30)).amax(0).topk(chosen).indices
@@ -152,20 +151,6 @@ def _alike(places: list[Tensor]) -> Tensor:
     """Numbers of windows per input as (n, m); inputs of fewer windows cover their last one again."""
     count = torch.arange(max(len(some) for some in places), device=places[0].device)
     return torch.stack([some[count.clamp(max=len(some) - 1)] for some in places])
-
-
-def _found(levels: Sequence["_Grid"], like: Tensor) -> dict[str, Tensor]:
-    """Window and stride of every level that was covered, as `Values.found`; `like` is (targets, n, …)."""
-    lengths: dict[str, int] = {}
-    for number, grid in enumerate(levels, 1):
-        level = f"level {number} " if len(levels) > 1 else ""
-        for name, sides in (("window", grid.window), ("stride", grid.stride)):
-            if len(set(sides)) == 1:
-                lengths[level + name] = sides[0]
-            else:
-                axes = ("slices", "rows", "columns")[-len(sides) :]
-                lengths |= {f"{level}{name} {axis}": n for axis, n in zip(axes, sides, strict=True)}
-    return {name: torch.full(like.shape[:2], length) for name, length in lengths.items()}
 
 
 def _resolution(levels: Sequence["_Grid"]) -> Resolution:

@@ -52,7 +52,7 @@ class RISE(Explainer):
     display_sign: ClassVar[Literal["positive", "signed"]] = "signed"
 
     def compute(self, probe: Probe) -> Values:
-        masks = _Masks(self, probe.x)
+        masks = Masks(self, probe.x)
         resolution = Resolution("mask cell", (masks.cell,), (masks.cell,))
         covers = baselines(probe, self.baseline)
         drawn: list[Tensor] = []
@@ -96,7 +96,7 @@ class _Sums:
         self.scored[:, n] += torch.tensordot(scores, masks, dims=1)
 
 
-class _Masks:
+class Masks:
     """The masks by number, made when they are wanted from cells and shifts drawn before.
 
     As in the paper: cells, each left to see with one probability, are enlarged linearly to one cell more

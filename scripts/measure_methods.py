@@ -204,7 +204,8 @@ everywhere; one CPU thread on a busy machine, so that seconds only compare rough
   from the highest value of the map on, or unblurred; {steps} steps. They tell whether what is marked moves
   the score, and mean something only beside the rows *random* and *intensity*: a blurred image is none that
   the network learned from.
-- **n**: cases. ± is the standard deviation over them.
+- **n**: cases, in the lists below the first table the fewest on any network. ± is the standard deviation
+  over them.
 
 A logit that is nearly the same of all images is saturated: more of the cause would not raise it, and its
 gradient there is a remainder that tells little of what made it (Sundararajan et al., ICML 2017). Methods that
@@ -218,23 +219,26 @@ seeds, and with them other rates: a difference between two methods on one networ
 
 
 def _summary(nets: Sequence[Net]) -> Iterator[str]:
-    """Which methods can be relied on here, which miss, and which are drawn to what is no cause."""
+    """Which methods can be relied on here, which miss, and which are drawn to what is no cause; each with the
+    least number of cases that it had on a network."""
     rows: dict[str, list[Row]] = {}
     for row in (row for net in nets for row in net.rows if row.hits and row.family != "reference"):
         rows.setdefault(row.method, []).append(row)
     said = {
-        "The peak is on the cause in at least 8 of 10 cases on every network that they suit": [
+        "The peak is on the cause in at least 80 % of cases on every network that they suit": [
             name for name, some in rows.items() if min(np.mean(r.hits) for r in some) >= 0.8
         ],
         "It misses in more than half of the cases on some network": [
             name for name, some in rows.items() if min(np.mean(r.hits) for r in some) < 0.5
         ],
-        "It is on what is no cause in more than 2 of 10 cases on some network": [
+        "It is on what is no cause in more than 20 % of cases on some network": [
             name for name, some in rows.items() if max(np.mean(r.others) for r in some) > 0.2
         ],
     }
+    least = {name: min(len(row.hits) for row in some) for name, some in rows.items()}
     for words, names in said.items():
-        yield f"- {words}: {', '.join(names) or 'none'}."
+        listed = ", ".join(f"{name} (n {least[name]})" for name in names)
+        yield f"- {words}: {listed or 'none'}."
 
 
 def page(nets: Sequence[Net]) -> Iterator[str]:

@@ -188,6 +188,17 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
     assert "inferno" not in said
 
 
+def test_a_file_says_of_both_signs_what_the_window_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence against that is drawn is nothing to be warned of; without it nothing reaches the threshold."""
+    map = explain(predict(series()), values=-np.ones((1, 4, 4)))
+    for threshold, remarks in ((0.1, []), (2.0, ["Nothing reaches the threshold on this slice."])):
+        style = Style("blue-white-red", (-1, 1), threshold=threshold, sign="signed")
+        said = words(snapshot(map, style=style), monkeypatch)
+        every = ("No positive evidence", "No evidence", "Nothing reaches the threshold on this slice.")
+        assert [one for one in every if one in said] == remarks
+        assert "no map drawn" not in said
+
+
 @pytest.mark.parametrize("sign", ["positive", "signed"])
 def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     map = explain(predict(series()), values=np.full((1, 4, 4), 1e-6))  # the largest logit is −2
@@ -395,6 +406,13 @@ def test_one_sign_of_a_signed_map_has_its_own_table_and_half_of_the_range(tmp_pa
     (own,) = export([made], [], tmp_path / "c", ("json",), style=words)["attributions"]
     styles = [[e["style"][name] for name in ("colours", "range")] for e in (auto, one, own)]
     assert styles == [["blue-white-red", [-1.5, 1.5]], ["inferno", [0, 1.5]], ["inferno", [0, 2]]]
+
+
+def test_what_speaks_against_is_drawn_in_its_own_range_where_both_signs_are_wished(tmp_path: Path) -> None:
+    made = explain(predict(series()), values=np.full((1, 4, 4), -0.01))
+    (one,) = export([made], [], tmp_path, ("json",), style={"sign": "signed"})["attributions"]
+    assert one["style"]["range"] == pytest.approx([-0.01, 0.01])
+    assert one["style"]["threshold"] == pytest.approx(0.001)
 
 
 def test_npz_round_trip(tmp_path: Path) -> None:

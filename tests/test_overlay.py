@@ -275,6 +275,22 @@ def test_signed_methods_are_symmetric() -> None:
     assert overlay.automatic_style([attribution([[[-3.0, 1.0]]])]).range == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("sign", "range", "threshold"),
+    [("positive", (0.0, 0.01), 0.002), ("signed", (-3.0, 3.0), 0.3), ("magnitude", (0.0, 3.0), 0.3)],
+)
+def test_the_range_is_that_of_the_sign_that_is_drawn(
+    sign: Any, range: tuple[float, float], threshold: float
+) -> None:
+    """Whatever sign suits the method: little that speaks for a label is not lost beside much against it."""
+    for method in (Method(), SignedMethod()):
+        map = attribution([[[-3.0, 0.01]]], method)
+        style = overlay.automatic_style([map], sign)
+        assert (style.sign, style.range) == (sign, pytest.approx(range))
+        assert style.threshold == pytest.approx(threshold)
+        assert overlay.rgba(Overlay(map, style), 0)[..., 3].any()
+
+
 def test_one_pixel_does_not_hide_the_rest() -> None:
     values = np.random.default_rng(0).random((1, 64, 64))
     values[0, 3, 3] = 1000

@@ -9,12 +9,15 @@ from made_maps import SCORES, explain, predict, series
 
 from viewer.types import Attribution, Region, Score, Series, Target
 from viewer.wording import (
+    NOT_LOOKED_AT,
+    NOTHING_REACHES,
     below_text,
     clipped_text,
     counted,
     method_text,
     negative_text,
     no_evidence_text,
+    remark_text,
     score_text,
     target_text,
 )
@@ -72,6 +75,25 @@ def test_the_ends_of_a_map_are_finite() -> None:
     map = explain(predict(series()), values=[[[np.nan, -2.0], [np.inf, 3.0]]])
     assert map.extremes() == (-2.0, 3.0)
     assert explain(predict(series()), values=np.full((1, 2, 2), np.nan)).extremes() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("signed", "blank", "seen", "drawn", "words"),
+    [
+        (False, True, True, False, "No positive evidence for nodule / mass in this image."),
+        (True, True, True, True, "No evidence for nodule / mass above rounding in this image."),
+        (True, True, False, False, "No evidence for nodule / mass above rounding in this image."),
+        (False, False, False, False, NOT_LOOKED_AT),
+        (True, False, True, False, NOTHING_REACHES),
+        (True, False, True, True, "Explains a negative: nodule / mass is below its threshold."),
+    ],
+)
+def test_one_remark_is_made_of_a_map(signed: bool, blank: bool, seen: bool, drawn: bool, words: str) -> None:
+    assert remark_text(aimed(Target(NOT_CALLED, 1)), signed, blank, seen, drawn) == words
+
+
+def test_no_remark_is_made_of_what_explains_a_called_label() -> None:
+    assert remark_text(explain(predict(series())), False, False, True, True) == ""
 
 
 def test_sentences() -> None:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from viewer.types import Attribution, Display, Identity, Score, Series, Window
+from viewer.types import Attribution, Display, Identity, Map, Score, Series, Window
 
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
@@ -73,6 +73,11 @@ def counted(name: str, count: int) -> str:
     """How many of what a method used, e.g. "64 steps", "1 feature"; a player of KernelSHAP is a feature."""
     things = "features" if name == "players" else name
     return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
+def used_words(attribution: Attribution) -> list[str]:
+    """How many of each a method used as it ran, in words: "64 steps"."""
+    return [counted(name, count) for name, count in attribution.found.items()]
 
 
 def figures(score: Score) -> str:
@@ -186,3 +191,20 @@ def below_text(attribution: Attribution) -> str:
 def negative_text(attribution: Attribution) -> str:
     """What is said of a map that is shown though the model does not call its label."""
     return f"Explains a negative: {below_text(attribution)}."
+
+
+def remark_text(map: Map, signed: bool, blank: bool, seen: bool, drawn: bool) -> str:
+    """What a reader must know of a map on a slice, in one sentence; "" where there is nothing.
+
+    `signed` is whether negative values are drawn too, `blank` whether nothing of the whole map is above
+    rounding (see `viewer.overlay.blank`), `seen` whether it has a value on the slice, `drawn` whether one
+    reaches the threshold.
+    """
+    made = map if isinstance(map, Attribution) else None
+    if made is not None and blank:
+        return no_evidence_text(made, of_any_sign=signed)
+    if not seen:
+        return NO_VALUE if made is None else NOT_LOOKED_AT
+    if not drawn:
+        return NOTHING_REACHES
+    return negative_text(made) if made is not None and made.negative else ""

@@ -127,8 +127,8 @@ def test_elements_of_every_representation_are_pydicoms(
     assert same(found.meta, expected.file_meta)
     assert found.dataset.original_encoding == expected.original_encoding
     assert found.dataset.original_character_set == expected.original_character_set
-    assert found.place is not None
-    assert found.place.length == 8
+    assert found.pixel_data is not None
+    assert found.pixel_data.length == 8
 
 
 @pytest.mark.parametrize("syntax", SYNTAXES)
@@ -144,15 +144,18 @@ def test_the_block_may_end_anywhere(make: Make, tmp_path: Path, syntax: str) -> 
     dataset.PatientName = "Müller"
     dataset.save_as(path)
     whole = read(path)
-    assert whole.place is not None
+    assert whole.pixel_data is not None
     assert whole.dataset.PatientName == "Müller"
     assert whole.dataset.SegmentSequence[0].SegmentLabel == "part"
     expected = dcmread(path, stop_before_pixels=True)
-    for size in range(132, whole.place.offset + 20):
+    for size in range(132, whole.pixel_data.offset + 20):
         found = read(path, size)
         assert same(found.dataset, expected), size
-        assert found.place is not None
-        assert (found.place.offset, found.place.length) == (whole.place.offset, whole.place.length)
+        assert found.pixel_data is not None
+        assert (found.pixel_data.offset, found.pixel_data.length) == (
+            whole.pixel_data.offset,
+            whole.pixel_data.length,
+        )
         assert found.dataset.PatientName == "Müller"
 
 
@@ -162,13 +165,15 @@ def test_of_a_plain_file_nothing_is_read_beyond_its_first_block(
 ) -> None:
     path = make("one.dcm", TransferSyntaxUID=syntax)
     whole = read(path)
-    assert whole.place is not None
-    block = path.read_bytes()[: whole.place.offset]  # with the head of the pixels, and not one byte of them
+    assert whole.pixel_data is not None
+    block = path.read_bytes()[
+        : whole.pixel_data.offset
+    ]  # with the head of the pixels, and not one byte of them
     with path.open("rb") as file:
         found = read_header(path, file, block, Limits())
         assert file.tell() == 0
-    assert found.place is not None
-    assert found.place.offset == whole.place.offset
+    assert found.pixel_data is not None
+    assert found.pixel_data.offset == whole.pixel_data.offset
 
 
 def test_elements_that_are_not_plain_are_left_to_pydicom() -> None:

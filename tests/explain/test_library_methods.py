@@ -28,7 +28,7 @@ from plugins.saliency import Saliency
 from plugins.shapley_value_sampling import ShapleyValueSampling
 from viewer.explain import calls, check_with_library, explain
 from viewer.export.document import document
-from viewer.export.panel import _Column, column
+from viewer.export.panel import Column, column
 from viewer.export.provenance import provenance
 from viewer.models import Model
 from viewer.models.builtin import SmallCNN
@@ -72,7 +72,7 @@ def test_picture_and_document_name_the_library_with_its_version(
     wanted = {library: version(library)} if library else {}
     found = replace(one(make("residual"), Saliency()), explainer=method(name))
     facts: dict[str, Any] = {}
-    monkeypatch.setattr(_Column, "fact", lambda _self, key, value, *_: facts.update({key: value}))
+    monkeypatch.setattr(Column, "fact", lambda _self, key, value, *_: facts.update({key: value}))
     column(Snapshot(Overlay(found, automatic_style([found])), 0), (), drawn=True)
     whole = document([found], found.predictions, [{}], [], show_identity=False)
     for versions in (dict(line.split(" ") for line in facts["Made with"]), whole["versions"],

@@ -23,6 +23,7 @@ from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from viewer.explain import Explainer, check_with_library, explain
 from viewer.explain.check import in_double
+from viewer.explain.chunks import Chunks
 from viewer.explain.double import AGREES, AGREES_IN_DOUBLE, apart
 from viewer.models import Model
 from viewer.types import Attribution, PeerCheck, Target
@@ -150,3 +151,46 @@ def test_in_double_precision_both_sides_are_double_all_the_way(kind: str, method
     assert not np.array_equal(pair.ours, pair.ours.astype(np.float32))
     assert pair.difference < AGREES_IN_DOUBLE  # captum keeps some of its steps in single precision
     assert 0 < apart(whole.values, pair.ours, pair.either_sign) < AGREES
+
+
+def test_the_copy_is_made_once_for_all_maps_that_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, copies = model_of(Cancelling()), []
+    real = Model.in_double
+    monkeypatch.setattr(Model, "in_double", lambda self: copies.append(real(self)) or copies[-1])
+    maps = [made(model, method) for method in (GradCAM(), HiResCAM())]
+    assert [check.rounding for check in check_with_library(model, maps)] == [True] * 3
+    assert len(copies) == 1
+
+
+def test_the_copy_is_made_of_tensors_that_lie_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device nothing is copied: there may be no room for the network twice."""
+
+    class Tied(Cancelling):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("scale", torch.ones(3))
+            self.twin = self.fc
+
+    def refused(self: Tensor, memo: object) -> Tensor:
+        raise AssertionError("a tensor was copied where it lies")
+
+    model = model_of(Tied())
+    monkeypatch.setattr(Tensor, "__deepcopy__", refused)
+    monkeypatch.setattr(nn.Parameter, "__deepcopy__", refused)
+    copied = model.in_double()
+    monkeypatch.undo()
+    own, other = model._module, copied._module
+    assert other.twin is other.fc
+    for (name, one), two in zip(
+        own.state_dict(keep_vars=True).items(), other.state_dict().values(), strict=True
+    ):
+        assert (two.dtype, one.dtype) == (torch.float64, torch.float32), name
+        assert torch.equal(two, one.double())
+    assert [p.requires_grad for p in own.parameters()] == [p.requires_grad for p in other.parameters()]
+
+
+def test_the_best_chunk_of_one_precision_is_not_that_of_the_other() -> None:
+    model, x = model_of(Cancelling()), torch.zeros(1, 3, 32, 32)
+    known = Chunks(model, x, False, 8, wished=8)
+    assert known.halve(torch.OutOfMemoryError())
+    assert [Chunks(model, one, False, 8).size for one in (x, x.double())] == [4, 8]

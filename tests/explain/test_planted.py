@@ -84,6 +84,7 @@ def test_the_page_has_a_row_for_every_method_and_says_why_one_is_missing(
     assert np.mean(rows["random"].mass) < 0.05
     text = "\n".join(page([small]))
     assert "| hires-cam | 2 | 1.00 | 0.00 |" in text
+    assert "at least 80 % of cases on every network that they suit: hires-cam (n 2)." in text
     assert "attention: This network has no attention layers." in text
 
 

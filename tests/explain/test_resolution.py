@@ -14,7 +14,7 @@ from plugins.grad_cam import GradCAM
 from plugins.kernel_shap import KernelSHAP
 from plugins.lime import LIME
 from plugins.occlusion import Occlusion
-from plugins.rise import RISE, _Masks
+from plugins.rise import RISE, Masks
 from plugins.saliency import Saliency
 from plugins.shapley_value_sampling import ShapleyValueSampling
 from viewer import affine
@@ -24,6 +24,7 @@ from viewer.export.provenance import provenance
 from viewer.models import Card, Model
 from viewer.models.builtin import SmallCNN
 from viewer.overlay import automatic_style, native_facts
+from viewer.overlay.ranks import difference, ranked
 from viewer.types import Attribution, ModelInput, Overlay, Region, Resolution, Snapshot, Sweep, Target
 
 MASS = Target("mass", 1)
@@ -63,6 +64,18 @@ def test_every_method_says_what_a_value_stands_for(method: Explainer, words: str
     assert native_facts(made(method)) == words
 
 
+def test_ranks_resolve_what_their_map_does_and_a_difference_what_the_coarser_one_does() -> None:
+    model = make("plain CNN")
+    methods: list[Explainer] = [Occlusion(window=8), Saliency(), GradCAM(), FeatureAblation(features=5)]
+    window, pixel, cell, segment = explain(model, inputs_of(model), methods, [MASS]).attributions
+    assert native_facts(ranked(window)) == "map 32 × 32 · 1 window ≈ 8 px, every 4 px"
+    assert native_facts(ranked(segment)) == "map 32 × 32 · 1 value per superpixel"
+    for one, other in ((window, pixel), (pixel, window), (window, cell)):
+        assert native_facts(difference(one, other)) == "map 32 × 32 · 1 window ≈ 8 px, every 4 px"
+    assert native_facts(difference(pixel, cell)) == "map 32 × 32 · 1 cell ≈ 2 px"
+    assert native_facts(difference(segment, cell)) == "map 32 × 32 · 1 value per superpixel"
+
+
 def test_parts_that_segments_make_have_no_size() -> None:
     source = inputs_of(make("plain CNN"))[0]
     mask = np.zeros((1, 32, 32), bool)
@@ -87,7 +100,7 @@ def test_groups_that_share_their_value_are_not_told_as_superpixels() -> None:
 def test_the_mask_cell_is_as_far_as_the_masks_are_drawn() -> None:
     """Middles of neighbouring cells lie one cell apart, seen on masks that leave a single one to see."""
     method = RISE(masks=1, cells=4)
-    masks = _Masks(method, torch.zeros(1, 1, 32, 32))
+    masks = Masks(method, torch.zeros(1, 1, 32, 32))
     middles = []
     for row, shift in ((1, 0), (2, 7)):  # so that the whole of the cell lies in the mask
         masks._shifts = [torch.full((1,), shift), torch.zeros(1, dtype=torch.long)]

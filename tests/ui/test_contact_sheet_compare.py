@@ -17,7 +17,7 @@ from viewer.overlay import ranks
 from viewer.ui.presenter.comparing import apart_words
 from viewer.ui.state import ViewState
 from viewer.ui.views import contact_sheet_grid, marks
-from viewer.ui.views.compare_grid import _side_picture
+from viewer.ui.views.compare_grid import side_picture
 from viewer.ui.views.contact_sheet_grid import cell_words, sheet_words
 from viewer.ui.window import Window
 from viewer.wording import INFLUENCE_ONLY, ORDER_ONLY
@@ -174,7 +174,7 @@ def test_the_difference_of_ranks_says_what_it_is(desk: Desk, study: Path, model:
     state = desk.wait(lambda s: s.answer.compared.difference.map is not None)
     found = state.answer.compared
     said = [
-        _side_picture(state, side).says(True).bottom_right[-1][0]
+        side_picture(state, side).says(True).bottom_right[-1][0]
         for side in (found.one, found.other, found.difference)
     ]
     assert said == [INFLUENCE_ONLY, INFLUENCE_ONLY, ORDER_ONLY]

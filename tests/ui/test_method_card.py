@@ -126,8 +126,8 @@ def test_completeness_is_said_or_that_there_is_none() -> None:
     )
     assert completeness_words(exact)[0] == "Completeness error 0.43 %"
     assert completeness_words(exact)[1].endswith("The map took 1.3 s.")
-    covered = replace(exact.answer.attribution, found={"window": 16, "stride": 8})
+    covered = replace(exact.answer.attribution, found={"steps": 64, "features": 1})
     told = completeness_words(exact.changed(attribution=covered))[1]
-    assert told.endswith("\nComputed with window 16, stride 8.\nThe map took 1.3 s.")
+    assert told.endswith("\nComputed with 64 steps, 1 feature.\nThe map took 1.3 s.")
     assert completeness_words(exact.changed(preview=True))[0] == "Preview, still computing"
     assert completeness_words(state.changed(attribution=None, style=Style()))[0] == ""

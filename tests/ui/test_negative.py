@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from desk import Desk
 from made_maps import explain, predict, series
 from program import LABELS, write_model
 
 from viewer import session
+from viewer.explain import Explained
+from viewer.overlay import restyled, visible
 from viewer.settings import Settings
-from viewer.ui.presenter.maps import Maps
+from viewer.types import Attribution, Sweep
+from viewer.ui.presenter.maps import Maps, MapsByTarget
+from viewer.ui.presenter.running import result_of
+from viewer.ui.state import Position
 from viewer.ui.views import captions
 
 
@@ -89,3 +95,47 @@ def test_a_map_of_nothing_gives_others_no_range() -> None:
     maps = Maps(Settings())
     assert maps.style(nothing, {None: nothing}, locked=True).range == (0.0, 1.0)
     assert maps.style(some, {None: some}, locked=True).range[1] == pytest.approx(0.01)
+
+
+def against(top: float = 0.01) -> Attribution:
+    """A map that holds evidence against its label alone."""
+    return explain(predict(series()), values=np.full((1, 4, 4), -top))
+
+
+def test_both_signs_that_a_reader_chose_show_what_speaks_against() -> None:
+    """Also of another map than the one at which they were chosen, and where what was chosen is taken back."""
+    map, maps = against(), Maps(Settings())
+    among: MapsByTarget = {None: map}
+    suited = maps.style(map, among, True)
+    assert suited.range == (0.0, 1.0)
+    signed = maps.restyle(map, restyled(suited, {"sign": "signed"}), suited, among, True)
+    assert signed.range == pytest.approx((-0.01, 0.01))
+    assert visible(map.values, signed).all()
+    other = against(0.02)
+    assert maps.style(other, {None: other}, True).range == signed.range  # maps of one series compare
+    back = maps.restyle(map, suited, signed, among, True)
+    assert (back.sign, back.range) == ("positive", (0.0, 1.0))
+    again = maps.restyle(map, restyled(back, {"sign": "magnitude"}), back, among, True)
+    assert again.range == pytest.approx((0.0, 0.01))
+    elsewhere = against(5)
+    maps.forget()
+    assert maps.style(elsewhere, {None: elsewhere}, True).range == pytest.approx((0.0, 5.0))
+
+
+def test_a_range_that_a_reader_chose_stays_with_another_sign() -> None:
+    map, maps = against(), Maps(Settings())
+    suited = maps.style(map, {None: map}, True)
+    own = maps.restyle(map, replace(suited, range=(0.0, 0.5)), suited, {None: map}, True)
+    signed = maps.restyle(map, restyled(own, {"sign": "signed"}), own, {None: map}, True)
+    assert (signed.range, signed.sign) == ((0.0, 0.5), "signed")
+    assert maps.style(against(7), {None: map}, True).range == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(("top", "suggested"), [(0.0, None), (0.01, (0.0, 0.01))])
+def test_a_sweep_suggests_its_range_unless_it_is_blank(top: float, suggested: Any) -> None:
+    said = predict(series(), slice=None)
+    said = replace(said, input=replace(said.input, tensor=torch.zeros(1, 1, 3, 32, 32)))
+    map = explain(said, values=np.full((3, 4, 4), top))
+    place = Position(map.series, 0, Sweep(None, 0.5))
+    found = result_of(Maps(Settings()), Explained(map.predictions, (map,)), place, None, 0, "bilinear")
+    assert (None if found.style is None else found.style.range) == pytest.approx(suggested)

@@ -89,7 +89,7 @@ class Header:
     status: os.stat_result
     """What the system says of the file."""
     dataset: Dataset
-    place: "Place | None"
+    pixel_data: "PixelData | None"
     syntax: str
     meta_elements: plain.Elements
 
@@ -128,13 +128,13 @@ def read_header(path: Path, file: BinaryIO, block: bytes, limits: Limits) -> Hea
     if meta is not None and str(meta.get("TransferSyntaxUID", "")) == DEFLATED:
         inflated = io.BytesIO(_inflated(path, meta, limits))
         dataset = pydicom.filereader.read_dataset(inflated, False, True, stop_when=_at_pixels)
-        return Header(path, status, dataset, _place(inflated, True), DEFLATED, meta._dict)
+        return Header(path, status, dataset, _pixel_data(inflated, True), DEFLATED, meta._dict)
     file.seek(0)
     bounded = _bounded(file, size, limits.header_bytes)
     dataset = pydicom.dcmread(bounded, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
     meta = getattr(dataset, "file_meta", Dataset())
-    place = _place(file, bool(dataset.original_encoding[1]))
-    return Header(path, status, dataset, place, _syntax(dataset, meta), meta._dict)
+    pixel_data = _pixel_data(file, bool(dataset.original_encoding[1]))
+    return Header(path, status, dataset, pixel_data, _syntax(dataset, meta), meta._dict)
 
 
 def _bounded(file: BinaryIO, size: int, most: int) -> BinaryIO:
@@ -159,25 +159,25 @@ def _completed(
 ) -> Header:
     """The header that begins so; what is not plain, or lies beyond the block, is read by pydicom."""
     elements, end = found.elements, found.end
-    place = _place_of(block[end : end + 12], end, True)
+    pixel_data = _pixel_data_of(block[end : end + 12], end, True)
     dataset: Dataset
-    if place is None:
+    if pixel_data is None:
         file.seek(end)
         rest = _bounded(file, status.st_size - end, most - end)
         elements |= plain.rest(rest, elements, found.implicit, _at_pixels, _LARGE_ELEMENT)
-        place = _place(file, True)
+        pixel_data = _pixel_data(file, True)
         dataset = pydicom.FileDataset(rest, elements, b"", None, found.implicit, True)
     else:
         dataset = Dataset(elements)
     dataset.set_original_encoding(found.implicit, True, plain.encodings_of(elements))
-    return Header(path, status, dataset, place, found.syntax, found.meta)
+    return Header(path, status, dataset, pixel_data, found.syntax, found.meta)
 
 
 def _at_pixels(tag: int, vr: str | None, length: int) -> bool:
     return tag in (0x7FE00008, 0x7FE00009, 0x7FE00010)
 
 
-class Place:
+class PixelData:
     """The pixel data element: its tag, where its value begins, and its length (None: encapsulated)."""
 
     def __init__(self, tag: int, offset: int, length: int | None) -> None:
@@ -186,13 +186,13 @@ class Place:
         self.length = length
 
 
-def _place(file: BinaryIO, little: bool) -> Place | None:
+def _pixel_data(file: BinaryIO, little: bool) -> PixelData | None:
     """Parse the element at which pydicom stopped; None at the end of the file."""
     start = file.tell()
-    return _place_of(file.read(12), start, little)
+    return _pixel_data_of(file.read(12), start, little)
 
 
-def _place_of(head: bytes, start: int, little: bool) -> Place | None:
+def _pixel_data_of(head: bytes, start: int, little: bool) -> PixelData | None:
     """The pixel data element of which these are the first bytes; None if it is another."""
     if len(head) < 8:
         return None
@@ -210,7 +210,7 @@ def _place_of(head: bytes, start: int, little: bool) -> Place | None:
         offset = start + (12 if long else 8)
     else:
         length, offset = struct.unpack(f"{order}L", head[4:8])[0], start + 8
-    return Place(group << 16 | element, offset, None if length == _UNDEFINED else length)
+    return PixelData(group << 16 | element, offset, None if length == _UNDEFINED else length)
 
 
 def _syntax(dataset: Dataset, meta: Dataset) -> str:
@@ -247,16 +247,16 @@ def syntax_name(syntax: str) -> str:
 
 def pixels_of(header: Header, limits: Limits) -> Pixels:
     """How the pixels are stored; raises `SeriesError` for what cannot be read or asks for too much."""
-    dataset, place = header.dataset, header.place
+    dataset, pixel_data = header.dataset, header.pixel_data
     rows, columns = (get.integer(dataset, k) for k in ("Rows", "Columns"))
     if not rows or not columns or rows < 0 or columns < 0:
         raise SeriesError("The file says it is an image but gives no number of rows and columns.")
-    if place is None:
+    if pixel_data is None:
         raise SeriesError("The file has the header of an image but no image data.")
     frames = get.integer(dataset, "NumberOfFrames")
     if frames is None and get.text(dataset, "NumberOfFrames"):
         raise SeriesError("The file's number of frames is not a number.")
-    decimal = _FLOATING.get(place.tag)
+    decimal = _FLOATING.get(pixel_data.tag)
     allocated = decimal or get.integer(dataset, "BitsAllocated") or 0
     stored = decimal or get.integer(dataset, "BitsStored") or allocated
     high_bit = None if decimal else get.integer(dataset, "HighBit")
@@ -273,8 +273,8 @@ def pixels_of(header: Header, limits: Limits) -> Pixels:
         high_bit=stored - 1 if high_bit is None else high_bit,
         signed=get.integer(dataset, "PixelRepresentation") == 1,
         planar=get.integer(dataset, "PlanarConfiguration") == 1,
-        offset=None if header.syntax == DEFLATED else place.offset,
-        length=place.length,
+        offset=None if header.syntax == DEFLATED else pixel_data.offset,
+        length=pixel_data.length,
         floating=decimal is not None,
     )
     _sensible(pixels)

@@ -53,14 +53,14 @@ def object_of(
     header: Header, limits: Limits, fingerprint: bytes = b""
 ) -> Image | Segmentation | ParametricMap:
     """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
-    dataset, place = header.dataset, header.place
+    dataset, pixel_data = header.dataset, header.pixel_data
     sop_class = get.text(dataset, "SOPClassUID") or get.text(header.meta, "MediaStorageSOPClassUID")
     if sop_class in SEGMENTATIONS:
         return segmentation_of(dataset, pixels_of(header, limits))
     if sop_class == PARAMETRIC_MAP:
         return parametric_of(dataset, pixels_of(header, limits))
     _refuse_other_kinds(dataset, sop_class)
-    if place is not None and place.tag != 0x7FE00010:
+    if pixel_data is not None and pixel_data.tag != 0x7FE00010:
         raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
     return _image(header, pixels_of(header, limits), sop_class, fingerprint)
 

@@ -33,7 +33,7 @@ Places = tuple[dict[int, int], Matrix]
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class FramePlane:
     """One frame: its place in LPS millimetres, and the image that it was made of."""
 
     position: Vector | None
@@ -48,7 +48,7 @@ class Placed:
     """A file of planes without its pixels."""
 
     pixels: Pixels
-    planes: tuple[Plane, ...]
+    planes: tuple[FramePlane, ...]
     frame_of_reference: str
 
     @property
@@ -86,11 +86,11 @@ def group(own: Dataset, shared: Dataset, sequence: str) -> Dataset:
     return next(iter(get.items(own, sequence) or get.items(shared, sequence)), Dataset())
 
 
-def plane_of(own: Dataset, shared: Dataset) -> Plane:
+def plane_of(own: Dataset, shared: Dataset) -> FramePlane:
     """Where one frame lies, from its functional groups."""
     derived = group(own, shared, "DerivationImageSequence")
     source = next(iter(get.items(derived, "SourceImageSequence")), Dataset())
-    return Plane(
+    return FramePlane(
         get.vector(group(own, shared, "PlanePositionSequence"), "ImagePositionPatient"),
         get.cosines(group(own, shared, "PlaneOrientationSequence")),
         get.spacing(group(own, shared, "PixelMeasuresSequence"), "PixelSpacing"),

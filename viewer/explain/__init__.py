@@ -29,7 +29,7 @@ from viewer.explain.peers import (
     of_grad_cam,
     unseen,
 )
-from viewer.explain.probe import Probe, Wish
+from viewer.explain.probe import Probe
 from viewer.explain.regions import read_region, read_regions
 from viewer.explain.requests import answer, file_contents, place, refuse_others, request
 from viewer.explain.run import Assignment, Explained, explain
@@ -76,7 +76,6 @@ __all__ = [
     "ScoredChunk",
     "Seed",
     "Values",
-    "Wish",
     "answer",
     "any_channel",
     "at_layers",

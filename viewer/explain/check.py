@@ -4,6 +4,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import shorten
 from typing import TypeVar
@@ -16,11 +17,11 @@ from viewer.explain.discover import built_in
 from viewer.explain.double import AGREES, Pair, as_array, verdict
 from viewer.explain.explainer import Explainer
 from viewer.explain.peers import Peer, Scored
-from viewer.explain.probe import Probe, Wish
+from viewer.explain.probe import Probe
 from viewer.explain.values import Values
 from viewer.models import Model
 from viewer.task import Task
-from viewer.types import Array, Attribution, ModelInput, PeerCheck, Region
+from viewer.types import Array, Asked, Attribution, ModelInput, PeerCheck, Region
 
 _T = TypeVar("_T")
 
@@ -40,7 +41,7 @@ class _Asked:
 
     explainer: Explainer
     input: ModelInput
-    wish: Wish
+    wish: Asked
     ours: Array | None = None
     found: Mapping[str, int] = field(default_factory=dict)
     within: Region | None = None
@@ -59,7 +60,7 @@ def check_with_library(
     What a library does to the network is undone, also where it fails, which is told as a `reason` and never
     raised. Of a method that refused it is told what the library says, for the input's highest label.
     """
-    task = task or Task()
+    task, double = task or Task(), cache(model.in_double)
     checks: list[PeerCheck] = []
     for one in attributions:
         assert isinstance(one.explainer, Explainer)  # nothing else makes a map of an input
@@ -70,12 +71,12 @@ def check_with_library(
             reason = "This map is put together from those of many patches; check one patch of them."
             checks.append(replace(about, reason=reason))
             continue
-        checks += _Check(model, _asked(one), task).every(about)
+        checks += _Check(model, _asked(one), task, double).every(about)
     for gone in refused:
         method = gone.explainer
         about = PeerCheck(method.name, method.title, None, gone.input.slice, getattr(method, "layer", None))
         asked = _Asked(method, gone.input, "top", refusal=gone.reason)
-        checks += _Check(model, asked, task).every(about)
+        checks += _Check(model, asked, task, double).every(about)
     return tuple(checks)
 
 
@@ -85,7 +86,7 @@ def in_double(model: Model, attribution: Attribution, number: int = 0, task: Tas
     Raises what a network raises that does not take it, and `IndexError` where there is no such library.
     """
     asked = _asked(attribution)
-    return _Check(model, asked, task or Task()).in_double(number, attribution.values.shape)
+    return _Check(model, asked, task or Task(), model.in_double).in_double(number, attribution.values.shape)
 
 
 def _asked(one: Attribution) -> _Asked:
@@ -103,6 +104,8 @@ class _Check:
     model: Model
     asked: _Asked
     task: Task
+    double: Callable[[], Model]
+    """Gives the copy of the network in double precision, which all maps that are checked together share."""
 
     def every(self, about: PeerCheck) -> list[PeerCheck]:
         """A check for each peer of the method; of a method that refused none where there is no peer."""
@@ -157,7 +160,7 @@ class _Check:
 
     def in_double(self, number: int, shape: tuple[int, ...]) -> Pair:
         """Both maps by a copy of the network in double precision, on the CPU."""
-        asked, method, model = self.asked, self.asked.explainer, self.model.in_double()
+        asked, method, model = self.asked, self.asked.explainer, self.double()
         x = model.batch([asked.input]).double()
         with model.guarded(self.task, thorough=True) as forward, torch.enable_grad():
             probe = Probe(
@@ -170,7 +173,7 @@ class _Check:
             peer = method.peers(probe, found)[number]
             assert peer.run is not None  # it ran in single precision
             forward.expect(1, "running the library in double precision")
-            theirs = _Check(model, asked, self.task)._guarded(peer.run, Scored(forward.module, probe))
+            theirs = replace(self, model=model)._guarded(peer.run, Scored(forward.module, probe))
         return Pair(as_array(values.values[0, 0], shape), as_array(theirs, shape), peer.either_sign)
 
     def _refused(self, about: PeerCheck, peer: Peer, net: Scored) -> PeerCheck:

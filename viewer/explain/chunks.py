@@ -15,8 +15,8 @@ from torch import Tensor
 
 from viewer.models import Model, starved
 
-_Key = tuple[tuple[int, ...], torch.device, bool]
-"""The shape of an input, the device, and whether gradients are taken."""
+_Key = tuple[tuple[int, ...], torch.device, torch.dtype, bool]
+"""The shape of an input, the device, the precision, and whether gradients are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Chunks:
     def __init__(self, model: Model, x: Tensor, gradients: bool, count: int, wished: int = 0) -> None:
         self._bounds = _CPU if x.device.type == "cpu" else _DEVICE
         self._device = x.device
-        self._key = (tuple(x.shape[1:]), x.device, gradients)
+        self._key = (tuple(x.shape[1:]), x.device, x.dtype, gradients)
         self._found: dict[_Key, int] = model.memo.get("chunks", dict)
         """The best chunk for each key."""
         self._most = max(1, min(self._bounds.images, self._bounds.values // x[0].numel()))

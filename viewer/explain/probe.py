@@ -29,7 +29,6 @@ from viewer.models.watch import watching
 from viewer.task import Task
 from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Target, distinct
 
-Wish = Asked
 Make = Callable[[int, int, int], Tensor]
 _BEHIND = (32, 256)
 """How many samples run at once, on a CPU and on a GPU, where only what lies behind a layer sees them."""
@@ -46,7 +45,7 @@ class Probe:
         model: Model,
         forward: Forward,
         inputs: Sequence[ModelInput],
-        wishes: Sequence[Wish],
+        wishes: Sequence[Asked],
         task: Task,
         layers: Sequence[str] = (),
         attention: bool = False,
@@ -102,7 +101,7 @@ class Probe:
         )
 
     def asking(
-        self, wishes: Sequence[Wish], within: Region | None = None, regions: Sequence[Region] = ()
+        self, wishes: Sequence[Asked], within: Region | None = None, regions: Sequence[Region] = ()
     ) -> "Probe":
         """A probe of the same forward that asks for other targets, limits or features."""
         other = Probe(

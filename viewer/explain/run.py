@@ -12,11 +12,11 @@ from viewer.errors import ExplainerError, ModelError, PluginError
 from viewer.explain.discover import built_in
 from viewer.explain.explainer import Explainer
 from viewer.explain.forward_cache import ForwardCache
-from viewer.explain.probe import Probe, Wish
+from viewer.explain.probe import Probe
 from viewer.models import Model, starved
 from viewer.models.architectures import FAULTS
 from viewer.task import Task
-from viewer.types import Attribution, ModelInput, Prediction, Region, Request
+from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Assignment:
     """What one method is to explain: its targets, where it may change the image, and its features."""
 
     method: Explainer
-    wishes: tuple[Wish, ...] = ("top",)
+    wishes: tuple[Asked, ...] = ("top",)
     within: Region | None = None
     features: tuple[Region, ...] = ()
 
@@ -68,7 +68,7 @@ def explain(
     model: Model,
     inputs: Sequence[ModelInput],
     methods: Sequence[Explainer],
-    wishes: Sequence[Wish] = ("top",),
+    wishes: Sequence[Asked] = ("top",),
     task: Task | None = None,
     batch: int = 16,
     override: str | None = None,

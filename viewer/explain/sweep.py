@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from viewer import affine
 from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer
-from viewer.explain.probe import Wish
 from viewer.explain.run import Assignment, Explained, Outcome, outcome, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.task import Task
-from viewer.types import Array, Attribution, ModelInput, Prediction, Region, Shape3, Target
+from viewer.types import Array, Asked, Attribution, ModelInput, Prediction, Region, Shape3, Target
 
 _WIDTH = 1 / 8
 """Standard deviation of the weights ÷ side of a patch."""
@@ -35,7 +34,7 @@ def sweep(
     model: Model,
     tilings: Iterable[Tiling],
     methods: Sequence[Explainer],
-    wishes: Sequence[Wish] = ("top",),
+    wishes: Sequence[Asked] = ("top",),
     task: Task | None = None,
     batch: int = 16,
     override: str | None = None,

@@ -4,10 +4,9 @@
 from collections.abc import Callable
 
 from viewer.errors import ExplainerError
-from viewer.explain.probe import Wish
 from viewer.explain.regions import read_region
 from viewer.models import Model
-from viewer.types import Region, Series, Target
+from viewer.types import Asked, Region, Series, Target
 
 
 def read_targets(
@@ -16,7 +15,7 @@ def read_targets(
     series: Series,
     slice: int | None = None,
     region: Callable[[str], Region] | None = None,
-) -> tuple[Wish, ...]:
+) -> tuple[Asked, ...]:
     """The targets that a text names for a model; raises `ExplainerError` naming what is unknown.
 
     `region` reads what stands behind an @; without it that is a box on `slice`, or on the middle one.

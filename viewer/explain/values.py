@@ -20,7 +20,7 @@ class Values:
     baselines: Tensor | None = None
     """What the image was compared with, (baselines, n, channels, …spatial)."""
     found: Mapping[str, Tensor] = field(default_factory=dict)
-    """Whole numbers that were found as the method ran, (targets, n), by name: e.g. the steps it took."""
+    """How many of what the method used as it ran, (targets, n), by a name in the plural: e.g. the steps."""
     features: Sequence[Mapping[str, Tensor]] = ()
     """For every input the values, (targets,), of what in it has a name."""
     resolution: Resolution | None = None

@@ -30,11 +30,11 @@ from viewer.types import Attribution, Map, Prediction, Score, Snapshot
 from viewer.wording import (
     clean,
     clipped_text,
-    counted,
     feature_words,
     figures,
     number,
     target_text,
+    used_words,
     without_identity,
 )
 
@@ -47,7 +47,7 @@ _SHOWN_SCORES = 10
 """Labels listed before "… and N more"."""
 
 
-class _Column:
+class Column:
     """Text and bars from top to bottom; drawn at the end, when the height is known."""
 
     def __init__(self) -> None:
@@ -121,9 +121,9 @@ def _bar(draw: Draw, box: tuple[float, float, float, float], score: Score, colou
         draw.rectangle((x - 1, top - 3, x, bottom + 3), fill="#ffffff")
 
 
-def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> _Column:
+def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
     """All the text of a snapshot; `remarks` are what a reader must know, `drawn` is whether a map is."""
-    result = _Column()
+    result = Column()
     shown = snapshot.overlay.map
     if isinstance(shown, Attribution):
         _scores(result, shown.prediction, explained_labels(shown), len(shown.predictions))
@@ -159,7 +159,7 @@ def explained_labels(attribution: Attribution) -> set[str]:
     return set() if target is None else {target.label, target.minus or target.label}
 
 
-def _scores(result: _Column, prediction: Prediction, labels: set[str], predictions: int) -> None:
+def _scores(result: Column, prediction: Prediction, labels: set[str], predictions: int) -> None:
     scores = sorted(prediction.scores, key=lambda s: -s.probability)
     bars = all(0 <= s.probability <= 1 for s in scores)
     calibrated = bool(scores) and all(s.calibrated for s in scores)
@@ -180,7 +180,7 @@ def _scores(result: _Column, prediction: Prediction, labels: set[str], predictio
         result.paragraph(f"the highest of {predictions} patches")
 
 
-def _explanation(result: _Column, shown: Map, remarks: tuple[str, ...]) -> None:
+def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
     for remark in remarks:
         result.paragraph(remark, WARNING, bold=True)
         result.height += 4
@@ -198,7 +198,7 @@ def _explanation(result: _Column, shown: Map, remarks: tuple[str, ...]) -> None:
         if shown.features:
             result.fact("Features", [f"{name} {value}".strip() for name, value in feature_words(shown)])
         if shown.found:
-            result.fact("Used", [counted(name, count) for name, count in shown.found.items()])
+            result.fact("Used", used_words(shown))
     result.fact("Unit", shown.unit or "none")
     ends = [number(end, sign=True) for end in shown.extremes() if end is not None]
     if ends:
@@ -220,7 +220,7 @@ def _setting(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def _display(result: _Column, snapshot: Snapshot) -> None:
+def _display(result: Column, snapshot: Snapshot) -> None:
     style = snapshot.overlay.style
     low, high = shown_range(style)
     signs = {"positive": "positive values", "signed": "both signs", "magnitude": "size, without sign"}
@@ -234,7 +234,7 @@ def _display(result: _Column, snapshot: Snapshot) -> None:
     result.fact("Opacity", f"{100 * style.opacity:.0f} % · {style.interpolation}")
 
 
-def _provenance(result: _Column, shown: Attribution) -> None:
+def _provenance(result: Column, shown: Attribution) -> None:
     prediction = shown.prediction
     result.fact("Weights", f"SHA-256 {prediction.weights[:16]}…" if prediction.weights else "no file")
     result.fact("Paper", shown.explainer.paper)

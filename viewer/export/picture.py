@@ -38,27 +38,22 @@ from viewer.export.panel import (
 from viewer.export.provenance import meaning
 from viewer.overlay import (
     Bytes,
+    blank,
     coloured,
     composite,
     hatched,
     native_facts,
-    no_evidence,
-    no_positive_evidence,
     on_source,
     visible,
 )
 from viewer.types import Array, Attribution, Geometry, Snapshot
 from viewer.wording import (
-    NO_VALUE,
     NO_WINDOW,
-    NOT_LOOKED_AT,
-    NOTHING_REACHES,
     RESEARCH_USE,
     clean,
     method_text,
-    negative_text,
-    no_evidence_text,
     outside_text,
+    remark_text,
     score_text,
     spacing_text,
     target_text,
@@ -102,15 +97,10 @@ def compose(snapshot: Snapshot) -> Image.Image:
 def _judged(snapshot: Snapshot, values: Array) -> tuple[bool, tuple[str, ...]]:
     """Whether the map is to be drawn on this slice, and what must be said of it."""
     shown, style = snapshot.overlay.map, snapshot.overlay.style
-    made = shown if isinstance(shown, Attribution) else None
-    if made is not None and no_positive_evidence(made):
-        nothing, signed = no_evidence(made), style.sign != "positive"
-        return signed and not nothing, (no_evidence_text(made, of_any_sign=signed and nothing),)
-    if not np.isfinite(values).any():
-        return False, (NO_VALUE if made is None else NOT_LOOKED_AT,)
-    if not visible(values, style).any():
-        return True, (NOTHING_REACHES,)
-    return True, (negative_text(made),) if made is not None and made.negative else ()
+    signed, seen = style.sign != "positive", bool(np.isfinite(values).any())
+    nothing = isinstance(shown, Attribution) and blank(shown, signed)
+    remark = remark_text(shown, signed, nothing, seen, bool(visible(values, style).any()))
+    return seen and not nothing, (remark,) if remark else ()
 
 
 def _label(snapshot: Snapshot) -> str:

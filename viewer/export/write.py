@@ -24,6 +24,7 @@ from viewer.types import (
     Overlay,
     PeerCheck,
     Prediction,
+    Sign,
     Snapshot,
     Style,
     Window,
@@ -128,9 +129,9 @@ def _unnamed(map: Map) -> Map:
     )
 
 
-def _automatic(maps: Sequence[Map]) -> Style:
+def _automatic(maps: Sequence[Map], sign: Sign | None) -> Style:
     made = [one for one in maps if isinstance(one, Attribution)]
-    return automatic_style(made) if made else quantity_style(maps[0])
+    return automatic_style(made, sign) if made else quantity_style(maps[0])
 
 
 def _styles(
@@ -141,7 +142,8 @@ def _styles(
         groups.setdefault(_kind(map), []).append(map)
     if isinstance(style, Style):
         return dict.fromkeys(groups, style)
-    return {kind: restyled(_automatic(group), style or {}) for kind, group in groups.items()}
+    wished = style or {}
+    return {kind: restyled(_automatic(group, wished.get("sign")), wished) for kind, group in groups.items()}
 
 
 def _slug(text: str, otherwise: str) -> str:

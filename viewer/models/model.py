@@ -115,7 +115,7 @@ class Model:
         _ = None if self.closed else self.structure  # of tensors in single precision, which the copy refuses
         try:
             with self._lock:
-                module = copy.deepcopy(self._module)
+                module = _copied_to_cpu(self._module)
             double = Model(
                 self.card, module.double(), self.sha256, torch.device("cpu"), self.code, self.folder
             )
@@ -250,3 +250,14 @@ class Model:
             raise ModelError("The network gives one number for a whole batch; it must give one per input.")
         # A network with one output may leave out the axis of the labels.
         return output[:, None] if output.ndim == 1 and len(self.labels) == 1 else output
+
+
+def _copied_to_cpu(module: nn.Module) -> nn.Module:
+    """A copy on the CPU whose tensors are copied on the way there: no device holds the network twice."""
+    originals = [*module.parameters(), *module.buffers()]  # kept, as their `id` tells them apart
+    copies: dict[int, object] = {}
+    for tensor in originals:
+        there = tensor.detach().to("cpu", copy=True)
+        held = isinstance(tensor, nn.Parameter)
+        copies[id(tensor)] = nn.Parameter(there, tensor.requires_grad) if held else there
+    return copy.deepcopy(module, copies)

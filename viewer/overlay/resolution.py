@@ -7,24 +7,59 @@ from collections.abc import Sequence
 import numpy as np
 
 from viewer.affine import Matrix
-from viewer.types import Attribution, Map
+from viewer.types import Attribution, DerivedMap, Map
 
 
 def native_facts(map: Map) -> str:
     """Native size and what a value stands for, e.g. "map 7 × 7 · 1 cell ≈ 12 mm", or after the size
-    "1 window ≈ 16 mm, every 8 mm" or "1 value per segment"; of many sizes the smallest and the largest."""
-    shape = map.values.shape[1:] if map.values.shape[0] == 1 else map.values.shape
-    return f"map {' × '.join(str(n) for n in shape)} · {_resolved(map, len(shape))}"
+    "1 window ≈ 16 mm, every 8 mm" or "1 value per segment"; of many sizes the smallest and the largest.
+
+    A map made of others resolves what the coarsest of these does, whatever grid it lies on.
+    """
+    shape = _shape(map)
+    return f"map {' × '.join(str(n) for n in shape)} · {_resolved(_coarsest(map))}"
 
 
-def _resolved(map: Map, axes: int) -> str:
+def _shape(map: Map) -> tuple[int, ...]:
+    return map.values.shape[1:] if map.values.shape[0] == 1 else map.values.shape
+
+
+def _coarsest(map: Map) -> Map:
+    """The map itself, or of those that it was made of the one whose values stand for the largest part."""
+    if not isinstance(map, DerivedMap):
+        return map
+    # Without a known distance of slices their side is 0.
+    return max(
+        (_coarsest(parent) for parent in map.parents),
+        key=lambda one: math.prod(side for side in _sides(one) if side > 0),
+    )
+
+
+def _sides(map: Map) -> Sequence[float]:
+    """The sides, in the unit of the source, of the smallest part of which a value is told; infinite where
+    parts have no one size, as these may be as large as the image."""
+    found = map.resolution if isinstance(map, Attribution) else None
+    if found is None or not isinstance(map, Attribution):
+        return _cell_sides(map, map.matrix)[-len(_shape(map)) :]
+    if not found.sizes:
+        return (math.inf,)
+    sides: list[float] = np.multiply(found.sizes[-1], _pixel(map, len(found.sizes[0]))).tolist()
+    return sides
+
+
+def _pixel(map: Attribution, axes: int) -> Sequence[float]:
+    """The sides of a pixel of the input."""
+    return _cell_sides(map, map.predictions[0].input.matrix)[-axes:]
+
+
+def _resolved(map: Map) -> str:
     unit = "px" if map.series.geometry.spacing is None else "mm"
     found = map.resolution if isinstance(map, Attribution) else None
     if found is None or not isinstance(map, Attribution):
-        return f"1 cell ≈ {_extent(_cell_sides(map, map.matrix)[-axes:])} {unit}"
+        return f"1 cell ≈ {_extent(_sides(map))} {unit}"
     if not found.sizes:
         return f"1 value per {found.part}"
-    pixel = _cell_sides(map, map.predictions[0].input.matrix)[-len(found.sizes[0]) :]
+    pixel = _pixel(map, len(found.sizes[0]))
     sizes, steps = (
         [_extent(np.multiply(sides, pixel).tolist()) for sides in some] for some in (found.sizes, found.steps)
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.types import Array, Attribution, Map, Style
+from viewer.types import Array, Attribution, Map, Sign, Style
 
 DIVERGING = "blue-white-red"
 NAMES = ("inferno", "viridis", "grey", DIVERGING)
@@ -56,18 +56,21 @@ def visible(values: Array, style: Style) -> NDArray[np.bool_]:
     return np.asarray((shown >= max(style.threshold, 0.0)) & np.isfinite(values))
 
 
-def automatic_style(maps: Sequence[Map]) -> Style:
+def automatic_style(maps: Sequence[Map], sign: Sign | None = None) -> Style:
     """One style for all these maps, so that slices and labels of one method compare.
 
-    The top is the largest shown value, or for maps of at least `PEAKED_CELLS` cells a side the
-    99.5th percentile of each, the largest of those. Where nothing is above rounding it is 1, in which nothing
-    is drawn: noise is not stretched to fill the colours.
+    `sign` is what is drawn of them, None for what suits their method. The top is the largest value of that,
+    or for maps of at least `PEAKED_CELLS` cells a side the 99.5th percentile of each, the largest of those.
+    Where nothing is above rounding it is 1, in which nothing is drawn: noise is not stretched to fill the
+    colours.
     """
-    signed = any(shows_both_signs(m) for m in maps)
-    top = max((_top(m, signed) for m in maps if not blank(m, signed)), default=0.0) or 1.0
-    if signed:
-        return Style(DIVERGING, (-top, top), threshold=SIGNED_THRESHOLD * top, sign="signed")
-    return Style("inferno", (0.0, top), threshold=POSITIVE_THRESHOLD * top, sign="positive")
+    sign = sign or ("signed" if any(shows_both_signs(m) for m in maps) else "positive")
+    both = sign != "positive"
+    top = max((_top(m, both) for m in maps if not blank(m, both)), default=0.0) or 1.0
+    threshold = (SIGNED_THRESHOLD if both else POSITIVE_THRESHOLD) * top
+    if sign == "signed":
+        return Style(DIVERGING, (-top, top), threshold=threshold, sign=sign)
+    return Style(NAMES[0], (0.0, top), threshold=threshold, sign=sign)
 
 
 def blank(map: Map, signed: bool) -> bool:

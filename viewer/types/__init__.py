@@ -10,7 +10,7 @@ Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's L
 
 from viewer.types.arrays import Array, Shape3
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
-from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Snapshot, Style
+from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Sign, Snapshot, Style
 from viewer.types.peer import PeerCheck
 from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score, Sweep, Target, distinct
 from viewer.types.request import Asked, Override, Place, Request
@@ -42,6 +42,7 @@ __all__ = [
     "Series",
     "SeriesPoint",
     "Shape3",
+    "Sign",
     "Snapshot",
     "SpacingKind",
     "Style",

@@ -80,7 +80,7 @@ class Attribution(Map):
     """|Σ map − (score − score of the baseline)| ÷ |score − score of the baseline|, in per cent."""
     seconds: float = 0.0
     found: Mapping[str, int] = field(default_factory=dict)
-    """Numbers that the method found as it ran, by name: e.g. the steps it took."""
+    """How many of what the method used as it ran, by a name in the plural: e.g. the steps it took."""
     features: Mapping[str, float] = field(default_factory=dict)
     """The values of what in the image has a name, such as a segment, where the method gives each one."""
     regions: tuple[Region, ...] = ()
@@ -182,6 +182,10 @@ class DerivedMap(Map):
         return self.how
 
 
+Sign = Literal["positive", "signed", "magnitude"]
+"""Which values of a map are drawn: the positive ones, both, or their size."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """How a map is drawn. Changing it never touches the model.
@@ -194,7 +198,7 @@ class Style:
     range: tuple[float, float] = (0.0, 1.0)
     opacity: float = 0.5
     threshold: float = 0.0
-    sign: Literal["positive", "signed", "magnitude"] = "positive"
+    sign: Sign = "positive"
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
 
 

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from viewer.ui.commands import BY_NAME, assigned
 
-_Keys = Mapping[str, tuple[str, ...]]
+Keys = Mapping[str, tuple[str, ...]]
 
 
 class Keyboard(QObject):
@@ -21,14 +21,14 @@ class Keyboard(QObject):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
-        self._keys: _Keys = {}
+        self._keys: Keys = {}
         self._shortcuts: list[QShortcut] = []
         self._holding: dict[str, str] = {}
         self._down: int | None = None
         self._name = ""
         QApplication.instance().installEventFilter(self)  # type: ignore[union-attr]
 
-    def bind(self, keys: _Keys) -> None:
+    def bind(self, keys: Keys) -> None:
         """Listen to these keys, by the name of their command, and to no others."""
         if keys == self._keys:
             return
@@ -90,7 +90,7 @@ def written(event: QKeyEvent) -> str:
     return QKeySequence(pressed).toString(QKeySequence.SequenceFormat.PortableText)
 
 
-def key_of(command: str, chosen: _Keys) -> str:
+def key_of(command: str, chosen: Keys) -> str:
     """The first key of a command as it is written on this system, "" if it has none."""
     return next((shown(key) for key in assigned(chosen)[command]), "")
 

@@ -31,7 +31,7 @@ from viewer.ui.widgets.parts import (
     pair,
     rows,
 )
-from viewer.wording import SAME_FOR_ALL, clean
+from viewer.wording import SAME_FOR_ALL, clean, used_words
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -257,7 +257,7 @@ def completeness_words(state: ViewState) -> tuple[str, str]:
     took = f"\nThe map took {shown.seconds:.1f} s." if shown.seconds >= 0.1 else ""
     if shown.found:
         # The form keeps what was asked for, where 0 means that the method chooses.
-        took = f"\nComputed with {', '.join(f'{name} {n}' for name, n in shown.found.items())}.{took}"
+        took = f"\nComputed with {', '.join(used_words(shown))}.{took}"
     if shown.completeness_error is None:
         tip = "Its values need not add up to the score, or the score does not change from the baseline."
         return "Completeness not defined for this method", tip + took

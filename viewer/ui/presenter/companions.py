@@ -35,7 +35,7 @@ _NOTHING: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OnSeries:
+class OnSeries:
     """What lies on one series; `outlines` by slice, `faults` what is wrong with what could not be read.
 
     Of each map its `spans` in words and its first style: a volume is looked through once, by the worker.
@@ -64,7 +64,7 @@ class Companions:
         self._store = store
         self._jobs = jobs
         self._limits = limits
-        self._read: Cache[Series, _OnSeries] = Cache(_ROOM, latest=True)
+        self._read: Cache[Series, OnSeries] = Cache(_ROOM, latest=True)
         self._drawn = DrawnMaps(_DRAWN)
         self._styles: dict[tuple[str, ...], Style] = {}
         self._wished: tuple[str, ...] | None = None
@@ -114,7 +114,7 @@ class Companions:
         if not drawn and not computed:
             return
 
-        def done(found: _OnSeries) -> None:
+        def done(found: OnSeries) -> None:
             self._read.put(series, found, found.size)
             notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
             self._store.show(notice=notice)
@@ -176,7 +176,7 @@ def read(
     computed: Sequence[dicom.ParametricMap],
     limits: Limits,
     task: Task,
-) -> _OnSeries:
+) -> OnSeries:
     """Decode segmentations and parametric maps; those that cannot be are said, and the others come."""
     regions: list[Region] = []
     maps: list[LoadedMap] = []
@@ -205,6 +205,6 @@ def read(
         task.check()
         spans.append(span_words(map))
         styles.append(quantity_style(map))
-    return _OnSeries(
+    return OnSeries(
         series, tuple(maps), tuple(spans), tuple(styles), tuple(regions), found, boxes, tuple(faults)
     )

@@ -300,7 +300,7 @@ class Explaining:
                 )
 
             explained = run(self._maps, asking, series, place, choice, target, task, preview, regions)
-            return result_of(explained, place, words, slice, interpolation)
+            return result_of(self._maps, explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:
             self._stop()
@@ -372,8 +372,8 @@ class Explaining:
             self._maps.put_baselines(attribution, found.baselines[i])
             if found.profiles[i]:
                 self.answers.volume_profile(attribution, found.profiles[i])
-            if found.styles:
-                self._maps.suggest(attribution, found.styles[i])
+            if found.style is not None:
+                self._maps.suggest(attribution, found.style)
         refused = explained.refused
         notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
         self._store.show(busy=None, notice=notice, target=self._state.request.target or said.top.label)
@@ -387,7 +387,8 @@ class Explaining:
 
     def restyle(self, style: Style) -> None:
         """Change the style of the shown kind of map."""
-        attribution = self._state.answer.attribution
+        state, attribution = self._state, self._state.answer.attribution
         if attribution is not None:
-            self._maps.restyle(attribution, style)
+            among = self._maps.all(position_of(state), choice_of(state))
+            style = self._maps.restyle(attribution, style, state.views.style, among, state.views.locked)
         self._store.show(style=style)

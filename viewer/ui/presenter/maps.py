@@ -10,7 +10,7 @@ import numpy as np
 from viewer import overlay
 from viewer.cache import ArrayCache, Cache
 from viewer.settings import Settings
-from viewer.types import Array, Attribution, Override, Prediction, Series, Style
+from viewer.types import Array, Attribution, Override, Prediction, Series, Sign, Style
 from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.presenter.requests import Key, Requests
 from viewer.ui.state import MethodChoice, Position, Tile
@@ -58,7 +58,10 @@ class Maps:
         self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[Key, dict[str | None, Attribution]] = {}
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
-        self._styles: dict[tuple[str, str | None, str], Style] = {}
+        self._automatic: dict[tuple[_Kind, Sign], Style] = {}
+        """Found from the maps, for each sign that is drawn."""
+        self._styles: dict[_Kind, Style] = {}
+        """With the range or the threshold that the reader chose."""
         self._looks: dict[tuple[str, str | None], dict[str, Any]] = {}
 
     def forget(self) -> None:
@@ -69,6 +72,7 @@ class Maps:
         self._overridden.clear()
         self.drawn.clear()
         self.requests.forget()
+        self._automatic.clear()
         self._styles.clear()
         self._found.clear()
         self._previews.clear()
@@ -205,30 +209,41 @@ class Maps:
         range of another patient a map would be blank, or saturated, without meaning more or less evidence.
         What a method has so far may be far from what it ends with, and says nothing for others.
         """
-        kind = _kind(attribution)
-        style = self._styles.get(kind) if locked else None
+        kind, sign = _kind(attribution), self.sign(attribution)
+        style = (self._styles.get(kind) or self._automatic.get((kind, sign))) if locked else None
         if style is None:
-            some = list(among.values()) or [attribution]
-            style = overlay.automatic_style(some)
-            signed = style.sign == "signed"
-            # A map of nothing has no range of its own, and gives none to others.
-            if not self.is_preview(attribution) and not all(overlay.blank(one, signed) for one in some):
-                self._styles[kind] = style
+            style, known = suited_style(list(among.values()) or [attribution], sign)
+            if known and not self.is_preview(attribution):
+                self._styles.pop(kind, None)
+                self._automatic[kind, sign] = style
         return overlay.restyled(style, self._looks.get(kind[:2], {}))
+
+    def sign(self, attribution: Attribution) -> Sign:
+        """Which values of a map are drawn: those that the reader chose for its kind, else what suits it."""
+        chosen: Sign | None = self._looks.get(_kind(attribution)[:2], {}).get("sign")
+        return chosen or ("signed" if overlay.shows_both_signs(attribution) else "positive")
 
     def suggest(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""
-        self._styles.setdefault(_kind(attribution), style)
+        self._automatic.setdefault((_kind(attribution), style.sign), style)
 
-    def restyle(self, attribution: Attribution, style: Style) -> None:
+    def restyle(
+        self, attribution: Attribution, style: Style, before: Style, among: MapsByTarget, locked: bool
+    ) -> Style:
         """Draw maps of this kind so from now on: range and threshold on this series, the rest on all.
 
-        Those of a preview end with it, for they are in the range of what the method had so far.
+        `before` is how the map was drawn; with another sign comes its automatic range, unless the reader has
+        chosen one. Those of a preview end with it, for they are in the range of what the method had so far.
         """
-        kind = _kind(attribution)
+        kind, own = _kind(attribution), self._styles.get(_kind(attribution))
         self._looks[kind[:2]] = {name: getattr(style, name) for name in _LOOK}
-        if not self.is_preview(attribution):
+        if style.sign != before.sign and (own is None or _range(own) != _range(before)):
+            automatic = self.style(attribution, among, locked)
+            if _range(style) in (_range(before), _range(automatic)):  # the latter where a step is taken back
+                return automatic
+        if _range(style) != _range(before) and not self.is_preview(attribution):
             self._styles[kind] = style
+        return style
 
     def tile(self, map: Attribution, slice: int, style: Style, side: int) -> Tile:
         """A map over a slice, drawn small."""
@@ -249,7 +264,21 @@ def _input_bytes(attribution: Attribution) -> int:
     return 4 * int(source.tensor.shape[1]) * round(float(pixels))
 
 
-def _kind(attribution: Attribution) -> tuple[str, str | None, str]:
+def suited_style(maps: Sequence[Attribution], sign: Sign) -> tuple[Style, bool]:
+    """How maps are drawn by themselves, and whether that says something for others: a map of nothing has no
+    range of its own, and gives none."""
+    style = overlay.automatic_style(maps, sign)
+    return style, not all(overlay.blank(one, sign != "positive") for one in maps)
+
+
+def _range(style: Style) -> tuple[tuple[float, float], float]:
+    return style.range, style.threshold
+
+
+_Kind = tuple[str, str | None, str]
+
+
+def _kind(attribution: Attribution) -> _Kind:
     """Method, layer and series: what maps must share for one range. Points in time share a series' UID."""
     return attribution.explainer.name, attribution.layer, attribution.series.uid
 

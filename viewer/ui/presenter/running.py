@@ -14,7 +14,7 @@ from viewer.task import Task
 from viewer.types import Array, Attribution, LoadedMap, Map, Prediction, Region, Request, Series, Style, Sweep
 from viewer.ui import engine
 from viewer.ui.presenter.evidence import volume_profile
-from viewer.ui.presenter.maps import Asking, Maps
+from viewer.ui.presenter.maps import Asking, Maps, suited_style
 from viewer.ui.state import NOWHERE, At, MethodChoice, Position, ViewState
 
 if TYPE_CHECKING:
@@ -135,30 +135,32 @@ def _there(place: Position) -> At:
 class RunResult:
     """What a run found, and what the worker made of it so that the window need not.
 
-    Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `styles`
-    are suggestions, `overlaid` maps over the slice that was shown.
+    Of each map the pictures of its baselines and, of a volume, the share of evidence per slice; `style`
+    is a suggestion, `overlaid` are maps over the slice that was shown.
     """
 
     explained: "Explained"
     said: Prediction
     baselines: Sequence["BaselineImages"]
     profiles: Sequence[tuple[float, ...]]
-    styles: Sequence[Style] = ()
+    style: Style | None = None
     overlaid: Sequence[tuple[Attribution, Array]] = ()
 
 
 def result_of(
-    explained: "Explained", place: Position, words: str | None, slice: int, interpolation: Interpolation
-) -> RunResult:
+    kept: Maps, explained: "Explained", place: Position, words: str | None, slice: int,
+    interpolation: Interpolation,
+) -> RunResult:  # fmt: skip
     """Look through the maps of a place; `words` are those of the target."""
     maps, said = explained.attributions, leading(explained.predictions)
     swept = isinstance(place.at, Sweep)
+    style, known = suited_style(maps, kept.sign(maps[0])) if swept and maps else (None, False)
     return RunResult(
         explained,
         _alone(said) if swept else said,
         [baseline_images(one) for one in maps],
         [volume_profile(one) if one.slice is None else () for one in maps],
-        [overlay.automatic_style(maps)] * len(maps) if swept else (),
+        style if known else None,
         overlaid(explained, words, slice, interpolation),
     )
 

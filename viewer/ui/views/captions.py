@@ -12,18 +12,14 @@ from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoi
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
 from viewer.wording import (
     INFLUENCE_ONLY,
-    NO_VALUE,
     NO_WINDOW,
-    NOT_LOOKED_AT,
-    NOTHING_REACHES,
     OUTSIDE_USE,
     below_text,
     clean,
     feature_words,
     method_text,
-    negative_text,
-    no_evidence_text,
     number,
+    remark_text,
     score_text,
     spacing_text,
     target_text,
@@ -225,8 +221,8 @@ def _came_along(state: ViewState, view: View, shown: LoadedMap, drawn: bool) -> 
     """The corners of the image with a map that came with the study."""
     remark: tuple[Line, ...] = ()
     if state.draws_map(view) and not drawn and view.map is not None:
-        seen = bool(np.isfinite(view.map).any())
-        remark = ((NOTHING_REACHES if seen else NO_VALUE, "warning"), ("", "text"), ("", "text"))
+        words = remark_text(shown, False, False, bool(np.isfinite(view.map).any()), drawn)
+        remark = ((words, "warning"), ("", "text"), ("", "text"))
     return Corners(
         top_left=((title_of(shown, state.shell.masked), "text"), (span_of(state, shown), "text")),
         top_right=((_what(state, view), "text"),),
@@ -310,15 +306,9 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tu
     if state.answer.preview:
         return (("Preview: the method is still computing.", "warning"),)
     signed = state.views.style.sign != "positive"
-    if _blank(shown, signed):
-        return ((no_evidence_text(shown, of_any_sign=signed), "warning"),)
-    if not drawn:
-        if not np.isfinite(view.map).any():
-            return ((NOT_LOOKED_AT, "warning"),)
-        return ((NOTHING_REACHES, "warning"),)
-    if state.answer.gate == "negative":
-        return ((negative_text(shown), "warning"),)
-    return ()
+    seen = drawn or bool(np.isfinite(view.map).any())
+    words = remark_text(shown, signed, _blank(shown, signed), seen, drawn)
+    return ((words, "warning"),) if words else ()
 
 
 _SEVERAL = {

@@ -34,7 +34,7 @@ _RANK = (
 _VALUES = "Both maps are in one unit and drawn in one range."
 
 
-def _side_picture(state: ViewState, side: Side) -> Picture:
+def side_picture(state: ViewState, side: Side) -> Picture:
     """The slice with one side of a comparison, or the difference of both, over it."""
     own = picture(state, state.views.active)
     shown = side.drawn is not None and state.views.overlay and (not side.negative or state.answer.asked)
@@ -97,7 +97,7 @@ class CompareGrid(ViewGrid):
         nothing = Side("", why="Open a model and an image first.")
         sides = (nothing,) * 3 if found is None else (found.one, found.other, found.difference)
         for view, side in zip(self.views, sides, strict=True):
-            view.show(_side_picture(state, side))
+            view.show(side_picture(state, side))
         self.facts.show(state)
 
 
