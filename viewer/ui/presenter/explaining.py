@@ -57,6 +57,8 @@ class Explaining:
         self._series: Sequence[Series] = ()
         self.arrived: Callable[[], bool] = lambda: False
         """Whether somebody shows another series, now that there is a model; it then says what follows."""
+        self.wished = self.granted = 0
+        """How many models were wished for, and which of these wishes brought the one that is here."""
         self.answers = Answers(maps)
 
     @property
@@ -78,6 +80,7 @@ class Explaining:
 
         `trust` runs whatever program comes with it, `decided` only the one that the reader was shown.
         """
+        self.wished += decided is None  # else it is the same wish, of which the reader was asked
         known = self._preferences.now.trusted
         settings = self._maps.settings
         lasting = self._store.lasting  # what it says of another model does not
@@ -117,6 +120,7 @@ class Explaining:
         self._jobs.cancel_all("model", but="export")
         self._maps.drop_previews()
         self._maps.open(model)
+        self.granted = self.wished
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
