@@ -33,6 +33,7 @@ from viewer.wording import (
 
 NOT_COMPUTED = "Came with the study, not computed here."
 EMPTY = "Drop a folder of DICOM files here"
+READING = "Reading the slice …"
 
 Line = tuple[str, str]
 """A text and the name of its colour in the palette."""
@@ -60,7 +61,7 @@ def sentence(state: ViewState) -> Line | None:
     if state.shell.under_way:
         return f"{' · '.join(one.doing.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
     if state.view.series is not None:
-        return "Reading the slice …", "quiet"
+        return READING, "quiet"
     if state.studies.items:
         return "Choose a series on the left", "quiet"
     return EMPTY, "text"

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Painting small maps over the slice that they belong to."""
 
+import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
 
 from viewer.types import Array
 from viewer.ui.state import Tile, ViewState
 from viewer.ui.views import marks
+from viewer.ui.views.captions import READING
 from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.widgets.theme import DARK, font
+from viewer.wording import NOT_LOOKED_AT, NOTHING_REACHES
 
 
 class TilePainter:
@@ -20,26 +23,32 @@ class TilePainter:
 
     def draw(
         self, painter: QPainter, state: ViewState, tile: Tile | None, box: QRectF, ratio: float, hatch: bool
-    ) -> bool:
+    ) -> str:
         """Paint the state's slice, as large as fits, and the tile's map over it, `hatch`ed for a negative.
 
-        Whether anything of the map is drawn.
+        Why nothing of the map is drawn, though it was to be; else "".
         """
         painter.save()
         painter.setClipRect(box)
         painter.fillRect(box, QColor(DARK.images))
-        values, drawn = state.view.values, False
+        values, why = state.view.values, READING
         if values is not None:
             frame = _fitted(values, state, box)
             shown = self._cache.coarse(values, round(2 * ratio * max(box.width(), box.height())))
             self._image.set(shown, state.view.levels, state.view.inverted, state.view.curve)
             self._image.draw(painter, frame, box, ratio)
+            why = ""
             if tile is not None and state.views.overlay:
                 self._map.set(tile.drawn, tile.style, hatch)
                 self._map.draw(painter, frame, box, ratio)
-                drawn = self._map.anything
+                why = "" if self._map.anything else _unseen(tile.drawn)
         painter.restore()
-        return drawn
+        return why
+
+
+def _unseen(drawn: Array) -> str:
+    """Why nothing of a map on a slice is drawn: it has no value there, or none that reaches the threshold."""
+    return NOTHING_REACHES if np.isfinite(drawn).any() else NOT_LOOKED_AT
 
 
 def absent(painter: QPainter, box: QRectF, why: str) -> None:
