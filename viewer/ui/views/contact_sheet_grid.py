@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
+from viewer.ui.views.captions import Blank
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter, absent, sides
 from viewer.ui.widgets.controls import Link, Segments
@@ -170,7 +171,7 @@ class _Cells(QWidget):
             else:
                 why = self._painters[i].draw(painter, state, tile, picture, ratio, negative)
                 sides(painter, state, picture)
-            below = f"{BELOW}, hidden" if hidden else cell_words(cell, why)
+            below = f"{BELOW}, hidden" if hidden else cell_words(cell, why, self._cache.blank)
             self._frame(painter, i, box, cell)
             self._texts(painter, box, cell, below)
         painter.end()
@@ -243,7 +244,7 @@ def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.Align
     return box.width() - QFontMetricsF(painter.font()).horizontalAdvance(fits)
 
 
-def cell_words(cell: Cell, why: str = "") -> str:
+def cell_words(cell: Cell, why: str = "", blank: Blank = blank) -> str:
     """In which range a cell is drawn, with its unit, after `why` nothing is; or that there is no evidence."""
     if cell.tile is None:
         return "not computed yet"

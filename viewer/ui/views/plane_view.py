@@ -170,7 +170,9 @@ class PlaneView(SliceView):
         thick = ((_slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
-        said = captions.explained(state, seen, view) if self._first else captions.Corners()
+        said = captions.Corners()
+        if self._first:
+            said = captions.explained(state, seen, view, self._cache.blank)
         marked = captions.overridden(state) if self._first else ()
         if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right

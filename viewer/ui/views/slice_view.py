@@ -62,9 +62,9 @@ class SliceView(QWidget):
     def __init__(self, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
         super().__init__(parent)
         self._picture = Picture()
-        cache = cache or RenderCache()
-        self._image = ImageLayer(cache)
-        self._map = MapLayer(cache)
+        self._cache = cache or RenderCache()
+        self._image = ImageLayer(self._cache)
+        self._map = MapLayer(self._cache)
         self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
