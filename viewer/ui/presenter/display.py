@@ -119,7 +119,7 @@ class Displaying:
             said = "Only views of slices are flipped: planes and the contact sheet keep the patient's sides."
             self._store.show(notice=Notice(said))
             return
-        across, down = self._state.view.flips
+        across, down = self._state.flips
         self._change("flip", flips=(not across, down) if axis == 0 else (across, not down))
 
     def choose_layout(self, layout: str) -> None:

@@ -71,7 +71,7 @@ def _aspect_of(series: Series | None) -> float:
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
 
 
-def _flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
+def flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
     """The patient's sides where an image that is turned over has them."""
     if letters is None:
         return None
@@ -102,6 +102,6 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
         says=says,
-        letters=_flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
+        letters=flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
         clear=(2 + reads + (not plain and state.answer.overridden is not None), 3),
     )  # fmt: skip

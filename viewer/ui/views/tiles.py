@@ -3,13 +3,14 @@
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QTransform
 
 from viewer.types import Array
-from viewer.ui.state import Tile, ViewState
+from viewer.ui.state import Flips, Tile, ViewState
 from viewer.ui.views import marks
 from viewer.ui.views.captions import READING
 from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
+from viewer.ui.views.picture import flipped
 from viewer.ui.widgets.theme import DARK, font
 from viewer.wording import NOT_LOOKED_AT, NOTHING_REACHES
 
@@ -26,6 +27,7 @@ class TilePainter:
     ) -> str:
         """Paint the state's slice, as large as fits, and the tile's map over it, `hatch`ed for a negative.
 
+        Both are flipped as the views beside it are.
         Why nothing of the map is drawn, though it was to be; else "".
         """
         painter.save()
@@ -34,6 +36,7 @@ class TilePainter:
         values, why = state.view.values, READING
         if values is not None:
             frame = _fitted(values, state, box)
+            painter.setTransform(_mirror(frame, state.flips), True)
             shown = self._cache.coarse(values, round(2 * ratio * max(box.width(), box.height())))
             self._image.set(shown, state.view.levels, state.view.inverted, state.view.curve)
             self._image.draw(painter, frame, box, ratio)
@@ -44,6 +47,14 @@ class TilePainter:
                 why = "" if self._map.anything else _unseen(tile.drawn)
         painter.restore()
         return why
+
+
+def _mirror(frame: QRectF, flips: Flips) -> QTransform:
+    """A picture over itself as it is flipped, to half a pixel: what begins on a whole one still does."""
+    across, down = flips
+    mirror = QTransform.fromScale(-1 if across else 1, -1 if down else 1)
+    middle = frame.center()
+    return mirror * QTransform.fromTranslate(across * round(2 * middle.x()), down * round(2 * middle.y()))
 
 
 def _unseen(drawn: Array) -> str:
@@ -63,6 +74,7 @@ def sides(painter: QPainter, state: ViewState, box: QRectF) -> None:
     """The patient's left and right, or what lies there, at the edges of a small picture."""
     painter.setFont(font(12))
     letters = None if state.view.series is None else state.view.series.geometry.letters()
+    letters = flipped(letters, state.flips)
     for letter, at, align in zip(
         (letters or ("", ""))[:2],
         (box.left() + 8, box.right() - 8),
