@@ -72,6 +72,11 @@ def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Pa
     tops = [cell.tile.style.range for cell in desk.state.answer.contact_sheet]
     assert len(set(tops)) == len(tops)
     assert cell_words(desk.state.answer.contact_sheet[0]).endswith("logit")
+    desk.presenter.display.set_style("colours", "viridis")
+    desk.presenter.display.set_style("interpolation", "nearest")
+    styles = [cell.tile.style for cell in desk.state.answer.contact_sheet]
+    assert {(style.colours, style.interpolation) for style in styles} == {("viridis", "nearest")}
+    assert [style.range for style in styles] == tops
     desk.jobs.run.assert_not_called()
 
 

@@ -60,6 +60,7 @@ class Maps:
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
         self._styles: dict[tuple[str, str | None, str], Style] = {}
         self._looks: dict[tuple[str, str | None], dict[str, Any]] = {}
+        self._own: ArrayCache[Style] = ArrayCache(4096)
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
@@ -215,6 +216,11 @@ class Maps:
             if not self.is_preview(attribution) and not all(overlay.blank(one, signed) for one in some):
                 self._styles[kind] = style
         return overlay.restyled(style, self._looks.get(kind[:2], {}))
+
+    def own_style(self, attribution: Attribution) -> Style:
+        """How a map is drawn in a range of its own, whatever is locked; the rest as the reader has it."""
+        own = self._own.get(attribution.values, "", lambda: (overlay.automatic_style([attribution]), 1))
+        return overlay.restyled(own, self._looks.get(_kind(attribution)[:2], {}))
 
     def suggest(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""
