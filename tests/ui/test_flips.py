@@ -17,7 +17,7 @@ from viewer import demo
 from viewer.ui.panels.explain_parts import BaselineThumbnails
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.state import Flips, ModelItem, Tile, ViewState
-from viewer.ui.views import tiles
+from viewer.ui.views import marks, tiles
 from viewer.ui.views.captions import Corners
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import picture
@@ -198,6 +198,32 @@ def test_the_layer_strip_and_the_baselines_turn_with_the_views(qtbot: QtBot) -> 
         pictures.append(baselines.findChildren(QLabel)[-1].pixmap().toImage())
     both = Qt.Orientation.Horizontal | Qt.Orientation.Vertical
     assert pictures[1] == pictures[0].flipped(both) != pictures[0]
+
+
+@pytest.mark.parametrize("height", [300, 340, 420])
+def test_what_is_said_of_the_flip_does_not_meet_the_colour_bar(
+    qtbot: QtBot, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered: dict[str, QRectF] = {}
+    real = marks.text
+
+    def heard(painter, at, words, *more):
+        covered[words] = real(painter, at, words, *more)
+        return covered[words]
+
+    monkeypatch.setattr(marks, "text", heard)
+    view = SliceView()
+    qtbot.addWidget(view)
+    view.resize(WIDE, height)
+    state = uneven().changed(flips=(True, True))
+    view.show(picture(state, state.views.active))
+    view.grab()
+    said, unit = covered["flipped left–right and top–bottom"], covered[state.shown.unit]
+    assert not said.intersects(unit)
+    assert said.bottom() <= unit.top()
+    bar = view._bar_box(2)
+    assert bar is not None
+    assert unit.bottom() <= bar.top()
 
 
 def test_a_flip_is_taken_back_and_ends_with_the_series(desk: Desk) -> None:

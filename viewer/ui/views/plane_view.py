@@ -149,8 +149,8 @@ class PlaneView(SliceView):
         tilted = self.plane is not None and tilt(self.plane) >= _TILTED  # then the title is long
         return (int(tilted), len(shown.bottom_left) - int(self._first))
 
-    def _bar_box(self) -> QRectF | None:
-        return marks.bar_box(self.width(), self.height(), marks.BAR_HIGH, marks.BAR_LEAST)
+    def _bar_box(self, lines: int) -> QRectF | None:
+        return marks.bar_box(self.width(), self.height(), lines, small=True)
 
     def _sentence(self) -> captions.Line | None:
         """What is said until the plane has been cut."""
