@@ -283,11 +283,11 @@ class Explaining:
             self._refuse()  # again, where the bar has been dismissed
             return True
         if item.unsuitable is not None:
-            self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
+            self._store.could_not(f"{item.title}: {item.unsuitable}")
             return True
         place, choice = position_of(self._state), choice_of(self._state)
         if choice.segmented and not self._state.regions.regions:
-            self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
+            self._store.could_not(NO_SEGMENTS)
             return True
         self._stop()
         self._slice_profile.rest()
@@ -378,9 +378,11 @@ class Explaining:
                 self.answers.volume_profile(attribution, found.profiles[i])
             if found.styles:
                 self._maps.suggest(attribution, found.styles[i])
-        refused = explained.refused
-        notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
-        self._store.show(busy=None, notice=notice, target=self._state.request.target or said.top.label)
+        changes = {"busy": None, "target": self._state.request.target or said.top.label}
+        if explained.refused:
+            self._store.could_not(explained.refused[0][1], **changes)
+        else:
+            self._store.show(**changes, notice=self._store.lasting)
         self._slice_profile.score_slices()
 
     def next_peak(self) -> int | None:

@@ -143,15 +143,13 @@ class Studies:
                 rows(study.series, self.state.shell.masked), over or overlaid(study), strict=True
             )
         )
-        nothing = Notice(nothing_opened(not_opened), "warning")
-        notice = self._store.lasting or (None if items else nothing)
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, reading=None, notice=notice, previewed=None,
+            values=None, busy=None, reading=None, notice=self._store.lasting, previewed=None,
         )  # fmt: skip
         if not items:
-            self._store.problems.append(nothing.text)
-            self._store.show()
+            text = nothing_opened(not_opened)
+            self._store.could_not(text, notice=self._store.lasting or Notice(text, "warning"))
         if items:
             self._for_model = given if place is None else None
             self._choose(study, *(place or (self._accepted(study) or 0, None)))
