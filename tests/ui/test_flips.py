@@ -12,8 +12,12 @@ from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
+from scipy.ndimage import binary_dilation
 
 from viewer import demo
+from viewer.dicom import Graphics
+from viewer.overlay import outline
+from viewer.types import Field, Region
 from viewer.ui.panels.explain_parts import BaselineThumbnails
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.state import Flips, ModelItem, Tile, ViewState
@@ -69,6 +73,35 @@ def test_image_and_map_are_mirrored_to_the_pixel(
     inner = np.s_[40:260, 1:-1]  # above stand the words about it; an image may end within a border pixel
     assert plain[inner].std() > 20
     assert np.abs(turned[inner].astype(int) - mirrored[inner]).max() <= 2
+
+
+def marked(state: ViewState, mark: str) -> ViewState:
+    """The same with something that lies over the image, off its middle on both ways."""
+    if mark == "overlay":
+        over = np.zeros((40, 30), bool)
+        over[6:9, 3:12] = True
+        return state.changed(graphics=Graphics(over, None))
+    if mark == "patch":
+        matrix = np.eye(4)
+        matrix[1:3, 3] = 6, 3
+        return state.changed(patch=Field(matrix, (1, 5, 9)))
+    assert state.view.series is not None
+    region = Region.box(state.view.series, 0, (6, 3, 12, 9), "corner")
+    return state.changed(outlines=outline.outlines((region,), 0))
+
+
+@pytest.mark.parametrize("flips", EVERY)
+@pytest.mark.parametrize("mark", ["outline", "overlay", "patch"])
+def test_what_lies_over_the_image_is_mirrored_with_it(qtbot: QtBot, flips: Flips, mark: str) -> None:
+    state = silent(uneven())
+    plain, turned = (
+        np.any(pixels(shown(qtbot, marked(state, mark), f)) != pixels(shown(qtbot, state, f)), axis=2)
+        for f in ((False, False), flips)
+    )
+    mirrored = plain[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
+    assert plain.sum() > 100
+    for one, other in ((turned, mirrored), (mirrored, turned)):  # a line may begin on the next pixel
+        assert not (one & ~binary_dilation(other, np.ones((3, 3)))).any()
 
 
 @pytest.mark.parametrize("flips", EVERY)
@@ -160,7 +193,7 @@ def test_the_letters_of_a_small_picture_are_those_of_what_it_shows(
     flips: Flips, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    monkeypatch.setattr(tiles.marks, "text", lambda _painter, _at, letter, *_more: said.append(letter))
+    monkeypatch.setattr(marks, "text", lambda _painter, _at, letter, *_more: said.append(letter))
     state = uneven().changed(flips=flips, layout=layout)
     shot = QImage(10, 10, QImage.Format.Format_RGB32)
     painter = QPainter(shot)
