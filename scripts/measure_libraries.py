@@ -27,17 +27,19 @@ WINDOWS = {"cnn3d": 16}
 
 
 def resnet18() -> nn.Module:
-    return torchvision.models.resnet18(num_classes=3)
+    net: nn.Module = torchvision.models.resnet18(num_classes=3)
+    return net
 
 
 def densenet121() -> nn.Module:
-    return torchvision.models.densenet121(num_classes=3)
+    net: nn.Module = torchvision.models.densenet121(num_classes=3)
+    return net
 
 
 def vit_b_16() -> nn.Module:
     """torchvision starts its head with zeros, which would explain nothing."""
-    net = torchvision.models.vit_b_16(num_classes=3, image_size=SIDE)
-    nn.init.normal_(net.heads.head.weight, std=0.1)
+    net: nn.Module = torchvision.models.vit_b_16(num_classes=3, image_size=SIDE)
+    nn.init.normal_(net.get_parameter("heads.head.weight"), std=0.1)
     return net
 
 

@@ -69,14 +69,14 @@ def without_plain() -> None:
 
     from viewer.dicom import scan
     from viewer.dicom.elements import pydicom
-    from viewer.dicom.header import _LARGE_ELEMENT, Header, _place, _syntax
+    from viewer.dicom.header import _LARGE_ELEMENT, Header, _pixel_data, _syntax
     from viewer.settings import Limits
 
     def read_header(path: Path, file: BinaryIO, block: bytes, limits: Limits) -> Header:
         file.seek(0)
         status = os.fstat(file.fileno())
         dataset = pydicom.dcmread(file, defer_size=_LARGE_ELEMENT, stop_before_pixels=True, force=True)
-        place, meta = _place(file, True), dataset.file_meta
+        place, meta = _pixel_data(file, True), dataset.file_meta
         return Header(path, status, dataset, place, _syntax(dataset, meta), meta._dict)
 
     vars(sys.modules[scan.__module__])["read_header"] = read_header

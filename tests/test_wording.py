@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_maps import SCORES, explain, predict, series
 
-from viewer.types import Attribution, Region, Score, Series, Target
+from viewer.types import Attribution, Identity, Region, Score, Series, Target
 from viewer.wording import (
     NOT_LOOKED_AT,
     NOTHING_REACHES,
@@ -17,6 +17,7 @@ from viewer.wording import (
     method_text,
     negative_text,
     no_evidence_text,
+    patients,
     remark_text,
     score_text,
     target_text,
@@ -128,3 +129,21 @@ def test_what_a_method_used_is_counted_in_words() -> None:
     assert [counted("players", 2), counted("steps", 64), counted("features", 1)] == [
         "2 features", "64 steps", "1 feature",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        (Identity("DOE^JANE", "4711", "19700101"), Identity("Doe^Jane^^", "4711"), ("", "")),
+        (Identity("DOE^JANE", "4711", "19700101"), Identity("DOE^JANE", "12", "19700101"), ("1", "2")),
+        (Identity("DOE^JANE", "", "19700101"), Identity("DOE^JANE", "", "19700101"), ("", "")),
+        (Identity("DOE^JANE", "", "19700101"), Identity("DOE^JANE", "", "19800101"), ("1", "2")),
+        (Identity("DOE^JANE", "4711"), Identity(), ("", "")),
+    ],
+    ids=["spelt otherwise", "another number", "no number", "no number, born later", "a picture"],
+)
+def test_a_patient_is_told_by_the_number_else_by_name_and_birth_date(
+    one: Identity, other: Identity, told: tuple[str, str]
+) -> None:
+    who = [dataclasses.replace(series(), identity=identity) for identity in (one, other)]
+    assert patients(who) == told

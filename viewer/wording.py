@@ -44,11 +44,13 @@ def without_identity(text: str, who: Identity) -> str:
 def patients(series: Sequence[Series]) -> tuple[str, ...]:
     """Of each series whose it is, by numbers and not by names: "1", "2"; "" all over where there is but one.
 
-    Of a series that does not say whose it is, such as a picture, "" too.
+    The Patient ID (0010,0020) tells, for names are spelt in several ways and birth dates left out; without
+    one, name and birth date. Of a series that does not say whose it is, such as a picture, "" too.
     """
-    known = [(s.identity.patient_id, s.identity.patient, s.identity.birth_date) for s in series]
-    numbers = {who: str(i) for i, who in enumerate(dict.fromkeys(filter(any, known)), 1)}
-    return tuple(numbers.get(who, "") if len(numbers) > 1 else "" for who in known)
+    who = [s.identity for s in series]
+    known = [(w.patient_id,) if w.patient_id else ("", w.patient, w.birth_date) for w in who]
+    numbers = {one: str(i) for i, one in enumerate(dict.fromkeys(filter(any, known)), 1)}
+    return tuple(numbers.get(one, "") if len(numbers) > 1 else "" for one in known)
 
 
 def number(value: float, sign: bool = False) -> str:

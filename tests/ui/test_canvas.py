@@ -15,14 +15,16 @@ from PySide6.QtWidgets import QApplication, QGraphicsView
 from pytestqt.qtbot import QtBot
 
 from viewer import dicom
-from viewer.overlay import colour_table
+from viewer.overlay import colour_table, style
 from viewer.types import Display, Series, Window
 from viewer.ui.presenter.display import levels_of, table_levels
-from viewer.ui.state import Busy, ViewState
+from viewer.ui.state import Busy, Cell, Tile, ViewState
 from viewer.ui.views import captions, pixels
+from viewer.ui.views.contact_sheet_grid import ContactSheetGrid
 from viewer.ui.views.layers import ImageLayer, RenderCache
 from viewer.ui.views.picture import Picture, picture
 from viewer.ui.views.slice_bar import SliceBar
+from viewer.ui.views.slice_grid import SliceGrid
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
 
@@ -232,6 +234,27 @@ def test_outside_the_intended_use(qtbot: QtBot) -> None:
     state = explained(flat(40), half(0.8), gate="outside", outside="made for CR")
     assert seen(view(qtbot, state, plain=False), *LOOK) == (102, 102, 102)
     assert captions.explained(state, False).bottom_left[0] == ("No map: made for CR", "stop")
+
+
+def test_views_and_the_contact_sheet_look_through_a_map_once(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = explained(flat(40), half(0.8))
+    shown = state.answer.attribution
+    assert shown is not None
+    asked = create_autospec(style.no_positive_evidence, side_effect=style.no_positive_evidence)
+    monkeypatch.setattr(style, "no_positive_evidence", asked)
+    cell = Cell("a", "A", None, Tile(shown, shown.values[0], state.views.style, False), True)
+    state = state.changed(layout="sheet", contact_sheet=(cell,))
+    cache = RenderCache()
+    sheet, grid = ContactSheetGrid(cache), SliceGrid(cache)
+    for widget in (sheet, grid):
+        qtbot.addWidget(widget)
+    for level in (50.0, 60.0, 70.0):
+        for widget in (sheet, grid):
+            widget.show(state.changed(levels=(0.0, level)))
+            widget.grab()
+    asked.assert_called_once_with(shown)
 
 
 def test_views_beside_each_other_compute_a_slice_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,11 @@ def test_all_labels_come_without_a_run_and_a_click_chooses(desk: Desk, study: Pa
     tops = [cell.tile.style.range for cell in desk.state.answer.contact_sheet]
     assert len(set(tops)) == len(tops)
     assert cell_words(desk.state.answer.contact_sheet[0]).endswith("logit")
+    desk.presenter.display.set_style("colours", "viridis")
+    desk.presenter.display.set_style("interpolation", "nearest")
+    styles = [cell.tile.style for cell in desk.state.answer.contact_sheet]
+    assert {(style.colours, style.interpolation) for style in styles} == {("viridis", "nearest")}
+    assert [style.range for style in styles] == tops
     desk.jobs.run.assert_not_called()
 
 
@@ -114,11 +119,25 @@ def test_a_blank_cell_says_so_and_a_picture_has_its_sides(
     monkeypatch.setattr(contact_sheet_grid, "_write", heard)
     sides: list[str] = []
     monkeypatch.setattr(marks, "text", lambda _painter, _at, letter, *_more: sides.append(letter))
-    window.contact_sheet.cells.grab()
-    blank = [text for text in said if text.startswith("blank, all below the threshold · 0 … ")]
-    shown = [cell.tile for cell in p.state.answer.contact_sheet if cell.tile and not cell.tile.negative]
-    assert len(blank) == len(shown) > 0
-    assert sides == list(p.state.view.series.geometry.letters()[:2]) * len(p.state.answer.contact_sheet)
+    cells, state = window.contact_sheet.cells, p.state
+    cells.grab()
+    shown = [cell.tile for cell in state.answer.contact_sheet if cell.tile and not cell.tile.negative]
+    assert len(shown) > 0
+    assert sides == list(state.view.series.geometry.letters()[:2]) * len(state.answer.contact_sheet)
+    unseen = [
+        replace(c, tile=c.tile and replace(c.tile, drawn=np.full_like(c.tile.drawn, np.nan)))
+        for c in state.answer.contact_sheet
+    ]
+    for why, changes in (
+        ("Nothing reaches the threshold on this slice · 0 … ", {}),
+        ("Reading the slice · 0 … ", {"values": None}),
+        ("The model did not look at this slice · 0 … ", {"contact_sheet": tuple(unseen)}),
+        ("0 … ", {"overlay": False}),
+    ):
+        said.clear()
+        cells.put(state.changed(**changes))
+        cells.grab()
+        assert sum(text.startswith(why) for text in said) == len(shown), why
 
 
 def test_a_long_method_waits_to_be_asked_for_every_label(desk: Desk, study: Path, model: Path) -> None:
@@ -288,7 +307,7 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     window.run("compare")
     assert window.compare.isVisible()
     for view in window.compare.views:  # the window is as small as 1280 × 720
-        box = view._bar_box()
+        box = view._bar_box(2)  # with the line that says how it is flipped
         assert box is not None
         assert QRectF(view.rect()).contains(box)
     assert not window.contact_sheet.isVisible()

@@ -9,13 +9,24 @@ import pytest
 from desk import Desk
 from made import explained, series
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
+from scipy.ndimage import binary_dilation
 
 from viewer import demo
-from viewer.ui.state import Flips, ViewState
+from viewer.dicom import Graphics
+from viewer.overlay import outline
+from viewer.types import Field, Region
+from viewer.ui.panels.explain_parts import BaselineThumbnails
+from viewer.ui.panels.layer_strip import LayerStripView
+from viewer.ui.state import Flips, ModelItem, Tile, ViewState
+from viewer.ui.views import marks, tiles
 from viewer.ui.views.captions import Corners
+from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import picture
 from viewer.ui.views.slice_view import SliceView
+from viewer.ui.views.tiles import TilePainter
 
 WIDE = 425
 """Of a view, in pixels: the image then begins on a whole one."""
@@ -64,6 +75,35 @@ def test_image_and_map_are_mirrored_to_the_pixel(
     assert np.abs(turned[inner].astype(int) - mirrored[inner]).max() <= 2
 
 
+def marked(state: ViewState, mark: str) -> ViewState:
+    """The same with something that lies over the image, off its middle on both ways."""
+    if mark == "overlay":
+        over = np.zeros((40, 30), bool)
+        over[6:9, 3:12] = True
+        return state.changed(graphics=Graphics(over, None))
+    if mark == "patch":
+        matrix = np.eye(4)
+        matrix[1:3, 3] = 6, 3
+        return state.changed(patch=Field(matrix, (1, 5, 9)))
+    assert state.view.series is not None
+    region = Region.box(state.view.series, 0, (6, 3, 12, 9), "corner")
+    return state.changed(outlines=outline.outlines((region,), 0))
+
+
+@pytest.mark.parametrize("flips", EVERY)
+@pytest.mark.parametrize("mark", ["outline", "overlay", "patch"])
+def test_what_lies_over_the_image_is_mirrored_with_it(qtbot: QtBot, flips: Flips, mark: str) -> None:
+    state = silent(uneven())
+    plain, turned = (
+        np.any(pixels(shown(qtbot, marked(state, mark), f)) != pixels(shown(qtbot, state, f)), axis=2)
+        for f in ((False, False), flips)
+    )
+    mirrored = plain[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1]
+    assert plain.sum() > 100
+    for one, other in ((turned, mirrored), (mirrored, turned)):  # a line may begin on the next pixel
+        assert not (one & ~binary_dilation(other, np.ones((3, 3)))).any()
+
+
 @pytest.mark.parametrize("flips", EVERY)
 def test_the_letters_change_places(flips: Flips) -> None:
     state = uneven()
@@ -107,6 +147,116 @@ def test_a_drag_takes_along_what_is_under_the_hand(qtbot: QtBot, flips: Flips) -
     assert view.position(QPointF(230, 130)) == pytest.approx(before)
     view.zoom(1.5, QPointF(230, 130))
     assert view.position(QPointF(230, 130)) == pytest.approx(before)
+
+
+def small(state: ViewState) -> Tile:
+    shown, map = state.answer.attribution, state.view.map
+    assert shown is not None
+    assert map is not None
+    return Tile(shown, map, state.views.style, False)
+
+
+def painted(state: ViewState, box: QRectF) -> np.ndarray:
+    """The small map of a state in a box of a larger picture."""
+    shot = QImage(140, 140, QImage.Format.Format_RGB32)
+    shot.fill(0)
+    painter = QPainter(shot)
+    assert TilePainter(RenderCache()).draw(painter, state, small(state), box, 1.0, False) == ""
+    painter.end()
+    bits = np.frombuffer(shot.constBits(), np.uint8).reshape(140, 140, 4)
+    return bits[:, :, :3].copy()
+
+
+@pytest.mark.parametrize("flips", EVERY)
+@pytest.mark.parametrize("box", [QRectF(10, 10, 120, 120), QRectF(10.3, 9.6, 120.4, 119.2)])
+def test_a_small_map_lies_as_the_views_beside_it(flips: Flips, box: QRectF) -> None:
+    plain, turned, sheet = (
+        painted(uneven().changed(**changes), box)
+        for changes in ({}, {"flips": flips}, {"flips": flips, "layout": "sheet"})
+    )
+    assert plain.std() > 20
+    np.testing.assert_array_equal(sheet, plain)
+    mirrored = plain[:: -1 if flips[1] else 1, :: -1 if flips[0] else 1].astype(int)
+    inner = np.s_[16:-16, 30:-30]
+    apart = [
+        np.abs(np.roll(mirrored, (down, across), (0, 1)) - turned)[inner].max()
+        for down in range(-2, 3)  # the middle of a box need not be that of the picture
+        for across in range(-2, 3)
+    ]
+    assert min(apart) <= 2
+    assert np.abs(plain.astype(int) - turned)[inner].max() > 50
+
+
+@pytest.mark.parametrize("flips", EVERY)
+@pytest.mark.parametrize("layout", ["1", "sheet"])
+def test_the_letters_of_a_small_picture_are_those_of_what_it_shows(
+    flips: Flips, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(marks, "text", lambda _painter, _at, letter, *_more: said.append(letter))
+    state = uneven().changed(flips=flips, layout=layout)
+    shot = QImage(10, 10, QImage.Format.Format_RGB32)
+    painter = QPainter(shot)
+    tiles.sides(painter, state, QRectF(0, 0, 10, 10))
+    painter.end()
+    assert state.view.series is not None
+    own = list((state.view.series.geometry.letters() or ())[:2])
+    assert said == (own[::-1] if flips[0] and layout != "sheet" else own)
+    assert len(set(own)) == 2
+
+
+def test_the_layer_strip_and_the_baselines_turn_with_the_views(qtbot: QtBot) -> None:
+    state = uneven()
+    model = ModelItem("net", "00ff", "cpu", ("pneumonia",), ("a", "b"), (), False, ("a", "b"))
+    state = state.changed(model=model, layer_strip=(small(state), small(state)))
+    strip, baselines = LayerStripView(), BaselineThumbnails()
+    for widget in (strip, baselines):
+        qtbot.addWidget(widget)
+    strip.resize(280, 140)
+
+    def shot(state: ViewState) -> np.ndarray:
+        strip.show(state)
+        image = strip.row.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        bits = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+        box = strip.row.boxes()[0].toAlignedRect()
+        return bits[box.top() + 4 : box.bottom() - 3, box.left() + 20 : box.right() - 19, :3].astype(int)
+
+    plain, turned = shot(state), shot(state.changed(flips=(False, True)))
+    assert np.abs(turned - plain).max() > 50
+    assert np.abs(turned - plain[::-1]).mean() < np.abs(turned - plain).mean() / 4
+    ramp = (20 * np.arange(12, dtype=np.uint8).reshape(3, 4),)
+    pictures = []
+    for flips in ((False, False), (True, True)):
+        baselines.put(ramp, flips)
+        pictures.append(baselines.findChildren(QLabel)[-1].pixmap().toImage())
+    both = Qt.Orientation.Horizontal | Qt.Orientation.Vertical
+    assert pictures[1] == pictures[0].flipped(both) != pictures[0]
+
+
+@pytest.mark.parametrize("height", [300, 340, 420])
+def test_what_is_said_of_the_flip_does_not_meet_the_colour_bar(
+    qtbot: QtBot, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    covered: dict[str, QRectF] = {}
+    real = marks.text
+
+    def heard(painter, at, words, *more):
+        covered[words] = real(painter, at, words, *more)
+        return covered[words]
+
+    monkeypatch.setattr(marks, "text", heard)
+    view = SliceView()
+    qtbot.addWidget(view)
+    view.resize(WIDE, height)
+    state = uneven().changed(flips=(True, True))
+    view.show(picture(state, state.views.active))
+    view.grab()
+    said, unit = covered["flipped left–right and top–bottom"], covered[state.shown.unit]
+    assert not said.intersects(unit)
+    assert said.bottom() <= unit.top()
+    bar = view._bar_box(2)
+    assert bar is not None
+    assert unit.bottom() <= bar.top()
 
 
 def test_a_flip_is_taken_back_and_ends_with_the_series(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 """Taking back changes of the drawing: what is one step, and what is never touched."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from PySide6.QtCore import Qt
 
 from viewer.settings import Settings
 from viewer.ui.presenter.history import ONE_MOVE, History, Step
+from viewer.ui.state import choice_of, position_of
 from viewer.ui.window import Window as MainWindow
 
 CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -133,6 +135,54 @@ def test_a_style_goes_back_without_a_run_and_only_on_its_own_maps(
     display.undo()
     assert desk.state.views.style is other, "the style of another method is passed over"
     assert not desk.state.view.inverted
+    desk.at_rest()
+
+
+def test_the_threshold_of_a_map_with_a_range_of_its_own_goes_back_on_it_alone(
+    desk: Desk, study: Path, model: Path
+) -> None:
+    first = desk.explained(study, model)
+    desk.at_rest()
+    display, here = desk.presenter.display, first.view.slice
+    display.lock_range(False)
+    own = desk.state.views.style
+    display.set_style("threshold", 2 * own.threshold)
+    display.undo()
+    assert desk.state.views.style == own
+    display.set_style("opacity", 0.3)
+    display.set_style("threshold", 2 * own.threshold)
+    desk.presenter.go_to(here - 1)
+    other = desk.wait(lambda s: s.answer.attribution is not None and s.view.slice == here - 1).views.style
+    display.undo()
+    assert desk.state.views.style.threshold == other.threshold, "that of another slice is passed over"
+    assert desk.state.views.style.opacity == own.opacity, "what all maps of the kind have goes back"
+    desk.at_rest()
+
+
+def test_the_threshold_of_a_preview_ends_with_it(desk: Desk, study: Path, model: Path) -> None:
+    shown = desk.explained(study, model).answer.attribution
+    desk.at_rest()
+    assert shown is not None
+    desk.presenter.explaining.choose_method("occlusion")
+    maps, display = desk.presenter.explaining._maps, desk.presenter.display
+    asking, place, choice = maps.asking(), position_of(desk.state), choice_of(desk.state)
+    whole = replace(shown, layer="of its own range")
+    so_far = replace(whole, values=whole.values / 100)
+    maps.put_preview(asking, place, choice, so_far)
+    desk.presenter._store.show()
+    assert desk.state.answer.preview
+    before = desk.state.views.style.threshold
+    display.set_style("threshold", 2 * before)
+    display.undo()
+    assert desk.state.views.style.threshold == before
+    display.set_style("threshold", 2 * before)
+    maps.put(asking, place, choice, [whole])
+    desk.presenter._store.show()
+    assert not desk.state.answer.preview
+    own = desk.state.views.style.threshold
+    assert own > 3 * before
+    display.undo()
+    assert desk.state.views.style.threshold == own
     desk.at_rest()
 
 

@@ -16,6 +16,7 @@ import pytest
 from viewer import demo
 from viewer.errors import WhyscopeError
 from viewer.settings import MIB, MOST_RECENT, Limits, Preferences, Recent, Trusted
+from viewer.ui.commands import assigned
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter import preferences_schema
 from viewer.ui.presenter.preferences import MOST_PATHS, ReaderPreferences
@@ -30,7 +31,7 @@ CHOSEN = Preferences(
     batch=4,
     slice_memory=512 * MIB,
     limits=Limits(rows=4096, decode_seconds=5),
-    keys={"invert": ("J",), "mask": ()},
+    keys={"invert": ("X",), "mask": ()},
     studies=(Recent(("/a/b", "/a/c"), "2026-01-02 03:04"),),
     models=(Recent(("/m",), "2026-01-02 03:04"),),
     trusted=(Trusted("a" * 64, "b" * 64),),
@@ -112,7 +113,7 @@ OLD = """{
  },
  "keys": {
   "invert": [
-   "J"
+   "X"
   ],
   "mask": []
  },
@@ -150,6 +151,15 @@ def test_a_file_of_the_first_version_is_read_and_written_as_it_was(file: Prefere
     assert file.load() == (CHOSEN, None)
     file.save(CHOSEN)
     assert file.path.read_text("utf-8") == OLD
+
+
+def test_a_key_of_the_first_version_stays_with_what_the_reader_gave_it_to() -> None:
+    """X was free then, and flips left and right by now."""
+    preferences, wrong = read(json.loads(OLD))
+    assert wrong == []
+    keys = assigned(preferences.keys)
+    assert (keys["invert"], keys["flip-sides"]) == (("X",), ())
+    assert assigned({})["flip-sides"] == ("X",)
 
 
 def test_a_name_of_a_file_that_is_no_unicode_is_kept(file: PreferencesFile) -> None:
@@ -299,4 +309,4 @@ def test_what_is_no_longer_there_is_found_out(
 
 def test_the_file_is_plain_json(file: PreferencesFile) -> None:
     file.save(CHOSEN)
-    assert json.loads(file.path.read_text("utf-8"))["keys"] == {"invert": ["J"], "mask": []}
+    assert json.loads(file.path.read_text("utf-8"))["keys"] == {"invert": ["X"], "mask": []}

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import is_sentence, write_stack
+import torch
+from program import is_sentence, write_model, write_stack
+from safetensors.torch import load_file, save_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +24,14 @@ def photographed(*words: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("case", ["no folder", "below a file", "no model", "no image"])
+def numb(folder: Path) -> Path:
+    """A network whose weights are all zero, of which a method of gradients makes no map."""
+    weights = write_model(folder) / "model.safetensors"
+    save_file({name: torch.zeros_like(one) for name, one in load_file(weights).items()}, weights)
+    return folder
+
+
+@pytest.mark.parametrize("case", ["no folder", "below a file", "no model", "no image", "no map"])
 def test_a_picture_that_cannot_be_made_is_one_sentence(case: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("- no *model\n- and no image")
@@ -32,6 +41,7 @@ def test_a_picture_that_cannot_be_made_is_one_sentence(case: str, tmp_path: Path
         "below a file": ("--screenshot", text / "z.png"),
         "no model": (write_stack(tmp_path / "s", 3), "--model", text, "--screenshot", out),
         "no image": (text, "--screenshot", out),
+        "no map": (write_stack(tmp_path / "s", 3), "--model", numb(tmp_path / "m"), "--screenshot", out),
     }[case]
     status, written, said = photographed(*words)
     assert (status, written) == (1, "")

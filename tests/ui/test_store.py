@@ -12,7 +12,7 @@ from known import PATCH, PLAIN, Folders
 from program import LABELS
 
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import ViewState
+from viewer.ui.state import SEGMENTS, ViewState
 
 CT = 3
 
@@ -37,6 +37,41 @@ def about(desk: Desk, folders: Folders, seed: int) -> None:
             desk.at_rest()
             presenter.studies.choose_series(CT)
         desk.at_rest()
+
+
+def test_what_could_not_be_done_is_known_by_its_first_sentence(desk: Desk, folders: Folders) -> None:
+    presenter = desk.presenter
+    assert presenter.problem is None
+    presenter.export(folders[0][0], ["png"], False)
+    first = presenter.problem
+    assert first is not None
+    assert desk.state.shell.notice.text == first
+    presenter.library_check.check()
+    assert desk.state.shell.notice.text != first
+    assert presenter.problem == first
+
+
+@pytest.mark.parametrize("why", ["unsuitable", "no segments"])
+def test_a_method_that_cannot_run_is_a_problem(desk: Desk, folders: Folders, why: str) -> None:
+    presenter = desk.presenter
+    presenter.studies.open([folders[0][0]])
+    presenter.explaining.load_model(folders[1][PLAIN])
+    desk.wait(lambda s: s.view.number is not None and s.answer.model is not None)
+    desk.at_rest()
+    presenter.studies.choose_series(CT)
+    desk.wait(lambda s: s.answer.attribution is not None)
+    desk.at_rest()
+    assert presenter.problem is None
+    if why == "unsuitable":
+        name = next(m.name for m in desk.state.answer.model.methods if m.unsuitable)
+        presenter.explaining.choose_method(name)
+        presenter.explaining.explain()
+    else:
+        desk.presenter._store.note(regions=())
+        presenter.explaining.choose_method("kernel-shap")
+        presenter.explaining.set_setting(*SEGMENTS)
+        presenter.explaining.explain()
+    assert presenter.problem == desk.state.shell.notice.text
 
 
 def test_no_state_is_shown_twice(desk: Desk, folders: Folders) -> None:

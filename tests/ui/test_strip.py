@@ -72,6 +72,22 @@ def test_each_small_map_has_a_range_of_its_own(desk: Desk, study: Path, model: P
         assert tile.style == overlay.automatic_style([tile.map])
 
 
+def test_a_small_map_looks_as_the_large_one_of_its_layer(desk: Desk, study: Path, model: Path) -> None:
+    desk.explained(study, model)
+    desk.wait(lambda s: s.answer.layer_strip and all(s.answer.layer_strip))
+    desk.presenter.display.set_style("sign", "signed")
+    desk.presenter.display.set_style("range", (-1000.0, 1000.0))
+    for name, value in (("sign", "magnitude"), ("colours", "viridis"), ("opacity", 0.3)):
+        desk.presenter.display.set_style(name, value)
+        state = desk.state
+        for stage, tile in zip(state.answer.model.stages, state.answer.layer_strip, strict=True):
+            own = overlay.automatic_style([tile.map])
+            here = stage == state.answer.attribution.layer
+            assert getattr(tile.style, name) == (value if here else getattr(own, name))
+            assert (tile.style.range, tile.style.threshold) == (own.range, own.threshold)
+        assert any(stage == state.answer.attribution.layer for stage in state.answer.model.stages)
+
+
 def test_a_map_that_is_not_there_is_no_picture(window: Window, study: Path, tmp_path: Path, qtbot) -> None:
     """An image without a map would look like a map of nothing."""
     p = window.presenter

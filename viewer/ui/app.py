@@ -112,8 +112,8 @@ def _photograph(window: Window, path: Path, failed: Callable[[WhyscopeError], No
             return
         timer.stop()
         try:
-            for sentence in window.presenter.problems[:1]:
-                raise WhyscopeError(sentence)
+            if window.presenter.problem is not None:
+                raise WhyscopeError(window.presenter.problem)
             with whole(path) as part:
                 window.grab().save(str(part), "PNG")
         except WhyscopeError as error:

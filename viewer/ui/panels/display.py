@@ -159,8 +159,7 @@ class DisplayPanel(QWidget):
             words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
             self.range.set_text(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
         if state.views.locked:
-            self.lock.wear(
-                "locked", "One range for all slices and labels of this series: they compare", _LOCKED
-            )
+            tip = "One range for all slices and labels of this method on this series: they compare"
+            self.lock.wear("locked", tip, _LOCKED)
         else:
             self.lock.wear("open", "A range of its own for each map: maps do not compare", _FREE)

@@ -166,7 +166,7 @@ class ExplainPanel(QWidget):
         self.about.setEnabled(item is not None)
         self.completeness.set_text(*completeness_words(state))
         self.values.put(state)
-        self.baselines.put(state.answer.baselines)
+        self.baselines.put(state.answer.baselines, state.flips)
         self._show_regions(state, item)
         self._show_patch(state)
 

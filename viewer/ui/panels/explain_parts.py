@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from viewer.types import Array
-from viewer.ui.state import Busy
+from viewer.ui.state import UNFLIPPED, Busy, Flips
 from viewer.ui.widgets.controls import Combo
 from viewer.ui.widgets.parts import (
     Text,
@@ -139,17 +139,19 @@ class BaselineThumbnails(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._pictures: tuple[Array, ...] = ()
+        self._flips = UNFLIPPED
         self._line = QHBoxLayout(self)
         self._line.setContentsMargins(0, 0, 0, 2)
         self._line.setSpacing(6)
         self._line.addWidget(Text("Compared with", "quiet"), 1)
         self.hide()
 
-    def put(self, pictures: tuple[Array, ...]) -> None:
-        """Show these, grey (rows, columns)."""
-        if pictures is self._pictures:
+    def put(self, pictures: tuple[Array, ...], flips: Flips = UNFLIPPED) -> None:
+        """Show these, grey (rows, columns), flipped as the image is."""
+        if pictures is self._pictures and flips == self._flips:
             return
-        self._pictures = pictures
+        self._pictures, self._flips = pictures, flips
+        across, down = (-1 if turned else 1 for turned in flips)
         for place in reversed(range(1, self._line.count())):
             taken = self._line.takeAt(place)
             widget = None if taken is None else taken.widget()
@@ -158,7 +160,7 @@ class BaselineThumbnails(QWidget):
                 widget.deleteLater()
         for one in pictures:
             label = QLabel()
-            picture = QPixmap.fromImage(image(one))
+            picture = QPixmap.fromImage(image(one[::down, ::across]))
             label.setPixmap(picture.scaled(_SMALL, _SMALL, Qt.AspectRatioMode.KeepAspectRatio))
             label.setToolTip("The baseline of this map, in the greys of the image as the model reads it")
             label.setAccessibleName("Baseline")

@@ -92,7 +92,7 @@ class _Row(QWidget):
         key = (
             state.view.values, state.view.levels, state.view.inverted, state.view.curve,
             state.answer.layer_strip, state.answer.attribution, state.views.overlay, state.negative,
-            state.answer.asked, state.answer.model,
+            state.answer.asked, state.flips, state.answer.model,
         )  # fmt: skip
         before, self._state = self._state, state
         changed = (

@@ -4,9 +4,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from viewer import overlay
 from viewer.task import Task
-from viewer.types import Style, Sweep
+from viewer.types import Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run, run_all, targets_of, with_baselines
@@ -89,11 +88,7 @@ class ContactSheet:
         among = self._maps.all(place, choice)
         own = state.answer.contact_sheet_of == "labels" and not state.views.locked
         kept = self._tiles.get((one, state.view.slice, state.views.locked))
-        style: Style
-        if own and kept is not None:
-            style = kept.style
-        else:
-            style = overlay.automatic_style([one]) if own else self._maps.style(one, among, True)
+        style = self._maps.own_style(one) if own else self._maps.style(one, among, True)
         if kept is not None and kept.style == style:
             return kept
         return self._maps.tile(one, state.view.slice, style, _SIDE)

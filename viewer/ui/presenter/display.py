@@ -27,6 +27,8 @@ PRESETS = {
     8: Window(60, 160, "liver", "LINEAR_EXACT"),
 }
 _STYLE, _LOOK = "style", "look"
+_OF_VALUES = ("range", "threshold")
+"""What of a style depends on how large the values are."""
 
 
 class Displaying:
@@ -117,7 +119,7 @@ class Displaying:
             said = "Only views of slices are flipped: planes and the contact sheet keep the patient's sides."
             self._store.show(notice=Notice(said))
             return
-        across, down = self._state.view.flips
+        across, down = self._state.flips
         self._change("flip", flips=(not across, down) if axis == 0 else (across, not down))
 
     def choose_layout(self, layout: str) -> None:
@@ -173,7 +175,7 @@ class Displaying:
         new = self._state.views.style
         changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
         before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
-        self._history.record(Step(f"{_STYLE} {name}", self._map, before, after), joins=True)
+        self._history.record(Step(f"{_STYLE} {name}", self._belongs(before), before, after), joins=True)
 
     def change_opacity(self, by: float) -> None:
         """More or less opacity, within 0 and 1."""
@@ -204,12 +206,18 @@ class Displaying:
         """Another series: what was changed on the old one is past."""
         self._history.clear()
 
-    @property
-    def _map(self) -> object:
-        """Which maps a style belongs to: thresholds of others are in other units."""
-        loaded = self._state.regions.loaded
-        explained = (self._state.answer.model, self._state.request.method, self._state.request.layer)
-        return explained if loaded is None else quantity(loaded)
+    def _belongs(self, changes: Mapping[str, Any]) -> object:
+        """Which maps such changes of the style belong to: thresholds of others are in other units.
+
+        Range and threshold of a preview end with it; where ranges are free, each map has its own.
+        """
+        state = self._state
+        if state.regions.loaded is not None:
+            return quantity(state.regions.loaded)
+        of_values = any(name in changes for name in _OF_VALUES)
+        alone = of_values and (state.answer.preview or not state.views.locked)
+        one = state.answer.attribution if alone else None
+        return (state.answer.model, state.request.method, state.request.layer, one)
 
     def _restyle(self, changes: Mapping[str, Any]) -> None:
         """Change the style of the drawn map."""
@@ -217,7 +225,9 @@ class Displaying:
         of.restyle(restyled(self._state.views.style, changes))
 
     def _applies(self, step: Step) -> bool:
-        return step.where in (None, self._map, (_LOOK, self._state.answer.model))
+        if step.kind.startswith(_STYLE):
+            return step.where == self._belongs(step.before)
+        return step.where in (None, (_LOOK, self._state.answer.model))
 
     def _apply(self, step: Step, values: Mapping[str, Any]) -> None:
         if step.kind.startswith(_STYLE):

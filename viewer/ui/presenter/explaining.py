@@ -57,6 +57,8 @@ class Explaining:
         self._series: Sequence[Series] = ()
         self.arrived: Callable[[], bool] = lambda: False
         """Whether somebody shows another series, now that there is a model; it then says what follows."""
+        self.wished = self.granted = 0
+        """How many models were wished for, and which of these wishes brought the one that is here."""
         self.answers = Answers(maps)
 
     @property
@@ -78,6 +80,7 @@ class Explaining:
 
         `trust` runs whatever program comes with it, `decided` only the one that the reader was shown.
         """
+        self.wished += decided is None  # else it is the same wish, of which the reader was asked
         known = self._preferences.now.trusted
         settings = self._maps.settings
         lasting = self._store.lasting  # what it says of another model does not
@@ -117,6 +120,7 @@ class Explaining:
         self._jobs.cancel_all("model", but="export")
         self._maps.drop_previews()
         self._maps.open(model)
+        self.granted = self.wished
         suited = [m.name for m in item.methods if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
@@ -279,11 +283,11 @@ class Explaining:
             self._refuse()  # again, where the bar has been dismissed
             return True
         if item.unsuitable is not None:
-            self._store.show(notice=Notice(f"{item.title}: {item.unsuitable}", "warning"))
+            self._store.could_not(f"{item.title}: {item.unsuitable}")
             return True
         place, choice = position_of(self._state), choice_of(self._state)
         if choice.segmented and not self._state.regions.regions:
-            self._store.show(notice=Notice(NO_SEGMENTS, "warning"))
+            self._store.could_not(NO_SEGMENTS)
             return True
         self._stop()
         self._slice_profile.rest()
@@ -374,9 +378,11 @@ class Explaining:
                 self.answers.volume_profile(attribution, found.profiles[i])
             if found.style is not None:
                 self._maps.suggest(attribution, found.style)
-        refused = explained.refused
-        notice = Notice(refused[0][1], "warning") if refused else self._store.lasting
-        self._store.show(busy=None, notice=notice, target=self._state.request.target or said.top.label)
+        changes = {"busy": None, "target": self._state.request.target or said.top.label}
+        if explained.refused:
+            self._store.could_not(explained.refused[0][1], **changes)
+        else:
+            self._store.show(**changes, notice=self._store.lasting)
         self._slice_profile.score_slices()
 
     def next_peak(self) -> int | None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from viewer.overlay import automatic_style
 from viewer.task import Task
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
@@ -35,12 +34,13 @@ class LayerStrip:
             return {"layer_strip": ()}
         place, choice = position_of(state), choice_of(state)
         found = [self._maps.finished(place, _at(choice, stage), state.target_words) for stage in model.stages]
-        key = (model, state.view.series, state.view.slice, *found)
+        # Each in a range of its own, whatever is locked: the strip says where, and never how much.
+        styles = [None if one is None else self._maps.own_style(one) for one in found]
+        key = (model, state.view.series, state.view.slice, *found, *styles)
         if key != self._last[0]:
-            # Each in a range of its own, whatever is locked: the strip says where, and never how much.
             tiles = tuple(
-                None if one is None else self._maps.tile(one, state.view.slice, automatic_style([one]), _SIDE)
-                for one in found
+                None if one is None or style is None else self._maps.tile(one, state.view.slice, style, _SIDE)
+                for one, style in zip(found, styles, strict=True)
             )
             self._last = key, tiles
         return {"layer_strip": self._last[1]}

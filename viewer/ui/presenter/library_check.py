@@ -12,7 +12,7 @@ from viewer.ui import engine
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Notice, ViewState
+from viewer.ui.state import Busy, ViewState
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -51,13 +51,12 @@ class LibraryCheck:
         state, model = self._store.state, self._maps.model
         drawn = state.finished
         if drawn is None or model is None:
-            self._store.show(notice=Notice(_why_not(state), "warning"))
+            self._store.could_not(_why_not(state))
             return False
         if state.answer.checks or state.answer.checking:
             return True
         if state.shell.under_way:
-            text = "The map can be checked when what is under way has ended."
-            self._store.show(notice=Notice(text, "warning"))
+            self._store.could_not("The map can be checked when what is under way has ended.")
             return False
         self._run(model, drawn)
         return True

@@ -63,6 +63,7 @@ class Maps:
         self._styles: dict[_Kind, Style] = {}
         """With the range or the threshold that the reader chose."""
         self._looks: dict[tuple[str, str | None], dict[str, Any]] = {}
+        self._own: ArrayCache[Style] = ArrayCache(4096)
 
     def forget(self) -> None:
         """Another study: what was computed for the old one can not be asked for again."""
@@ -222,6 +223,16 @@ class Maps:
         """Which values of a map are drawn: those that the reader chose for its kind, else what suits it."""
         chosen: Sign | None = self._looks.get(_kind(attribution)[:2], {}).get("sign")
         return chosen or ("signed" if overlay.shows_both_signs(attribution) else "positive")
+
+    def own_style(self, attribution: Attribution) -> Style:
+        """How a map is drawn in a range of its own, whatever is locked; the rest as the reader has it."""
+        sign = self.sign(attribution)
+
+        def found() -> tuple[Style, int]:
+            return suited_style([attribution], sign)[0], 1
+
+        own = self._own.get(attribution.values, sign, found)
+        return overlay.restyled(own, self._looks.get(_kind(attribution)[:2], {}))
 
     def suggest(self, attribution: Attribution, style: Style) -> None:
         """Draw maps of this kind so, unless it is known how; found by the worker where cells are many."""

@@ -25,7 +25,7 @@ from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Busy, Cut, Marked, Notice, Probed, Slab, ViewState, one_stack
+from viewer.ui.state import Busy, Cut, Marked, Probed, Slab, ViewState, one_stack
 
 _Alignment = Literal["patient", "acquired"]
 _JOB, _THICK = "planes", "slabs"
@@ -166,7 +166,7 @@ class MPR:
         self._jobs.run("io", _THICK, work, lambda found: self._store.show(cuts=found), self._failed)
 
     def _failed(self, sentence: str) -> None:
-        self._store.show(flat=sentence, building=None, notice=Notice(sentence, "warning"))
+        self._store.could_not(sentence, flat=sentence, building=None)
 
     def _progress(self, step: Progress) -> None:
         self._store.show(building=Busy(step.doing, step.done, step.total))

@@ -182,7 +182,7 @@ class Presenter:
         """Write the shown map as the command line would."""
         shown = self.state.shown
         if shown is None:
-            self._store.show(notice=Notice("There is no map to export yet; run a method first.", "warning"))
+            self._store.could_not("There is no map to export yet; run a method first.")
             return
         state = self.state
         inverted = state.view.inverted != shown.series.display.inverted
@@ -226,9 +226,9 @@ class Presenter:
         return self._jobs.busy
 
     @property
-    def problems(self) -> Sequence[str]:
-        """What could not be done, a sentence each: the message bar has room for the last of them."""
-        return self._store.problems
+    def problem(self) -> str | None:
+        """What could not be done first of all that was asked for, in a sentence."""
+        return self._store.problem
 
     def close(self) -> None:
         """End all work."""

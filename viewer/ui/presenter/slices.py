@@ -292,7 +292,7 @@ class Slices:
         }  # fmt: skip
 
     def _slice_failed(self, sentence: str) -> None:
-        self._store.show(values=None, notice=Notice(sentence, "warning"))
+        self._store.could_not(sentence, values=None)
 
     # --- playing ----------------------------------------------------------------------------------
 

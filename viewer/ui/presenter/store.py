@@ -34,8 +34,8 @@ class Store:
         self.state = ViewState()
         self.parts: tuple[_Part, ...] = ()
         """In the order in which one follows from the other."""
-        self.problems: list[str] = []
-        """What could not be done of what was asked for, in sentences, the first first."""
+        self.problem: str | None = None
+        """The first sentence on something that was asked for and could not be done."""
         self._view = view
         self._shown: ViewState | None = None
 
@@ -67,8 +67,15 @@ class Store:
 
     def failed(self, sentence: str, work: _Work = "busy") -> None:
         """A job ended with a sentence for the reader."""
-        self.problems.append(sentence)
-        self.show(**{work: None}, notice=Notice(sentence, "warning"))
+        self.could_not(sentence, **{work: None})
+
+    def could_not(self, sentence: str, **changes: Any) -> None:
+        """Warn that something that was asked for could not be done: a picture of the window is then an error.
+
+        The one place that does.
+        """
+        self.problem = self.problem or sentence
+        self.show(**{"notice": Notice(sentence, "warning"), **changes})
 
     def progress(self, step: Progress, work: _Work = "busy") -> None:
         """A job came so far."""

@@ -43,8 +43,8 @@ class Studies:
         self._display = display
         self.preview = ScanPreview(store, jobs, settings.limits)
         self._study: Study | None = None
-        self._for_model = False
-        """Whether the study came together with a model, and the reader has chosen no series of it yet."""
+        self._for_model: int | None = None
+        """The wish for a model that the study came with, until that is here or the reader chooses."""
         explaining.arrived = self._show_accepted
 
     @property
@@ -71,16 +71,18 @@ class Studies:
     def open(self, paths: Sequence[Path]) -> None:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
         self.forget_preview()
-        self._for_model = self._jobs.active("load")
+        given = self._explaining.wished if self._jobs.active("load") else None
         self._store.show(reading=Busy("reading files"), notice=self._store.lasting)
         failed = partial(self._store.failed, work="reading")
-        self._jobs.run("io", "scan", lambda _task: _sorted(paths), self._scan, failed)
+        sort = partial(self._scan, given=given)
+        self._jobs.run("io", "scan", lambda _task: _sorted(paths), sort, failed)
 
-    def _scan(self, found: tuple[list[Path], list[Path]]) -> None:
+    def _scan(self, found: tuple[list[Path], list[Path]], given: int | None) -> None:
+        """`given` is the wish for the model that is opened with them, unless they bring one."""
         models, studies = found
         if models:
             self._explaining.load_model(models[0])
-            self._for_model = True
+            given = self._explaining.wished
         if not studies:
             self._store.show(reading=None)
             return
@@ -96,7 +98,7 @@ class Studies:
             self.forget_preview()
             self._store.failed(sentence, "reading")
 
-        opened = lambda read: self.show_study(read[0], read[1], studies, read[2])  # noqa: E731
+        opened = lambda read: self.show_study(read[0], read[1], studies, read[2], given)  # noqa: E731
         so_far = partial(self._store.progress, work="reading")
         self._jobs.run("io", "scan", work, opened, failed, so_far)
 
@@ -121,11 +123,13 @@ class Studies:
             self.open(found)
 
     def show_study(
-        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Overlaid | None = None
-    ) -> None:
+        self, study: Study, not_opened: Names = (), paths: Sequence[Path] = (), over: Overlaid | None = None,
+        given: int | None = None,
+    ) -> None:  # fmt: skip
         """Show a study at its first series, or at the image that was chosen while it was read.
 
-        `over` is what lies on its series, as `overlaid` has it.
+        `over` is what lies on its series, as `overlaid` has it; `given` is the wish for the model that came
+        with it.
         """
         place = self.preview.place_in(study)
         self.preview.forget()
@@ -139,19 +143,16 @@ class Studies:
                 rows(study.series, self.state.shell.masked), over or overlaid(study), strict=True
             )
         )
-        nothing = Notice(nothing_opened(not_opened), "warning")
-        notice = self._store.lasting or (None if items else nothing)
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, reading=None, notice=notice, previewed=None,
+            values=None, busy=None, reading=None, notice=self._store.lasting, previewed=None,
         )  # fmt: skip
         if not items:
-            self._store.problems.append(nothing.text)
-            self._store.show()
+            text = nothing_opened(not_opened)
+            self._store.could_not(text, notice=self._store.lasting or Notice(text, "warning"))
         if items:
-            first = self._explaining.first_accepted(study.series) if self._for_model else None
-            self._for_model = self._for_model and place is None and first is None
-            self._choose(study, *(place or (first or 0, None)))
+            self._for_model = given if place is None else None
+            self._choose(study, *(place or (self._accepted(study) or 0, None)))
             self._preferences.opened_study(paths)  # which shows the state: not before it is of a series
             self._thumbnails(0)
 
@@ -160,7 +161,7 @@ class Studies:
 
         Of one that is still being read, its first image.
         """
-        self._for_model = False
+        self._for_model = None
         if self.preview:
             self._display.forget()
             self.preview.choose(number)
@@ -171,15 +172,20 @@ class Studies:
 
     def _show_accepted(self) -> bool:
         """Go to the first series that the model accepts, which came with the study; whether to another."""
-        if not self._for_model or self._study is None or self.state.view.number is None:
+        if self._study is None or self.state.view.number is None:
             return False
-        self._for_model = False
-        place = self._explaining.first_accepted(self._study.series)
-        if place in (None, self.state.view.number):
+        place = self._accepted(self._study)
+        if place is None or place == self.state.view.number:
             return False
-        assert place is not None
         self._choose(self._study, place)
         return True
+
+    def _accepted(self, study: Study) -> int | None:
+        """The first series that is accepted by the model that the study came with, once that is here."""
+        if self._for_model is None or self._for_model != self._explaining.granted:
+            return None  # none came, or it is still opened: one from before says nothing of this study
+        self._for_model = None
+        return self._explaining.first_accepted(study.series)
 
     def _choose(self, study: Study, number: int, slice: int | None = None) -> None:
         series = study.series[number]

@@ -16,7 +16,7 @@ from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NOWHERE, WHOLE, At, RequestState
 from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState
 from viewer.ui.state.studies import StudiesState
-from viewer.ui.state.views import View, ViewsState
+from viewer.ui.state.views import UNFLIPPED, Flips, View, ViewsState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +80,11 @@ class ViewState:
     def three(self) -> bool:
         """Whether three planes are shown: wished, and there are such."""
         return self.views.layout == "3" and self.view.series is not None and self.planes.flat is None
+
+    @property
+    def flips(self) -> Flips:
+        """How what is shown is turned over: planes and the contact sheet keep the patient's sides."""
+        return UNFLIPPED if self.three or self.views.layout == "sheet" else self.view.flips
 
     @property
     def chosen_method(self) -> MethodItem | None:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The texts in a view's corners, and the sentences of its states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from viewer.cache import ArrayCache
 from viewer.overlay import blank, native_facts
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
@@ -29,9 +28,12 @@ from viewer.wording import (
 
 NOT_COMPUTED = "Came with the study, not computed here."
 EMPTY = "Drop a folder of DICOM files here"
+READING = "Reading the slice …"
 
 Line = tuple[str, str]
 """A text and the name of its colour in the palette."""
+Blank = Callable[[Map, bool], bool]
+"""Whether nothing of a map is to be drawn, as `viewer.overlay.blank` finds it in all its cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def sentence(state: ViewState) -> Line | None:
     if state.shell.under_way:
         return f"{' · '.join(one.doing.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
     if state.view.series is not None:
-        return "Reading the slice …", "quiet"
+        return READING, "quiet"
     if state.studies.items:
         return "Choose a series on the left", "quiet"
     return EMPTY, "text"
@@ -182,7 +184,7 @@ def flipped(said: Corners, flips: Flips) -> Corners:
     return replace(said, top_right=(*said.top_right, line)) if ways else said
 
 
-def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corners:
+def explained(state: ViewState, drawn: bool, view: View | None = None, blank: Blank = blank) -> Corners:
     """The corners of the image with the map; `drawn` is whether any of it reached the threshold."""
     view = view or state.view
     if view.series is None:
@@ -199,7 +201,7 @@ def explained(state: ViewState, drawn: bool, view: View | None = None) -> Corner
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
-    remark = _remark(state, view, shown, drawn)
+    remark = _remark(state, view, shown, drawn, blank)
     return Corners(
         top_left=((title, "text"), _target(state, shown), *overridden(state), *patched(state)),
         top_right=((_what(state, view), "text"),),
@@ -289,15 +291,7 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
 
 
-_blank_maps: ArrayCache[bool] = ArrayCache(4096)
-
-
-def _blank(shown: Attribution, signed: bool) -> bool:
-    """Whether nothing is to be drawn: asked with every frame, of all cells of a volume."""
-    return _blank_maps.get(shown.values, signed, lambda: (blank(shown, signed), 1))
-
-
-def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tuple[Line, ...]:
+def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool, blank: Blank) -> tuple[Line, ...]:
     """What a reader must know of the map on this slice, in one sentence."""
     if state.answer.gate == "negative" and not state.answer.asked:
         return ((f"{below_text(shown)}: its map stays hidden until asked", "warning"),)
@@ -307,7 +301,7 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool) -> tu
         return (("Preview: the method is still computing.", "warning"),)
     signed = state.views.style.sign != "positive"
     seen = drawn or bool(np.isfinite(view.map).any())
-    words = remark_text(shown, signed, _blank(shown, signed), seen, drawn)
+    words = remark_text(shown, signed, blank(shown, signed), seen, drawn)
     return ((words, "warning"),) if words else ()
 
 

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
+from viewer.ui.views.captions import Blank
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter, absent, sides
 from viewer.ui.widgets.controls import Link, Segments
@@ -154,7 +155,7 @@ class _Cells(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(DARK.images))
-        state, overlay = self._state, self._state.views.overlay
+        state = self._state
         if not state.answer.contact_sheet:
             painter.setPen(QColor(DARK.quiet))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, _empty_words(state))
@@ -166,11 +167,11 @@ class _Cells(QWidget):
             ratio = self.devicePixelRatioF()
             if cell.tile is None:
                 absent(painter, picture, "not computed yet")
-                drawn = False
+                why = ""
             else:
-                drawn = self._painters[i].draw(painter, state, tile, picture, ratio, negative)
+                why = self._painters[i].draw(painter, state, tile, picture, ratio, negative)
                 sides(painter, state, picture)
-            below = f"{BELOW}, hidden" if hidden else cell_words(cell, drawn or not overlay)
+            below = f"{BELOW}, hidden" if hidden else cell_words(cell, why, self._cache.blank)
             self._frame(painter, i, box, cell)
             self._texts(painter, box, cell, below)
         painter.end()
@@ -243,8 +244,8 @@ def _write(painter: QPainter, box: QRectF, text: str, tone: str, align: Qt.Align
     return box.width() - QFontMetricsF(painter.font()).horizontalAdvance(fits)
 
 
-def cell_words(cell: Cell, drawn: bool = True) -> str:
-    """The range in which a cell is drawn, with its unit; or that nothing of it is `drawn`, and why."""
+def cell_words(cell: Cell, why: str = "", blank: Blank = blank) -> str:
+    """In which range a cell is drawn, with its unit, after `why` nothing is; or that there is no evidence."""
     if cell.tile is None:
         return "not computed yet"
     style, map = cell.tile.style, cell.tile.map
@@ -252,7 +253,7 @@ def cell_words(cell: Cell, drawn: bool = True) -> str:
         return "no positive evidence" if style.sign == "positive" else "no evidence above rounding"
     low, high = shown_range(style)
     range = f"{number(low)} … {number(high)} {map.unit}"
-    return range if drawn else f"blank, all below the threshold · {range}"
+    return f"{why.rstrip(' .…')} · {range}" if why else range
 
 
 def sheet_words(state: ViewState) -> str:

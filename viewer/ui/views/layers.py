@@ -8,8 +8,9 @@ import numpy as np
 from PySide6.QtCore import QRectF, QSizeF, Qt
 from PySide6.QtGui import QImage, QPainter
 
+from viewer import overlay
 from viewer.cache import ArrayCache, Cache
-from viewer.types import Array, Display, Style, Window
+from viewer.types import Array, Display, Map, Style, Window
 from viewer.ui.views import pixels
 
 _Shown = tuple[Array | None, tuple[float, float], bool, Window | Display | None]
@@ -31,6 +32,7 @@ class RenderCache:
         self._small_maps: ArrayCache[Array] = ArrayCache(_ROOM)
         self._small_slices: ArrayCache[Array] = ArrayCache(_ROOM // 4)
         self._enlarged: Cache[Hashable, QImage] = Cache(_ROOM // 2, latest=True)
+        self._blank: ArrayCache[bool] = ArrayCache(4096)
 
     def image(self, shown: _Shown, factor: int) -> QImage:
         """A slice made visible, `factor` × `factor` of its pixels in one."""
@@ -55,6 +57,10 @@ class RenderCache:
             return small, small.nbytes
 
         return self._small_maps.get(values, (factor, signed), made)
+
+    def blank(self, map: Map, signed: bool) -> bool:
+        """Whether nothing of a map is to be drawn: asked with every frame, of all cells of a volume."""
+        return self._blank.get(map.values, signed, lambda: (overlay.blank(map, signed), 1))
 
     def coarse(self, values: Array, side: int) -> Array:
         """Every so many pixels of a slice, so that at least `side` remain along its longer side."""

@@ -21,8 +21,8 @@ from viewer.wording import number
 MARGIN, LEADING = 14, 18
 _GROUND = QColor(0, 0, 0, 215)
 _BAR_TOP, _BAR_WIDTH, _BAR_LONGEST, _BAR_SHORTEST = 82, 12, 220, 60
-BAR_HIGH, BAR_LEAST = MARGIN + 2.5 * LEADING, 32
-"""Where the bar begins in a small view, right below one line of text, and how short it may be there."""
+_BAR_LEAST = 32
+"""How short the bar may be in a small view, right below the lines of text."""
 _APART = 17
 
 
@@ -153,14 +153,18 @@ _LEAST = 120
 """Value (of HSV, up to 255) below which a line would be lost on black."""
 
 
-def bar_box(
-    width: float, height: float, top: float = _BAR_TOP, shortest: float = _BAR_SHORTEST
-) -> QRectF | None:
-    """Where the colour bar stands: in the upper half, so that the side's letter stays free."""
-    length = min(_BAR_LONGEST, height / 2 - 24 - top)
-    if length < shortest:
-        return None
-    return QRectF(width - MARGIN - _BAR_WIDTH, top, _BAR_WIDTH, round(length))
+def bar_box(width: float, height: float, lines: int, small: bool = False) -> QRectF | None:
+    """Where the colour bar stands, if there is room: in the upper half, so that the side's letter stays free.
+
+    Its unit lies below so many lines of text; in a small view right below them, at least one.
+    """
+    below = MARGIN + (max(lines, 1) + 1.5) * LEADING + 1
+    places = ((below, _BAR_LEAST),) if small else ((max(_BAR_TOP, below), _BAR_SHORTEST), (below, _BAR_LEAST))
+    for top, shortest in places:
+        length = min(_BAR_LONGEST, height / 2 - 24 - top)
+        if length >= shortest:
+            return QRectF(width - MARGIN - _BAR_WIDTH, top, _BAR_WIDTH, round(length))
+    return None
 
 
 def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:

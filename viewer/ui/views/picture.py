@@ -9,6 +9,7 @@ from functools import partial
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.dicom import Graphics
+from viewer.overlay import blank
 from viewer.overlay.outline import Outline
 from viewer.types import Array, Display, Field, Series, Style, Window
 from viewer.ui.state import UNFLIPPED, Flips, Seen, ViewState
@@ -70,7 +71,7 @@ def _aspect_of(series: Series | None) -> float:
     return aspect if math.isfinite(aspect) and aspect > 0 else 1.0
 
 
-def _flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
+def flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
     """The patient's sides where an image that is turned over has them."""
     if letters is None:
         return None
@@ -79,11 +80,12 @@ def _flipped(letters: _Letters | None, flips: Flips) -> _Letters | None:
     return (left, right, *((bottom, top) if flips[1] else (top, bottom)))
 
 
-def picture(state: ViewState, place: int) -> Picture:
+def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Picture:
     """What one of the views of slices shows: its slice, with the chosen map or without any."""
     state = state.seen_by(place)
     view, model = state.view, state.answer.model
     plain, sentence = view.draws == "none", captions.sentence(state)
+    says = (lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state, blank=blank)
     reads = model is not None and model.patch is not None and not plain
     return Picture(
         view.series, view.values, view.levels, view.inverted, view.curve, _aspect_of(view.series),
@@ -99,7 +101,7 @@ def picture(state: ViewState, place: int) -> Picture:
         patch=state.request.patch if state.views.outlined else None,
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
-        says=(lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state),
-        letters=_flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
+        says=says,
+        letters=flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
         clear=(2 + reads + (not plain and state.answer.overridden is not None), 3),
     )  # fmt: skip

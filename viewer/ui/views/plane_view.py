@@ -149,8 +149,8 @@ class PlaneView(SliceView):
         tilted = self.plane is not None and tilt(self.plane) >= _TILTED  # then the title is long
         return (int(tilted), len(shown.bottom_left) - int(self._first))
 
-    def _bar_box(self) -> QRectF | None:
-        return marks.bar_box(self.width(), self.height(), marks.BAR_HIGH, marks.BAR_LEAST)
+    def _bar_box(self, lines: int) -> QRectF | None:
+        return marks.bar_box(self.width(), self.height(), lines, small=True)
 
     def _sentence(self) -> captions.Line | None:
         """What is said until the plane has been cut."""
@@ -170,7 +170,9 @@ class PlaneView(SliceView):
         thick = ((_slab_words(self._cut, state.planes.slab), "text"),) if state.planes.slab.thickness else ()
         above: tuple[captions.Line, ...] = ()
         below: tuple[captions.Line, ...] = ()
-        said = captions.explained(state, seen, view) if self._first else captions.Corners()
+        said = captions.Corners()
+        if self._first:
+            said = captions.explained(state, seen, view, self._cache.blank)
         marked = captions.overridden(state) if self._first else ()
         if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right

@@ -96,7 +96,7 @@ class SliceGrid(ViewGrid):
         if keys != self._placed:
             self._place(keys)
         for place, key in enumerate(keys):
-            self.view(*key).show(picture(state, place))
+            self.view(*key).show(picture(state, place, self._cache.blank))
 
     def _place(self, keys: tuple[tuple[Draws, int], ...]) -> None:
         """Lay the views out in a square, the first at the top left; up to three stand in one row."""

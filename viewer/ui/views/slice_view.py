@@ -62,9 +62,9 @@ class SliceView(QWidget):
     def __init__(self, parent: QWidget | None = None, cache: RenderCache | None = None) -> None:
         super().__init__(parent)
         self._picture = Picture()
-        cache = cache or RenderCache()
-        self._image = ImageLayer(cache)
-        self._map = MapLayer(cache)
+        self._cache = cache or RenderCache()
+        self._image = ImageLayer(self._cache)
+        self._map = MapLayer(self._cache)
         self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
@@ -244,7 +244,7 @@ class SliceView(QWidget):
             if letters is not None:
                 marks.sides(painter, letters, self.width(), self.height(), self._lines_free(shown))
             marks.corners(painter, shown, self.width(), self.height())
-            box = self._bar_box()
+            box = self._bar_box(len(shown.top_right))
             if bar is not None and box is not None:
                 marks.colour_bar(painter, bar, picture.unit, box)
             painter.end()
@@ -254,10 +254,9 @@ class SliceView(QWidget):
         """Lines of text above and below that the patient's sides keep clear of."""
         return self._picture.clear
 
-    def _bar_box(self) -> QRectF | None:
-        """Where the colour bar stands, if there is room: in a small view right below the first line."""
-        size = self.width(), self.height()
-        return marks.bar_box(*size) or marks.bar_box(*size, marks.BAR_HIGH, marks.BAR_LEAST)
+    def _bar_box(self, lines: int) -> QRectF | None:
+        """Where the colour bar stands below so many lines, if there is room."""
+        return marks.bar_box(self.width(), self.height(), lines)
 
     def _blank_pixmap(self) -> QPixmap:
         ratio = self.devicePixelRatioF()
