@@ -81,7 +81,7 @@ def test_a_small_map_looks_as_the_large_one_of_its_layer(desk: Desk, study: Path
         desk.presenter.display.set_style(name, value)
         state = desk.state
         for stage, tile in zip(state.answer.model.stages, state.answer.layer_strip, strict=True):
-            own = overlay.automatic_style([tile.map])
+            own = overlay.automatic_style([tile.map], tile.style.sign)
             here = stage == state.answer.attribution.layer
             assert getattr(tile.style, name) == (value if here else getattr(own, name))
             assert (tile.style.range, tile.style.threshold) == (own.range, own.threshold)

@@ -46,6 +46,9 @@ class Profile(Plot):
         self._values: Sequence[float | None] = ()
         self._top, self._slice = 1.0, 0
         self._threshold: float | None = None
+        self._range: tuple[tuple[float, float], tuple[float, float]] | None = None
+        self._limit: tuple[float | None, float] | None = None
+        """What the box and the threshold's line have: pyqtgraph sets both anew whether they change or not."""
 
     def set_profile(self, values: Sequence[float | None], top: float, threshold: float | None) -> None:
         """Show the value of every slice, None where it has not run; `top` fills the width."""
@@ -68,7 +71,10 @@ class Profile(Plot):
         """Bars whose edges are those of pixels, as nothing is smoothed."""
         across, down, height = self._pixel()
         count = len(self._values)
-        self.box.setRange(xRange=(-EDGE * across, self._top), yRange=(0, count + EDGE * down), padding=0)
+        range = ((-EDGE * across, self._top), (0, count + EDGE * down))
+        if range != self._range:
+            self._range = range
+            self.box.setRange(xRange=range[0], yRange=range[1], padding=0)
         place, tall, value = rows(self._values, height)
         long = np.clip(value, _LEAST * across, self._top)
         over = value >= (np.inf if self._threshold is None else self._threshold)
@@ -80,7 +86,10 @@ class Profile(Plot):
                 height=tall[some] * down,
             )
         shown = self._threshold is not None and 0 <= self._threshold <= self._top
-        self.limit.setData(*(([self._threshold] * 2, [0, count + EDGE * down]) if shown else ([], [])))
+        limit = (self._threshold, count + EDGE * down) if shown else None
+        if limit != self._limit:
+            self._limit = limit
+            self.limit.setData(*(([], []) if limit is None else ([limit[0]] * 2, [0, limit[1]])))
         self._draw_here()
 
     def _draw_here(self) -> None:

@@ -266,7 +266,7 @@ class Explaining:
         known = state.answer.attribution is not None or state.answer.gate == "outside"
         if run and not known and (state.free or anew) and self._run():
             return
-        self._store.show()
+        self._store.show_settled()
 
     # --- running ----------------------------------------------------------------------------------
 

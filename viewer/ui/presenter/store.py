@@ -50,9 +50,14 @@ class Store:
         return self.state
 
     def show(self, **changes: Any) -> None:
-        """Change the state and show it, unless it has been; then work is asked for."""
+        """Change the state and show it with what follows from it; then work is asked for."""
         self.note(**changes)
-        state = self.settle()
+        self.settle()
+        self.show_settled()
+
+    def show_settled(self) -> None:
+        """Show a state to which nothing was added since it settled, unless it is shown; then ask for work."""
+        state = self.state
         if state is not self._shown:
             self._shown = state
             self._view.show_state(state)
