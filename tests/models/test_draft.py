@@ -42,6 +42,8 @@ NAMES = [
     ("torchvision:googlenet", {"aux_logits": False, "init_weights": False, "num_classes": 4}),
     ("timm:resnet26d", {"num_classes": 2, "in_chans": 1}),
     ("timm:vit_tiny_patch16_224", {"img_size": 160, "num_classes": 5, "in_chans": 1}),
+    ("timm:vit_base_patch32_224", {"img_size": 160, "num_classes": 5}),
+    ("timm:vit_large_patch16_224", {"img_size": 160, "num_classes": 5}),
     ("timm:vit_small_patch14_reg4_dinov2", {"img_size": 224, "num_classes": 5}),
     ("timm:deit_tiny_distilled_patch16_224", {"img_size": 224, "num_classes": 5}),
     ("timm:swin_tiny_patch4_window7_224", {"num_classes": 5}),
@@ -86,6 +88,16 @@ def test_one_tensor_more_or_of_another_shape_does_not_fit() -> None:
     assert other is not None
     assert not other.fits
     assert recognise({"a.weight": torch.empty(2, 2)}) is None
+
+
+def test_one_patch_tells_no_side() -> None:
+    """An image that is one patch, or features without an image, has no grid from which to tell its side."""
+    state = outline("timm:vit_tiny_patch16_224", {"img_size": 32, "num_classes": 5}).state_dict()
+    sides = []
+    for tokens in (5, 2, 1):
+        guess = recognise(state | {"pos_embed": torch.empty(1, tokens, 192)})
+        sides.append(None if guess is None else guess.known["size"])
+    assert sides == [[32, 32], None, None]
 
 
 def test_what_a_file_cannot_tell_is_said() -> None:

@@ -110,6 +110,12 @@ def test_a_volume_of_256_costs_nothing() -> None:
     assert found.layers[0].grid == (256, 256, 256)
 
 
+def test_a_meshnet_without_a_layer_between_classifies_what_it_sees() -> None:
+    assert MeshNet(dilations=())(torch.zeros(1, 1, 4, 5, 6)).shape == (1, 3, 4, 5, 6)
+    with pytest.raises(ValueError, match="at least 1"):
+        MeshNet(dilations=(2, 0))
+
+
 def test_stages_are_the_last_layer_at_each_resolution() -> None:
     found = read(torchvision.models.resnet18(num_classes=2), (3, 64, 64))
     assert [(s.name, s.grid) for s in found.stages] == [

@@ -43,7 +43,8 @@ class Watch(TorchFunctionMode):
         """How often there was self-attention over so many tokens."""
         self.gates: list[tuple[str, Tensor]] = []
         """(innermost module, gate (n, 1, …grid)) of each map that was multiplied by one number a cell."""
-        self.channel_gates = 0
+        self.channel_gates = False
+        """Whether a map was multiplied by one number a channel."""
         self.rectified = False
         """Whether a ReLU ran: a module, a function or a method, in place or not."""
         self._gates: dict[int, tuple[Tensor, Tensor]] = {}  # kept, so that no id is used twice
@@ -84,7 +85,7 @@ class Watch(TorchFunctionMode):
             if origin.shape[1] == 1 and origin[0].numel() > 1:
                 self.gates.append((self.within[-1] if self.within else "", origin))
             elif origin.shape[1] == features.shape[1] and origin[0, 0].numel() == 1:
-                self.channel_gates += 1
+                self.channel_gates = True
 
 
 @contextmanager
