@@ -23,6 +23,7 @@ from viewer.export import picture as layout
 from viewer.export import write as writing
 from viewer.export.document import prediction_facts
 from viewer.export.drawing import elide, font, width, wrap
+from viewer.export.provenance import as_json
 from viewer.overlay import composite, on_source, rgba
 from viewer.task import Cancelled, Task
 from viewer.types import (
@@ -128,6 +129,31 @@ def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Zoidberg" not in said
     assert "ZOIDBERG" not in said
     assert "Patient ●●●●●●" in said
+
+
+def test_settings_are_on_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = words(snapshot(explain(predict(series()))), monkeypatch)
+    assert "steps 32" in said
+
+
+def test_a_document_is_text_in_every_script() -> None:
+    text = as_json({"name": "Übergröße 胸部", "half": "\ud83d"})
+    assert "Übergröße 胸部" in text
+    assert "\\ud83d" in text
+    assert json.loads(text)["name"] == "Übergröße 胸部"
+
+
+@pytest.mark.parametrize(("height", "length"), [(420, 240), (900, 320)])
+def test_the_bar_leaves_room_above_and_below(height: int, length: int) -> None:
+    frame = Image.new("RGB", (colourbar.BAR, height))
+    colourbar.colour_bar(frame, snapshot(explain(predict(series()))).overlay, 0, height)
+    column = np.asarray(frame)[:, 3 : 4 + colourbar._WIDTH].any(axis=(1, 2))
+    rows = np.flatnonzero(column)
+    top = (height - length) // 2
+    assert (rows[-1] - (top - 1)) == pytest.approx(length + 1, abs=1)
+    assert rows[-1] < height - 60
 
 
 def test_identity_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_ranks_resolve_what_their_map_does_and_a_difference_what_the_coarser_one
     assert native_facts(ranked(segment)) == "map 32 × 32 · 1 value per superpixel"
     for one, other in ((window, pixel), (pixel, window), (window, cell)):
         assert native_facts(difference(one, other)) == "map 32 × 32 · 1 window ≈ 8 px, every 4 px"
-    assert native_facts(difference(pixel, cell)) == "map 32 × 32 · 1 cell ≈ 2 px"
+    assert native_facts(difference(pixel, cell)) == native_facts(cell) == "map 16 × 16 · 1 cell ≈ 2 px"
     assert native_facts(difference(segment, cell)) == "map 32 × 32 · 1 value per superpixel"
 
 

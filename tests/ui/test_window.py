@@ -225,3 +225,10 @@ def test_a_picture_of_the_window(words: list[str], tmp_path: Path) -> None:
     assert (picture.width(), picture.height()) == (1280, 720)
     panel = picture.pixelColor(1270, 400).name()
     assert panel == (theme.LIGHT if words else theme.DARK).panel
+
+
+def test_full_screen_and_back(window: Window) -> None:
+    window.run("full-screen")
+    assert window.isFullScreen()
+    window.run("full-screen")
+    assert not window.isFullScreen()

@@ -14,10 +14,10 @@ def native_facts(map: Map) -> str:
     """Native size and what a value stands for, e.g. "map 7 × 7 · 1 cell ≈ 12 mm", or after the size
     "1 window ≈ 16 mm, every 8 mm" or "1 value per segment"; of many sizes the smallest and the largest.
 
-    A map made of others resolves what the coarsest of these does, whatever grid it lies on.
+    Of a map made of others both are those of the coarsest of these, whatever grid it lies on.
     """
-    shape = _shape(map)
-    return f"map {' × '.join(str(n) for n in shape)} · {_resolved(_coarsest(map))}"
+    map = _coarsest(map)
+    return f"map {' × '.join(str(n) for n in _shape(map))} · {_resolved(map)}"
 
 
 def _shape(map: Map) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from viewer.ui.views.tiles import TilePainter, absent, sides
 from viewer.ui.widgets.controls import Link, Segments
 from viewer.ui.widgets.parts import Text, by_tab, dress_panel
 from viewer.ui.widgets.theme import DARK, font
-from viewer.wording import BELOW, SAME_FOR_ALL, clean, figures, kind_of, number
+from viewer.wording import BELOW, OUTSIDE_USE, SAME_FOR_ALL, clean, figures, kind_of, number
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -42,7 +42,7 @@ class ContactSheetGrid(QWidget):
     def __init__(self, cache: RenderCache) -> None:
         super().__init__()
         self.of = Segments(_OF, _TIPS)
-        self.words = Text("", "quiet")
+        self.words, self.outside = Text("", "quiet"), Text(OUTSIDE_USE, "stop")
         self.all = Link("Run for every label")
         self.negatives = Link("Show those below their threshold")
         self.cells = _Cells(cache)
@@ -53,6 +53,7 @@ class ContactSheetGrid(QWidget):
         line.setContentsMargins(14, 0, 14, 0)
         line.setSpacing(12)
         line.addWidget(self.of)
+        line.addWidget(self.outside)
         line.addWidget(self.words, 1)
         line.addWidget(self.negatives)
         line.addWidget(self.all)
@@ -95,6 +96,7 @@ class ContactSheetGrid(QWidget):
         self.all.setEnabled(not state.shell.under_way)
         some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.contact_sheet)
         self.negatives.setVisible(some and not state.answer.asked)
+        self.outside.setVisible(state.answer.overridden is not None)
         self.words.set_text(sheet_words(state))
         self.cells.put(state)
 
