@@ -213,7 +213,7 @@ def _attempt(path: Path, limits: Limits) -> Finding:
         return SeriesError("The file cannot be opened or read.")
     except MemoryError:
         return SeriesError("The file's header needs more memory than there is.")
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - pydicom raises anything at all on damaged headers
         return SeriesError("The file's header is damaged and cannot be read.")
 
 
