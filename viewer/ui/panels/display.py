@@ -48,7 +48,7 @@ class DisplayPanel(QWidget):
         self.range = Text()
         self.lock = IconButton("locked", "", _LOCKED)
         room = max(self.lock.fontMetrics().horizontalAdvance(words) for words in (_LOCKED, _FREE))
-        self.lock.setFixedSize(QSize(room + 40, ROW))
+        self.lock.setFixedSize(QSize(room + 34, ROW))  # numbers beside it must not be cut
         self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
         self.overlay = Switch()
         self.overlay_key = Text("", "quiet", right=True)
