@@ -390,6 +390,7 @@ def test_the_document(tmp_path: Path) -> None:
     assert first["native_shape"] == [1, 4, 4]
     assert first["min"] == pytest.approx(-0.2)
     assert first["seconds"] == 0.5
+    assert not first["display"]["inverted"]
     assert first["files"] == {
         "png": "grad-cam_pneumonia_s0.png",
         "npz": "grad-cam_pneumonia_s0.npz",

@@ -259,6 +259,18 @@ def test_a_tilted_gantry_is_a_sheared_matrix_and_a_bent_stack_is_none(tmp_path: 
     assert bent.geometry.position(5) == (0, 9, 15)
 
 
+@pytest.mark.parametrize(("beyond", "told"), [(0.0, False), (-1e-9, True)])
+def test_a_slant_of_just_the_limit_is_none(
+    beyond: float, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        place = [0, 3 * number, 4 * number]
+        write(tmp_path / f"{number}.dcm", SOPInstanceUID=f"1.2.{number + 1}", ImagePositionPatient=place)
+    lean = float(np.degrees(np.arccos(4 / 5)))
+    monkeypatch.setattr("viewer.dicom.geometry.TILTED", lean + beyond)
+    assert any("slant" in w for w in only(tmp_path).warnings) == told
+
+
 def test_the_number_of_a_slice_says_nothing_of_its_place(tmp_path: Path) -> None:
     for number in range(5):  # numbered from the head down, as half of all series are
         write(

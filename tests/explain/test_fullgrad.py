@@ -163,6 +163,28 @@ def test_a_transformer_is_told_why_not(kind: str) -> None:
     assert "layer norm" in str(FullGrad().unsuitable(make(kind)))
 
 
+def test_biases_that_no_score_depends_on_have_no_share() -> None:
+    class Ignoring(nn.Module):
+        def __init__(self, ignoring: bool) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+            self.head, self.other = nn.Linear(4, 3), nn.Conv2d(3, 2, 3) if ignoring else None
+
+        def forward(self, x: Tensor) -> Tensor:
+            if self.other is not None:
+                self.other(x)
+            return self.head(self.net(x))
+
+    made = []
+    for ignoring in (False, True):
+        torch.manual_seed(0)
+        model = model_of(Ignoring(ignoring))
+        (found,) = explain(model, inputs_of(model), [FullGrad()], LABELS[:1]).attributions
+        made.append(found)
+    np.testing.assert_allclose(made[1].values, made[0].values, rtol=1e-6)
+    assert made[1].completeness_error == pytest.approx(made[0].completeness_error)
+
+
 def test_a_network_that_lets_no_gradient_through_is_told() -> None:
     class Closed(nn.Module):
         def __init__(self) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks that read patches, swept: every patch once, raw maps blended, everything in its place."""
 
+import sys
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +20,7 @@ from plugins.integrated_gradients import IntegratedGradients
 from plugins.occlusion import Occlusion
 from plugins.saliency import Saliency
 from viewer import affine, session
-from viewer.errors import ModelError
+from viewer.errors import ExplainerError, ModelError
 from viewer.explain import explain, sweep
 from viewer.models import Card, Model
 from viewer.models.builtin import SmallCNN
@@ -163,6 +165,22 @@ def test_one_patch_swept_is_that_patch(dimensions: int) -> None:
         assert np.allclose(a.matrix, b.matrix)
         assert (a.target, a.explainer, a.slice) == (b.target, b.explainer, b.slice)
         assert a.completeness_error == b.completeness_error
+
+
+@pytest.mark.parametrize(("less", "fits"), [(0, True), (1, False)])
+def test_maps_of_as_many_bytes_as_are_allowed_are_made(
+    less: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, series = small(2), noise(6, 16, 12)
+    (whole,) = swept(model, series, slice=2, methods=[Saliency()], wishes=[Target(LABELS[0], 0)]).attributions
+    sweeping = sys.modules["viewer.explain.sweep"]  # the package's name of it is the function
+    monkeypatch.setattr(sweeping, "_MOST_BYTES", 4 * whole.values.size - less)
+    run = partial(swept, model, series, slice=2, methods=[Saliency()], wishes=[Target(LABELS[0], 0)])
+    if fits:
+        assert run().attributions
+    else:
+        with pytest.raises(ExplainerError, match="too much memory"):
+            run()
 
 
 class Signed(nn.Module):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
+import made_maps
 import numpy as np
 import pytest
 from desk import Desk
@@ -15,6 +16,7 @@ from PySide6.QtCore import QRectF, Qt
 
 from viewer.overlay import ranks
 from viewer.ui.presenter.comparing import apart_words
+from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.state import ViewState
 from viewer.ui.views import contact_sheet_grid, marks
 from viewer.ui.views.compare_grid import side_picture
@@ -98,6 +100,28 @@ def test_all_quick_methods_come_from_one_run(desk: Desk, study: Path, model: Pat
     assert desk.state.answer.attribution.explainer.name == "layer-cam"
     kept = {c.name: c.tile.map for c in state.answer.contact_sheet}
     assert desk.state.answer.attribution is kept["layer-cam"]
+
+
+def test_no_cell_is_run_while_the_slices_play(desk: Desk, study: Path, model: Path) -> None:
+    first = desk.explained(study, model)
+    desk.presenter.display.choose_layout("sheet")
+    desk.at_rest()
+    desk.presenter.contact_sheet.choose("methods")
+    desk.wait(lambda s: s.answer.contact_sheet and all(c.tile is not None for c in s.answer.contact_sheet))
+    sheet: Any = desk.presenter.contact_sheet
+    sheet._run_methods = create_autospec(sheet._run_methods)
+    desk.presenter.slices.play()
+    desk.wait(lambda s: s.view.slice != first.view.slice)
+    sheet._run_methods.assert_not_called()
+    desk.presenter.slices.play()
+    desk.at_rest()
+    sheet._run_methods.assert_called_once()
+
+
+@pytest.mark.parametrize(("side", "shape"), [(20, (15, 20)), (2, (3, 4)), (500, (60, 80))])
+def test_a_small_map_has_the_shape_of_its_image(side: int, shape: tuple[int, int]) -> None:
+    map = made_maps.explain(made_maps.predict(made_maps.series()))
+    assert DrawnMaps().small(map, 1, made_maps.snapshot(map).overlay.style, side).shape == shape
 
 
 def test_a_blank_cell_says_so_and_a_picture_has_its_sides(

@@ -37,6 +37,7 @@ from viewer.ui.panels import (
     StatusBar,
     TopBar,
 )
+from viewer.ui.panels.refused import _MOST_REASONS, RefusedFiles
 from viewer.ui.panels.series_rows import gist
 from viewer.ui.state import Busy, Memory, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
 from viewer.ui.widgets.parts import Text
@@ -231,6 +232,14 @@ def test_of_many_files_one_can_be_searched_for(shown: Callable[..., Any], qtbot:
     assert part.reasons.toPlainText() == "not an image\n4.txt"
     qtbot.keyClicks(part.search, "q")
     assert part.reasons.toPlainText() == "No file and no reason is called so."
+
+
+def test_what_was_searched_for_stands_open_to_the_last_reason(qtbot: QtBot) -> None:
+    part = RefusedFiles()
+    qtbot.addWidget(part)
+    part.put([(f"{n} {k}.txt", f"reason {n}") for n in range(_MOST_REASONS) for k in range(4)], opened=True)
+    assert part.toPlainText().count("hide") == _MOST_REASONS
+    assert part.toPlainText().endswith(f"{_MOST_REASONS - 1} 3.txt")
 
 
 def test_a_strip_of_thumbnails_still_says_that_files_were_not_opened(
