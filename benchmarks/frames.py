@@ -17,6 +17,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 TURN = 10
 """Frames of one before it is the other's turn."""
+_COLD = 2
+"""Frames after the other's turn that do not count: the caches of the processor hold its pixels."""
 _READY = 3
 """Pictures that the bare widget has; more would only take memory."""
 
@@ -91,8 +93,10 @@ def in_turns(wishes: Sequence[Wish], bare: Bare, frames: Frames) -> Frames:
     found = Frames()
     for first in range(0, len(wishes), TURN):
         some = wishes[first : first + TURN]
-        found.take(some)
-        frames.take([bare.turn] * len(some))
+        turns: list[Wish] = [bare.turn] * len(some)
+        for counted, wished in ((found, some), (frames, turns)):
+            Frames().take(wished[:_COLD])
+            counted.take(wished)
     return found
 
 

@@ -409,6 +409,29 @@ def test_the_document(tmp_path: Path) -> None:
     }
 
 
+def test_what_is_shown_inverted_is_written_so(tmp_path: Path) -> None:
+    document = run(tmp_path, inverted=True)
+    first = document["attributions"][0]
+    assert first["display"]["inverted"]
+    with Image.open(tmp_path / first["files"]["png"]) as picture:
+        found = np.asarray(picture.convert("RGB"))
+    map = explain(predict(series(), 0), "pneumonia", seconds=0.5)
+    for inverted in (True, False):
+        kept = compose(snapshot(map, 0, Style(**first["style"]), inverted=inverted))
+        left = np.s_[100:400, layout.GUTTER : layout.GUTTER + 300]
+        assert np.array_equal(found[left], np.asarray(kept)[left]) == inverted
+
+
+def test_a_map_that_came_with_the_study_is_no_attribution(tmp_path: Path) -> None:
+    source = series((1, 40, 50))
+    cells = affine.cells((1, 4, 4), (1, 40, 50))
+    loaded = LoadedMap(np.ones((1, 4, 4), np.float32), cells, "1/s", source, "Ktrans")
+    map = explain(predict(source, 0))
+    document = export([map, loaded], map.predictions, tmp_path)
+    assert [entry["method"] for entry in document["attributions"]] == ["grad-cam"]
+    assert [entry["title"] for entry in document["maps"]] == ["Ktrans"]
+
+
 def test_one_range_for_slices_and_labels(tmp_path: Path) -> None:
     source = series()
     said = [predict(source, i) for i in range(3)]

@@ -31,8 +31,8 @@ def _of_both_signs() -> Snapshot:
     scores = (*SCORES, Score("effusion", -4.6, 0.012, False, 0.3), Score("a pneumothorax", -6.9, 0.001))
     map = explain(predict(series(), scores=scores), completeness_error=0.42)
     style = Style("blue-white-red", (-0.3, 0.3), threshold=0.04, sign="signed")
-    facts = {"window": Window(40, 400), "annotations": ("arrow: here",), "notes": "Seen by the reader. " * 6}
-    return snapshot(map, style=style, **facts)
+    notes = "Seen by the reader. " * 6
+    return snapshot(map, style=style, window=Window(40, 400), annotations=("arrow: here",), notes=notes)
 
 
 def _a_negative_outside_the_intended_use() -> Snapshot:

@@ -182,7 +182,9 @@ class _ScoreList(Rows):
 
     def put(self, rows: tuple[tuple[str, Score | None], ...], target: str | None) -> None:
         """Show scores and which label is explained; emits nothing."""
-        moved = target != self.target
+        moved, same = target != self.target, rows == self.scores.rows
+        if same and not moved:
+            return
         self.target = target
         self.scores.put(rows)
         self.setFixedHeight(min(len(rows), _MOST_ROWS) * ROW)

@@ -60,6 +60,8 @@ class PlaneGrid(QWidget):
             f"PlaneGrid {{ background: {DARK.line}; }}"
         )  # between images, in light colours too
         self.setVisible(False)
+        self._cleared = False
+        """Whether nothing is kept of the last planes; hidden, there is then nothing to do."""
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
@@ -79,7 +81,10 @@ class PlaneGrid(QWidget):
         if state is None:
             super().show()
             return
+        if self.isHidden() and not state.three and self._cleared:
+            return
         self.setVisible(state.three)
+        self._cleared = not state.three
         alone = state.planes.enlarged
         # What is said once, the colour bar among it, stands where a map is.
         first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), _FIRST)

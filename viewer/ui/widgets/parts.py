@@ -122,6 +122,7 @@ class Text(QLabel):
 
     def __init__(self, text: str = "", *marks: str, right: bool = False) -> None:
         super().__init__()
+        self._given: tuple[str, str] | None = None
         self._full = ""
         self._tip = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
@@ -138,11 +139,11 @@ class Text(QLabel):
 
     def set_text(self, text: str, tip: str = "") -> None:
         """Show a text, and a tool tip that is longer than it."""
-        text = clean(text)
-        if (text, tip) == (self._full, self._tip):
+        if (text, tip) == self._given:
             return
-        self._full, self._tip = text, tip
-        self.setAccessibleName(text)
+        self._given = text, tip
+        self._full, self._tip = clean(text), tip
+        self.setAccessibleName(self._full)
         self._fit()
         self.updateGeometry()
 
