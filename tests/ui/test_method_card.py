@@ -50,6 +50,17 @@ def test_the_card_says_all_facts_and_goes_with_esc(window: Window, carded: objec
     assert not card.isVisible()
 
 
+def test_a_long_card_leaves_the_last_line_of_the_window_free(window: Window, carded: object) -> None:
+    window.resize(1280, 720)
+    long = replace(ITEM, caution="It misleads at times. " * 44)
+    window.show_state(ViewState().changed(model=ModelItem("net", "00ff", "CPU", ("a",), (), (long,), False)))
+    window.run("method-card")
+    card = window.card.geometry()
+    assert card.bottom() + 1 == 720 - 40
+    assert window.status.geometry().top() > card.bottom()
+    assert card.top() > 0
+
+
 def test_esc_is_the_cards_own_where_it_is_a_key_of_the_window_too(
     window: Window, carded: object, qtbot: QtBot
 ) -> None:
