@@ -238,6 +238,9 @@ def test_keys_bar_and_wheel_lead_through_the_points(beating: Window, qtbot) -> N
     assert state().view.number == first
     beating.points.on.click()
     assert state().view.number == first + 1
+    beating.points.back.click()
+    assert state().view.number == first
+    beating.points.on.click()
     beating.points.slider.setValue(2)
     assert state().view.number == first + 2
     middle = QPointF(beating.mapped.rect().center())
