@@ -229,6 +229,18 @@ def test_what_is_no_volume_greys_the_layout_and_says_why(three: Window, qtbot) -
     assert button.isEnabled()
 
 
+def test_hidden_planes_keep_no_series_that_is_gone(three: Window, qtbot) -> None:
+    first = three.presenter.state.view.series
+    three.run("one-view")
+    three.presenter.studies.choose_series(1)
+    now = settled(three, qtbot).view.series
+    assert now is not first
+    for name in THREE:
+        hidden = view(three, name)
+        assert hidden._state.view.series is now
+        assert (hidden._view.values, hidden._cut) == (None, None)
+
+
 def test_a_volume_that_cannot_be_read_is_a_sentence(window: Window, study: Path, qtbot) -> None:
     window.presenter.studies.open([study])
     settled(window, qtbot)

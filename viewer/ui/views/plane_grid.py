@@ -60,8 +60,8 @@ class PlaneGrid(QWidget):
             f"PlaneGrid {{ background: {DARK.line}; }}"
         )  # between images, in light colours too
         self.setVisible(False)
-        self._cleared = False
-        """Whether nothing is kept of the last planes; hidden, there is then nothing to do."""
+        self._hidden: object = self
+        """The series that the hidden planes were told of; until another comes there is nothing to do."""
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
@@ -81,10 +81,10 @@ class PlaneGrid(QWidget):
         if state is None:
             super().show()
             return
-        if self.isHidden() and not state.three and self._cleared:
+        if not state.three and self._hidden is state.view.series:
             return
         self.setVisible(state.three)
-        self._cleared = not state.three
+        self._hidden = self if state.three else state.view.series
         alone = state.planes.enlarged
         # What is said once, the colour bar among it, stands where a map is.
         first = alone or next((cut.plane.name for cut in state.planes.cuts if cut.map is not None), _FIRST)
