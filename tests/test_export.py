@@ -378,6 +378,7 @@ def test_the_document(tmp_path: Path) -> None:
         "probability": 0.82,
         "calibrated": False,
         "threshold": 0.5,
+        "kind": "score",
     }
     assert [s["format"] for s in document["skipped"]] == ["sr", "tiff"]
     assert document["skipped"][0]["reason"] == "not written by this version"

@@ -14,12 +14,14 @@ from viewer.wording import (
     below_text,
     clipped_text,
     counted,
+    figures,
     method_text,
     negative_text,
     no_evidence_text,
     patients,
     remark_text,
     score_text,
+    share_text,
     target_text,
 )
 
@@ -116,6 +118,31 @@ def test_sentences() -> None:
         "output 9.00",
         "probability 0.50",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "threshold", "said"),
+    [
+        (0.997, None, ">0.99"),
+        (0.99999, 0.5, ">0.99"),
+        (1.0, None, "1.00"),
+        (0.003, None, "<0.01"),
+        (1e-30, None, "<0.01"),
+        (0.0, None, "0.00"),
+        (0.994, None, "0.99"),
+        (0.9972, 0.9981, "0.997"),
+        (0.4996, 0.5, "0.4996"),
+        (1.0004, None, "1.00"),
+    ],
+)
+def test_no_score_is_rounded_to_certainty(value: float, threshold: float | None, said: str) -> None:
+    assert figures(Score("a", 0.0, value, threshold=threshold)) == said
+
+
+def test_thresholds_are_not_rounded_to_certainty_either() -> None:
+    assert score_text(Score("a", 6.0, 0.9972, threshold=0.9981)) == "score 0.997 (threshold 0.9981)"
+    assert share_text(0.99962, 3) == ">0.999"
+    assert share_text(0.9994, 3) == "0.999"
 
 
 def test_the_ends_of_a_range_are_told_apart() -> None:

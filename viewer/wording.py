@@ -18,6 +18,10 @@ NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
 NOTHING_REACHES = "Nothing reaches the threshold on this slice."
 NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, threshold and sign."
+NOTHING_FURTHER = (
+    "No further: a slice with a higher score than those that are left has nothing of the map that is drawn. "
+    "See threshold and sign of the map; N begins again with the highest score."
+)
 NO_WINDOW = "colour, no window"
 BELOW = "below its threshold"
 
@@ -82,13 +86,29 @@ def used_words(attribution: Attribution) -> list[str]:
     return [counted(name, count) for name, count in attribution.found.items()]
 
 
+def share_text(value: float, decimals: int = 2) -> str:
+    """A score with so many decimals; never "1.00" of what is below 1, nor "0.00" of what is above 0."""
+    step = 10.0**-decimals
+    if 0 < value < step / 2:
+        return f"<{step:.{decimals}f}"
+    if 1 - step / 2 <= value < 1:
+        return f">{1 - step:.{decimals}f}"
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
 def figures(score: Score) -> str:
-    """The score with two decimals, or three where two would hide its side of the threshold."""
+    """The score with two decimals, or with as many more as tell its side of the threshold, up to four."""
     value, threshold = score.probability, score.threshold
-    if 0 < value < 0.005:
-        return "<0.01"
-    close = threshold is not None and value != threshold and f"{value:.2f}" == f"{threshold:.2f}"
-    return (f"{value:.3f}" if close else f"{value:.2f}").replace("-", "−")
+    if threshold is None or value == threshold:
+        return share_text(value)
+    several = ((share_text(value, n), share_text(threshold, n)) for n in (2, 3, 4))
+    return next((own for own, other in several if own != other), share_text(value, 4))
+
+
+def threshold_text(threshold: float) -> str:
+    """A threshold with two decimals, or all that it has where those would make it 0 or 1."""
+    text = f"{threshold:.2f}"
+    return text if float(text) not in (0, 1) or float(text) == threshold else f"{threshold:g}"
 
 
 def kind_of(score: Score) -> str:
@@ -100,7 +120,7 @@ def kind_of(score: Score) -> str:
 
 def score_text(score: Score) -> str:
     """What the number is, the number, and its threshold: "score 0.82 (threshold 0.50)"."""
-    threshold = "" if score.threshold is None else f" (threshold {score.threshold:.2f})"
+    threshold = "" if score.threshold is None else f" (threshold {threshold_text(score.threshold)})"
     return f"{kind_of(score)} {figures(score)}{threshold}"
 
 
@@ -188,6 +208,11 @@ def below_text(attribution: Attribution) -> str:
     The label has the threshold, not the region of the target.
     """
     return f"{'' if attribution.target is None else attribution.target.label} is {BELOW}"
+
+
+def hidden_text(attribution: Attribution) -> str:
+    """What is said of a map that is hidden because the model does not call its label."""
+    return f"{below_text(attribution)}; the map would explain a negative."
 
 
 def negative_text(attribution: Attribution) -> str:

@@ -143,7 +143,7 @@ def test_late_scores_of_a_patch_are_of_its_own_slice(
     desk.presenter.go_to(4)
     predicting.open()
     desk.at_rest()
-    assert desk.state.answer.prediction is None
+    assert desk.state.answer.prediction.input.slice == 4
     desk.presenter.go_to(2)
     assert desk.state.answer.prediction is not None
     all_consistent(desk, truth)

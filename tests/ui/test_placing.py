@@ -239,7 +239,7 @@ def test_a_score_that_comes_late_is_not_shown_elsewhere(
     if gone_to == "middle":
         assert placed.state.answer.prediction is middle
     elif dimensions == 2:
-        assert placed.state.answer.prediction is None
+        assert placed.state.answer.prediction.input.slice == 0  # its own, though the method is slow
     else:  # the patch of a volume stays where it is
         assert placed.state.answer.prediction not in (None, middle)
 

@@ -61,12 +61,14 @@ def _facts(prediction: Prediction) -> dict[str, Any]:
 
 
 def _print_scores(predictions: Sequence[Prediction]) -> None:
-    kind = "probability" if predictions[0].scores[0].calibrated else "score"
+    from viewer.wording import kind_of, share_text
+
+    kind = kind_of(predictions[0].scores[0])
     rows = table("slice", "label", "logit", kind, "threshold")
     for result in map(_facts, predictions):
         for label in result["labels"]:
             where = "volume" if result["slice"] is None else str(result["slice"])
             threshold = label["threshold"]
-            row = (f"{label['logit']:+.3f}", f"{label['probability']:.3f}")
+            row = (f"{label['logit']:+.3f}", share_text(label["probability"], 3))
             rows.add_row(where, escape(label["label"]), *row, "" if threshold is None else f"{threshold:g}")
     console().print(rows)

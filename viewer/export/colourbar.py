@@ -28,7 +28,9 @@ def colour_bar(frame: Image.Image, overlay: Overlay, x: int, height: int) -> Non
     frame.paste(Image.fromarray(opaque), (left, top), Image.fromarray(opaque[..., 3]))
     draw = ImageDraw.Draw(frame)
     draw.rectangle((left - 1, top - 1, left + _WIDTH, top + length), outline=LINE)
-    lines = wrap(overlay.map.unit, font(), BAR - 8)[:_UNIT_LINES]
+    lines = wrap(overlay.map.unit, font(), BAR - 8)
+    if len(lines) > _UNIT_LINES:
+        lines = [*lines[: _UNIT_LINES - 1], f"{lines[_UNIT_LINES - 1]}…"]
     for i, line in enumerate(reversed(lines)):
         write(draw, (left - 1, top - 14 - i * LEADING), elide(line, font(), BAR - 8), QUIET)
     for y, value, at in _ticks(style, top, length):

@@ -17,7 +17,7 @@ from viewer.export.provenance import (
 )
 from viewer.overlay import shown_range
 from viewer.types import Attribution, Map, PeerCheck, Prediction, Series, Snapshot, Style, Window
-from viewer.wording import RESEARCH_USE
+from viewer.wording import RESEARCH_USE, kind_of
 
 Document = dict[str, Any]
 
@@ -72,6 +72,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "baselines": 0 if attribution.baselines is None else len(attribution.baselines),
         "layer": attribution.layer,
         "label": None if target is None else target.words,
+        "negative": attribution.negative,
         "slice": attribution.slice,
         "native_shape": attribution.values.shape,
         "resolution": resolution_facts(attribution),
@@ -127,9 +128,16 @@ def _peer_facts(check: PeerCheck) -> Document:
 
 
 def prediction_facts(prediction: Prediction) -> Document:
-    """One prediction as `result.json` and `predict --json` list it; "at" is the middle of what was read."""
+    """One prediction as `result.json` and `predict --json` list it; "at" is the middle of what was read.
+
+    "kind" says what "probability" is, whose name is older: a score, a probability where the card gives a
+    calibration, or a plain output.
+    """
     names = ("label", "logit", "probability", "calibrated", "threshold")
-    labels = [{name: plain(getattr(score, name)) for name in names} for score in prediction.scores]
+    labels = [
+        {name: plain(getattr(score, name)) for name in names} | {"kind": kind_of(score)}
+        for score in prediction.scores
+    ]
     middle = [(n - 1) / 2 for n in prediction.input.shape]
     at = [round(float(i), 3) for i in affine.apply(prediction.input.matrix, middle)]
     return {"slice": prediction.input.slice, "at": at, "labels": labels}

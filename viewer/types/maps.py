@@ -140,8 +140,7 @@ class Attribution(Map):
         """Whether the map explains a label that the model does not call; a difference calls none."""
         if self.target is None or self.target.minus is not None:
             return False
-        score = self.score
-        return score is not None and score.positive is False
+        return self.prediction.rejects(self.target.label)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

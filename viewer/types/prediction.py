@@ -103,6 +103,13 @@ class Prediction:
     def score(self, label: str) -> Score:
         return next(s for s in self.scores if s.label == label)
 
+    def rejects(self, label: str | None) -> bool:
+        """Whether the model does not call a label: its score lies below its threshold.
+
+        A map of it explains a negative; so does none of a difference of two labels, which has no threshold.
+        """
+        return any(s.label == label and s.positive is False for s in self.scores)
+
     @property
     def top(self) -> Score:
         """The label with the highest probability."""

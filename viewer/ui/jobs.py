@@ -23,6 +23,8 @@ _PATIENCE = 0.5
 """Seconds that the end of the program waits for what is done aside."""
 _REPORT_EVERY = 0.05
 """Seconds between two progress reports: more often nobody can see, and the GUI thread pays."""
+_FIRST = "predict"
+"""The kind that is done before whatever else waits: what the model says is wanted before why."""
 
 
 @dataclass(eq=False)
@@ -132,7 +134,7 @@ class Jobs(QObject):
 
 
 class _Worker:
-    """One thread that does jobs in the order in which they came."""
+    """One thread that does jobs in the order in which they came, but scores first."""
 
     def __init__(self, name: str, send: Callable[[_Job, Callable[[Any], None] | None, Any], None]) -> None:
         self._deliver = send
@@ -163,7 +165,8 @@ class _Worker:
                 self._ready.wait_for(lambda: self._waiting or self._ending)
                 if self._ending:
                     return
-                job = self._waiting.popleft()
+                job = next((one for one in self._waiting if one.kind == _FIRST), self._waiting[0])
+                self._waiting.remove(job)
             self._do(job)
 
     def _do(self, job: _Job) -> None:

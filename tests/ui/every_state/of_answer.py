@@ -23,6 +23,7 @@ from viewer.ui.state import (
     RequestState,
     Side,
     Tile,
+    shows,
 )
 
 
@@ -376,6 +377,20 @@ def _side_negative(seen: Seen, side: Side) -> None:
         parents = side.map.parents if isinstance(side.map, DerivedMap) else (side.map,)
         assert side.negative == any(negative(seen, one) for one in parents)
         assert not side.negative or seen.state.answer.asked
+
+
+@of(AnswerState, "scoring")
+def _scoring(seen: Seen, answer: AnswerState) -> None:
+    """Scores are on their way only of what the model may be asked about, and of a place that there is."""
+    if answer.scoring is not None and shows(seen.state, answer.scoring):
+        assert answer.gate != "outside"
+        assert not isinstance(seen.state.at, Sweep)
+
+
+@of(AnswerState, "slow")
+def _slow(seen: Seen, answer: AnswerState) -> None:
+    there = () if answer.model is None else answer.model.methods
+    assert answer.slow <= {item.name for item in there}
 
 
 @of(AnswerState, "gate")

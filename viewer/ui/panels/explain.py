@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from viewer.types import Sweep
 from viewer.ui.commands import Run
 from viewer.ui.panels.explain_parts import BaselineThumbnails, LayerCombo, RunBar
 from viewer.ui.panels.layer_strip import LayerStripView
@@ -247,11 +248,25 @@ class ExplainPanel(QWidget):
         self.against.fill(others)
 
 
+def _waiting_words(state: ViewState) -> tuple[str, str]:
+    """That the chosen method waits for the reader, and why; nothing where it runs by itself or cannot run."""
+    item = state.chosen_method
+    asked = state.view.number is not None and state.answer.gate != "outside"
+    if item is None or item.unsuitable or state.free or not asked or state.shell.under_way:
+        return "", ""
+    if isinstance(state.at, Sweep):
+        return "A sweep waits for Explain.", "It shows the model many patches, so it does not run unasked."
+    if item.quick:
+        return f"{item.title} waits for Explain.", "It took long on this model, so it does not run unasked."
+    tip = f"It asks the model often, so it does not run unasked. Its cost: {item.cost}."
+    return f"{item.title} waits for Explain.", tip
+
+
 def completeness_words(state: ViewState) -> tuple[str, str]:
     """How far the map's sum is off the score that it explains, and what that means."""
     shown = state.answer.attribution
     if shown is None:
-        return "", ""
+        return _waiting_words(state)
     if state.answer.preview:
         return "Preview, still computing", "What the method has so far; the finished map takes its place."
     took = f"\nThe map took {shown.seconds:.1f} s." if shown.seconds >= 0.1 else ""

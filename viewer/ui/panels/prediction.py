@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from viewer.types import Score
 from viewer.ui.commands import Run
-from viewer.ui.state import ViewState
+from viewer.ui.state import ViewState, shows
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
 from viewer.wording import clean, figures, kind_of, number, outside_text
@@ -287,6 +287,8 @@ class PredictionPanel(QWidget):
         if state.answer.gate == "outside":
             return "Not asked: not made for this image."
         if state.answer.prediction is None:
+            if shows(state, state.answer.scoring):
+                return "Scoring this place…"
             if state.shell.under_way:
                 return f"{' · '.join(one.doing for one in state.shell.under_way)}…".capitalize()
             return (

@@ -9,7 +9,7 @@ from viewer.types import Attribution, LoadedMap, Style
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.state import Notice, ViewState, choice_of, position_of
-from viewer.wording import below_text
+from viewer.wording import hidden_text
 
 
 class Answers:
@@ -41,7 +41,7 @@ class Answers:
             "answers": None if found is None else key,
             "prediction": self._maps.prediction(place) if found is None else found.prediction,
             "profile": self._profile(state, found), "preview": self._maps.is_preview(found),
-            "baselines": self._maps.baselines(found),
+            "baselines": self._maps.baselines(found), "slow": self._maps.slow,
         }  # fmt: skip
         return changes | self._drawn(state, found)
 
@@ -114,5 +114,4 @@ def _judged(state: ViewState, found: Attribution) -> Notice | None:
         return None if notice is not None and notice.wish == "show" else notice
     if state.answer.asked:
         return notice
-    text = f"{below_text(found)}; the map would explain a negative."
-    return Notice(text, "info", "Show it hatched", "show")
+    return Notice(hidden_text(found), "info", "Show it hatched", "show")

@@ -10,22 +10,15 @@ from typing import TYPE_CHECKING, Any
 from viewer.errors import UntrustedError
 from viewer.settings import Device, Trusted
 from viewer.task import Task
-from viewer.types import Attribution, Prediction, Series, Style, Sweep
+from viewer.types import Attribution, Series, Style
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import loaded
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
-from viewer.ui.presenter.running import (
-    BaselineImages,
-    RunResult,
-    baseline_images,
-    predict,
-    result_of,
-    run,
-    target_of,
-)
+from viewer.ui.presenter.running import BaselineImages, RunResult, baseline_images, result_of, run, target_of
+from viewer.ui.presenter.scoring import GAVE_WAY, Scoring
 from viewer.ui.presenter.slice_profile import SliceProfile
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import (
@@ -38,6 +31,7 @@ from viewer.ui.state import (
     ViewState,
     choice_of,
     position_of,
+    shows,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +47,8 @@ class Explaining:
         self._preferences = preferences
         self._maps = maps
         self._slice_profile = SliceProfile(store, jobs, maps)
+        self._scoring = Scoring(store, jobs, maps, self._slice_profile.score_slices)
+        self._explained_place: Position | None = None  # whose map is under way, or was last
         self._asked: tuple[Path, Trusted] | None = None
         self._series: Sequence[Series] = ()
         self.arrived: Callable[[], bool] = lambda: False
@@ -85,8 +81,7 @@ class Explaining:
         settings = self._maps.settings
         lasting = self._store.lasting  # what it says of another model does not
         warned = lasting if lasting is not None and lasting.kind == "warning" else None
-        self._stop()
-        self._slice_profile.rest()
+        self._rest()
         # What was asked of the model until now is given up.
         self._store.show(loading=Busy("opening the model"), busy=None, notice=warned)
 
@@ -121,7 +116,7 @@ class Explaining:
         self._maps.drop_previews()
         self._maps.open(model)
         self.granted = self.wished
-        suited = [m.name for m in item.methods if m.unsuitable is None]
+        suited = [m.name for m in sorted(item.methods, key=lambda m: not m.quick) if m.unsuitable is None]
         method = "grad-cam" if "grad-cam" in suited or not suited else suited[0]
         self._store.note(
             model=item, loading=None, busy=None, method=method, settings={}, layer=None, within=None,
@@ -147,17 +142,15 @@ class Explaining:
 
     def leave(self) -> None:
         """Another series: what runs for the old one stops."""
-        self._stop()
+        self._rest()
         self._slice_profile.leave()
 
     def study_changed(self) -> None:
         """A new pair of series and model: ask the gate, then predict and explain; shows the state."""
         if self._settled().answer.gate == "outside":
             self._refuse()
-        elif self._maps.model is not None and self._state.view.number is not None:
-            self._explain_unless_known(run=True, anew=True)
         else:
-            self._store.show()
+            self._explain_unless_known(run=True)
 
     def point_changed(self, run: bool = True) -> None:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
@@ -183,6 +176,7 @@ class Explaining:
 
     def rest(self) -> None:
         """Slices are about to be played: what runs for the one that is left stops."""
+        self._scoring.stop()
         if self._stop():
             self._store.note(busy=None)
 
@@ -249,24 +243,32 @@ class Explaining:
             return
         self._slice_profile.rest()
         self._wish(placed=placed, swept=swept, asked=False)
-        state = self._state
-        if state.answer.attribution is not None:
+        if self._state.answer.attribution is not None:
             self._slice_profile.score_slices()
-        elif state.answer.prediction is None and not state.free and state.answer.gate != "outside":
-            self._predict()
 
     def _wish(self, run: bool = True, **changes: Any) -> None:
         """Another target, method, layer or setting: show the kept map for it, or run what is quick."""
         self._store.note(**changes)
         self._explain_unless_known(run)
 
-    def _explain_unless_known(self, run: bool, anew: bool = False) -> None:
-        """Show the state with the map that is kept for it, or run what is quick; `anew`: or slow."""
+    def _explain_unless_known(self, run: bool) -> None:
+        """Show the state with the map that is kept for it, or run what is quick; the score in any case.
+
+        What is slow waits for the reader. Where it runs for another place, whose scores are known, it ends if
+        those of this one are not: else they would wait for it.
+        """
         state = self._settled()
         known = state.answer.attribution is not None or state.answer.gate == "outside"
-        if run and not known and (state.free or anew) and self._run():
+        if run and not known and state.free and self._run():
             return
-        self._store.show_settled()
+        unscored = run and not known and self._scoring.wanted
+        elsewhere = self._jobs.active("explain") and not shows(state, self._explained_place)
+        if unscored and elsewhere and self._stop():
+            self._store.note(busy=None, notice=self._store.lasting or Notice(GAVE_WAY))
+        if unscored:
+            self._slice_profile.rest()
+        if not (unscored and self._scoring.score()):
+            self._store.show_settled()
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -291,6 +293,11 @@ class Explaining:
             return True
         self._stop()
         self._slice_profile.rest()
+        self._explained_place = place
+        if self._state.free:
+            self._scoring.stop()  # the scores come with the map, out of one forward
+        else:
+            self._scoring.score()
         target, regions = target_of(self._state), self._state.regions.regions
         words, slice = self._state.target_words, self._state.view.slice
         interpolation, asking = self._state.views.style.interpolation, self._maps.asking()
@@ -309,6 +316,7 @@ class Explaining:
         def failed(sentence: str) -> None:
             self._stop()
             self._store.failed(sentence)
+            self._scoring.score()
 
         self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
 
@@ -319,23 +327,6 @@ class Explaining:
 
         self._jobs.run("model", "explain", work, done, failed, self._store.progress)
         return True
-
-    def _predict(self) -> None:
-        """Ask for the scores of the shown place alone: a map of it waits for the reader."""
-        series, place = self._state.view.series, position_of(self._state)
-        if series is None or self._maps.model is None or isinstance(place.at, Sweep):
-            return
-
-        asking = self._maps.asking()
-
-        def done(found: Prediction) -> None:
-            self._maps.put_predictions(asking, {place: found})
-            if self._is_shown(place):
-                self._store.show(target=self._state.request.target or found.top.label)
-                self._slice_profile.score_slices()
-
-        work = lambda task: predict(asking, series, place, task)  # noqa: E731
-        self._jobs.run("model", "predict", work, done, self._store.failed)
 
     def _preview(
         self,
@@ -348,22 +339,23 @@ class Explaining:
         """Show what a method has so far, where the reader still looks at the same and asks for the same."""
         self._maps.put_preview(asking, place, choice, so_far)
         self._maps.put_baselines(so_far, compared)
-        if self._is_shown(place) and choice == choice_of(self._state):
+        if shows(self._state, place) and choice == choice_of(self._state):
             self._store.show()
 
-    def _is_shown(self, place: Position) -> bool:
-        return self._state.view.series is not None and place == position_of(self._state)
-
     def _stop(self) -> bool:
-        """End what is under way, if anything is: what it had so far is no map and goes with it."""
-        self._jobs.cancel("predict")
+        """End the map that is under way, if one is: what it had so far is no map and goes with it."""
         stopped = self._jobs.cancel("explain")
         self._maps.drop_previews()
         return stopped
 
     def cancel(self) -> bool:
         """The reader stops what is under way; whether anything was."""
+        return self._rest()
+
+    def _rest(self) -> bool:
+        """End all that the model is asked here; whether a map was under way."""
         self._slice_profile.rest()
+        self._scoring.stop()
         return self._stop()
 
     def _explained(self, asking: Asking, place: Position, choice: MethodChoice, found: RunResult) -> None:
@@ -378,15 +370,18 @@ class Explaining:
                 self.answers.volume_profile(attribution, found.profiles[i])
             if found.style is not None:
                 self._maps.suggest(attribution, found.style)
-        changes = {"busy": None, "target": self._state.request.target or said.top.label}
+        self._maps.learn_cost(explained.attributions)
+        changes: dict[str, Any] = {"busy": None}
+        if shows(self._state, place):  # what another place says chooses no target here
+            changes["target"] = self._state.request.target or said.top.label
         if explained.refused:
             self._store.could_not(explained.refused[0][1], **changes)
         else:
             self._store.show(**changes, notice=self._store.lasting)
         self._slice_profile.score_slices()
 
-    def next_peak(self) -> int | None:
-        """The slice with the strongest evidence not visited since the last round."""
+    def next_peak(self) -> int | str | None:
+        """The slice with the strongest evidence not visited since the last round, or why there is none."""
         return self._slice_profile.next_peak()
 
     # --- display ----------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from viewer.session import Gate
 
 _ROOM = 512 * 2**20
+_PATIENCE = 2.0
+"""Seconds beside the forward after which a method is too slow to run unasked."""
 _LOOK = ("colours", "opacity", "sign", "interpolation")
 """What of a style does not depend on how large the values are."""
 MapsByTarget = Mapping[str | None, Attribution]
@@ -55,6 +57,8 @@ class Maps:
         self.drawn = DrawnMaps()
         self._age = 0
         self.requests = Requests()
+        self.slow: frozenset[str] = frozenset()
+        """Methods that took long on this model when they last ran."""
         self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[Key, dict[str | None, Attribution]] = {}
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
@@ -82,6 +86,7 @@ class Maps:
         """Another model."""
         self.forget()
         self._looks.clear()
+        self.slow = frozenset()
         self.model = model
         self.requests.open(model)
 
@@ -165,6 +170,14 @@ class Maps:
         if found:
             size = sum(a.values.nbytes for a in found.values()) + max(map(_input_bytes, found.values()))
             self._found.put(key, found, size)
+
+    def learn_cost(self, attributions: Sequence[Attribution]) -> None:
+        """Take from finished maps whether their method is too slow here to run unasked."""
+        took: dict[str, float] = {}
+        for one in attributions:
+            took[one.explainer.name] = max(took.get(one.explainer.name, 0.0), one.seconds)
+        slow = {name for name, seconds in took.items() if seconds > _PATIENCE}
+        self.slow = (self.slow - took.keys()) | slow
 
     def put_preview(
         self, asking: Asking, place: Position, choice: MethodChoice, attribution: Attribution

@@ -31,7 +31,6 @@ from viewer.ui.presenter.slices import Slices
 from viewer.ui.presenter.store import Store, WindowView
 from viewer.ui.presenter.studies import Studies
 from viewer.ui.state import Busy, Notice, ViewState
-from viewer.wording import NOTHING_DRAWN
 
 
 class Presenter:
@@ -170,11 +169,11 @@ class Presenter:
     def next_evidence(self) -> None:
         """Go to the strongest peak of the evidence that has not been visited since the last round."""
         peak = self.explaining.next_peak()
-        if peak is not None:
+        if isinstance(peak, str):
+            self._store.show(notice=Notice(peak))
+        elif peak is not None:
             self.go_to(peak)
             self.mpr.mark_strongest()
-        elif any(self.state.answer.profile):
-            self._store.show(notice=Notice(NOTHING_DRAWN))
 
     # --- export -----------------------------------------------------------------------------------
 

@@ -25,9 +25,11 @@ def target_of(state: ViewState) -> str:
     """The target as the command line writes it; labels that cost nothing more come along."""
     if state.request.target is not None and state.request.against is not None:
         return f"{state.request.target}-{state.request.against}"
-    item = state.chosen_method
+    item, model = state.chosen_method, state.answer.model
     free = item is not None and item.quick and item.family != "attention" and not _large(state)
-    return "all" if free else state.request.target or "top"
+    most = _MOST_OF_CAM if item is not None and item.family == "CAM" else _MANY
+    few = model is not None and len(model.labels) <= most
+    return "all" if free and few else state.request.target or "top"
 
 
 def _large(state: ViewState) -> bool:
@@ -43,6 +45,8 @@ _MOST_PICTURES = 4
 BaselineImages = tuple[Array, ...]
 _MANY = 8
 """With more labels than this, several maps are made for one label at a time: backward takes that long."""
+_MOST_OF_CAM = 64
+"""Likewise one map that reads a layer: there backward is short."""
 
 
 def targets_of(state: ViewState) -> str:

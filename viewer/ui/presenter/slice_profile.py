@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from viewer import overlay
-from viewer.types import Prediction, Sweep
+from viewer.types import Attribution, Map, Prediction, Sweep
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.evidence import next_peak
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import predict_slices
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Position, ViewState, choice_of
+from viewer.wording import NOTHING_DRAWN, NOTHING_FURTHER
 
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
@@ -62,31 +63,79 @@ class SliceProfile:
         work = lambda task: predict_slices(asking, series, missing, at, task)  # noqa: E731
         self._jobs.run("model", "profile", work, done, lambda _sentence: None)
 
-    def next_peak(self) -> int | None:
-        """The slice with the strongest evidence that is drawn and was not visited since the last round."""
-        state = self._store.state
-        return next_peak(state.answer.profile, self._visited, partial(self._drawn, state))
+    def next_peak(self) -> int | str | None:
+        """The slice with the strongest evidence that is drawn and was not visited since the last round.
 
-    def _drawn(self, state: ViewState, slice: int) -> bool:
-        """Whether anything of the map is drawn on a slice, as far as that is known before it is computed."""
-        series, shown = state.view.series, state.shown
-        if series is None or (state.negative and shown is not None and shown.slice is None):
-            return state.answer.asked
+        Else the sentence why there is none, or None where there is no evidence at all. A slice whose map is
+        not known is gone to as long as its score is above those of all slices that are known to draw nothing.
+        """
+        state = self._store.state
+        profile, before = state.answer.profile, len(self._visited)
+        blank = max((profile[i] or 0.0 for i in self._known_blank(state)), default=0.0)
+        place = next_peak(profile, self._visited, partial(self._drawn, state, blank))
+        left = any(score and score <= blank and self._unknown(state, i) for i, score in enumerate(profile))
+        if left and (place is None or 0 < len(self._visited) <= before):  # the next round would begin
+            self._visited.clear()
+            return NOTHING_FURTHER
+        return NOTHING_DRAWN if place is None and any(profile) else place
+
+    def _known_blank(self, state: ViewState) -> list[int]:
+        """The slices whose own maps are known, and draw nothing."""
+        count = 0 if state.view.series is None else len(state.answer.profile)
+        found = ((i, self._own(state, i)) for i in range(count))
+        return [
+            i for i, one in found if one is not None and not one.negative and not self._draws(state, one, i)
+        ]
+
+    def _own(self, state: ViewState, slice: int) -> Attribution | None:
+        """The map of a slice, where each has its own."""
+        series = state.view.series
         volume = state.answer.model is not None and state.answer.model.volume
-        if state.regions.loaded is None and not volume:
-            place = Position(series, slice, state.at_slice(slice))
-            found = self._maps.finished(place, choice_of(state), state.target_words)
-            if found is None or found.negative:
-                return found is None and not self._uncalled(state, place)
-            shown = found
-        if shown is None:
-            return True
+        if series is None or volume or state.regions.loaded is not None:
+            return None
+        place = Position(series, slice, state.at_slice(slice))
+        return self._maps.finished(place, choice_of(state), state.target_words)
+
+    def _unknown(self, state: ViewState, slice: int) -> bool:
+        """Whether a slice has a map of its own that is not known, and would be shown."""
+        series = state.view.series
+        volume = state.answer.model is not None and state.answer.model.volume
+        if (
+            series is None
+            or volume
+            or state.regions.loaded is not None
+            or self._own(state, slice) is not None
+        ):
+            return False
+        return not self._uncalled(state, Position(series, slice, state.at_slice(slice)))
+
+    def _draws(self, state: ViewState, shown: Map, slice: int) -> bool:
         values = self._maps.drawn.on_slice(shown, slice, state.views.style)
         return bool(overlay.visible(values, state.views.style).any())
+
+    def _drawn(self, state: ViewState, blank: float, slice: int) -> bool:
+        """Whether anything of the map is drawn on a slice, as far as that is known before it is computed.
+
+        `blank` is the highest score of a slice that is known to draw nothing.
+        """
+        shown = state.shown
+        if state.view.series is None or (
+            state.negative and not state.answer.asked and shown is not None and shown.slice is None
+        ):
+            return False
+        if self._unknown(state, slice):
+            return (state.answer.profile[slice] or 0.0) > blank
+        own = self._own(state, slice)
+        if own is not None:
+            return not own.negative and self._draws(state, own, slice)
+        volume = state.answer.model is not None and state.answer.model.volume
+        if state.regions.loaded is None and not volume:
+            return False  # it would explain a negative, which is hidden until asked for
+        return shown is None or self._draws(state, shown, slice)
 
     def _uncalled(self, state: ViewState, place: Position) -> bool:
         """Whether the map of a place would explain a negative, which is hidden until asked for."""
         item, said = state.chosen_method, self._maps.prediction(place)
         if said is None or state.request.against is not None or (item and not item.target_dependent):
             return False
-        return any(s.label == state.request.target and s.positive is False for s in said.scores)
+        return said.rejects(state.request.target)

@@ -5,7 +5,7 @@ The presenter makes a `ViewState`; every widget draws its part of it in `show(st
 """
 
 from viewer.ui.state.answer import AnswerState, Cell, Compared, MethodItem, ModelItem, Side, Tile
-from viewer.ui.state.asked import Position, choice_of, position_of
+from viewer.ui.state.asked import Position, choice_of, position_of, shows
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
@@ -20,4 +20,5 @@ __all__ = [
     "MethodChoice", "MethodItem", "ModelItem", "Notice", "PlanesState", "Position", "Probed", "RegionsState",
     "RequestState", "Seen", "SeriesItem", "ShellState", "Side", "Slab", "StudiesState", "Tile", "View",
     "ViewState", "ViewsState", "choice_of", "one_stack", "position_of",
+    "shows",
 ]  # fmt: skip

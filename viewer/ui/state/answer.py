@@ -116,6 +116,10 @@ class AnswerState:
 
     model: ModelItem | None = None
     prediction: Prediction | None = None
+    scoring: object = None
+    """The place whose scores are on their way, where they come before a map."""
+    slow: frozenset[str] = frozenset()
+    """Methods that have taken so long on this model that they wait for the reader, whatever they say."""
     profile: tuple[float | None, ...] = ()
     """Evidence per slice: the target's score (2D), the share of positive mass (3D); None if not run."""
     attribution: Attribution | None = None

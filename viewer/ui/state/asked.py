@@ -30,6 +30,11 @@ def position_of(state: ViewState) -> Position:
     return Position(series, None if volume else state.view.slice, state.at)
 
 
+def shows(state: ViewState, place: object) -> bool:
+    """Whether a place is the one that is shown."""
+    return state.view.series is not None and place == position_of(state)
+
+
 def choice_of(state: ViewState) -> MethodChoice:
     """What a state asks for; the suggested layer by its name, so that it is one with the same by hand.
 

@@ -120,7 +120,8 @@ class ViewState:
     def free(self) -> bool:
         """Whether the chosen method costs so little here that it runs unasked."""
         item = self.chosen_method
-        return item is not None and item.quick and not isinstance(self.at, Sweep)
+        quick = item is not None and item.quick and item.name not in self.answer.slow
+        return quick and not isinstance(self.at, Sweep)
 
     @property
     def target_words(self) -> str | None:

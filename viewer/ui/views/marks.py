@@ -172,6 +172,8 @@ def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
     low, high = shown_range(style)
     painter.setFont(font(12))
     right = Qt.AlignmentFlag.AlignRight
+    room = max(box.right() + 1 - MARGIN, 0)
+    unit = QFontMetricsF(painter.font()).elidedText(unit, Qt.TextElideMode.ElideRight, room)
     text(painter, QPointF(box.right() + 1, box.top() - 19), unit, "quiet", right)
     painter.fillRect(box.adjusted(-4, -4, 4, 4), _GROUND)
     rows = round(box.height())
