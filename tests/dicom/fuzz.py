@@ -120,7 +120,7 @@ def coded(files: list[Path]) -> list[Path]:
 def damaged_inside(content: bytes, chance: random.Random) -> bytes:
     """The content with damage inside its codestreams, half of it where they begin; no length changes."""
     data, start = Bytes(content), content.index(_CODED) + len(_CODED)
-    _, spans = fragments(io.BytesIO(content), start)
+    spans = fragments(io.BytesIO(content), start).spans
     for _ in range(chance.randint(1, 4)):
         at, length = chance.choice(spans)
         if length < 16:

@@ -220,11 +220,10 @@ def test_truncated_compressed_data_are_refused(make: Make) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     (entry,) = scan([path]).refused
     assert "cut off" in entry.reason
-    path = make(
-        "few.dcm", TransferSyntaxUID=JPEGBaseline8Bit, NumberOfFrames=3, PixelData=encapsulate([b"\xff\xd8"])
-    )
+    empty = encapsulate([b"\0\0"]).replace(b"\x02\0\0\0\0\0", b"\0\0\0\0")
+    path = make("none.dcm", TransferSyntaxUID=JPEGBaseline8Bit, NumberOfFrames=3, PixelData=empty)
     (entry,) = scan([path]).refused
-    assert entry.reason == "The file holds the compressed data of 1 of its 3 frames."
+    assert entry.reason == "The file holds the compressed data of 0 of its 3 frames."
 
 
 @pytest.mark.parametrize(
@@ -235,8 +234,8 @@ def test_truncated_compressed_data_are_refused(make: Make) -> None:
         ({"NumberOfFrames": 1_000_000_000}, "frames"),
         ({"NumberOfFrames": -3}, "no frames"),
         ({"Rows": 0}, "rows and columns"),
-        ({"BitsAllocated": 12}, "bits"),
-        ({"BitsStored": 20}, "bits"),
+        ({"BitsAllocated": 24, "BitsStored": 20, "HighBit": 19}, "bits"),
+        ({"BitsAllocated": 64}, "bits"),
         ({"PhotometricInterpretation": "HSV"}, "HSV"),
         ({"PhotometricInterpretation": "RGB"}, "channels"),
         ({"TransferSyntaxUID": "1.2.840.10008.1.2.4.100"}, "MPEG2"),

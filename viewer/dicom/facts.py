@@ -50,6 +50,12 @@ class Pixels:
     length: int | None
     floating: bool = False
     """Whether the values are decimal: Float or Double Float Pixel Data (7FE0,0008), (7FE0,0009)."""
+    stated_frames: int | None = None
+    """Frames that the header says there are, where the data hold another number."""
+    resized: bool = False
+    """Whether the header says another size than the data, which are believed."""
+    notes: tuple[str, ...] = ()
+    """What is told of the header where the data contradict it."""
 
     @property
     def colour(self) -> bool:
@@ -70,17 +76,20 @@ class Pixels:
         return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{self.allocated}")
 
     @property
-    def frame_bytes(self) -> int:
-        """Bytes of one native frame in the file; 1-bit frames are packed and not a whole number."""
+    def frame_bits(self) -> int:
+        """Bits of one native frame in the file; those of 1-bit frames need not fill a byte."""
         samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
-        return -(-self.rows * self.columns * samples * self.allocated // 8)
+        return self.rows * self.columns * samples * self.allocated
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one native frame in the file, for itself."""
+        return -(-self.frame_bits // 8)
 
     @property
     def native_bytes(self) -> int:
         """Bytes that all frames need when not compressed."""
-        if self.allocated == 1:
-            return -(-self.rows * self.columns * self.samples * self.frames // 8)
-        return self.frame_bytes * self.frames
+        return -(-self.frame_bits * self.frames // 8)
 
     @property
     def direct(self) -> bool:
@@ -206,6 +215,8 @@ class Image:
     voi_lut: Lut | None = None
     """Entries as 0…1 of the presentation range."""
     voi_lut_name: str = ""
+    notes: tuple[str, ...] = ()
+    """What is told of the file's faults, and of what is made of them."""
 
     @property
     def path(self) -> Path:

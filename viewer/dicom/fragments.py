@@ -6,54 +6,139 @@ The child process that decodes loads this module (see `decoder.py`): it imports 
 
 import os
 import struct
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
 Span = tuple[int, int]
 """Where a fragment's bytes begin in the file, and how many they are."""
 
+_ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
+_BLOCK = 1024
+_HEAD = 16
+"""Bytes of a fragment by which the beginning of a codestream is told."""
+_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ")
+"""Of JPEG and JPEG-LS, JPEG 2000 bare and in boxes, JPEG XL in boxes."""
 
-def fragments(file: BinaryIO, start: int) -> tuple[bytes, list[Span]]:
-    """The basic offset table, and the fragments of compressed data behind it (PS3.5 A.4).
 
-    The end mark may be missing: all frames may be there all the same.
+@dataclass(frozen=True, slots=True)
+class Fragments:
+    """The basic offset table, and the fragments that hold something."""
+
+    table: bytes
+    spans: list[Span]
+    heads: list[bytes]
+    """The first bytes of each fragment."""
+    cut: bytes | None
+    """The first bytes of a fragment that the file does not hold to its end."""
+
+    @property
+    def ends_whole(self) -> bool:
+        """Whether the frame of the last fragment is whole: none is cut off, or that begins another frame."""
+        return self.cut is None or _begins(self.cut)
+
+
+def fragments(file: BinaryIO, start: int, most: int | None = None) -> Fragments:
+    """The fragments of compressed data (PS3.5 A.4), `most` of them where that is given.
+
+    The end mark may be missing: all frames may be there all the same. Raises `ValueError` where there is
+    not even an offset table.
     """
     size = file.seek(0, os.SEEK_END)
-    found: list[Span] = []
-    at = start
-    while at + 8 <= size:
+    table: bytes | None = None
+    spans: list[Span] = []
+    heads: list[bytes] = []
+    at, cut = start, None
+    while at + 8 <= size and (most is None or len(spans) < most):
         file.seek(at)
-        head = file.read(8)
-        (length,) = struct.unpack("<L", head[4:])
-        if head[:4] != b"\xfe\xff\x00\xe0" or at + 8 + length > size:
+        head = file.read(8 + _HEAD)
+        (length,) = struct.unpack("<L", head[4:8])
+        if head[:4] != _ITEM:
             break
-        found.append((at + 8, length))
+        if at + 8 + length > size:
+            cut = head[8:]
+            break
+        if table is None:
+            file.seek(at + 8)
+            table = file.read(length) if length else b""
+        elif length:
+            spans.append((at + 8, length))
+            heads.append(head[8 : 8 + length])
         at += 8 + length
-    if not found:
+    if table is None:
         raise ValueError("no fragments")
-    file.seek(found[0][0])
-    return file.read(found[0][1]), found[1:]
+    return Fragments(table, spans, heads, cut)
+
+
+def only_fragment(file: BinaryIO, start: int) -> bytes | None:
+    """How the single fragment begins; None where there is another number, or it is not whole.
+
+    That is the usual case, for which two looks at the file are enough.
+    """
+    file.seek(start)
+    block = file.read(_BLOCK)
+    at = 8 + int.from_bytes(block[4:8], "little")
+    begin = at + 8
+    if block[:4] != _ITEM or block[at : at + 4] != _ITEM or begin > len(block):
+        return None
+    length = int.from_bytes(block[at + 4 : begin], "little")
+    file.seek(start + begin + length)
+    return block[begin : begin + length] if length and file.read(4) == _END else None
 
 
 def frames_in(file: BinaryIO, start: int, frames: int) -> list[list[Span]]:
-    """The fragments of each frame: by the offset table where it is right, else by what they hold.
+    """The fragments of each of so many frames; raises `ValueError` where that cannot be told.
 
-    An extended offset table is not asked: where there is one, each frame is one fragment
-    (PS3.3 C.7.6.3.1.8).
+    There may be one more, whose end is not in the file.
     """
-    table, found = fragments(file, start)
+    held = fragments(file, start)
     if frames == 1:
-        return [found]
-    if len(found) == frames:
-        return [[one] for one in found]
-    number = {at - found[0][0]: n for n, (at, _) in enumerate(found)}
-    offsets = struct.unpack(f"<{len(table) // 4}L", table[: len(table) // 4 * 4])
-    firsts = [number.get(offset, -1) for offset in offsets]
-    if len(firsts) != frames or firsts[0] != 0 or any(a >= b for a, b in pairwise(firsts)):
-        firsts = [0, *(n + 1 for n, one in enumerate(found[:-1]) if _ends(file, one))]
-    if len(firsts) != frames:
+        return [held.spans]
+    firsts = first_fragments(file, held, frames)
+    if len(firsts) < frames:
         raise ValueError("which fragments make a frame is not known")
-    return [found[a:b] for a, b in zip(firsts, [*firsts[1:], len(found)], strict=True)]
+    return [held.spans[a:b] for a, b in zip(firsts, [*firsts[1:], len(held.spans)], strict=True)]
+
+
+def first_fragments(file: BinaryIO, held: Fragments, frames: int) -> list[int]:
+    """The number of each frame's first fragment; as many as there are, where that is not `frames`.
+
+    By the offset table where it is right, else by what the fragments hold. An extended offset table is not
+    asked: where there is one, each frame is one fragment (PS3.3 C.7.6.3.1.8).
+    """
+    count = len(held.spans)
+    begun = [n for n, head in enumerate(held.heads) if n == 0 or _begins(head)]
+    if count == frames == len(begun):
+        return begun
+    tabled = _tabled(held)
+    ended = [n for n in range(count) if n in begun or _ends(file, held.spans[n - 1])] if frames > 1 else begun
+    for found in (tabled, begun, ended):
+        if len(found) == frames:
+            return found
+    known = count > 0 and _begins(held.heads[0])
+    if known and (len(begun) > 1 or len(ended) == 1):
+        return begun
+    if count == frames:
+        return list(range(count))
+    return tabled or begun
+
+
+def _tabled(held: Fragments) -> list[int]:
+    """The first fragments by the offset table; none where it is empty or wrong."""
+    if not held.spans:
+        return []
+    # Offsets are those of a fragment's item, from the first item behind the table on.
+    number = {at - held.spans[0][0]: n for n, (at, _) in enumerate(held.spans)}
+    whole = len(held.table) // 4
+    firsts = [number.get(offset, -1) for offset in struct.unpack(f"<{whole}L", held.table[: whole * 4])]
+    wrong = not firsts or firsts[0] != 0 or any(a >= b for a, b in pairwise(firsts))
+    return [] if wrong else firsts
+
+
+def _begins(head: bytes) -> bool:
+    """Whether a codestream begins so: of the JPEG family, or of RLE (PS3.5 G.5)."""
+    run_lengths = 0 < sum(head[:1]) < 16 and head[1:8] == b"\0\0\0\x40\0\0\0"
+    return run_lengths or head.startswith(_BEGINNINGS)
 
 
 def _ends(file: BinaryIO, fragment: Span) -> bool:

@@ -28,17 +28,21 @@ _FRAME_TYPES = (
 _MOMENT = re.compile(r"(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2}(?:\.\d+)?)?")
 
 
-def frames_of(dataset: Dataset, count: int) -> tuple[Frame, ...]:
-    """What each frame says, from its own functional groups, the shared ones, or the file itself."""
+def frames_of(dataset: Dataset, count: int, stated: int | None = None) -> tuple[Frame, ...]:
+    """What each frame says, from its own functional groups, the shared ones, or the file itself.
+
+    Where the header has `stated` another number of frames than there are, as many may be described.
+    """
     shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), _NOTHING)
     per_frame = get.items(dataset, "PerFrameFunctionalGroupsSequence")
     common = _common_marks(dataset)
     if not per_frame and not len(shared):
         return (_frame(_Groups(dataset, _NOTHING, _NOTHING), common),) * count
-    if per_frame and len(per_frame) != count:
+    if per_frame and len(per_frame) not in (count, stated):
         held = "1 frame" if count == 1 else f"{count} frames"
         raise SeriesError(f"The file holds {held} and describes {len(per_frame)}.")
-    groups = [_Groups(dataset, shared, own) for own in per_frame or [_NOTHING] * count]
+    owns = [*per_frame, *[_NOTHING] * (count - len(per_frame))][:count]
+    groups = [_Groups(dataset, shared, own) for own in owns]
     return tuple(_frame(part, _marks(part.group, common)) for part in groups)
 
 

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO, cast
 from viewer.dicom import elements as get
 from viewer.dicom import plain
 from viewer.dicom.elements import Dataset, pydicom
-from viewer.dicom.facts import COLOURS, GREYS, Pixels
 from viewer.dicom.pixel_codecs import DEFLATED_FRAMES, JPEG_2000
 from viewer.errors import SeriesError
 from viewer.settings import Limits
@@ -28,10 +27,6 @@ _USUAL = frozenset(
     | {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
 )
 """Transfer syntaxes in little endian whose data set follows as it is."""
-_VIDEO = tuple(f"1.2.840.10008.1.2.4.10{n}" for n in range(9))
-"""MPEG-2, MPEG-4 and HEVC, and their fragmentable kinds."""
-_FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
-"""Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
 BLOCK = 16 * 1024
 """Bytes that are read of every file: more than most headers have."""
 _TOLD = 4096
@@ -243,119 +238,3 @@ def syntax_name(syntax: str) -> str:
         return "Deflated Image Frame Compression"  # younger than pydicom's list
     shown = "".join(c for c in syntax[:64] if c in "0123456789.")
     return get.uid_name(syntax) or f"unknown transfer syntax {shown}"
-
-
-def pixels_of(header: Header, limits: Limits) -> Pixels:
-    """How the pixels are stored; raises `SeriesError` for what cannot be read or asks for too much."""
-    dataset, pixel_data = header.dataset, header.pixel_data
-    rows, columns = (get.integer(dataset, k) for k in ("Rows", "Columns"))
-    if not rows or not columns or rows < 0 or columns < 0:
-        raise SeriesError("The file says it is an image but gives no number of rows and columns.")
-    if pixel_data is None:
-        raise SeriesError("The file has the header of an image but no image data.")
-    frames = get.integer(dataset, "NumberOfFrames")
-    if frames is None and get.text(dataset, "NumberOfFrames"):
-        raise SeriesError("The file's number of frames is not a number.")
-    decimal = _FLOATING.get(pixel_data.tag)
-    allocated = decimal or get.integer(dataset, "BitsAllocated") or 0
-    stored = decimal or get.integer(dataset, "BitsStored") or allocated
-    high_bit = None if decimal else get.integer(dataset, "HighBit")
-    pixels = Pixels(
-        path=header.path,
-        syntax=header.syntax,
-        rows=rows,
-        columns=columns,
-        frames=1 if frames is None else frames,
-        samples=get.integer(dataset, "SamplesPerPixel") or 1,
-        photometric=get.text(dataset, "PhotometricInterpretation").upper(),
-        allocated=allocated,
-        stored=stored,
-        high_bit=stored - 1 if high_bit is None else high_bit,
-        signed=get.integer(dataset, "PixelRepresentation") == 1,
-        planar=get.integer(dataset, "PlanarConfiguration") == 1,
-        offset=None if header.syntax == DEFLATED else pixel_data.offset,
-        length=pixel_data.length,
-        floating=decimal is not None,
-    )
-    _sensible(pixels)
-    _within(pixels, limits)
-    _complete(pixels, header.status.st_size)
-    return pixels
-
-
-def _sensible(pixels: Pixels) -> None:
-    """Refuse what contradicts itself or what no decoder here can read."""
-    if pixels.syntax.startswith(_VIDEO):
-        raise SeriesError(f"This is a video ({syntax_name(pixels.syntax)}), which is not played here.")
-    if not decodable(pixels.syntax):
-        raise SeriesError(
-            f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
-        )
-    if pixels.photometric not in COLOURS | GREYS:
-        kind = f"“{pixels.photometric[:32]}”" if pixels.photometric else "not stated"
-        raise SeriesError(f"The image's colour type is {kind}, which cannot be shown.")
-    if pixels.samples != (1 if pixels.photometric in GREYS | {"PALETTE COLOR"} else 3):
-        raise SeriesError("The image's colour type and its number of colour channels do not agree.")
-    if pixels.frames < 1:
-        raise SeriesError("The file says that it holds no frames.")
-    widths = (32, 64) if pixels.floating else (1, 8, 16, 32)
-    if pixels.allocated not in widths or not 1 <= pixels.stored <= pixels.allocated:
-        raise SeriesError("The image's number of bits per pixel is not one that can be read.")
-    if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
-        raise SeriesError("The image's number of bits and the place of its highest bit do not agree.")
-    if pixels.floating and not pixels.direct:
-        raise SeriesError(f"Decimal values stored as {syntax_name(pixels.syntax)} cannot be read here.")
-    if (pixels.length is None) == (pixels.syntax in NATIVE):
-        raise SeriesError("The way the image is stored is not the one that the file's header names.")
-
-
-def _within(pixels: Pixels, limits: Limits) -> None:
-    """Refuse what asks for more than the limits, before a byte is allocated for it."""
-    size = f"{pixels.columns} × {pixels.rows} pixels"
-    if pixels.rows > limits.rows or pixels.columns > limits.columns:
-        raise SeriesError(
-            f"The image asks for {size}, more than the limit of {limits.columns} × {limits.rows}."
-        )
-    if pixels.frames > limits.frames:
-        raise SeriesError(
-            f"The file asks for {pixels.frames} frames, more than the limit of {limits.frames}."
-        )
-    needed = pixels.rows * pixels.columns * pixels.samples * pixels.frames * -(-pixels.allocated // 8)
-    if needed > limits.bytes:
-        raise SeriesError(
-            f"The file asks for {size} in {pixels.frames} frames, {needed / 1024**3:.1f} GiB, "
-            f"more than the limit of {limits.bytes / 1024**3:.1f} GiB."
-        )
-
-
-def _complete(pixels: Pixels, size: int) -> None:
-    """Refuse image data that end too early, as far as the lengths in the file of this size tell."""
-    if pixels.length is None:
-        if pixels.offset is not None:
-            _fragments(pixels, pixels.offset, size)
-        return
-    there = pixels.length if pixels.offset is None else min(pixels.length, size - pixels.offset)
-    if there < pixels.native_bytes:
-        raise SeriesError(
-            f"The file ends before the image does: {max(there, 0)} of {pixels.native_bytes} bytes are there."
-        )
-
-
-def _fragments(pixels: Pixels, offset: int, size: int) -> None:
-    """Walk the fragments of compressed data (PS3.5 A.4), as many as are needed to know."""
-    found, table = 0, True
-    enough = 64 * pixels.frames + 1024  # more need not be walked: they are there
-    with pixels.path.open("rb") as file:
-        while found < enough:
-            file.seek(offset)
-            head = file.read(8)
-            if len(head) < 8 or head[:4] != b"\xfe\xff\x00\xe0":
-                break
-            (length,) = struct.unpack("<L", head[4:])
-            offset += 8 + length
-            if length == _UNDEFINED or offset > size:
-                raise SeriesError("The file ends before the image does: the compressed data are cut off.")
-            found += 0 if table or not length else 1
-            table = False
-    if found < pixels.frames:
-        raise SeriesError(f"The file holds the compressed data of {found} of its {pixels.frames} frames.")

@@ -11,11 +11,12 @@ from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Cosines, Frame, Image, Lut, Pixels, Vector
 from viewer.dicom.frames import frames_of
-from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage, pixels_of
+from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage
 from viewer.dicom.nuclear import reconstructed
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
 from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing
+from viewer.dicom.stored import pixels_of
 from viewer.dicom.suv import pets_of
 from viewer.settings import Limits
 from viewer.types import Identity
@@ -56,9 +57,9 @@ def object_of(
     dataset, pixel_data = header.dataset, header.pixel_data
     sop_class = get.text(dataset, "SOPClassUID") or get.text(header.meta, "MediaStorageSOPClassUID")
     if sop_class in SEGMENTATIONS:
-        return segmentation_of(dataset, pixels_of(header, limits))
+        return segmentation_of(dataset, pixels_of(header, limits, exact=True))
     if sop_class == PARAMETRIC_MAP:
-        return parametric_of(dataset, pixels_of(header, limits))
+        return parametric_of(dataset, pixels_of(header, limits, exact=True))
     _refuse_other_kinds(dataset, sop_class)
     if pixel_data is not None and pixel_data.tag != 0x7FE00010:
         raise NotAnImage("This holds decimal values for computation (float pixel data), not an image.")
@@ -85,10 +86,12 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
     dataset = header.dataset
     sides = get.texts(dataset, "PatientOrientation")
     places = reconstructed(dataset, pixels.frames)
-    frames = _stacked(frames_of(dataset, pixels.frames), places)
+    frames = _stacked(frames_of(dataset, pixels.frames, pixels.stated_frames), places)
     mosaic = _mosaic(dataset, frames[0].marks.image_type)
     if mosaic is not None:
         frames, sides = _unplaced(frames), ()
+    if pixels.resized:
+        frames = tuple(replace(frame, spacing=None) for frame in frames)
     return Image(
         pixels=pixels,
         fingerprint=fingerprint,
@@ -99,6 +102,7 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
         in_time=_in_time(dataset, pixels),
         enhanced=places is not None or bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
         mosaic=mosaic,
+        notes=pixels.notes,
         pet=pets_of(dataset, sop_class, pixels.frames),
         **_named(dataset),
         **_measured(dataset, pixels),
@@ -129,6 +133,8 @@ _identity = functools.lru_cache(256)(Identity)
 
 def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
     """What an image says of its place and its lengths, besides what its frames say."""
+    if pixels.resized:
+        return {"frame_of_reference": get.text(dataset, "FrameOfReferenceUID") or None}
     detector = get.spacing(dataset, "ImagerPixelSpacing")
     stated = get.numbers(dataset, "ImageOrientationPatient")
     return {

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pixels
-from viewer.dicom.header import BIG_ENDIAN, NATIVE, Header, NotAnImage, header_of, pixels_of
+from viewer.dicom.header import BIG_ENDIAN, NATIVE, Header, NotAnImage, header_of
+from viewer.dicom.stored import pixels_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series

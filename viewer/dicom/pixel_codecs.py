@@ -90,7 +90,7 @@ def decode_dicom(request: Request, files: LastFile) -> Array:
         dataset = files.dataset(request["path"])
         if request["allocated"] == 1:
             return _single_bits(request, dataset)
-        return _with_pydicom(request, dataset, request["frame"])
+        return _with_pydicom(request, _as_found(request, dataset), request["frame"])
     if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8:
         return _jpeg_extended(request)
     stream = files.stream(request)
@@ -114,6 +114,13 @@ def _with_pydicom(request: Request, source: Any, frame: int, **facts: Any) -> Ar
     if str(found["photometric_interpretation"]).startswith("YBR"):
         raise ValueError("the colours were not converted")
     return np.asarray(values).astype(request["dtype"], copy=False)
+
+
+def _as_found(request: Request, dataset: Any) -> Any:
+    """A data set whose header says of its pixels what they were found to be."""
+    dataset.NumberOfFrames = request["frames"]
+    dataset.BitsAllocated, dataset.BitsStored = request["allocated"], request["bits"]
+    return dataset
 
 
 def _coloured(values: Array, dataset: Any) -> Array:

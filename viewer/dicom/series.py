@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A `Series` from a group of images: lazy voxels, geometry, display facts and warnings."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -155,9 +156,9 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
 
 
 def _about_file(group: Group) -> list[str]:
-    """Warnings on identifiers and compression."""
-    found = []
+    """Warnings on faults of the files, identifiers and compression."""
     images = tuple({id(s.image): s.image for s in group.slices}.values())
+    found = _about_faults(images)
     if any(i.lossy for i in images):
         found.append("The image was compressed with loss.")
     elif any(i.lossy is None for i in images):
@@ -172,6 +173,15 @@ def _about_file(group: Group) -> list[str]:
     if len({i.identity.patient for i in images}) > 1:
         found.append("The patient's name is not spelled the same in all files.")
     return found
+
+
+def _about_faults(images: tuple[Image, ...]) -> list[str]:
+    """What is told of single files, each sentence once, with their number where it is not said of all."""
+    count = Counter(note for image in images if image.notes for note in dict.fromkeys(image.notes))
+    return [
+        note if many == len(images) else f"{note.rstrip('.')} (in {many} of {len(images)} files)."
+        for note, many in count.items()
+    ]
 
 
 def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:

@@ -75,7 +75,8 @@ def _settled(read: Callable[..., Pet], *of: Dataset) -> Pet:
 
 def _functional_groups(dataset: Dataset, frames: int) -> tuple[Dataset, list[Dataset]]:
     shared = next(iter(get.items(dataset, "SharedFunctionalGroupsSequence")), Dataset())
-    return shared, get.items(dataset, "PerFrameFunctionalGroupsSequence") or [Dataset()] * frames
+    own = get.items(dataset, "PerFrameFunctionalGroupsSequence")
+    return shared, [*own, *[Dataset()] * (frames - len(own))][:frames]
 
 
 def suv(pets: Sequence[Pet | None]) -> tuple[tuple[float, ...], str] | str:
