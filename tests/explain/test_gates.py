@@ -85,6 +85,60 @@ def test_the_gate_of_an_attention_unet_is_shown_in_its_own_cells(inplace: bool) 
     assert near(one(model, Gates()).values, part.coarse(features)[0].detach().numpy())
 
 
+class LastGate(nn.Module):
+    """A gate on a map whose channels come last: of cells, or of channels."""
+
+    def __init__(self, of_cells: bool) -> None:
+        super().__init__()
+        self.of_cells = of_cells
+        self.psi = nn.Linear(8, 1 if of_cells else 8)
+
+    def numbers(self, x: Tensor) -> Tensor:
+        y = x.permute(0, 2, 3, 1)
+        return torch.sigmoid(self.psi(y if self.of_cells else y.mean((1, 2), keepdim=True)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.permute(0, 2, 3, 1) * self.numbers(x)).permute(0, 3, 1, 2)
+
+
+class Moved(nn.Module):
+    """Gives the rest a map with its channels last, so that the network has a layer of that shape."""
+
+    def __init__(self, of_cells: bool) -> None:
+        super().__init__()
+        self.gate = LastGate(of_cells)
+        self.norm = nn.LayerNorm(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.gate(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def test_gates_of_channels_that_come_last() -> None:
+    torch.manual_seed(1)
+    net = Body(Moved(of_cells=True)).eval()
+    model = model_of(net)
+    assert model.structure.gates == ("part.gate",)
+    features = F.relu(net.first(model.batch(inputs_of(model))))
+    part: Any = net.part
+    assert near(one(model, Gates()).values, part.gate.numbers(features)[0, ..., 0][None].detach().numpy())
+    other = model_of(Body(Moved(of_cells=False)).eval())
+    assert other.structure.gates == ()
+    assert "channel gates" in other.structure.traits
+
+
+class Coordinates(nn.Module):
+    """Coordinate attention: one gate for each row and one for each column, of every channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x.mean(3, keepdim=True)) * torch.sigmoid(x.mean(2, keepdim=True))
+
+
+def test_gates_of_rows_and_columns_are_none_of_cells() -> None:
+    model = model_of(Body(Coordinates()).eval())
+    assert model.structure.gates == ()
+    assert "channel gates" not in model.structure.traits
+
+
 def test_every_gate_of_a_network_can_be_asked_for() -> None:
     torch.manual_seed(1)
     net = timm.models.resnet.ResNet(

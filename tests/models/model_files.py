@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.models.builtin import SmallCNN
-from viewer.models.card import Card, Input
+from viewer.models.card import AttentionFacts, Card, Input
+from viewer.models.dry_run import dry_run
 from viewer.models.model import Model
+from viewer.models.structure import Structure, attention_modules, structure
 from viewer.types import Display, Geometry, ModelInput, Series, Window
 
 SMALL = {"channels": 1, "num_classes": 2, "widths": [2, 3]}
@@ -65,6 +67,12 @@ def folder_of(folder: Path, state: dict[str, Tensor] | None = None, **changes: A
 def model_of(module: nn.Module, **changes: Any) -> Model:
     """A model around any network, on the CPU."""
     return Model(Card.model_validate(fields(**changes)), module, "0" * 64, torch.device("cpu"))
+
+
+def structure_of(module: nn.Module, shape: tuple[int, ...], facts: AttentionFacts | None = None) -> Structure:
+    """The structure of any network with a single output, for images of `shape`, (channels, …)."""
+    ran = dry_run(module.eval(), shape, lambda output: output, attention_modules(module))
+    return structure(module, ran, shape, facts)
 
 
 def series(

@@ -2,25 +2,20 @@
 """What a network is made of, read off one dry run without values."""
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import pytest
 import timm
 import torch
 import torchvision
-from model_files import model_of, small
+from model_files import model_of, small, structure_of
 from torch import Tensor, nn
 
 from viewer.errors import ModelError
 from viewer.models.builtin import CifarResNet, MeshNet, small_vit
 from viewer.models.card import AttentionFacts
-from viewer.models.structure import Structure, Tokens, structure
-
-Select = Callable[[Any], Tensor]
-
-
-def read(net: nn.Module, shape: tuple[int, ...], facts: AttentionFacts | None = None) -> Structure:
-    return structure(net.eval(), shape, facts, lambda output: output)
+from viewer.models.structure import Tokens
 
 
 def real_shapes(net: nn.Module, shape: tuple[int, ...]) -> dict[str, list[tuple[int, ...]]]:
@@ -44,7 +39,7 @@ def no_values(monkeypatch: pytest.MonkeyPatch) -> None:
     def zeros(*_: Any, **__: Any) -> Tensor:
         pytest.fail("the network ran on zeros")
 
-    monkeypatch.setattr("viewer.models.structure.torch.zeros", zeros)
+    monkeypatch.setattr("viewer.models.dry_run.torch.zeros", zeros)
 
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -77,7 +72,7 @@ def test_layers_are_those_of_a_real_run(name: str, monkeypatch: pytest.MonkeyPat
     net = make()
     with monkeypatch.context() as patch:
         no_values(patch)
-        found = read(net, shape)
+        found = structure_of(net, shape)
     real = real_shapes(net, shape)
     assert found.output == real[""][0][1:]
     assert len(found.layers) >= 3
@@ -88,8 +83,7 @@ def test_layers_are_those_of_a_real_run(name: str, monkeypatch: pytest.MonkeyPat
         elif layer.layout == "channels last":
             assert shown == (1, *layer.grid, layer.channels)
         else:
-            assert found.tokens is not None
-            assert shown == (1, found.tokens.count, layer.channels)
+            assert shown == (1, layer.prefix + prod(layer.grid), layer.channels)
     assert found.modules == frozenset(n for n, _ in net.named_modules())
     order = [n for n in real if n in {layer.name for layer in found.layers}]
     assert sorted(order) == sorted(layer.name for layer in found.layers)
@@ -98,14 +92,14 @@ def test_layers_are_those_of_a_real_run(name: str, monkeypatch: pytest.MonkeyPat
 def test_a_dry_run_changes_nothing() -> None:
     net = small().eval()
     before = {k: v.clone() for k, v in net.state_dict().items()}
-    read(net, (1, 16, 16))
+    structure_of(net, (1, 16, 16))
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
     assert all(p.device.type == "cpu" for p in net.parameters())
     assert not any(m._forward_hooks for m in net.modules())
 
 
 def test_a_volume_of_256_costs_nothing() -> None:
-    found = read(MeshNet(), (1, 256, 256, 256))
+    found = structure_of(MeshNet(), (1, 256, 256, 256))
     assert found.output == (3, 256, 256, 256)
     assert found.layers[0].grid == (256, 256, 256)
 
@@ -117,7 +111,7 @@ def test_a_meshnet_without_a_layer_between_classifies_what_it_sees() -> None:
 
 
 def test_stages_are_the_last_layer_at_each_resolution() -> None:
-    found = read(torchvision.models.resnet18(num_classes=2), (3, 64, 64))
+    found = structure_of(torchvision.models.resnet18(num_classes=2), (3, 64, 64))
     assert [(s.name, s.grid) for s in found.stages] == [
         ("relu", (32, 32)), ("layer1", (16, 16)), ("layer2", (8, 8)), ("layer3", (4, 4)), ("layer4", (2, 2)),
     ]  # fmt: skip
@@ -147,7 +141,7 @@ def test_tokens_of_timm(arguments: dict[str, Any], prefix: int, pool: str) -> No
         num_classes=2,
         **arguments,
     )
-    found = read(net, (3, 64, 96))
+    found = structure_of(net, (3, 64, 96))
     assert found.attention == ("blocks.0.attn", "blocks.1.attn")
     assert found.tokens is not None
     assert (found.tokens.prefix, found.tokens.grid, found.tokens.pool) == (prefix, (4, 6), pool)
@@ -159,7 +153,7 @@ def test_tokens_of_timm(arguments: dict[str, Any], prefix: int, pool: str) -> No
 
 
 def test_tokens_of_the_small_vit() -> None:
-    found = read(small_vit(size=32, dim=8), (1, 32, 32))
+    found = structure_of(small_vit(size=32, dim=8), (1, 32, 32))
     assert found.tokens == Tokens(1, (4, 4), "class")
     assert found.attention == ("blocks.0.attn", "blocks.1.attn")
     assert "patch_embed.blocks" in {layer.name for layer in found.layers}
@@ -195,35 +189,35 @@ class Registers(Encoder):
 
 
 def test_the_network_is_believed_on_its_prefix() -> None:
-    tokens = read(Registers(), (1, 16, 16)).tokens
+    tokens = structure_of(Registers(), (1, 16, 16)).tokens
     assert tokens is not None
     assert (tokens.prefix, tokens.grid) == (9, (4, 4))
 
 
 @pytest.mark.parametrize("prefix", [1, 3])
 def test_tokens_of_torch(prefix: int) -> None:
-    found = read(Encoder(prefix), (1, 16, 24))
+    found = structure_of(Encoder(prefix), (1, 16, 24))
     assert found.attention == ("encoder.layers.0.self_attn", "encoder.layers.1.self_attn")
     assert found.tokens is not None
     assert (found.tokens.prefix, found.tokens.grid) == (prefix, (4, 6))
 
 
 def test_the_card_tells_what_cannot_be_seen() -> None:
-    told = read(
+    told = structure_of(
         Encoder(1, convolution=False), (1, 16, 24), AttentionFacts(prefix=1, grid=(4, 6), pool="mean")
     )
     assert told.tokens is not None
     assert (told.tokens.prefix, told.tokens.grid, told.tokens.pool) == (1, (4, 6), "mean")
-    square = read(Encoder(1, convolution=False), (1, 16, 16), AttentionFacts(prefix=1))
+    square = structure_of(Encoder(1, convolution=False), (1, 16, 16), AttentionFacts(prefix=1))
     assert square.tokens is not None
     assert square.tokens.grid == (4, 4)
-    wrong = read(Encoder(1, convolution=False), (1, 16, 24), AttentionFacts(prefix=1, grid=(5, 5)))
+    wrong = structure_of(Encoder(1, convolution=False), (1, 16, 24), AttentionFacts(prefix=1, grid=(5, 5)))
     assert wrong.tokens is None
 
 
 def test_one_patch_is_no_grid() -> None:
-    assert read(Encoder(1, convolution=False), (1, 4, 4)).tokens is None
-    assert read(Encoder(1, convolution=False), (1, 8, 8)).tokens == Tokens(1, (2, 2), "class")
+    assert structure_of(Encoder(1, convolution=False), (1, 4, 4)).tokens is None
+    assert structure_of(Encoder(1, convolution=False), (1, 8, 8)).tokens == Tokens(1, (2, 2), "class")
 
 
 class ByValue(nn.Module):
@@ -276,14 +270,14 @@ def test_a_network_that_needs_values_runs_on_zeros(
 ) -> None:
     made = net()
     made.fc = nn.Identity()
-    found = read(made, (1, 8, 8))
+    found = structure_of(made, (1, 8, 8))
     assert [(x.name, x.channels, x.grid) for x in found.layers] == [layer]
     assert found.output is not None
     assert found.output == tuple(made(torch.zeros(1, 1, 8, 8)).shape[1:])
 
 
 def test_a_network_that_does_not_run_has_no_structure() -> None:
-    found = read(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(99, 2)), (1, 8, 8))
+    found = structure_of(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Linear(99, 2)), (1, 8, 8))
     assert found.output is None
     assert found.layers == ()
     assert found.tokens is None
@@ -317,7 +311,7 @@ class Twice(nn.Module):
 
 
 def test_layers_that_no_map_can_use_are_left_out() -> None:
-    found = read(Twice(), (1, 8, 8))
+    found = structure_of(Twice(), (1, 8, 8))
     assert [layer.name for layer in found.layers] == ["stem.0", "stem", "pair.conv"]
     assert found.output == (2,)
 
@@ -337,7 +331,7 @@ class There(nn.Module):
 
 
 def test_a_network_that_shrinks_and_grows() -> None:
-    found = read(There(), (1, 8, 8))
+    found = structure_of(There(), (1, 8, 8))
     # The output is no layer; what the identity hands through keeps the name of who made it.
     assert [layer.name for layer in found.layers] == ["wide", "down", "rest"]
     assert [(s.name, s.grid) for s in found.stages] == [("down", (4, 4)), ("rest", (8, 8))]

@@ -70,7 +70,11 @@ def _found(model: Model) -> tuple[str, ...]:
     structure = model.structure
     if structure.tokens is None:
         return tuple(layer.name for layer in reversed(structure.stages))
-    tokens = [layer for layer in structure.layers if layer.layout == "tokens"]
+    tokens = [
+        layer
+        for layer in structure.layers
+        if layer.layout == "tokens" and layer.prefix == structure.tokens.prefix
+    ]
     width = Counter(layer.channels for layer in tokens).most_common(1)[0][0] if tokens else 0
     stream = [layer.name for layer in tokens if layer.channels == width]
     inner = {outer: alias for alias, outer in structure.aliases.items()}
@@ -86,7 +90,6 @@ def _is_norm(name: str) -> bool:
 
 def _alive(model: Model, layers: list[str]) -> set[str]:
     """The layers from whose patch tokens a gradient reaches the output, tried on noise."""
-    prefix = model.structure.tokens.prefix if model.structure.tokens else 0
     taps: dict[str, torch.Tensor] = {}
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, *model.input_shape, generator=generator).to(model.device)
@@ -97,4 +100,5 @@ def _alive(model: Model, layers: list[str]) -> set[str]:
             )
         score = forward(x.requires_grad_().clone()).square().sum()
         found = torch.autograd.grad(score, [taps[n] for n in layers], allow_unused=True)
-    return {n for n, g in zip(layers, found, strict=True) if g is not None and bool(g[:, prefix:].any())}
+    facts = {layer.name: layer for layer in model.structure.layers}
+    return {n for n, g in zip(layers, found, strict=True) if g is not None and bool(facts[n].as_map(g).any())}

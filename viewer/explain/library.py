@@ -58,24 +58,13 @@ def tapped(probe: Probe, layer: str, cut: bool = True) -> Iterator[nn.Module]:
     def hook(_module: nn.Module, _arguments: Any, output: Tensor) -> Tensor:
         own = output.detach() if cut else output
         seen = probe.as_map(own, layer).clone()
-        return _laid_out(tap(seen.requires_grad_() if cut else seen), own, probe, layer)
+        return probe.layer(layer).laid_out(tap(seen.requires_grad_() if cut else seen), own)
 
     handle = probe.module.get_submodule(layer).register_forward_hook(hook)
     try:
         yield tap
     finally:
         handle.remove()
-
-
-def _laid_out(own: Tensor, like: Tensor, probe: Probe, layer: str) -> Tensor:
-    """A map (m, channels, …grid) as the layer lays it out, behind its class and register tokens; a copy."""
-    layout = probe.layer(layer).layout
-    if layout == "channels first":
-        return own.clone()
-    if layout == "channels last":
-        return own.movedim(1, -1).clone()
-    patches = own.flatten(2).transpose(1, 2)
-    return torch.cat([like[:, : like.shape[1] - patches.shape[1]], patches], 1)
 
 
 @contextmanager

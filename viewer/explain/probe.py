@@ -24,7 +24,7 @@ from viewer.explain.target_scores import regional, rows_of, score_of, scores_of,
 from viewer.explain.values import Placing, ScoredChunk, Values
 from viewer.models import Model
 from viewer.models.guard import Forward
-from viewer.models.structure import Layer
+from viewer.models.maps import Layer
 from viewer.models.watch import watching
 from viewer.task import Task
 from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Target, distinct
@@ -360,4 +360,4 @@ class Probe:
         self.expect(1, "reading the gates")
         with torch.no_grad(), watching(self._forward.module) as watch:
             self.forward(self.x)
-        return [(name, gate.float()) for name, gate in watch.gates]
+        return [(name, gate.float()) for name, gate in self.model.structure.spatial_gates(watch)]

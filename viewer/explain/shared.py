@@ -19,7 +19,7 @@ from viewer.explain.class_token import class_token_only
 from viewer.explain.forward_cache import ForwardCache, Forwarded, digest
 from viewer.models import Model
 from viewer.models.guard import Forward
-from viewer.models.structure import Layer
+from viewer.models.maps import Layer
 from viewer.task import Task
 
 INPUT = "input"
@@ -146,17 +146,7 @@ class Shared:
 
     def as_map(self, tensor: Tensor, layer: str) -> Tensor:
         """What a layer gave, however it lays out its channels, as (n, channels, …grid)."""
-        if layer == INPUT:
-            return tensor
-        facts = self.layer(layer)
-        if facts.layout == "channels first":
-            return tensor
-        if facts.layout == "tokens":
-            patches = 1
-            for side in facts.grid:
-                patches *= side
-            tensor = tensor[:, tensor.shape[1] - patches :].reshape(len(tensor), *facts.grid, facts.channels)
-        return tensor.movedim(-1, 1)
+        return tensor if layer == INPUT else self.layer(layer).as_map(tensor)
 
     # --- attention --------------------------------------------------------------------------------
 

@@ -89,7 +89,7 @@ def _status(path: Path) -> tuple[int, ...] | None:
 def _checked(model: Model, card_path: Path) -> Model:
     """The model, if it gives as many numbers as its card has labels."""
     labels = model.card.output.labels
-    shape = model.structure.output
+    shape = model.dry_run.output
     if shape is not None and shape[:1] != (len(labels),):
         given = shape[0] if shape else 1
         raise ModelError(

@@ -16,10 +16,11 @@ from viewer.cache import Memo
 from viewer.errors import ModelError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
+from viewer.models.dry_run import DryRun, dry_run
 from viewer.models.guard import Forward, ModuleSnapshot, guarded, starved
 from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
-from viewer.models.structure import Structure, structure
+from viewer.models.structure import Structure, attention_modules, structure
 from viewer.models.tiling import Tiling, tiling
 from viewer.task import Task
 from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
@@ -89,10 +90,17 @@ class Model:
         return (self.card.input.channels, *self.card.input.size)
 
     @cached_property
-    def structure(self) -> Structure:
-        """Layers, attention and tokens of the network, from a dry run."""
+    def dry_run(self) -> DryRun:
+        """What one forward without an image shows; costs next to nothing for most networks."""
         with self.guarded(Task()) as forward:
-            return structure(forward.module, self.input_shape, self.card.explain.attention, self._select)
+            return dry_run(forward.module, self.input_shape, self._select, attention_modules(forward.module))
+
+    @cached_property
+    def structure(self) -> Structure:
+        """Layers with their layouts, attention and tokens of the network, found once by runs of its own."""
+        ran = self.dry_run
+        with self.guarded(Task()) as forward:
+            return structure(forward.module, ran, self.input_shape, self.card.explain.attention)
 
     @contextmanager
     def guarded(self, task: Task, thorough: bool = False) -> Iterator[Forward]:

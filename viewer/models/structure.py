@@ -1,34 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network is made of, read off one dry run: its layers with their shapes, and its tokens.
-
-The dry run goes over `meta` tensors, which have shapes and no values, so that it costs nothing even
-for a volume of 256³; a network that needs values is run once on zeros.
-"""
+"""What a network is made of: its layers with their layouts, its attention and tokens, its gates."""
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from viewer.errors import ModelError
 from viewer.models.card import AttentionFacts
-from viewer.models.watch import Watch, watching
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A layer whose output is a map over the image.
-
-    `grid` is its (rows, columns) or (slices, rows, columns). `layout` says where the channels are:
-    "channels first", "channels last" (Swin), or "tokens" (n, tokens, channels).
-    """
-
-    name: str
-    channels: int
-    grid: tuple[int, ...]
-    layout: Literal["channels first", "channels last", "tokens"]
+from viewer.models.dry_run import DryRun, Shape
+from viewer.models.layout import Layouts, layouts
+from viewer.models.maps import Layer
+from viewer.models.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +28,7 @@ class Tokens:
 
     @property
     def count(self) -> int:
-        return self.prefix + _product(self.grid)
+        return self.prefix + prod(self.grid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +49,18 @@ class Structure:
     """Inner modules whose output is that of a layer around them, e.g. layer4.1 → layer4."""
     gates: tuple[str, ...] = ()
     """The modules in which a map is multiplied by one number a cell, in order."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What the other modules that ran give, in words that go on from their name."""
+    channels: Mapping[Shape, int] = field(default_factory=dict)
+    """The axis of the channels in outputs of a shape, that of the batch left out of it and counted 0."""
+
+    def spatial_gates(self, watch: Watch) -> list[tuple[str, Tensor]]:
+        """(module, gate (n, 1, …grid)) where a map was multiplied by one number a cell."""
+        return [
+            (gate.module, gate.numbers.movedim(gate.axis, 1))
+            for gate in watch.gates
+            if self.channels.get(gate.features[1:], 1) == gate.axis
+        ]
 
     def layer(self, name: str) -> Layer | None:
         return next((layer for layer in self.layers if layer.name == name), None)
@@ -78,14 +75,6 @@ class Structure:
                 last.pop(layer.grid, None)
                 last[layer.grid] = layer
         return tuple(last.values())
-
-
-Seen = tuple[str, Any, int]
-"""A module's name, its output, and how often that had been written to by then."""
-
-
-def _version(output: Any) -> int:
-    return output._version if isinstance(output, Tensor) else 0
 
 
 def attention_modules(module: nn.Module) -> dict[str, nn.Module]:
@@ -110,43 +99,41 @@ def _windowed(module: nn.Module) -> bool:
     return type(module).__name__ in _WINDOWED.get(type(module).__module__, ())
 
 
-def structure(
-    module: nn.Module, input_shape: tuple[int, ...], facts: AttentionFacts | None, select: Any
-) -> Structure:
-    """Read a network's structure; `input_shape` is (channels, …). The module is in eval mode."""
+def structure(module: nn.Module, ran: DryRun, shape: Shape, facts: AttentionFacts | None) -> Structure:
+    """A network's structure from its dry run, and runs that find the layers' layouts.
+
+    `shape` is (channels, …) of one sample. The module is in eval mode.
+    """
     attention = attention_modules(module)
     modules = frozenset(name for name, _ in module.named_modules())
-    traits = _traits(module, attention)
-    seen: list[Seen] = []
+    traits, watch = _traits(module, attention), ran.watch
     inner = tuple(f"{name}." for name in attention)
-    handles = [
-        m.register_forward_hook(lambda _m, _a, out, name=name: seen.append((name, out, _version(out))))
-        for name, m in module.named_modules()
-        if name and not name.startswith(inner)
-    ]
-    try:
-        with watching(module) as watch:
-            output = _dry_run(module, input_shape, select, seen, watch)
-    finally:
-        for handle in handles:
-            handle.remove()
     names = (*attention, *(n for n in watch.attending if n not in attention and not n.startswith(inner)))
-    traits |= {"channel gates"} if watch.channel_gates else set()
-    traits |= {"rectified"} if watch.rectified else set()
-    if output is None:
+    if ran.output is None:
         return Structure((), names, None, None, modules, traits, {})
-    shape = tuple(int(n) for n in output.shape[1:])
-    candidates, aliases = _candidates(seen, output)
     known = names and "windowed" not in traits
-    tokens = _tokens(module, candidates, watch, facts, input_shape) if known else None
-    swin = "windowed" in traits
-    layers = [
-        _layer(name, t, len(input_shape) - 1, tokens, swin and not _convolves(module.get_submodule(name)))
-        for name, t in candidates
-    ]
-    kept = tuple(layer for layer in layers if layer is not None)
-    gates = tuple(name for name, _ in watch.gates)
-    return Structure(kept, names, tokens, shape, modules, traits, aliases, gates)
+    tokens = _tokens(module, ran, facts, shape) if known else None
+    told = (tokens.prefix, tokens.grid) if tokens is not None and facts is not None else None
+    found = layouts(module, ran, shape, told)
+    if tokens is not None and not _laid_out(tokens, found, ran):
+        tokens = None
+    channels = {ran.shapes[layer.name][1:]: layer.axes[0] for layer in found.layers}
+    traits |= {"channel gates"} if any(channels.get(s[1:], 1) == a for s, a in watch.by_one_axis) else set()
+    traits |= {"rectified"} if watch.rectified else set()
+    built = Structure(
+        found.layers, names, tokens, ran.output, modules, traits, ran.aliases, refused=found.refused,
+        channels=channels,
+    )  # fmt: skip
+    return replace(built, gates=tuple(name for name, _ in built.spatial_gates(watch)))
+
+
+def _laid_out(tokens: Tokens, found: Layouts, ran: DryRun) -> bool:
+    """Whether the layers agree with the tokens' grid, as far as there are layers of as many tokens."""
+    counts = {name for name, s in ran.shapes.items() if len(s) == 3 and s[1] == tokens.count}
+    layers = [layer for layer in found.layers if layer.name in counts]
+    return all((layer.prefix, layer.grid) == (tokens.prefix, tokens.grid) for layer in layers) and (
+        bool(layers) or not counts
+    )
 
 
 def _traits(module: nn.Module, attention: dict[str, nn.Module]) -> frozenset[str]:
@@ -161,95 +148,21 @@ def _adds_keys(module: nn.MultiheadAttention) -> bool:
     return module.bias_k is not None or bool(module.add_zero_attn)
 
 
-def _dry_run(
-    module: nn.Module, shape: tuple[int, ...], select: Any, seen: list[Seen], watch: Watch
-) -> Tensor | None:
-    tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    meta = {name: torch.empty_like(t, device="meta") for name, t in tensors.items()}
-    device = next(iter(tensors.values())).device if tensors else torch.device("cpu")
-    with torch.no_grad():
-        try:
-            x = torch.empty((1, *shape), device="meta")
-            result: Tensor = select(torch.func.functional_call(module, meta, (x,)))
-            return result
-        except ModelError:
-            raise
-        except Exception:  # noqa: BLE001
-            # A network may need values, or sizes known to Python; then it gets zeros. What is still
-            # wrong then will be told in words by the first prediction.
-            seen.clear()
-            watch.clear()
-        try:
-            result = select(module(torch.zeros((1, *shape), device=device)))
-            return result
-        except ModelError:
-            raise
-        except Exception:  # noqa: BLE001 - whatever it is, the first prediction tells it in words
-            seen.clear()
-            return None
-
-
-def _candidates(seen: list[Seen], output: Tensor) -> tuple[list[tuple[str, Tensor]], dict[str, str]]:
-    """One name per tensor, the outermost, of modules that run once and are not the output; and aliases.
-
-    The same tensor changed in place in between (an in-place ReLU) counts as another.
-    """
-    runs = Counter(name for name, _, _ in seen)
-    named: dict[tuple[int, int], list[str]] = {}
-    tensors: dict[tuple[int, int], Tensor] = {}
-    for name, tensor, version in seen:
-        if runs[name] > 1 or not isinstance(tensor, Tensor) or tensor is output:
-            continue
-        key = (id(tensor), version)
-        names = named.pop(key, [])  # taken out and put back: the order is that of the last to finish
-        named[key], tensors[key] = [*names, name], tensor
-    outermost = {key: min(reversed(names), key=lambda n: n.count(".")) for key, names in named.items()}
-    aliases = {n: outermost[key] for key, names in named.items() for n in names if n != outermost[key]}
-    return [(name, tensors[key]) for key, name in outermost.items()], aliases
-
-
-def _convolves(module: nn.Module) -> bool:
-    """Whether it is a convolution, whose channels come first also where all others' are last."""
-    return isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d))
-
-
-def _layer(name: str, tensor: Tensor, dimensions: int, tokens: Tokens | None, swin: bool) -> Layer | None:
-    shape = tuple(int(n) for n in tensor.shape)
-    if tokens is not None and len(shape) == 3 and shape[1] == tokens.count:
-        return Layer(name, shape[2], tokens.grid, "tokens")
-    if len(shape) != dimensions + 2:
-        return None
-    channels, grid = (shape[-1], shape[1:-1]) if swin else (shape[1], shape[2:])
-    if _product(grid) < 2:
-        return None
-    return Layer(name, channels, grid, "channels last" if swin else "channels first")
-
-
-def _tokens(
-    module: nn.Module,
-    candidates: list[tuple[str, Tensor]],
-    watch: Watch,
-    facts: AttentionFacts | None,
-    shape: tuple[int, ...],
-) -> Tokens | None:
+def _tokens(module: nn.Module, ran: DryRun, facts: AttentionFacts | None, shape: Shape) -> Tokens | None:
     """How many prefix tokens there are, and the grid of the patches, from the shapes that ran."""
     # PyTorch's fast path attends unseen; then the tokens are those of most layers.
-    counts = watch.sizes or Counter(int(t.shape[1]) for _, t in candidates if t.ndim == 3)
+    counts = ran.watch.sizes or Counter(s[1] for s in ran.shapes.values() if len(s) == 3)
     if not counts:
         return None
     count = counts.most_common(1)[0][0]
     if facts is not None:
         grid = facts.grid or _square(count - facts.prefix, len(shape) - 1)
-        return (
-            Tokens(facts.prefix, grid, facts.pool)
-            if grid and _product(grid) + facts.prefix == count
-            else None
-        )
+        return Tokens(facts.prefix, grid, facts.pool) if grid and prod(grid) + facts.prefix == count else None
     told = getattr(module, "num_prefix_tokens", None)
-    grids = [tuple(int(n) for n in t.shape[2:]) for _, t in candidates if t.ndim == len(shape) + 1]
+    grids = [s[2:] for s in ran.shapes.values() if len(s) == len(shape) + 1]
     prefixes = [told] if isinstance(told, int) else range(min(count, 17))
     for prefix in prefixes:
-        grid = next((g for g in grids if _product(g) == count - prefix), None)
+        grid = next((g for g in grids if prod(g) == count - prefix), None)
         # Without a map to compare with, only what is common is guessed: a square of a square.
         guess = not grids and prefix in (0, 1, told) and len(set(shape[1:])) == 1
         grid = grid or (_square(count - prefix, len(shape) - 1) if guess else None)
@@ -264,10 +177,3 @@ def _tokens(
 def _square(count: int, dimensions: int) -> tuple[int, ...] | None:
     side = round(count ** (1 / dimensions)) if count > 0 else 0
     return (side,) * dimensions if side > 1 and side**dimensions == count else None
-
-
-def _product(numbers: tuple[int, ...]) -> int:
-    result = 1
-    for n in numbers:
-        result *= n
-    return result

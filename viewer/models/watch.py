@@ -7,6 +7,7 @@ Modules have many names for the same thing; the functions of torch that they cal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,6 +29,19 @@ def over_last_axis(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
     return isinstance(result, Tensor) and result.ndim >= 3 and axis in (-1, result.ndim - 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Numbers by which a tensor was multiplied. Whether `axis` is that of the channels, the layers know."""
+
+    module: str
+    """The innermost that ran."""
+    numbers: Tensor
+    features: tuple[int, ...]
+    """The shape of what was multiplied."""
+    axis: int
+    """The axis of the features along which the numbers are the same."""
+
+
 class Watch(TorchFunctionMode):
     """Filled by a forward: the modules that attend, over how many tokens, and the gates."""
 
@@ -41,10 +55,10 @@ class Watch(TorchFunctionMode):
         self.attending: dict[str, None] = {}
         self.sizes: Counter[int] = Counter()
         """How often there was self-attention over so many tokens."""
-        self.gates: list[tuple[str, Tensor]] = []
-        """(innermost module, gate (n, 1, …grid)) of each map that was multiplied by one number a cell."""
-        self.channel_gates = False
-        """Whether a map was multiplied by one number a channel."""
+        self.gates: list[Gate] = []
+        """Where a tensor was multiplied by numbers that are the same all along one of its axes."""
+        self.by_one_axis: list[tuple[tuple[int, ...], int]] = []
+        """The shape of a tensor that was multiplied by numbers that differ along this axis of it alone."""
         self.rectified = False
         """Whether a ReLU ran: a module, a function or a method, in place or not."""
         self._gates: dict[int, tuple[Tensor, Tensor]] = {}  # kept, so that no id is used twice
@@ -75,17 +89,26 @@ class Watch(TorchFunctionMode):
         if queries == keys:
             self.sizes[keys] += 1
 
+    def forget(self) -> None:
+        """Let go of the tensors of the forward but the gates."""
+        self._gates.clear()
+
     def _multiplied(self, a: Any, b: Any) -> None:
         for gate, features in ((a, b), (b, a)):
             if id(gate) not in self._gates or not isinstance(features, Tensor) or features.ndim < 4:
                 continue
             origin = self._gates[id(gate)][1]
-            if origin.ndim != features.ndim or features.shape[1] < 2:
+            if origin.ndim != features.ndim:
                 continue
-            if origin.shape[1] == 1 and origin[0].numel() > 1:
-                self.gates.append((self.within[-1] if self.within else "", origin))
-            elif origin.shape[1] == features.shape[1] and origin[0, 0].numel() == 1:
-                self.channel_gates = True
+            shape = tuple(int(n) for n in features.shape)
+            wide = [axis for axis in range(1, len(shape)) if shape[axis] > 1]
+            own = [axis for axis in wide if origin.shape[axis] > 1]
+            shared = [axis for axis in wide if axis not in own]
+            within = self.within[-1] if self.within else ""
+            if len(shared) == 1 and own:
+                self.gates.append(Gate(within, origin, shape, shared[0]))
+            if len(own) == 1 and shared and origin.shape[own[0]] == shape[own[0]]:
+                self.by_one_axis.append((shape, own[0]))
 
 
 @contextmanager
