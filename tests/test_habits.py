@@ -219,6 +219,34 @@ def test_a_name_of_one_module_is_noticed() -> None:
     assert used_in_one_module(texts, ("a/",)) == ["a/one.py: WIDE", "a/one.py: HIGH", "a/one.py: Own"]
 
 
+SHARED_NAMES = {"Window": {"viewer/types/series.py", "viewer/ui/window.py"}}
+"""Class names that two modules of the program have: here both are what the field and the toolkit say."""
+
+
+def classes_of_one_name(texts: Mapping[str, str]) -> dict[str, set[str]]:
+    """The public classes of the window that another module defines too, each with its modules."""
+    places: dict[str, set[str]] = {}
+    for module, text in texts.items():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, set()).add(module)
+    return {
+        name: found
+        for name, found in places.items()
+        if len(found) > 1 and any(module.startswith("viewer/ui/") for module in found)
+    }
+
+
+def test_a_class_of_the_window_has_a_name_of_its_own() -> None:
+    assert classes_of_one_name({named(p): p.read_text("utf-8") for p in sources("viewer")}) == SHARED_NAMES
+
+
+def test_a_second_class_of_one_name_is_noticed() -> None:
+    text = "class Row: ...\nclass _Own: ...\n"
+    assert classes_of_one_name({"a.py": text, "viewer/ui/b.py": text}) == {"Row": {"a.py", "viewer/ui/b.py"}}
+    assert not classes_of_one_name({"a.py": text, "b.py": text})
+
+
 def test_the_hall_of_the_window_stays_small() -> None:
     assert len(directly_in(ROOT / "viewer" / "ui")) <= ROOMS
 

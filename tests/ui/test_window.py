@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from viewer.dicom import Row
 from viewer.types import Identity
-from viewer.ui.state import Header
+from viewer.ui.state import ShownHeader
 from viewer.ui.views import captions
 from viewer.ui.widgets import theme
 from viewer.ui.window import Window
@@ -192,7 +192,7 @@ def test_a_search_in_the_header_keeps_what_its_rows_lie_in(explained: Window) ->
         Row(0, "(0088,0140)", "UI", "Last", "1.2"),
     )
     dialog = explained.header
-    dialog.rows.put(Header("made", rows, Identity()), masked=True)
+    dialog.rows.put(ShownHeader("made", rows, Identity()), masked=True)
     names = lambda: [dialog.found.index(n, 2).data().strip() for n in range(dialog.found.rowCount())]  # noqa: E731
     for wanted, expected in (
         ("121312", ["Content Sequence", "item 2", "Code Value"]),

@@ -11,7 +11,7 @@ from viewer import overlay
 from viewer.overlay.outline import box, outlines
 from viewer.settings import Preferences
 from viewer.types import Region
-from viewer.ui.state import Busy, Header, Memory, Notice, Probed, RegionsState, ShellState
+from viewer.ui.state import Busy, Memory, Notice, Probed, RegionsState, ShellState, ShownHeader
 from viewer.ui.views.captions import span_words
 
 
@@ -163,8 +163,8 @@ def _header(seen: Seen, shell: ShellState) -> None:
         every(seen, shell.header)
 
 
-@of(Header, "title", "rows", "identity")
-def _header_rows(seen: Seen, header: Header) -> None:
+@of(ShownHeader, "title", "rows", "identity")
+def _header_rows(seen: Seen, header: ShownHeader) -> None:
     """It is of the image that its title names: that of the shown one takes its place once it is read."""
     assert header.title in [
         f"Image {i + 1} of {series.shape[0]}"
@@ -187,6 +187,6 @@ def _bytes(seen: Seen, memory: Memory) -> None:
     assert 0 <= memory.used <= memory.room
 
 
-@of(Header, "series")
-def _header_series(seen: Seen, header: Header) -> None:
+@of(ShownHeader, "series")
+def _header_series(seen: Seen, header: ShownHeader) -> None:
     assert header.series is seen.state.view.series

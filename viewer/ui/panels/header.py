@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from viewer.dicom import Row
 from viewer.types import Identity, Series
-from viewer.ui.state import Header, ViewState
+from viewer.ui.state import ShownHeader, ViewState
 from viewer.ui.widgets.parts import Text
 from viewer.wording import without_identity
 
@@ -45,7 +45,7 @@ class _Rows(QAbstractTableModel):
         self._identity = Identity()
         self._masked = True
 
-    def put(self, header: Header, masked: bool) -> None:
+    def put(self, header: ShownHeader, masked: bool) -> None:
         """Show these rows."""
         self.beginResetModel()
         self._rows, self._identity, self._masked = header.rows, header.identity, masked

@@ -11,7 +11,7 @@ from viewer.settings import BATCHES, MIB, RANGES, RATES, SLICE_MEMORY, Limits, P
 from viewer.ui.panels.keys import KeysPage
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Combo, Link, Segments, Switch
-from viewer.ui.widgets.form import Field, WholeNumber
+from viewer.ui.widgets.form import SettingField, WholeNumber
 from viewer.ui.widgets.parts import Sentence, add_row, heading, pair, rows
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class PreferencesDialog(QDialog):
         self.masked = Switch("Mask the patient at the start")
         self.remember = Switch("Remember the studies and models opened last")
         self.recent, self.forget_recent = QLabel(), Link("Forget them")
-        self.rate = WholeNumber(Field(int, least=RATES[0], most=RATES[1]))
+        self.rate = WholeNumber(SettingField(int, least=RATES[0], most=RATES[1]))
         self.rate.setFixedWidth(64)
         self.rate.setAccessibleName("Slices per second")
         self.trusted, self.forget_trusted = QLabel(), Link("Forget trusted code")
@@ -127,7 +127,7 @@ class PreferencesDialog(QDialog):
 
     def _files(self) -> QWidget:
         least, most = SLICE_MEMORY
-        self.slice_memory = WholeNumber(Field(int, least=least // MIB, most=most // MIB))
+        self.slice_memory = WholeNumber(SettingField(int, least=least // MIB, most=most // MIB))
         self.slice_memory.setFixedWidth(_WIDE)
         self.slice_memory.setAccessibleName("Memory for slices, in MiB")
         self.slice_memory.valueChanged.connect(lambda value: self.changed.emit("slice_memory", value * MIB))
@@ -158,7 +158,7 @@ class PreferencesDialog(QDialog):
 
     def _limit(self, name: str, amount: _Amount) -> WholeNumber:
         least, most = RANGES[name]
-        number = WholeNumber(Field(int, least=least // amount.each, most=most // amount.each))
+        number = WholeNumber(SettingField(int, least=least // amount.each, most=most // amount.each))
         number.setFixedWidth(_WIDE)
         number.setAccessibleName(f"{amount.words}, {amount.unit}")
         number.valueChanged.connect(lambda value: self._limited(name, value * amount.each))
@@ -172,7 +172,7 @@ class PreferencesDialog(QDialog):
         self.device = Combo()
         for value, words in _DEVICES.items():
             self.device.addItem(words, value)
-        self.batch = WholeNumber(Field(int, least=BATCHES[0], most=BATCHES[1]))
+        self.batch = WholeNumber(SettingField(int, least=BATCHES[0], most=BATCHES[1]))
         self.batch.setFixedWidth(80)
         self.device.activated.connect(lambda at: self.changed.emit("device", self.device.itemData(at)))
         self.batch.valueChanged.connect(lambda value: self.changed.emit("batch", value))

@@ -8,7 +8,7 @@ from viewer import dicom
 from viewer.settings import Limits
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Header, ViewState
+from viewer.ui.state import ShownHeader, ViewState
 
 
 class Headers:
@@ -42,10 +42,10 @@ class Headers:
 
         def read(rows: tuple[dicom.Row, ...]) -> None:
             words = title if rows else f"{title}: a picture has no header."
-            self._store.show(header=Header(words, rows, series.identity, series))
+            self._store.show(header=ShownHeader(words, rows, series.identity, series))
 
         def failed(sentence: str) -> None:
-            self._store.show(header=Header(sentence, (), series.identity, series))
+            self._store.show(header=ShownHeader(sentence, (), series.identity, series))
 
         self._jobs.run(
             "io", "header", lambda _task: () if path is None else dicom.header(path, limits), read, failed

@@ -23,7 +23,7 @@ from viewer.task import Progress, Task
 from viewer.types import Map, Series
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
-from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Busy, Cut, Marked, Probed, Slab, ViewState, one_stack
 
@@ -34,7 +34,7 @@ _JOB, _THICK = "planes", "slabs"
 class MPR:
     """Follows the state: whatever changes in it, crosshair and planes come to agree with it."""
 
-    def __init__(self, store: Store, jobs: Jobs, slices: Slices) -> None:
+    def __init__(self, store: Store, jobs: Jobs, slices: Scrolling) -> None:
         self._store = store
         self._jobs = jobs
         self._slices = slices

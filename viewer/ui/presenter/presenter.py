@@ -23,11 +23,11 @@ from viewer.ui.presenter.library_check import LibraryCheck
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.patches import Patches
+from viewer.ui.presenter.pointer import Pointer
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.preferences_file import PreferencesFile
-from viewer.ui.presenter.probe import Probe
 from viewer.ui.presenter.running import write
-from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store, WindowView
 from viewer.ui.presenter.studies import Studies
 from viewer.ui.state import Busy, Notice, ViewState
@@ -60,16 +60,16 @@ class Presenter:
         self.comparing = Comparing(self._store, jobs, maps)
         self.library_check = LibraryCheck(self._store, jobs, maps)
         self.companions = Companions(self._store, jobs, settings.limits)
-        self.slices = Slices(self._store, jobs, self.explaining, settings.limits)
+        self.slices = Scrolling(self._store, jobs, self.explaining, settings.limits)
         self.headers = Headers(self._store, jobs, settings.limits)
         self.display = Displaying(self._store, self.explaining, self.companions)
         self.mpr = MPR(self._store, jobs, self.slices)
         self.patches = Patches(self._store, maps, self.display, self.mpr)
-        self.probe = Probe(self._store, self.slices)
+        self.pointer = Pointer(self._store, self.slices)
         # The regions say what is swept, the answer which map the planes and the small maps go with.
         self._store.parts = (
             self.companions, self.explaining.answers, self.mpr, self.patches, self.layer_strip,
-            self.contact_sheet, self.comparing, self.headers, self.library_check, self.probe,
+            self.contact_sheet, self.comparing, self.headers, self.library_check, self.pointer,
         )  # fmt: skip
         self._jobs = jobs
         self._settings = settings
@@ -164,7 +164,7 @@ class Presenter:
 
     def point(self, row: float | None, column: float | None) -> None:
         """Say what lies under the pointer, from native values."""
-        self.probe.point(row, column)
+        self.pointer.point(row, column)
 
     def next_evidence(self) -> None:
         """Go to the strongest peak of the evidence that has not been visited since the last round."""

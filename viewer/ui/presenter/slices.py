@@ -47,7 +47,7 @@ class Read(NamedTuple):
         return tuple(a for a in (self.stored, self.values, *graphics) if a is not None)
 
 
-class Slices:
+class Scrolling:
     """The slices of the shown series, and of the series that are points of one fourth dimension with it."""
 
     def __init__(

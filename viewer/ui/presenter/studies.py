@@ -20,7 +20,7 @@ from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, rows, thumbnail
 from viewer.ui.presenter.scan_preview import ScanPreview
-from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import UNFLIPPED, Busy, Notice, ViewState, one_stack
 from viewer.ui.views.captions import nothing_opened
@@ -31,7 +31,7 @@ class Studies:
 
     def __init__(
         self, store: Store, jobs: Jobs, preferences: ReaderPreferences, explaining: Explaining,
-        slices: Slices, companions: Companions, display: Displaying, settings: Settings,
+        slices: Scrolling, companions: Companions, display: Displaying, settings: Settings,
     ) -> None:  # fmt: skip
         self._store = store
         self._jobs = jobs

@@ -9,16 +9,52 @@ from viewer.ui.state.asked import Position, choice_of, position_of, shows
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
-from viewer.ui.state.shell import Busy, Header, Memory, Notice, Probed, ShellState
+from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState, ShownHeader
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
 from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, View, ViewsState
 from viewer.ui.state.window import OWNERS, ViewState
 
 __all__ = [
-    "LAYOUTS", "NOWHERE", "NO_SEGMENTS", "OWNERS", "SEGMENTS", "UNFLIPPED", "WHOLE", "AnswerState", "At",
-    "Busy", "Cell", "Compared", "Cut", "Draws", "Flips", "Header", "Layout", "Marked", "Memory",
-    "MethodChoice", "MethodItem", "ModelItem", "Notice", "PlanesState", "Position", "Probed", "RegionsState",
-    "RequestState", "Seen", "SeriesItem", "ShellState", "Side", "Slab", "StudiesState", "Tile", "View",
-    "ViewState", "ViewsState", "choice_of", "one_stack", "position_of",
+    "LAYOUTS",
+    "NOWHERE",
+    "NO_SEGMENTS",
+    "OWNERS",
+    "SEGMENTS",
+    "UNFLIPPED",
+    "WHOLE",
+    "AnswerState",
+    "At",
+    "Busy",
+    "Cell",
+    "Compared",
+    "Cut",
+    "Draws",
+    "Flips",
+    "Layout",
+    "Marked",
+    "Memory",
+    "MethodChoice",
+    "MethodItem",
+    "ModelItem",
+    "Notice",
+    "PlanesState",
+    "Position",
+    "Probed",
+    "RegionsState",
+    "RequestState",
+    "Seen",
+    "SeriesItem",
+    "ShellState",
+    "ShownHeader",
+    "Side",
+    "Slab",
+    "StudiesState",
+    "Tile",
+    "View",
+    "ViewState",
+    "ViewsState",
+    "choice_of",
+    "one_stack",
+    "position_of",
     "shows",
 ]  # fmt: skip

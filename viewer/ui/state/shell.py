@@ -27,7 +27,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Header:
+class ShownHeader:
     """The header of one slice's file."""
 
     title: str
@@ -79,7 +79,7 @@ class ShellState:
     """An export."""
     notice: Notice | None = None
     probed: Probed | None = None
-    header: Header | None = None
+    header: ShownHeader | None = None
     """The shown slice's header, while somebody looks at it."""
     preferences: Preferences = field(default_factory=Preferences)
     memory: Memory | None = None

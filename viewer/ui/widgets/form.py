@@ -23,7 +23,7 @@ _NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class SettingField:
     """What a type hint says of a setting: a plain type, its choices or bounds, whether None is allowed.
 
     `least` and `most` are inclusive; whether a bound of a real number is exclusive is in `open_below`
@@ -41,7 +41,7 @@ class Field:
     """Whether any other text may stand in place of the choices."""
 
 
-def read_hint(hint: Any, value: object = None) -> Field:
+def read_hint(hint: Any, value: object = None) -> SettingField:
     """The field of a hint with extras; of a hint that says nothing, the type of the value."""
     bounds = None
     optional = free = False
@@ -61,15 +61,15 @@ def read_hint(hint: Any, value: object = None) -> Field:
     if origin is Literal:
         choices = get_args(hint)
         some = tuple(c for c in choices if c is not None)
-        return Field(str, some, optional=optional or None in choices, free=free)
+        return SettingField(str, some, optional=optional or None in choices, free=free)
     plain = hint if hint in (bool, int, float, str) else type(value)
     if plain not in (bool, int, float, str):
         plain = str
     if bounds is None:
-        return Field(plain, optional=optional)
+        return SettingField(plain, optional=optional)
     least, open_below = (bounds.ge, False) if bounds.gt is None else (bounds.gt, True)
     most, open_above = (bounds.le, False) if bounds.lt is None else (bounds.lt, True)
-    return Field(plain, (), _number(least), _number(most), open_below, open_above, optional)
+    return SettingField(plain, (), _number(least), _number(most), open_below, open_above, optional)
 
 
 def _number(bound: Any) -> float | None:
@@ -138,7 +138,7 @@ class SettingsForm(QWidget):
         self._column.addWidget(self._rows)
         self.setVisible(bool(self.controls))
 
-    def _control(self, name: str, field: Field) -> QWidget:
+    def _control(self, name: str, field: SettingField) -> QWidget:
         if field.choices or (field.plain is bool and field.optional):
             return self._chooser(name, field)
         if field.plain is bool:
@@ -155,7 +155,7 @@ class SettingsForm(QWidget):
             return real
         return self._line(name, field)
 
-    def _chooser(self, name: str, field: Field) -> Combo:
+    def _chooser(self, name: str, field: SettingField) -> Combo:
         combo = Combo()
         if field.optional:
             combo.addItem(_NONE, None)
@@ -171,7 +171,7 @@ class SettingsForm(QWidget):
             combo.open_up(lambda text: self.changed.emit(name, text))
         return combo
 
-    def _line(self, name: str, field: Field) -> QLineEdit:
+    def _line(self, name: str, field: SettingField) -> QLineEdit:
         line = QLineEdit()
         line.setProperty("optional", field.optional)
         if field.optional:
@@ -206,7 +206,7 @@ class _Number(Unhurried):
 class WholeNumber(_Number, QSpinBox):
     """A whole number in bounds, with "none" one below the least where None is allowed."""
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: SettingField) -> None:
         super().__init__()
         least = -_LARGEST if field.least is None else int(max(field.least, -_QT)) + field.open_below
         most = _LARGEST if field.most is None else int(min(field.most, _QT)) - field.open_above
@@ -220,7 +220,7 @@ class WholeNumber(_Number, QSpinBox):
 class RealNumber(_Number, QDoubleSpinBox):
     """A real number in bounds, with "none" one step below the least where None is allowed."""
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: SettingField) -> None:
         super().__init__()
         # As many as the least number needs: a bound of 1e-9 must not read 0.
         self.setDecimals(4 if not field.least else max(4, math.ceil(-math.log10(abs(field.least)))))
@@ -272,7 +272,7 @@ def _put(control: QWidget, value: Any) -> None:
         control.setText("" if value is None else str(value))
 
 
-def describe(field: Field) -> str:
+def describe(field: SettingField) -> str:
     """What may be put in, in words."""
     if field.choices or field.plain in (bool, str):
         return ""

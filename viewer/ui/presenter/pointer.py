@@ -8,15 +8,15 @@ from typing import Any
 
 from viewer.overlay import native_value
 from viewer.types import LoadedMap
-from viewer.ui.presenter.slices import Slices
+from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Probed, ViewState
 
 
-class Probe:
+class Pointer:
     """Reads the pixel under the pointer, which may rest there while another map comes."""
 
-    def __init__(self, store: Store, slices: Slices) -> None:
+    def __init__(self, store: Store, slices: Scrolling) -> None:
         self._store = store
         self._slices = slices
 
