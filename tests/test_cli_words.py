@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command line says to a reader: the help, the lists, and what is not there."""
 
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,15 @@ def test_only_what_can_be_written_is_offered(
     done = whyscope(*words, "--out", tmp_path / "out")
     assert (done.status, is_sentence(done.err)) == (1, True)
     assert done.err.rstrip().endswith("choose from: png, npz, json.")
+
+
+def test_the_version_is_said(whyscope: Whyscope) -> None:
+    done = whyscope("--version")
+    assert (done.status, done.out) == (0, f"whyscope {metadata.version('whyscope')}\n")
+    assert "--version" in whyscope("--help").out
+
+
+def test_no_head_of_a_table_stands_without_a_row(tmp_path: Path, whyscope: Whyscope) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    told = whyscope("series", tmp_path / "notes.txt").out
+    assert told.startswith("Not an image: notes.txt: ")

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """All commands as one program: which of them the words name, and how the process ends."""
 
+import importlib.metadata
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -56,6 +57,12 @@ class _Program(TyperGroup):
         return found
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"whyscope {importlib.metadata.version('whyscope')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=_Program,
     add_completion=False,
@@ -64,6 +71,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Why did this imaging model say that, on this patient's image? For research use only.",
 )
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="The program's version.")
+    ] = False,
+) -> None: ...
+
+
 for command in _LISTED:
     app.command(short_help=_first_sentence(command))(command)
 app.command(hidden=True)(window)
@@ -97,7 +114,7 @@ def run(words: Sequence[str]) -> None:
 def _with_command(words: Sequence[str]) -> list[str]:
     """The words with a command first: a first word that is a command wins, a path opens the window."""
     first = words[0] if words else "-"
-    if first in (*COMMANDS, "--help"):
+    if first in (*COMMANDS, "--help", "--version"):
         return list(words)
     # A first word that is neither a command nor a path is a mistyped command, unless it looks like a path.
     opens = first.startswith(("-", ".", "~")) or Path(first).name != first

@@ -50,7 +50,8 @@ def _print_study(study: "Study") -> None:
             s.syntax,
             str(s.files),
         )
-    screen.print(rows)
+    if study.series:
+        screen.print(rows)
     for i, s in enumerate(study.series):
         for warning in s.warnings:
             screen.print(f"  # {i}: {warning}", style="yellow", markup=False)
