@@ -229,12 +229,19 @@ def test_a_plugin_that_cannot_say_whether_it_suits_is_listed_with_its_error(
     assert listed["unsuitable"].startswith("Hostile failed with KeyError: 'arch' (test_hostile.py, line ")
 
 
-def test_an_error_of_our_own_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    saliency = next(f for f in discover() if f.name == "saliency").load()
+def test_an_error_of_our_own_is_told_with_its_place_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    saliency, occlusion = (
+        next(f for f in discover() if f.name == n).load() for n in ("saliency", "occlusion")
+    )
     monkeypatch.setattr(saliency, "per_channel", lambda *_: dict[str, Tensor]()["nothing"])
     model = make("plain CNN")
-    with pytest.raises(KeyError, match="nothing"):
-        explain(model, inputs_of(model), [saliency()])
+    explained = explain(model, inputs_of(model), [saliency(), occlusion.configured({"window": 8})])
+    ((name, reason),) = explained.refused
+    assert name == "saliency"
+    assert reason.startswith("Saliency failed with KeyError: 'nothing' (test_hostile.py, line ")
+    assert [a.explainer.name for a in explained.attributions] == ["occlusion"]
 
 
 def test_nan_is_refused() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
 from viewer.errors import ModelError
-from viewer.models import load
+from viewer.models import draft, load
 from viewer.models.weights import find_weights, read_weights
 
 
@@ -50,6 +50,41 @@ def test_the_trained_weights_come_before_their_average(tmp_path: Path) -> None:
 
 def test_a_wrapper_that_holds_settings_is_passed_over(tmp_path: Path) -> None:
     loads(tmp_path / "m", {"model": {"name": "small", "depth": 3}, "net": small().state_dict()})
+
+
+ASIDE: dict[str, dict[str, Tensor]] = {
+    "weights of a loss": {"criterion.weight": torch.ones(2)},
+    "weights of two losses": {"loss.bce.pos_weight": torch.ones(2), "focal.alpha": torch.tensor(0.25)},
+    "the best figure so far": {"best_loss": torch.tensor(torch.inf)},
+    "figures of a metric": {"val_auc.tp": torch.zeros(200), "val_auc.fp": torch.zeros(200)},
+}
+
+
+@pytest.mark.parametrize("aside", ASIDE.values(), ids=ASIDE)
+def test_what_lies_beside_the_network_is_left_out_and_told(tmp_path: Path, aside: dict[str, Tensor]) -> None:
+    inside = {f"model.{k}": v for k, v in small().state_dict().items()}
+    loads(tmp_path / "m", {"state_dict": inside | aside})
+    (remark,) = load(tmp_path / "m").remarks
+    assert all(name in remark for name in aside)
+    drafted = draft(tmp_path / "m/m.ckpt")
+    assert drafted.card["architecture"] == "builtin:small-cnn"
+    assert remark in drafted.remarks
+    loads(tmp_path / "n", {"state_dict": inside})
+    assert load(tmp_path / "n").remarks == ()
+
+
+def test_what_may_be_part_of_the_network_is_not_left_out(tmp_path: Path) -> None:
+    state = small().state_dict()
+    inside = {f"model.{k}": v for k, v in state.items()}
+    for more in (
+        {"model.criterion.weight": torch.ones(2)},  # within what all names begin with
+        {"second.weight": torch.ones(2, 2)},  # a layer of its own
+        {f"teacher.{k}": v for k, v in state.items()},  # another network
+    ):
+        with pytest.raises(ModelError, match="do not fit the architecture"):
+            loads(tmp_path / "m", {"state_dict": inside | more})
+    with pytest.raises(ModelError, match=r"Unexpected: criterion\.weight"):
+        loads(tmp_path / "m", {"state_dict": state | {"criterion.weight": torch.ones(2)}})
 
 
 def test_the_counter_of_an_averaged_model(tmp_path: Path) -> None:

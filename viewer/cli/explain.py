@@ -109,6 +109,7 @@ def explain(
     if as_json:
         print_json(document)
     else:
+        remark(loaded.remarks)
         _print_written(out, document, explained.refused)
 
 

@@ -51,7 +51,13 @@ def predict(
         print_json({"model": facts, "results": [_facts(p) for p in predictions]})
         return
     _print_scores(predictions)
-    remark([f"{loaded.name} on {loaded.device_name}.", *filter(None, {p.override for p in predictions})])
+    remark(
+        [
+            f"{loaded.name} on {loaded.device_name}.",
+            *loaded.remarks,
+            *filter(None, {p.override for p in predictions}),
+        ]
+    )
 
 
 def _facts(prediction: Prediction) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from viewer.explain.shared import INPUT, without_influence
+from viewer.explain.shared import INPUT, NoInfluenceError
 from viewer.task import Task
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -56,7 +56,7 @@ def weighed(module: nn.Module) -> Iterator[list[Tensor]]:
 def shares(scores: Tensor, x: Tensor, weights: Sequence[Tensor], task: Task) -> Shares:
     """The shares in scores (targets, n) that came of `x` while the biases were `weighed`."""
     if not scores.requires_grad:
-        raise without_influence(INPUT)
+        raise NoInfluenceError(INPUT)
     found = []
     for total in scores.sum(1):
         task.check()

@@ -6,8 +6,9 @@ from collections import Counter
 
 import torch
 
-from viewer.errors import ExplainerError
+from viewer.errors import ExplainerError, ModelError
 from viewer.models import Model
+from viewer.models.architectures import FAULTS
 from viewer.task import Task
 
 CLOSED = (
@@ -89,7 +90,12 @@ def _is_norm(name: str) -> bool:
 
 
 def _alive(model: Model, layers: list[str]) -> set[str]:
-    """The layers from whose patch tokens a gradient reaches the output, tried on noise."""
+    """The layers from whose patch tokens a gradient reaches the output, tried on noise.
+
+    None where that fails: the method that asks there says what of.
+    """
+    if not layers:
+        return set()
     taps: dict[str, torch.Tensor] = {}
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, *model.input_shape, generator=generator).to(model.device)
@@ -98,7 +104,10 @@ def _alive(model: Model, layers: list[str]) -> set[str]:
             forward.module.get_submodule(name).register_forward_hook(
                 lambda _m, _a, out, name=name: taps.__setitem__(name, out)
             )
-        score = forward(x.requires_grad_().clone()).square().sum()
-        found = torch.autograd.grad(score, [taps[n] for n in layers], allow_unused=True)
+        try:
+            score = forward(x.requires_grad_().clone()).square().sum()
+            found = torch.autograd.grad(score, [taps[n] for n in layers], allow_unused=True)
+        except (ModelError, *FAULTS):
+            return set()
     facts = {layer.name: layer for layer in model.structure.layers}
     return {n for n, g in zip(layers, found, strict=True) if g is not None and bool(facts[n].as_map(g).any())}

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running explainers: one shared forward per batch serves the prediction, every method and every target."""
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 
 import torch
 
-from viewer.errors import ExplainerError, ModelError, PluginError
+from viewer.errors import ExplainerError
 from viewer.explain.discover import built_in
 from viewer.explain.explainer import Explainer
+from viewer.explain.faults import refusing, without_gradient
 from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.probe import Probe
-from viewer.models import Model, starved
-from viewer.models.architectures import FAULTS
+from viewer.explain.shared import NoInfluenceError
+from viewer.models import Model
+from viewer.models.guard import Forward
 from viewer.task import Task
 from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Request
 
@@ -119,32 +120,18 @@ def suited(methods: Sequence[Explainer], model: Model) -> tuple[dict[int, Explai
 
     By place and not by name: the same method may be asked for twice, with other settings.
     """
-    fitting, refused = {}, {}
+    fitting: dict[int, Explainer] = {}
+    refused: dict[int, str] = {}
     for i, method in enumerate(methods):
-        try:
+        with refusing(method, partial(refused.__setitem__, i)):
             reason = method.unsuitable(model)
             if reason is None:
-                fitting[i] = method.fitted(model)
-                fitting[i].layers(model)  # an unknown layer is told before anything runs
+                fitted = method.fitted(model)
+                fitted.layers(model)  # an unknown layer is told before anything runs
+                fitting[i] = fitted
             else:
                 refused[i] = reason
-        except ExplainerError as error:
-            fitting.pop(i, None)
-            refused[i] = str(error)
-        except FAULTS as error:
-            if built_in(type(method)):
-                raise
-            fitting.pop(i, None)
-            refused[i] = _told(method, error)
     return fitting, refused
-
-
-def _told(method: Explainer, error: BaseException) -> str:
-    """What a stranger's method did wrong, and where, for its author."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    reason = str(error).split("\n")[0][:200]
-    where = f"{Path(place.filename).name}, line {place.lineno}"
-    return f"{method.title} failed with {type(error).__name__}: {reason} ({where})."
 
 
 @dataclass(slots=True)
@@ -176,39 +163,59 @@ class _Run:
 
     def together(self, group: dict[int, Assignment], found: _Found, thorough: bool) -> tuple[Prediction, ...]:
         """Carry out assignments on one shared forward per batch."""
-        layers = tuple(dict.fromkeys(name for a in group.values() for name in a.method.layers(self.model)))
-        attention = any(a.method.attention for a in group.values())
         said: list[Prediction] = []
         batches = range(0, len(self.inputs), self.batch)
         # What a stranger does to the network is undone before the next batch is predicted.
         for together in [[first] for first in batches] if thorough else [batches]:
             with self.model.guarded(self.task, thorough) as forward, torch.enable_grad():
                 for first in together:
-                    some = self.inputs[first : first + self.batch]
-                    probe = Probe(
-                        self.model, forward, some, (), self.task, layers, attention, self.override,
-                        preview=self.preview, kept=None if thorough else self.kept,
-                    )  # fmt: skip
-                    said += probe.predictions
-                    asking = _Asking(probe)
-                    for i, a in group.items():
-                        if i not in found.refused:
-                            self._attribute(i, a.method, asking.of(a), first, found, thorough)
+                    probes, predictions = self._probes(forward, group, first, found, thorough)
+                    said += predictions
+                    for i, probe in probes.items():
+                        self._attribute(i, group[i].method, probe, first, found)
         return tuple(said)
 
-    @staticmethod
-    def _attribute(
-        i: int, method: Explainer, probe: Probe, first: int, found: _Found, thorough: bool
-    ) -> None:
+    def _probes(
+        self, forward: Forward, group: dict[int, Assignment], first: int, found: _Found, thorough: bool
+    ) -> tuple[Mapping[int, Probe], tuple[Prediction, ...]]:
+        """What each assignment asks with, and what the model says of the batch that begins here.
+
+        All share one forward. Where a network takes that amiss, as recording gradients is more than
+        predicting, it predicts by itself, and every method tries a forward of its own.
+        """
+        some = self.inputs[first : first + self.batch]
+        left = {i: a for i, a in group.items() if i not in found.refused}
+        listened = {i: a.method.layers(self.model) for i, a in left.items()}
+
+        def probe(layers: Iterable[str], attention: bool) -> Probe:
+            return Probe(
+                self.model, forward, some, (), self.task, tuple(dict.fromkeys(layers)), attention,
+                self.override, preview=self.preview, kept=None if thorough else self.kept,
+            )  # fmt: skip
+
+        every = [name for layers in listened.values() for name in layers]
+        attention = any(a.method.attention for a in left.values())
         try:
-            found.take(i, first, len(probe.inputs), method.attribute(probe))
-            return
-        except (ExplainerError, ModelError, PluginError) as error:
-            found.refuse(i, str(error))
-        except FAULTS as error:
-            if not thorough or starved(error):
+            shared = probe(every, attention)
+            predictions, asking = shared.predictions, _Asking(shared)
+        except Exception:  # a network may raise anything, and listening is no fault of its own
+            if not (every or attention):
                 raise
-            found.refuse(i, _told(method, error))
+            predictions = probe((), False).predictions  # what fails here is the model's error
+        else:
+            return {i: asking.of(a) for i, a in left.items()}, predictions
+        own: dict[int, Probe] = {}
+        for i, a in left.items():
+            with refusing(a.method, partial(found.refuse, i), listened[i]):
+                own[i] = _Asking(probe(listened[i], a.method.attention)).of(a)
+        return own, predictions
+
+    def _attribute(self, i: int, method: Explainer, probe: Probe, first: int, found: _Found) -> None:
+        with refusing(method, partial(found.refuse, i), method.layers(self.model)):
+            try:
+                found.take(i, first, len(probe.inputs), method.attribute(probe))
+            except NoInfluenceError as error:
+                raise ExplainerError(without_gradient(method, probe, error)) from error
 
 
 class _Asking:

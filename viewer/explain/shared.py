@@ -197,7 +197,7 @@ def gradients(totals: Tensor, tensor: Tensor, layer: str, task: Task, again: boo
     parts = []
     for (part,) in gradients_of_many(totals, [tensor], task, again):
         if part is None:
-            raise without_influence(layer)
+            raise NoInfluenceError(layer)
         parts.append(part)
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -235,10 +235,13 @@ def gradients_of_many(
         yield parts
 
 
-def without_influence(layer: str) -> ExplainerError:
+class NoInfluenceError(ExplainerError):
     """The refusal where no gradient reaches a layer, or the input."""
-    if layer == INPUT:
-        return ExplainerError(
+
+    def __init__(self, layer: str) -> None:
+        super().__init__(
             "No gradient reaches the image in this network; use a method that changes the image."
+            if layer == INPUT
+            else f"The layer {layer!r} does not influence the output; choose another."
         )
-    return ExplainerError(f"The layer {layer!r} does not influence the output; choose another.")
+        self.layer = layer

@@ -14,7 +14,7 @@ from viewer.errors import ModelError
 from viewer.models.card import TO_FILL, WEIGHTS
 from viewer.models.program import PROGRAM, check_program
 from viewer.models.recognise import Guess, Shapes, recognise, shapes_of
-from viewer.models.weights import FoundWeights, find_weights, first_bytes, is_program, sha256
+from viewer.models.weights import FoundWeights, find_weights, first_bytes, is_program, left_out, sha256
 
 _IMAGENET = "torchvision's own weights: [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225]"
 _NOTES = {
@@ -177,7 +177,10 @@ def _remarks(found: FoundWeights, guess: Guess | None) -> tuple[str, ...]:
     if guess is None:
         remarks.append("No architecture that is known here has tensors of these names.")
     elif guess.fits:
-        remarks.append(f"All {len(found.state)} tensors fit {guess.architecture}, names and shapes.")
+        count = len(found.state) - len(guess.aside)
+        remarks.append(f"All {count} tensors fit {guess.architecture}, names and shapes.")
+        if guess.aside:
+            remarks.append(left_out(guess.aside))
         remarks += guess.remarks
     else:
         remarks.append(

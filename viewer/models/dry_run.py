@@ -44,7 +44,8 @@ Seen = tuple[str, Any, int]
 
 
 def _version(output: Any) -> int:
-    return output._version if isinstance(output, Tensor) else 0
+    counted = isinstance(output, Tensor) and not output.is_inference()  # those keep no count
+    return output._version if counted else 0
 
 
 def dry_run(module: nn.Module, shape: Shape, select: Select, hidden: Collection[str]) -> DryRun:

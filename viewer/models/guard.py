@@ -7,9 +7,10 @@ leaving, whether by success, error or cancel.
 """
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -153,6 +154,35 @@ class _FullPrecision:
 _FULL = _FullPrecision()
 
 
+class _Quiet:
+    """While anybody is inside, what torch and networks warn of is not printed: it is written for programmers.
+
+    Like the precision, Python's filters are one for the whole process. What is deprecated, and what numpy
+    finds odd in numbers, is still warned of.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                for category in (UserWarning, FutureWarning):
+                    self._filters.enter_context(warnings.catch_warnings(action="ignore", category=category))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.close()
+
+
+QUIET = _Quiet()
+
+
 @contextmanager
 def guarded(
     module: nn.Module,
@@ -176,7 +206,7 @@ def guarded(
                 tensor.requires_grad_(False)
             if grad is not None:
                 tensor.grad = None  # a stranger's backward would add to what is there
-        with _FULL if any(t.is_cuda for t in snapshot.tensors) else nullcontext():
+        with QUIET, _FULL if any(t.is_cuda for t in snapshot.tensors) else nullcontext():
             yield Forward(module, select, task)
     except RuntimeError as error:
         if not starved(error):

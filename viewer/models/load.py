@@ -14,14 +14,15 @@ from types import CodeType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from viewer.errors import ModelError, UntrustedError
 from viewer.models.architectures import build, outline
 from viewer.models.card import Card, find_card, read_card
+from viewer.models.guard import QUIET
 from viewer.models.model import Model
 from viewer.models.program import PROGRAM, check_program, open_program
-from viewer.models.weights import fit, matched, read_weights, sha256
+from viewer.models.weights import fit, left_out, matched, read_weights, sha256
 from viewer.settings import Settings, Trusted
 
 _CODE = re.compile(r"(?P<file>[\w\-]+\.py):(?P<name>\w+)")
@@ -60,21 +61,25 @@ def load(
     # The weights are read first: what is refused there is refused before any code could run.
     state = read_weights(weights, card.weights_key)
     code = _code(card, folder)
-    if code is None:
-        shapes = outline(card.architecture, card.arguments)
-        if shapes is not None:  # before memory is taken for a network that a card makes as large as it likes
-            matched(shapes, state, weights.name)
-        module = build(card.architecture, card.arguments)
-    elif allowed(code.sha256, digest):
-        module = _run_code(code, card.arguments)
-    else:
+    if code is not None and not allowed(code.sha256, digest):
         raise UntrustedError(code.path, code.sha256, digest)
+    with QUIET:
+        module = _made(card, state, weights.name) if code is None else _run_code(code, card.arguments)
     _check_inputs(_wanted(module))
-    fit(module, state, weights.name)
+    aside = fit(module, state, weights.name)
     if _status(weights) != before:  # the hash would be that of other weights than those in the network
         raise ModelError(f"The weights {weights.name} changed while they were read; open the model again.")
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
+    model.remarks = (left_out(aside),) if aside else ()
     return _checked(model, card_path)
+
+
+def _made(card: Card, state: dict[str, Tensor], name: str) -> nn.Module:
+    """The network of an installed package that a card names."""
+    shapes = outline(card.architecture, card.arguments)
+    if shapes is not None:  # before memory is taken for a network that a card makes as large as it likes
+        matched(shapes, state, name)
+    return build(card.architecture, card.arguments)
 
 
 def _status(path: Path) -> tuple[int, ...] | None:

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from viewer.cache import Memo
-from viewer.errors import ModelError
+from viewer.errors import ModelError, WhyscopeError
 from viewer.models.architectures import FAULTS
 from viewer.models.card import Card
 from viewer.models.dry_run import DryRun, dry_run
 from viewer.models.guard import Forward, ModuleSnapshot, guarded, starved
 from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
+from viewer.models.select import logits as chosen
 from viewer.models.structure import Structure, attention_modules, structure
 from viewer.models.tiling import Tiling, tiling
 from viewer.task import Task
@@ -46,6 +47,8 @@ class Model:
         self.folder = folder
         """Where files that the card names lie; None for a model that was not opened from a folder."""
         self.device = device
+        self.remarks: tuple[str, ...] = ()
+        """What was decided in opening it, in sentences for the reader."""
         self.memo = Memo()
         """What was found out about the network, such as the layers worth explaining at."""
         # Convolutions read channels side by side faster, on the CPU a tenth to a third of their time.
@@ -190,12 +193,15 @@ class Model:
         """A forward whose faults are told in words."""
         try:
             return forward(x)
-        except FAULTS as error:
+        except WhyscopeError:
+            raise
+        except Exception as error:  # a network may raise anything
             if starved(error):
                 raise
-            reason = str(error).strip().split("\n")[0][:200]
+            reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
             raise ModelError(
-                f"The network does not take inputs of {' × '.join(map(str, self.input_shape))}: {reason}"
+                f"The network does not take inputs of {' × '.join(map(str, self.input_shape))}: "
+                f"{reason.rstrip('.')}."
             ) from error
 
     def predictions(
@@ -245,19 +251,7 @@ class Model:
 
     def _select(self, output: Any) -> Tensor:
         """The logits among what the network returns."""
-        select = self.card.output.select
-        if select is not None:
-            try:
-                output = output[select]
-            except (KeyError, IndexError, TypeError) as error:
-                raise ModelError(f"The network's output has no entry {select!r} (output.select).") from error
-        if not isinstance(output, Tensor):
-            kind = "several outputs" if isinstance(output, (tuple, list, dict)) else "no tensor"
-            raise ModelError(f"The network gives {kind}; name the one with the logits in output.select.")
-        if output.ndim == 0:
-            raise ModelError("The network gives one number for a whole batch; it must give one per input.")
-        # A network with one output may leave out the axis of the labels.
-        return output[:, None] if output.ndim == 1 and len(self.labels) == 1 else output
+        return chosen(output, self.card.output.select, len(self.labels))
 
 
 def _copied_to_cpu(module: nn.Module) -> nn.Module:

@@ -8,13 +8,13 @@ no numbers; nothing is fetched.
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from viewer.models.architectures import first_convolution, outline
-from viewer.models.weights import unwrapped
+from viewer.models.weights import forms
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -31,6 +31,8 @@ class Guess:
     """How many of the names of both they have in common, from 0 to 1."""
     known: dict[str, Any] = field(default_factory=dict)
     """Fields of the card that follow: `size`, `select`, `dimensions`, `channels`, `count` of the labels."""
+    aside: tuple[str, ...] = ()
+    """The names of tensors in the file that are no part of the network."""
 
 
 _VIT = {192: "tiny", 384: "small", 768: "base", 1024: "large", 1280: "huge"}
@@ -95,11 +97,11 @@ _FAMILIES: tuple[tuple[str, tuple[str, ...]], ...] = (
 def recognise(state: Mapping[str, Tensor]) -> Guess | None:
     """The architecture that a state dict fits, else the nearest one of its family, else None."""
     nearest: Guess | None = None
-    for form in unwrapped(dict(state)):
+    for form, aside in forms(dict(state)):
         shapes = shapes_of(form)
         for guess in _guesses(shapes):
             if guess.fits:
-                return guess
+                return replace(guess, aside=aside)
             nearest = guess if nearest is None or guess.share > nearest.share else nearest
     return nearest
 

@@ -6,7 +6,8 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +205,12 @@ def _state(content: Any, path: Path, key: str | None) -> FoundWeights:
     odd = [k for k, v in (state | beside).items() if not _plain(v)]
     if odd:
         raise ModelError(f"The weights {path.name} hold a tensor that is not plain numbers, {odd[0]!r}.")
-    bad = [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v.float()).all())]
+    aside = outside(state)  # the best loss before the first epoch is infinite
+    bad = [
+        k
+        for k, v in state.items()
+        if k not in aside and v.is_floating_point() and not bool(torch.isfinite(v.float()).all())
+    ]
     if bad:
         raise ModelError(f"The weights {path.name} hold NaN or infinity, first in {bad[0]!r}.")
     return FoundWeights(state, beside, way, tuple(".".join(other) for other, _ in ways[1:]))
@@ -239,13 +245,21 @@ def _plain(tensor: Tensor) -> bool:
     return not tensor.is_complex() and tensor.nbytes <= tensor.untyped_storage().nbytes()
 
 
-def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> None:
-    """Load a state dict that must match key by key; the error lists what does not."""
-    module.load_state_dict(matched(module, state, name))
+def fit(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> tuple[str, ...]:
+    """Load a state dict that must match key by key; the error lists what does not.
+
+    Gives the names of what lies beside the network in the file and was left out; see `outside`.
+    """
+    found, aside = matched(module, state, name)
+    module.load_state_dict(found)
+    return aside
 
 
-def matched(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The part of a file that a network loads; raises `ModelError` with what does not match.
+def matched(
+    module: torch.nn.Module, state: dict[str, Tensor], name: str
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The part of a file that a network loads, and the names of what lies outside of it; raises `ModelError`
+    with what does not match.
 
     Where all names begin alike ("model.", "net."), and only without that do they match, it is dropped.
     """
@@ -253,7 +267,7 @@ def matched(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> dic
     # Counters that older files lack and that no prediction depends on.
     counters = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
     state, beside = _parted(state)
-    state = max(unwrapped(state), key=lambda found: len(found.keys() & own.keys()))
+    state, aside = max(forms(state), key=lambda found: len(found[0].keys() & own.keys()))
     state = counters | state | {k: v for k, v in beside.items() if k in own}
     missing = [k for k in own if k not in state]
     unexpected = [k for k in state if k not in own]
@@ -263,10 +277,38 @@ def matched(module: torch.nn.Module, state: dict[str, Tensor], name: str) -> dic
         if k in state and state[k].shape != v.shape
     ]
     if not (missing or unexpected or shapes):
-        return state
+        return state, aside
     parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
     told = "; ".join(f"{what}: {_some(keys)}" for what, keys in parts if keys)
     raise ModelError(f"The weights {name} do not fit the architecture. {told[0].upper()}{told[1:]}.")
+
+
+def forms(state: dict[str, Tensor]) -> Iterator[tuple[dict[str, Tensor], tuple[str, ...]]]:
+    """A state dict in every form that may be the network's, and the names that each leaves out."""
+    for found in unwrapped(state):
+        yield found, ()
+    aside = outside(state)
+    if aside:
+        for found in unwrapped({k: v for k, v in state.items() if k not in aside}):
+            yield found, aside
+
+
+def outside(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The names of what lies clearly outside of a network whose names all begin alike ("model."): numbers and
+    lists of them that begin otherwise, such as the weights of a loss or the best figure so far."""
+    firsts = Counter(k.partition(".")[0] for k in state if "." in k)
+    common = f"{firsts.most_common(1)[0][0]}." if firsts else ""
+    aside = tuple(k for k in state if not k.startswith(common))
+    return aside if all(state[k].ndim <= 1 for k in aside) else ()
+
+
+def left_out(names: Sequence[str]) -> str:
+    """What is said of names that `outside` found."""
+    are, parts = ("is", "no part") if len(names) == 1 else ("are", "no parts")
+    return (
+        f"{_some(list(names))} in the weights {are} {parts} of the network (weights of a loss, or figures of "
+        "the training) and left out."
+    )
 
 
 def unwrapped(state: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
