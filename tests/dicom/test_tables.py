@@ -149,3 +149,125 @@ def test_padding_is_a_value_or_a_range_in_either_order(
     kept = pixels[15:]
     dark, bright = np.percentile(kept, (1, 99))
     assert (window.center - window.width / 2, window.center + window.width / 2) == (dark, bright)
+
+
+# --- what a table claims against what it holds --------------------------------------------------------
+
+
+def about(series: Series, word: str) -> list[str]:
+    return [w for w in series.warnings if word in w]
+
+
+@pytest.mark.parametrize(
+    ("filled", "claimed"), [(12, 16), (10, 16), (14, 16), (8, 12), (8, 16), (12, 8), (10, 12)]
+)
+def test_a_voi_table_that_fills_other_bits_than_it_claims(make: Make, filled: int, claimed: int) -> None:
+    entries = np.arange(4096) * ((1 << filled) - 1) // 4095
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    made = [table(entries, 0, claimed, LUTExplanation="NORMAL")]
+    series = only(
+        make("a.dcm", pixels=pixels, VOILUTSequence=made, RescaleIntercept=0, BitsStored=12, HighBit=11)
+    )
+    grey = presented(series, 0)
+    assert (grey.min(), grey.max()) == (0, 1)
+    np.testing.assert_allclose(grey.ravel(), entries / ((1 << filled) - 1), atol=1e-6)
+    (said,) = about(series, "VOI table")
+    assert f"claims {claimed} bits an entry" in said
+    assert f"is {(1 << filled) - 1}; it is shown as a table of {filled} bits." in said
+
+
+@pytest.mark.parametrize("largest", [65535, 40000, 16384])
+def test_a_dark_table_is_as_it_says(make: Make, largest: int) -> None:
+    entries = np.arange(256) * largest // 255
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    series = only(make("a.dcm", pixels=pixels, VOILUTSequence=[table(entries, 0, 16)], RescaleIntercept=0))
+    assert presented(series, 0).max() == pytest.approx(largest / 65535)
+    assert about(series, "VOI table") == []
+
+
+@pytest.mark.parametrize(
+    ("entries", "bits", "said"),
+    [
+        (np.zeros(256, int), 16, "makes 0 of every value"),
+        (np.full(256, 77), 8, "makes 77 of every value"),
+        (np.arange(256) * 2, 16, "the largest of its 256 entries is 510"),
+        (np.arange(256), 0, "claims 0 bits an entry"),
+        (np.arange(256), 17, "claims 17 bits an entry"),
+    ],
+)
+def test_a_voi_table_in_doubt_is_not_applied(make: Make, entries: np.ndarray, bits: int, said: str) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tags = {"RescaleIntercept": 0, "WindowCenter": 128, "WindowWidth": 256, "BitsStored": 8, "HighBit": 7}
+    series = only(make("a.dcm", pixels=pixels, VOILUTSequence=[table(entries, 0, bits)], **tags))
+    assert series.display.voi_lut is None
+    np.testing.assert_allclose(presented(series, 0).ravel(), np.arange(256) / 255, atol=1e-6)
+    (found,) = about(series, "VOI table")
+    assert said in found
+    assert found.endswith("it is not applied.")
+
+
+def test_the_next_table_stands_in_for_one_in_doubt(make: Make) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    tables = [table(np.zeros(256, int), 0, 16), table(np.arange(256), 0, 8, LUTExplanation="SECOND")]
+    series = only(make("a.dcm", pixels=pixels, VOILUTSequence=tables, RescaleIntercept=0))
+    assert series.display.voi_lut_name == "SECOND"
+    assert len(about(series, "VOI table")) == 1
+
+
+@pytest.mark.parametrize(("claimed", "held"), [(256, 100), (0, 4096), (300, 299)])
+def test_a_table_of_too_few_entries_is_not_applied(make: Make, claimed: int, held: int) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    made = table(np.arange(held), 0, 12)
+    made.add_new("LUTDescriptor", "US", [claimed, 0, 12])
+    series = only(make("a.dcm", pixels=pixels, VOILUTSequence=[made], RescaleIntercept=0))
+    assert series.display.voi_lut is None
+    assert f"claims {claimed or 65536} entries and holds {held}" in about(series, "VOI table")[0]
+
+
+@pytest.mark.parametrize("claimed", [0, 100, 5000])
+def test_a_table_with_an_entry_for_each_stored_value_is_whole(make: Make, claimed: int) -> None:
+    pixels = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    made = table(np.arange(4096), 0, 12)
+    made.add_new("LUTDescriptor", "US", [claimed, 0, 12])
+    tags = {"BitsStored": 12, "HighBit": 11, "RescaleIntercept": 0}
+    series = only(make("a.dcm", pixels=pixels, VOILUTSequence=[made], **tags))
+    np.testing.assert_allclose(presented(series, 0).ravel(), np.arange(4096) / 4095, atol=1e-6)
+    assert "one for each value that can be stored; all are used." in about(series, "VOI table")[0]
+
+
+@pytest.mark.parametrize("entries", [np.zeros(256, int), np.full(256, 1000), np.full(10, 4)])
+def test_a_constant_modality_table_is_not_applied(make: Make, entries: np.ndarray) -> None:
+    """Then values have no unit, and the file's window, which is for others, is not used."""
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    made = table(entries, 0, 16, ModalityLUTType="HU")
+    drop = ("RescaleSlope", "RescaleIntercept")
+    series = only(make("a.dcm", pixels=pixels, ModalityLUTSequence=[made], drop=drop))
+    np.testing.assert_array_equal(modality_values(series, 0), pixels)
+    assert (series.display.unit, series.display.windows) == ("", ())
+    assert f"makes {entries[0]} of every value" in about(series, "modality table")[0]
+
+
+def palette(entries: np.ndarray, bits: int) -> dict[str, Any]:
+    """A palette that makes greys of indices."""
+    found: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for colour in ("Red", "Green", "Blue"):
+        found[f"{colour}PaletteColorLookupTableDescriptor"] = [len(entries), 0, bits]
+        found[f"{colour}PaletteColorLookupTableData"] = entries.astype("<u2").tobytes()
+    return found
+
+
+@pytest.mark.parametrize("filled", [8, 10, 12, 14])
+def test_a_palette_that_fills_fewer_bits_than_it_claims(make: Make, filled: int) -> None:
+    entries = np.arange(256) << (filled - 8)
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    series = only(make("a.dcm", pixels=pixels, **palette(entries, 16)))
+    np.testing.assert_array_equal(series.voxels[0][..., 1], pixels)
+    assert f"it is shown as a table of {filled} bits." in about(series, "palette")[0]
+
+
+@pytest.mark.parametrize("entry", [0, 9, 65535])
+def test_a_palette_of_one_colour_is_not_applied(make: Make, entry: int) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    series = only(make("a.dcm", pixels=pixels, **palette(np.full(256, entry), 16)))
+    np.testing.assert_array_equal(series.voxels[0], pixels)
+    assert "one colour of every value" in about(series, "palette")[0]

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from viewer.dicom.facts import Cosines, Lut, Vector
+from viewer.dicom.facts import Cosines, Vector
+from viewer.dicom.faults import note, printable
 
 # A folder named `dl` in the working directory is taken by python-gdcm for Python 2's module of that
 # name, and the import of pydicom fails; while pydicom is imported there is no such module.
@@ -45,6 +46,9 @@ _ASCII = re.compile(rb"[ -~]*\0?")
 """What is read the same in every character set: no escape leads to another."""
 _KEPT = 1024
 """Values that are read once: the files of a series repeat most of them."""
+_COMMA = r" *[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)? *"
+_COMMAS = re.compile(rf"(?=[^,]*,){_COMMA}(?:\\{_COMMA})*")
+"""Numbers of which at least one has a comma for its point."""
 _WHOLE = re.compile(r" *[+-]?[0-9]{1,12} *")
 
 
@@ -65,6 +69,16 @@ def value(dataset: Dataset, keyword: str) -> Any:
 def _there(dataset: Dataset, keyword: str) -> Any:
     """The element as it was read; None where absent. The data set itself looks for words, at some length."""
     return dataset._dict.get(_tag(keyword))
+
+
+def empty(dataset: Dataset, keyword: str) -> bool | None:
+    """Whether an element is empty; None where there is none."""
+    element = _there(dataset, keyword)
+    if element is None:
+        return None
+    return element.value in (None, b"", "") or (
+        type(element.value) is bytes and not element.value.strip(b" \0")
+    )
 
 
 def _converted(dataset: Dataset, keyword: str) -> Any:
@@ -218,24 +232,60 @@ def uid_name(uid: str) -> str | None:
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
-    """Finite numbers; none at all if one of them is not."""
+    """Finite numbers; none at all if one of them is not, which is noted."""
     element = _there(dataset, keyword)
     if element is None:
         return ()
     if _unconverted(element):
         kind = element.VR or _representation(keyword)
         found = _plain_numbers(kind, element.value, element.is_little_endian)
-        if found is not None:
+        if found or (found is not None and not element.value.strip(b" \0")):
             return found
+    return _unusual_numbers(dataset, keyword, element)
+
+
+def _unusual_numbers(dataset: Dataset, keyword: str, element: Any) -> tuple[float, ...]:
+    """Numbers of an element that is not of the usual kinds, or malformed; what is wrong with it is noted."""
+    raw = element.value if _unconverted(element) else None
     try:
-        return _finite(float(v) for v in _several(_converted(dataset, keyword)))
+        several = _several(_converted(dataset, keyword))
+        found = tuple(float(v) for v in several)
     except _MALFORMED_VALUE:
+        several, found = [None], ()
+    if found and all(map(math.isfinite, found)):
+        _note_representation(keyword, element, raw)
+        return found
+    shown = "" if raw is None else raw.decode("latin-1").strip(" \0")
+    if raw is None and several and several != [None]:
+        shown = "\\".join(str(v) for v in several)
+    if not shown:
         return ()
+    if _COMMAS.fullmatch(shown):
+        found = tuple(float(part.replace(",", ".")) for part in shown.split("\\"))
+        said = f"Numbers are written with a decimal comma, as {name_of(keyword)} “{shown}”; they are read so."
+        note("decimal comma", said)
+        return found
+    what = "not finite" if found else "no number"
+    note(f"{keyword} {what}", f"{name_of(keyword)} is “{printable(shown)}”, which is {what}: it is not used.")
+    return ()
+
+
+def _note_representation(keyword: str, element: Any, raw: bytes | None) -> None:
+    """Note a number whose element is of another representation than it belongs to."""
+    kind, usual = str(element.VR or ""), _representation(keyword)
+    if raw is None or kind in ("", "UN") or kind in usual or {kind, usual} <= {"DS", "IS"}:
+        return
+    said = (
+        f"{name_of(keyword)} is stored as {kind}, where {usual} belongs; it is read as the number that it is."
+    )
+    note(f"{keyword} {kind}", said)
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """One finite number, the first of several."""
+    """One finite number, the first of several where there may be several."""
     found = numbers(dataset, keyword)
+    if len(found) > 1 and not _alone(keyword, found):
+        return None
     return found[0] if found else None
 
 
@@ -243,6 +293,25 @@ def integer(dataset: Dataset, keyword: str) -> int | None:
     """One whole number; None where it is absent, not one, or one of several."""
     found = numbers(dataset, keyword)
     return int(found[0]) if len(found) == 1 and found[0] == int(found[0]) else None
+
+
+def _alone(keyword: str, found: tuple[float, ...]) -> bool:
+    """Whether the first of several numbers stands for all; where only one belongs, they are noted."""
+    if pydicom.datadict.dictionary_VM(_tag(keyword)) != "1":
+        return True
+    same = len(set(found)) == 1
+    shown = "\\".join(f"{v:g}" for v in found[:8])
+    end = "as they are the same, it is used" if same else "none is used"
+    note(
+        f"{keyword} several",
+        f"{name_of(keyword)} has {len(found)} values (“{shown}”) where one belongs: {end}.",
+    )
+    return same
+
+
+def name_of(keyword: str) -> str:
+    """What the standard calls an element."""
+    return str(pydicom.datadict.dictionary_description(_tag(keyword)))
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
@@ -255,14 +324,26 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 def vector(dataset: Dataset, keyword: str) -> Vector | None:
     """Three numbers, e.g. a position in LPS millimetres."""
     found = numbers(dataset, keyword)
-    sensible = len(found) == 3 and all(abs(v) < 1e6 for v in found)
-    return (found[0], found[1], found[2]) if sensible else None
+    if len(found) == 3 and all(abs(v) < 1e6 for v in found):
+        return (found[0], found[1], found[2])
+    _refuse(keyword, found, "three numbers of millimetres")
+    return None
 
 
 def spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
     """Millimetres between rows and between columns; None where absent or zero, as some files have it."""
     found = numbers(dataset, keyword)
-    return (found[0], found[1]) if len(found) == 2 and all(1e-6 < v < 1e6 for v in found) else None
+    if len(found) == 2 and all(1e-6 < v < 1e6 for v in found):
+        return (found[0], found[1])
+    _refuse(keyword, found, "two lengths above zero")
+    return None
+
+
+def _refuse(keyword: str, found: tuple[float, ...], what: str) -> None:
+    """Note numbers, if there are any, that are not what belongs there."""
+    if found:
+        shown = "\\".join(f"{v:g}" for v in found[:8])
+        note(f"{keyword} refused", f"{name_of(keyword)} is “{shown}”, which is not {what}: it is not used.")
 
 
 def cosines(dataset: Dataset) -> Cosines | None:
@@ -281,25 +362,3 @@ def _unit_vectors(stated: tuple[float, ...]) -> Cosines | None:
         return None
     a, b, c, d, e, f = (float(v) for v in (*(row / lengths[0]), *(column / lengths[1])))
     return (a, b, c, d, e, f)
-
-
-def lut(item: Dataset, little: bool, signed: bool) -> tuple[Lut, int] | None:
-    """A look-up table (first input value, entries) and its bits per entry (PS3.3 C.11.1.1, C.11.2.1.1)."""
-    described = numbers(item, "LUTDescriptor")
-    if len(described) != 3:
-        return None
-    count, first, bits = (int(v) for v in described)
-    count = count % 65_536 or 65_536  # 0 means 65 536, and a signed reading of the count is negative
-    if signed and first > 32_767:
-        first -= 65_536
-    raw = value(item, "LUTData")
-    if isinstance(raw, bytes):
-        entries = np.frombuffer(raw, "u1" if len(raw) < 2 * count else "<u2" if little else ">u2")
-    else:
-        found = numbers(item, "LUTData")
-        entries = np.asarray(found, dtype=np.int64).astype(np.uint16)
-        if entries.size < count <= 2 * entries.size:  # two 8-bit entries to a word
-            entries = np.frombuffer(entries.astype("<u2" if little else ">u2").tobytes(), "u1")
-    if entries.size < count or not 1 <= bits <= 16:
-        return None
-    return (first, entries[:count].astype(np.uint16)), bits

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from viewer.types import Identity, Window
 Vector = tuple[float, float, float]
 Cosines = tuple[float, float, float, float, float, float]
 Lut = tuple[int, NDArray[Any]]
+Note = tuple[str, str]
+"""A fault of a file that is told: what it is about, which is the same in all files, and a sentence."""
 
 LOSSY = frozenset(
     {
@@ -54,7 +56,7 @@ class Pixels:
     """Frames that the header says there are, where the data hold another number."""
     resized: bool = False
     """Whether the header says another size than the data, which are believed."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What is told of the header where the data contradict it."""
 
     @property
@@ -129,6 +131,10 @@ class Marks:
     """Dimension Index Values (0020,9157)."""
 
 
+Doubt = Literal["", "unit", "values"]
+"""What is not sound in a rescale: a part of it is missing, so that the unit is not known; or all of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What may differ between the frames of one file. Positions and spacing are in millimetres."""
@@ -141,6 +147,7 @@ class Frame:
     rescale: tuple[float, float] | None
     rescale_type: str
     windows: tuple[Window, ...]
+    doubt: Doubt = ""
     stack: str = ""
     marks: Marks = Marks()
 
@@ -212,11 +219,15 @@ class Image:
     padding: tuple[float, float] | None = None
     lut: Lut | None = None
     lut_type: str = ""
+    unsound_lut: bool = False
+    """Whether the file has a modality table, and it cannot be applied."""
     voi_lut: Lut | None = None
     """Entries as 0…1 of the presentation range."""
     voi_lut_name: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     """What is told of the file's faults, and of what is made of them."""
+    device: str = ""
+    """The model of the device, where the file does not state the unit of its values."""
 
     @property
     def path(self) -> Path:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from viewer.dicom import elements as get
 from viewer.dicom.diffusion import b_value, gradient
 from viewer.dicom.elements import Dataset
-from viewer.dicom.facts import Frame, Marks
+from viewer.dicom.facts import Doubt, Frame, Marks
+from viewer.dicom.faults import note
 from viewer.errors import SeriesError
 from viewer.types import Window
 
@@ -68,8 +69,8 @@ class _Groups:
 def _frame(part: _Groups, marks: Marks) -> Frame:
     measures = part("PixelMeasuresSequence")
     values = part("PixelValueTransformationSequence")
-    slope, intercept = (get.number(values, k) for k in ("RescaleSlope", "RescaleIntercept"))
-    rescale = None if slope is None and intercept is None else (slope or 1.0, intercept or 0.0)
+    slope, intercept = get.number(values, "RescaleSlope"), get.number(values, "RescaleIntercept")
+    rescale, doubt = ((slope, intercept), "") if slope and intercept is not None else _rescale(values)
     if rescale is not None and max(map(abs, rescale)) > 1e12:
         raise SeriesError("The file's rescale values are too large to mean anything.")
     return Frame(
@@ -80,9 +81,37 @@ def _frame(part: _Groups, marks: Marks) -> Frame:
         rescale=rescale,
         rescale_type=get.text(values, "RescaleType"),
         windows=_windows(part("FrameVOILUTSequence")),
+        doubt=doubt,
         stack=get.text(part("FrameContentSequence"), "StackID"),
         marks=marks,
     )
+
+
+def _rescale(values: Dataset) -> tuple[tuple[float, float] | None, Doubt]:
+    """What of a rescale that is absent or not whole can be applied, and what is in doubt, which is noted."""
+    slope, intercept = get.number(values, "RescaleSlope"), get.number(values, "RescaleIntercept")
+    empty = {k: get.empty(values, k) for k in ("RescaleSlope", "RescaleIntercept")}
+    malformed = [k for k, v in (("RescaleSlope", slope), ("RescaleIntercept", intercept)) if v is None]
+    malformed = [k for k in malformed if empty[k] is False]
+    if slope == 0:
+        note("rescale", "Rescale Slope is 0, which would make one value of all: it is not used.")
+    if slope == 0 or malformed:
+        note("no rescale", _STORED)
+        return None, "values"
+    for keyword, there in empty.items():
+        if there is True:
+            note(f"{keyword} empty", f"{get.name_of(keyword)} is empty.")
+    if slope is None and intercept is None:
+        return None, "unit" if True in empty.values() else ""
+    if slope is None:
+        said = f"Rescale Intercept is {intercept:g} and there is no slope: 1 is taken"
+    else:
+        said = f"Rescale Slope is {slope:g} and there is no intercept: 0 is taken"
+    note("half a rescale", f"{said}, and the unit is not known.")
+    return (1.0 if slope is None else slope, intercept or 0.0), "unit"
+
+
+_STORED = "Without a sound rescale values are shown as stored, without a unit and the file's window."
 
 
 def _common_marks(dataset: Dataset) -> Marks:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from viewer.dicom import elements as get
+from viewer.dicom import faults
 from viewer.dicom.elements import Dataset
-from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Cosines, Frame, Image, Lut, Pixels, Vector
+from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Cosines, Frame, Image, Pixels, Vector
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage
 from viewer.dicom.nuclear import reconstructed
@@ -18,6 +19,7 @@ from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_
 from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing
 from viewer.dicom.stored import pixels_of
 from viewer.dicom.suv import pets_of
+from viewer.dicom.tables import modality_table, voi_table, with_palette
 from viewer.settings import Limits
 from viewer.types import Identity
 
@@ -55,6 +57,7 @@ def object_of(
 ) -> Image | Segmentation | ParametricMap:
     """The facts of one file; raises `NotAnImage` or `SeriesError` with one sentence."""
     dataset, pixel_data = header.dataset, header.pixel_data
+    faults.forget()
     sop_class = get.text(dataset, "SOPClassUID") or get.text(header.meta, "MediaStorageSOPClassUID")
     if sop_class in SEGMENTATIONS:
         return segmentation_of(dataset, pixels_of(header, limits, exact=True))
@@ -84,6 +87,8 @@ def _other_kind(sop_class: str) -> str | None:
 
 def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -> Image:
     dataset = header.dataset
+    if pixels.photometric == "PALETTE COLOR":
+        pixels = with_palette(dataset, pixels, pixels.syntax != BIG_ENDIAN)
     sides = get.texts(dataset, "PatientOrientation")
     places = reconstructed(dataset, pixels.frames)
     frames = _stacked(frames_of(dataset, pixels.frames, pixels.stated_frames), places)
@@ -102,11 +107,11 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
         in_time=_in_time(dataset, pixels),
         enhanced=places is not None or bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
         mosaic=mosaic,
-        notes=pixels.notes,
         pet=pets_of(dataset, sop_class, pixels.frames),
+        device="" if frames[0].rescale_type else get.text(dataset, "ManufacturerModelName"),
         **_named(dataset),
         **_measured(dataset, pixels),
-        **_meant(dataset, pixels),
+        **_meant(dataset, pixels),  # the last, with all that was noted
     )
 
 
@@ -151,16 +156,18 @@ def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
 def _meant(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
     """What an image says of its stored values."""
     little = pixels.syntax != BIG_ENDIAN
-    voi = _lut(dataset, "VOILUTSequence", little, pixels.signed)
-    modality_lut = _lut(dataset, "ModalityLUTSequence", little, pixels.signed)
+    voi = voi_table(dataset, little, pixels)
+    modality = modality_table(dataset, little, pixels)
     return {
         "units": get.text(dataset, "Units"),
         "lossy": _lossy(dataset, pixels),
         "padding": _padding(dataset, pixels),
-        "lut": None if modality_lut is None else modality_lut[0],
-        "lut_type": _lut_type(dataset),
-        "voi_lut": None if voi is None else _scaled(*voi),
-        "voi_lut_name": _explanation(dataset, "VOILUTSequence", little, pixels.signed),
+        "lut": modality.lut,
+        "lut_type": modality.words,
+        "unsound_lut": modality.lut is None and bool(modality.notes),
+        "voi_lut": voi.lut,
+        "voi_lut_name": voi.words,
+        "notes": (*pixels.notes, *modality.notes, *voi.notes, *faults.noted()),
     }
 
 
@@ -178,28 +185,6 @@ def _lossy(dataset: Dataset, pixels: Pixels) -> bool | None:
     if pixels.syntax in LOSSY or stated == "01":
         return True
     return None if pixels.syntax in PERHAPS_LOSSY and stated != "00" else False
-
-
-def _scaled(table: Lut, bits: int) -> Lut:
-    """A VOI table with its entries as 0…1 of what its bits can hold."""
-    first, entries = table
-    return first, (entries / float((1 << bits) - 1)).clip(0, 1).astype("float32")
-
-
-def _lut(dataset: Dataset, sequence: str, little: bool, signed: bool) -> tuple[Lut, int] | None:
-    """The first table of a sequence that is whole."""
-    found = (get.lut(item, little, signed) for item in get.items(dataset, sequence))
-    return next((table for table in found if table is not None), None)
-
-
-def _explanation(dataset: Dataset, sequence: str, little: bool, signed: bool) -> str:
-    """What the file says of the table that `_lut` finds (PS3.3 C.11.2.1.1, LUT Explanation)."""
-    whole = (i for i in get.items(dataset, sequence) if get.lut(i, little, signed) is not None)
-    return next((get.text(item, "LUTExplanation") for item in whole), "")
-
-
-def _lut_type(dataset: Dataset) -> str:
-    return next((get.text(i, "ModalityLUTType") for i in get.items(dataset, "ModalityLUTSequence")), "")
 
 
 def _padding(dataset: Dataset, pixels: Pixels) -> tuple[float, float] | None:

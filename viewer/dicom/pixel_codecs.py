@@ -124,16 +124,34 @@ def _as_found(request: Request, dataset: Any) -> Any:
 
 
 def _coloured(values: Array, dataset: Any) -> Array:
-    """Indices of a palette as RGB of 8 bits; some files call entries of 8 bits 16, and mean 8."""
+    """Indices of a palette as RGB of 8 bits; some files call entries of 8 or 12 bits 16, and mean 8 or 12."""
     from pydicom.pixels import apply_color_lut
 
     colours = apply_color_lut(values, dataset)[..., :3]
     if colours.dtype.itemsize == 2:
         count, first = (int(n) for n in dataset.RedPaletteColorLookupTableDescriptor[:2])
         every = first + np.arange(count or 65_536, dtype=np.int64)
-        deep = int(apply_color_lut(every[None], dataset)[..., :3].max()) > 255
-        colours = colours >> 8 if deep else colours
+        largest = int(apply_color_lut(every[None], dataset)[..., :3].max())
+        bits = 8 if largest < 256 else filled_bits(largest, 16) or 16
+        colours = colours >> bits - 8
     return np.asarray(colours).astype(np.uint8, copy=False)
+
+
+_USUAL_BITS = (8, 10, 12, 14)
+
+
+def filled_bits(largest: int, claimed: int, usual: int = 8) -> int | None:
+    """The bits that the entries of a table of grey levels fill, of which one is the largest.
+
+    That is what is claimed, unless the largest does not fit in, or is below a quarter of what fits: such a
+    table shows nearly nothing. None where it is not clear what is meant then.
+    """
+    if largest >> claimed:
+        return largest.bit_length()
+    if largest >> max(claimed - 2, 0):
+        return claimed
+    bits = largest.bit_length()
+    return bits if bits in (*_USUAL_BITS, usual) or largest == (1 << bits) - 1 else None
 
 
 def _single_bits(request: Request, dataset: Any) -> Array:

@@ -16,6 +16,7 @@ from viewer.dicom.geometry import PROJECTION, Stacking, geometry, stacking
 from viewer.dicom.group import Group
 from viewer.dicom.header import syntax_name
 from viewer.dicom.suv import suv
+from viewer.dicom.units import localizer, unit_of
 from viewer.settings import Limits
 from viewer.types import Display, Geometry, Series, Window
 
@@ -81,12 +82,12 @@ def _stacking(group: Group) -> Stacking:
         return Stacking(None)
     if count == 1:
         placed = first.frame.position is not None and first.image.modality in _STACKED
-        alone = placed and not _localizer(first) and first.image.pixels.frames == 1
+        alone = placed and not localizer(first) and first.image.pixels.frames == 1
         return Stacking(None, ("This is a single slice, so there is no volume.",) if alone else ())
     if group.proven and first.frame.orientation is not None:
         if group.across:
             return Stacking(None, (_one_place(group),), even=False)
-        if first.image.modality == "CT" and _localizer(first):
+        if first.image.modality == "CT" and localizer(first):
             said = f"These are {count} localisers, which are projections: they are shown one by one."
             return Stacking(None, (said,), even=False)
         positions = [s.frame.position for s in group.slices if s.frame.position is not None]
@@ -114,10 +115,6 @@ def _one_place(group: Group) -> str:
         f"All {len(group.slices)} images show one slice: they are in the order of their {group.across}, "
         "and no volume is built."
     )
-
-
-def _localizer(one: Slice) -> bool:
-    return "LOCALIZER" in one.frame.marks.image_type[2:3]
 
 
 def _about_stack(group: Group, stack: Stacking, space: Geometry) -> tuple[str, ...]:
@@ -176,11 +173,16 @@ def _about_file(group: Group) -> list[str]:
 
 
 def _about_faults(images: tuple[Image, ...]) -> list[str]:
-    """What is told of single files, each sentence once, with their number where it is not said of all."""
-    count = Counter(note for image in images if image.notes for note in dict.fromkeys(image.notes))
+    """What is told of single files: of each fault the first sentence, and in how many files it is."""
+    told: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for image in images:
+        if image.notes:
+            count.update({about for about, _ in image.notes})
+            told = {**dict(reversed(image.notes)), **told}
     return [
-        note if many == len(images) else f"{note.rstrip('.')} (in {many} of {len(images)} files)."
-        for note, many in count.items()
+        said if count[about] == len(images) else f"{said[:-1]} (in {count[about]} of {len(images)} files)."
+        for about, said in told.items()
     ]
 
 
@@ -189,17 +191,20 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
     middle = slices[len(slices) // 2]
     image, pixels = middle.image, middle.image.pixels
     warnings = []
-    windows = middle.frame.windows
-    differing = any(s.frame.windows[:1] != windows[:1] for s in slices)
+    unsound = any(s.image.unsound_lut or s.frame.doubt == "values" for s in slices)
+    windows = () if unsound else middle.frame.windows
+    differing = not unsound and any(s.frame.windows[:1] != windows[:1] for s in slices)
     if differing:
         warnings.append(_about_windows(slices))
         windows = windows or next(s.frame.windows for s in slices if s.frame.windows)
-    if not windows and image.voi_lut is None and not pixels.colour:
-        warnings.append("No window in the file; grey levels are set from the data.")
-    factors, unit, about_suv = _suv(slices, _unit(image, middle))
+    if not windows and (unsound or image.voi_lut is None) and not pixels.colour:
+        no_window = "Grey levels are set from the data." if unsound else _NO_WINDOW
+        warnings.append(no_window)
+    unit, why = unit_of(slices)
+    factors, unit, about_suv = _suv(slices, unit)
     warnings += about_suv
     if image.modality == "CT" and unit != "HU" and not pixels.colour:
-        warnings.append("The file does not state Hounsfield units; its values may not be Hounsfield units.")
+        warnings.append(why or _NO_UNIT)
     rescale = tuple(s.frame.rescale or (1.0, 0.0) for s in slices)
     if len(set(rescale)) > 1 and not pixels.colour:
         warnings.append(_about_rescale(rescale))
@@ -214,13 +219,17 @@ def display_of(slices: tuple[Slice, ...]) -> tuple[Display, list[str]]:
         stored_range=_union([stored_range(s.image) for s in slices]),
         padding=image.padding,
         lut=image.lut,
-        voi_lut=image.voi_lut,
+        voi_lut=None if unsound else image.voi_lut,
         voi_lut_name=image.voi_lut_name,
         slice_windows=tuple(_scaled(s.frame.windows, f) for s, f in zip(slices, factors, strict=True))
         if differing or len(set(factors)) > 1
         else (),
     )
     return display, warnings
+
+
+_NO_WINDOW = "No window in the file; grey levels are set from the data."
+_NO_UNIT = "The file does not state Hounsfield units; its values may not be Hounsfield units."
 
 
 def _about_windows(slices: tuple[Slice, ...]) -> str:
@@ -250,8 +259,10 @@ def _suv(slices: tuple[Slice, ...], unit: str) -> tuple[tuple[float, ...], str, 
     images, plain = [s.image for s in slices], (1.0,) * len(slices)
     if images[0].modality != "PT" or images[0].pixels.colour:
         return plain, unit, []
-    if any(i.lut is not None or i.voi_lut is not None for i in images):
-        found: tuple[tuple[float, ...], str] | str = "the file gives its values by a table"
+    if any(s.frame.doubt or s.image.unsound_lut for s in slices):
+        found: tuple[tuple[float, ...], str] | str = "the file's rescale is not sound"
+    elif any(i.lut is not None or i.voi_lut is not None for i in images):
+        found = "the file gives its values by a table"
     else:
         found = suv([s.image.pet[s.number] if s.image.pet else None for s in slices])
     return (plain, unit, [f"SUV is not given: {found}."]) if isinstance(found, str) else (*found, [])
@@ -286,15 +297,3 @@ def stored_range(image: Image) -> tuple[float, float]:
     if pixels.signed and not pixels.colour:
         return (-float(1 << (pixels.stored - 1)), float((1 << (pixels.stored - 1)) - 1))
     return (0.0, float((1 << pixels.stored) - 1))
-
-
-def _unit(image: Image, middle: Slice) -> str:
-    """The unit of modality values: as stated, else Hounsfield for CT that is rescaled and no localizer."""
-    stated = image.lut_type if image.lut is not None else middle.frame.rescale_type
-    if stated:
-        # "OD" are thousandths of optical density (PS3.3 C.11.1.1.2).
-        return {"US": "", "UNSPECIFIED": "", "OD": "mOD"}.get(stated.upper(), stated)
-    if image.modality == "PT" and image.units:
-        return image.units
-    rescaled = middle.frame.rescale is not None
-    return "HU" if image.modality == "CT" and rescaled and not _localizer(middle) else ""

@@ -314,4 +314,4 @@ def _with_frames(pixels: Pixels, found: int) -> Pixels:
 
 
 def _noted(pixels: Pixels, said: str) -> Pixels:
-    return replace(pixels, notes=(*pixels.notes, said))
+    return replace(pixels, notes=(*pixels.notes, (said, said)))
