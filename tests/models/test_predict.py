@@ -5,6 +5,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,7 @@ ACCEPTS = {"modality": ["CR", "DX"], "body_part": ["CHEST"], "view": ["PA", "AP"
     ],
 )
 def test_what_a_model_was_made_for(facts: dict[str, str], reason: str | None) -> None:
-    source = series(np.zeros((1, 8, 8)), **facts)  # type: ignore[arg-type]
+    source = series(np.zeros((1, 8, 8)), unit="HU", **facts)  # type: ignore[arg-type]
     assert model_of(small(), accepts=ACCEPTS).accepts(source) == reason
     assert model_of(small()).accepts(source) is None
 
@@ -292,6 +293,25 @@ def test_what_a_model_was_made_for(facts: dict[str, str], reason: str | None) ->
 def test_an_empty_list_accepts_nothing_that_is_known() -> None:
     model = model_of(small(), accepts={"modality": []})
     assert model.accepts(series(np.zeros((1, 8, 8)), modality="CT")) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "modality", "unit", "may"),
+    [
+        ("hu", "CT", "HU", True), ("hu", "CT", "", False), ("hu", "CT", "mOD", False), ("hu", "MR", "", True),
+        ({"window": [40, 400]}, "CT", "HU", True), ({"window": [40, 400]}, "CT", "", False),
+        ("voi", "CT", "", True),
+    ],
+)  # fmt: skip
+def test_what_wants_hounsfield_units_gets_nothing_else(
+    values: object, modality: str, unit: str, may: bool
+) -> None:
+    source = series(np.zeros((1, 8, 8)), modality=modality)
+    source = replace(source, display=replace(source.display, unit=unit))
+    model = model_of(small(), accepts={"modality": [modality]}, input={"size": [8, 8], "values": values})
+    reason = model.accepts(source)
+    assert (reason is None) == may
+    assert reason is None or "wants Hounsfield units" in reason
 
 
 # --- progress, cancel, device ---------------------------------------------------------------------

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from viewer.cache import Memo
 from viewer.errors import ModelError, WhyscopeError
 from viewer.models.architectures import FAULTS
-from viewer.models.card import Card
+from viewer.models.card import Card, WindowValues
 from viewer.models.dry_run import DryRun, dry_run
 from viewer.models.guard import Forward, ModuleSnapshot, guarded, starved
 from viewer.models.prepare import field, prepare
@@ -151,7 +151,16 @@ class Model:
                 this = "a picture" if value == "picture" else value
                 made_for = " or ".join(allowed)
                 return f"The model {self.name} was made for {name} {made_for}, and this is {this}."
+        if self._wants_hounsfield(series) and series.display.unit != "HU":
+            held = f"in {series.display.unit}" if series.display.unit else "not known to be that"
+            return f"The model {self.name} wants Hounsfield units, and the values of this series are {held}."
         return None
+
+    def _wants_hounsfield(self, series: Series) -> bool:
+        """Whether the card asks for them of CT: by their name, or as the window of a network for CT alone."""
+        values, made_for = self.card.input.values, self.card.accepts.modality or ()
+        windowed = isinstance(values, WindowValues) and {a.upper() for a in made_for} == {"CT"}
+        return series.modality == "CT" and (values == "hu" or windowed)
 
     def prepare(
         self, series: Series, slice: int | None = None, at: Sequence[float] | None = None
