@@ -4,8 +4,12 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import product
 
-from viewer.types import Attribution, Display, Identity, Map, Score, Series, Window
+import numpy as np
+
+from viewer import affine
+from viewer.types import Attribution, Display, Identity, Map, Prediction, Score, Series, Window
 
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
@@ -122,6 +126,54 @@ def score_text(score: Score) -> str:
     """What the number is, the number, and its threshold: "score 0.82 (threshold 0.50)"."""
     threshold = "" if score.threshold is None else f" (threshold {threshold_text(score.threshold)})"
     return f"{kind_of(score)} {figures(score)}{threshold}"
+
+
+def called_text(score: Score) -> str:
+    """Whether the label is called, what its number is, and from where on it is called."""
+    kind = kind_of(score)
+    if score.threshold is None:
+        return kind.capitalize()
+    side = "Called" if score.positive else "Not called"
+    return f"{side} · {kind}, called from {threshold_text(score.threshold)}"
+
+
+# --- what was looked at ---------------------------------------------------------------------------
+
+
+def region_text(prediction: Prediction, of: int = 1) -> str:
+    """What a model looked at: "slice 12 of 60", "the whole volume", or one block, its size and its share.
+
+    `of` is how many blocks were looked at where the prediction is that of the best.
+    """
+    source, series = prediction.input, prediction.input.series
+    volume = source.slice is None
+    whole = np.array(series.shape[:3] if volume else (1, *series.shape[1:3]), float)
+    ends = affine.apply(source.matrix, list(product(*((-0.5, side - 0.5) for side in source.shape))))
+    if source.slice is not None:
+        ends = ends - (source.slice, 0, 0)
+    size = np.clip(ends.max(0), -0.5, whole - 0.5) - np.clip(ends.min(0), -0.5, whole - 0.5)
+    place = "the scan" if volume else _slice_text(source.slice or 0, series.shape[0])
+    if of == 1 and bool(np.all(size > whole - 1)):
+        return "the whole volume" if volume else place
+    share = f"{100 * float(np.prod(size / whole)):.2g} % of {place}"
+    measured = _size_text(size if volume else size[1:], series)
+    which = "one block of" if of == 1 else f"the best of {of} blocks, each"
+    return f"{which} {measured}, {share}"
+
+
+def _slice_text(slice: int, count: int) -> str:
+    """A slice as readers count, or the image where there is but one."""
+    return "the whole image" if count == 1 else f"slice {slice + 1} of {count}"
+
+
+def _size_text(sides: np.ndarray, series: Series) -> str:
+    """Sides along (slices,) rows and columns in millimetres, or in pixels where those are not known."""
+    spacing = series.geometry.spacing
+    steps = None if spacing is None else spacing[-len(sides) :]
+    if steps is None or None in steps:
+        return f"{' × '.join(f'{side:.0f}' for side in sides)} pixels"
+    lengths = (side * float(step or 0) for side, step in zip(sides, steps, strict=True))
+    return f"{' × '.join(f'{length:.0f}' for length in lengths)} mm"
 
 
 # --- the image ------------------------------------------------------------------------------------

@@ -363,7 +363,7 @@ def test_a_click_explains_a_label(shown: Callable[..., Any], qtbot: QtBot) -> No
 
 def test_the_model_is_named_and_its_numbers_are_scores(shown: Callable[..., Any], state: ViewState) -> None:
     panel = shown(PredictionPanel)
-    assert (panel.model_name.full, panel.model_facts.full) == ("Chest CNN", "· 3f9a…c1 · CPU")
+    assert (panel.model_name.full, panel.model_facts.full) == ("Chest CNN", "· 3f9a…c1")
     assert panel.caption.full == "Scores, not probabilities"
     assert state.answer.prediction is not None
     sure = tuple(dataclasses.replace(score, calibrated=True) for score in state.answer.prediction.scores)
@@ -371,7 +371,36 @@ def test_the_model_is_named_and_its_numbers_are_scores(shown: Callable[..., Any]
     panel.show(state.changed(prediction=calibrated))
     assert panel.caption.full == "Calibrated probabilities"
     tip = panel.list.model().index(0).data(Qt.ItemDataRole.ToolTipRole)
-    assert tip == "pneumonia\nprobability 0.82 · threshold 0.5: called · logit 0.5"
+    assert tip == "pneumonia 0.82\nCalled · probability, called from 0.50 · logit 0.5"
+
+
+def test_the_answer_is_what_how_sure_and_of_what(shown: Callable[..., Any], state: ViewState) -> None:
+    panel = shown(PredictionPanel)
+    answer = panel.answer
+    assert (answer.label.full, answer.number.full) == ("pneumonia", "0.82")
+    assert answer.called.full == "Called · score, called from 0.50"
+    assert answer.region.full == "of the whole image"
+    assert answer.mapTo(panel, QPoint()).y() < panel.list.mapTo(panel, QPoint()).y()
+    panel.show(state.changed(target="nodule"))
+    assert (answer.label.full, answer.number.full) == ("nodule", "0.41")
+    assert answer.called.full == "Not called · score, called from 0.50"
+
+
+def test_a_model_of_one_label_says_it_once(shown: Callable[..., Any], state: ViewState) -> None:
+    assert state.answer.model is not None
+    assert state.answer.prediction is not None
+    model = dataclasses.replace(state.answer.model, labels=LABELS[:1])
+    said = dataclasses.replace(state.answer.prediction, scores=state.answer.prediction.scores[:1])
+    panel = shown(PredictionPanel, model=model, prediction=said)
+    assert panel.answer.isVisible()
+    assert not panel.list.isVisible()
+    assert shown(PredictionPanel).list.isVisible()
+
+
+def test_nothing_is_said_of_the_place_before_its_score(shown: Callable[..., Any]) -> None:
+    answer = shown(PredictionPanel, prediction=None).answer
+    assert (answer.label.full, answer.number.full) == ("pneumonia", "–")
+    assert (answer.called.full, answer.region.full) == ("", "")
 
 
 def test_the_rows_are_there_before_the_scores(shown: Callable[..., Any], state: ViewState) -> None:

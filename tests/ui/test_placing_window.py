@@ -312,9 +312,8 @@ def test_a_sweep_is_chosen_run_and_left(deep: Window, qtbot: QtBot) -> None:
     qtbot.mouseClick(deep.explaining.run_bar.run, LEFT)
     state = settled(deep, qtbot)
     assert len(state.answer.attribution.predictions) > 1
-    assert deep.prediction.caption.full == (
-        f"Of {len(state.answer.attribution.predictions)} patches, the one with the highest score"
-    )
+    many = len(state.answer.attribution.predictions)
+    assert deep.prediction.answer.region.full.startswith(f"of the best of {many} blocks, each ")
     assert not len(deep.mapped.border())
     choose(deep, 0)
     assert deep.presenter.state.answer.attribution is one

@@ -55,7 +55,7 @@ def test_the_style_sheet_is_whole(palette: Palette) -> None:
     assert re.findall(r"#[0-9a-f]{6}", sheet)[:2] == [palette.text, palette.behind]
     assert sheet.count("{") == sheet.count("}") == template.count("{")
     sizes = {int(n) for n in re.findall(r"font-size: (\d+)px", sheet)}
-    assert sizes == {11, 13, 15}
+    assert sizes == {11, 13, 15, 20}  # heading, text, title, answer
 
 
 @pytest.mark.parametrize("palette", [DARK, LIGHT], ids=lambda p: p.name)

@@ -92,7 +92,6 @@ class RunBar(QStackedWidget):
     def __init__(self) -> None:
         super().__init__()
         self.run = QPushButton("Explain")
-        self.run.setProperty("primary", True)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the model says: a row per label with its number and threshold."""
+"""What the model says: the answer, and a row for each of several labels with its number."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,11 @@ from PySide6.QtWidgets import (
 
 from viewer.types import Score
 from viewer.ui.commands import Run
+from viewer.ui.panels.answer import Answer, draw_score
 from viewer.ui.state import ViewState, shows
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
-from viewer.wording import clean, figures, kind_of, number, outside_text
+from viewer.wording import called_text, clean, figures, kind_of, number, outside_text
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -77,16 +78,11 @@ def _describe(label: str, score: Score | None) -> str:
     """All that is known of a row, in words."""
     if score is None:
         return f"{clean(label)}: not run yet"
-    facts = [f"{kind_of(score)} {figures(score)}"]
-    if score.threshold is not None:
-        side = "called" if score.positive else "not called"
-        facts.append(f"threshold {score.threshold:g}: {side}")
-    facts.append(f"logit {number(score.logit)}")
-    return f"{clean(label)}\n" + " · ".join(facts)
+    return f"{clean(label)} {figures(score)}\n{called_text(score)} · logit {number(score.logit)}"
 
 
 class _ScoreDelegate(QStyledItemDelegate):
-    """Draws label, bar with its threshold, number."""
+    """Draws label, bar with the mark from which the label is called, number."""
 
     def __init__(self, view: "_ScoreList") -> None:
         super().__init__(view)
@@ -115,7 +111,7 @@ class _ScoreDelegate(QStyledItemDelegate):
         bar.moveRight(inner.right() - _NUMBER - 4)
         bar.moveTop(box.center().y() - 3)
         self._text(painter, label, score, inner, bar, explained)
-        self._bar(painter, score, bar, explained)
+        draw_score(painter, score, bar, explained, chosen=explained)
         painter.restore()
 
     def _text(
@@ -125,7 +121,7 @@ class _ScoreDelegate(QStyledItemDelegate):
         font = QFont(self._view.font())
         font.setWeight(QFont.Weight.DemiBold if explained else QFont.Weight.Normal)
         painter.setFont(font)
-        painter.setPen(QColor(look.warning if explained else look.text))
+        painter.setPen(QColor(look.accent if explained else look.text))
         room = int(bar.left() - inner.left() - 10)
         name = painter.fontMetrics().elidedText(clean(label), Qt.TextElideMode.ElideMiddle, room)
         middle = Qt.AlignmentFlag.AlignVCenter
@@ -135,25 +131,6 @@ class _ScoreDelegate(QStyledItemDelegate):
         painter.drawText(
             inner, middle | Qt.AlignmentFlag.AlignRight, "–" if score is None else figures(score)
         )
-
-    def _bar(self, painter: QPainter, score: Score | None, bar: QRectF, explained: bool) -> None:
-        look = colours()
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(look.panel if explained else look.line))
-        painter.drawRoundedRect(bar, 3, 3)
-        if score is None:
-            return
-        share = min(max(score.probability, 0.0), 1.0)
-        if share * bar.width() >= 1:
-            painter.setBrush(QColor(look.warning if explained else look.bar))
-            filled = QRectF(bar.left(), bar.top(), max(share * bar.width(), 3), bar.height())
-            painter.drawRoundedRect(filled, min(3, filled.width() / 2), 3)
-        if score.threshold is not None and 0 <= score.threshold <= 1:
-            x = bar.left() + score.threshold * bar.width()
-            painter.setBrush(QColor(look.panel))
-            painter.drawRect(QRectF(x - 2, bar.top() - 4, 4, bar.height() + 8))
-            painter.setBrush(QColor(look.text))
-            painter.drawRect(QRectF(x - 1, bar.top() - 4, 2, bar.height() + 8))
 
 
 class _ScoreList(Rows):
@@ -215,6 +192,7 @@ class PredictionPanel(QWidget):
         dress_panel(self)
         self.model_name, self.model_facts = Text("", "quiet", right=True), Text("", "quiet")
         self.model_facts.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+        self.answer = Answer()
         self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
@@ -234,6 +212,7 @@ class PredictionPanel(QWidget):
         head.addSpacing(4)
         head.addWidget(self.model_facts)
         column.addLayout(head)
+        column.addWidget(self.answer)
         column.addWidget(self.list)
         below = QVBoxLayout()
         below.setContentsMargins(8, 2, 8, 0)
@@ -262,23 +241,24 @@ class PredictionPanel(QWidget):
         loading = state.shell.loading
         self.empty.setText(NO_MODEL if loading is None else f"{loading.doing}…".capitalize())
         self.open_model.setVisible(model is None and loading is None)
-        self.list.setVisible(model is not None)
+        self.answer.setVisible(model is not None)
+        self.list.setVisible(model is not None and len(model.labels) > 1)
         self.caption.setVisible(model is not None)
         if model is None:
             self.model_name.set_text("")
             self.model_facts.set_text("")
             self.list.put((), None)
             return
-        facts = f"{_shortened(model.sha256)} · {device_name(model.device)}"
         tip = f"{clean(model.name)}\nSHA-256 {model.sha256}\nruns on {device_name(model.device)}"
         self.model_name.set_text(model.name, tip)
-        self.model_facts.set_text(f"· {facts}", tip)
+        self.model_facts.set_text(f"· {_shortened(model.sha256)}", tip)
         if prediction is None:
             rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
         else:
             rows = tuple((score.label, score) for score in prediction.scores)
+        self.answer.put(state)
         self.list.put(rows, state.request.target)
-        self.caption.set_text(self._words(state), "The mark on a bar is the label's threshold.")
+        self.caption.set_text(self._words(state), "The mark on a bar is where its label is called from.")
 
     @staticmethod
     def _words(state: ViewState) -> str:
@@ -296,9 +276,6 @@ class PredictionPanel(QWidget):
                 if state.request.swept is not None
                 else "Not run on this slice yet."
             )
-        many = 0 if state.answer.attribution is None else len(state.answer.attribution.predictions)
-        if many > 1:
-            return f"Of {many} patches, the one with the highest score"
         kinds = {kind_of(score) for score in state.answer.prediction.scores}
         if kinds == {"probability"}:
             return "Calibrated probabilities"
