@@ -38,7 +38,7 @@ from viewer.types import (
     Target,
     Window,
 )
-from viewer.wording import INFLUENCE, RESEARCH_USE, clean, figures, number, spacing_text
+from viewer.wording import INFLUENCE, NOTHING_REACHES, RESEARCH_USE, clean, figures, number, spacing_text
 
 
 def words(shot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -122,7 +122,7 @@ def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:
         assert text in said
     assert "map 4 × 4 · 1 cell ≈ 10 × 14 mm · bilinear" in said
     assert "not defined for this method" in said
-    assert "pneumonia · score 0.82 (threshold 0.50)" in said
+    assert "pneumonia · score 0.82 (called from 0.50)" in said
     assert "\nS\nC\nO\nR\nE\n" in said
     for letter in "LRAP":
         assert f"\n{letter}\n" in said
@@ -195,7 +195,7 @@ def test_features_have_their_values_and_no_patients_name(
 def test_a_negative_is_hatched_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     said = predict(series())
     shot = snapshot(explain(said, "nodule / mass"))
-    assert "Explains a negative: nodule / mass is below its threshold." in words(shot, monkeypatch)
+    assert "Explains a negative: nodule / mass is not called." in words(shot, monkeypatch)
     shares = []
     for picture in (np.asarray(compose(snapshot(explain(said)))), np.asarray(compose(shot))):
         height = picture.shape[0] - layout.TOP - layout.FOOT
@@ -217,10 +217,10 @@ def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_file_says_of_both_signs_what_the_window_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evidence against that is drawn is nothing to be warned of; without it nothing reaches the threshold."""
     map = explain(predict(series()), values=-np.ones((1, 4, 4)))
-    for threshold, remarks in ((0.1, []), (2.0, ["Nothing reaches the threshold on this slice."])):
+    for threshold, remarks in ((0.1, []), (2.0, [NOTHING_REACHES])):
         style = Style("blue-white-red", (-1, 1), threshold=threshold, sign="signed")
         said = words(snapshot(map, style=style), monkeypatch)
-        every = ("No positive evidence", "No evidence", "Nothing reaches the threshold on this slice.")
+        every = ("No positive evidence", "No evidence", NOTHING_REACHES)
         assert [one for one in every if one in said] == remarks
         assert "no map drawn" not in said
 
@@ -239,7 +239,7 @@ def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPat
 def test_a_slice_that_was_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "did not look at this slice" in words(snapshot(explain(predict(series())), 2), monkeypatch)
     blank = snapshot(explain(predict(series())), style=Style(range=(0, 9), threshold=5))
-    assert "Nothing reaches the threshold on this slice." in words(blank, monkeypatch)
+    assert NOTHING_REACHES in words(blank, monkeypatch)
 
 
 def test_an_override_makes_a_red_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_the_ends_of_a_map_are_finite() -> None:
         (True, True, False, False, "No evidence for nodule / mass above rounding in this image."),
         (False, False, False, False, NOT_LOOKED_AT),
         (True, False, True, False, NOTHING_REACHES),
-        (True, False, True, True, "Explains a negative: nodule / mass is below its threshold."),
+        (True, False, True, True, "Explains a negative: nodule / mass is not called."),
     ],
 )
 def test_one_remark_is_made_of_a_map(signed: bool, blank: bool, seen: bool, drawn: bool, words: str) -> None:
@@ -103,17 +103,17 @@ def test_sentences() -> None:
     map = aimed(Target(NOT_CALLED, 1))
     assert method_text(map) == "Grad-CAM · features.norm5"
     assert method_text(dataclasses.replace(map, layer=None)) == "Grad-CAM"
-    assert negative_text(map) == "Explains a negative: nodule / mass is below its threshold."
+    assert negative_text(map) == "Explains a negative: nodule / mass is not called."
     source = series()
     limited = Target(NOT_CALLED, 1, region=Region.box(source, 1, (0, 0, 5, 5), "corner"))
-    assert below_text(aimed(limited, source)) == "nodule / mass is below its threshold"  # the region has none
+    assert below_text(aimed(limited, source)) == "nodule / mass is not called"  # the region has none
     assert no_evidence_text(map) == "No positive evidence for nodule / mass in this image."
     same = explain(predict(series(), None), None)
     assert (target_text(same), same.score) == ("same for every label", None)
     assert no_evidence_text(same) == "No positive evidence in this volume."
     assert [score_text(score) for score in (*SCORES, Score("a", 9.0, 9.0), Score("b", 0.0, 0.5, True))] == [
-        "score 0.82 (threshold 0.50)",
-        "score 0.41 (threshold 0.60)",
+        "score 0.82 (called from 0.50)",
+        "score 0.41 (called from 0.60)",
         "score 0.12",
         "output 9.00",
         "probability 0.50",
@@ -140,7 +140,7 @@ def test_no_score_is_rounded_to_certainty(value: float, threshold: float | None,
 
 
 def test_thresholds_are_not_rounded_to_certainty_either() -> None:
-    assert score_text(Score("a", 6.0, 0.9972, threshold=0.9981)) == "score 0.997 (threshold 0.9981)"
+    assert score_text(Score("a", 6.0, 0.9972, threshold=0.9981)) == "score 0.997 (called from 0.9981)"
     assert share_text(0.99962, 3) == ">0.999"
     assert share_text(0.9994, 3) == "0.999"
 

@@ -20,14 +20,14 @@ OUTSIDE_USE = "Outside the model's intended use"
 SAME_FOR_ALL = "same for every label"
 NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
-NOTHING_REACHES = "Nothing reaches the threshold on this slice."
-NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, threshold and sign."
+NOTHING_REACHES = "All of the map on this slice is smaller than “Blank below”."
+NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, “Blank below” and sign."
 NOTHING_FURTHER = (
     "No further: a slice with a higher score than those that are left has nothing of the map that is drawn. "
-    "See threshold and sign of the map; N begins again with the highest score."
+    "See “Blank below” and sign of the map; N begins again with the highest score."
 )
 NO_WINDOW = "colour, no window"
-BELOW = "below its threshold"
+BELOW = "not called"
 
 # --- texts of a file ------------------------------------------------------------------------------
 
@@ -123,8 +123,8 @@ def kind_of(score: Score) -> str:
 
 
 def score_text(score: Score) -> str:
-    """What the number is, the number, and its threshold: "score 0.82 (threshold 0.50)"."""
-    threshold = "" if score.threshold is None else f" (threshold {threshold_text(score.threshold)})"
+    """What the number is, the number, and where its label is called from: "score 0.82 (called from 0.50)"."""
+    threshold = "" if score.threshold is None else f" (called from {threshold_text(score.threshold)})"
     return f"{kind_of(score)} {figures(score)}{threshold}"
 
 

@@ -27,6 +27,7 @@ from viewer.ui.views.slice_bar import SliceBar
 from viewer.ui.views.slice_grid import SliceGrid
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.widgets.theme import DARK
+from viewer.wording import NOTHING_REACHES
 
 SIDE = 400
 LOOK = (SIDE * 3 // 8, SIDE * 3 // 8)
@@ -191,9 +192,7 @@ def test_below_the_threshold_is_blank(qtbot: QtBot) -> None:
     state = state.changed(style=replace(state.views.style, threshold=0.9))
     shown = view(qtbot, state, plain=False)
     assert seen(shown, *LOOK) == (102, 102, 102)
-    assert ("Nothing reaches the threshold on this slice.", "warning") in captions.explained(
-        state, False
-    ).bottom_left
+    assert (NOTHING_REACHES, "warning") in captions.explained(state, False).bottom_left
 
 
 def test_what_the_model_did_not_see_is_blank(qtbot: QtBot) -> None:
@@ -331,7 +330,7 @@ def test_texts() -> None:
     assert [t for t, _ in plain.bottom_left] == ["C 50  W 100  test", "1 mm"]
     assert mapped.top_left == (
         ("Grad-CAM · conv_2", "text"),
-        ("pneumonia · score 0.82 (threshold 0.50)", "warning"),
+        ("pneumonia · score 0.82 (called from 0.50)", "accent"),
     )
     assert mapped.bottom_right == (
         ("map 40 × 40 · 1 cell ≈ 1 mm · bilinear", "text"),
@@ -370,7 +369,7 @@ def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
     x = SIDE - 14 - 6
     assert np.abs(np.array(seen(shown, x, 84)) - colour_table("inferno")[253]).max() < 12
     assert seen(shown, x, 82 + 140) == (0, 0, 0)
-    arrow = QColor(DARK.warning)
+    arrow = QColor(DARK.text)
     assert seen(shown, SIDE - 14 - 12 - 5, 82 + 110) == (arrow.red(), arrow.green(), arrow.blue())
 
 
@@ -563,10 +562,10 @@ def test_one_slice_needs_no_bar(qtbot: QtBot) -> None:
 
 
 def test_evidence_per_slice(qtbot: QtBot) -> None:
-    """Above the threshold amber, below it blue, not run blank; a score of zero is not blank."""
+    """Called bright, not called blue, not run blank; a score of zero is not blank."""
     shown = bar(qtbot, stack(4, (0.9, 0.3, None, 0.0)).changed(slice=2))
     x = shown.width() - 8 - 6 - 4 - 1
     colours = [seen(shown, x, 14 + 100 * i + 30) for i in range(4)]
-    rgb = [QColor(c) for c in (DARK.warning, DARK.bar, "#000000", DARK.bar)]
+    rgb = [QColor(c) for c in (DARK.text, DARK.bar, "#000000", DARK.bar)]
     assert colours == [(c.red(), c.green(), c.blue()) for c in rgb]
     assert [shown.describe(i) for i in (0, 2)] == ["Im 1 / 4 · score 0.90", "Im 3 / 4 · not run"]

@@ -153,7 +153,7 @@ def test_a_blank_cell_says_so_and_a_picture_has_its_sides(
         for c in state.answer.contact_sheet
     ]
     for why, changes in (
-        ("Nothing reaches the threshold on this slice · 0 … ", {}),
+        ("All of the map on this slice is smaller than “Blank below” · 0 … ", {}),
         ("Reading the slice · 0 … ", {"values": None}),
         ("The model did not look at this slice · 0 … ", {"contact_sheet": tuple(unseen)}),
         ("0 … ", {"overlay": False}),

@@ -70,7 +70,7 @@ def _print_scores(predictions: Sequence[Prediction]) -> None:
     from viewer.wording import kind_of, share_text
 
     kind = kind_of(predictions[0].scores[0])
-    rows = table("slice", "label", "logit", kind, "threshold")
+    rows = table("slice", "label", "logit", kind, "called from")
     for result in map(_facts, predictions):
         for label in result["labels"]:
             where = "volume" if result["slice"] is None else str(result["slice"])

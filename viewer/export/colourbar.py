@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, WARNING, elide, font, wrap, write
+from viewer.export.drawing import LEADING, LINE, QUIET, TEXT, elide, font, wrap, write
 from viewer.overlay import coloured, shown_range
 from viewer.types import Overlay, Style
 from viewer.wording import number
@@ -37,10 +37,10 @@ def colour_bar(frame: Image.Image, overlay: Overlay, x: int, height: int) -> Non
         marked = abs(value) == style.threshold and value != 0
         right = left + _WIDTH
         if marked:
-            draw.polygon([(right + 2, at), (right + 8, at - 4), (right + 8, at + 4)], fill=WARNING)
+            draw.polygon([(right + 2, at), (right + 8, at - 4), (right + 8, at + 4)], fill=TEXT)
         else:
             draw.line((right + 2, at, right + 6, at), fill=QUIET)
-        write(draw, (right + 12, y), number(value, sign=True), WARNING if marked else TEXT, font(), "lm")
+        write(draw, (right + 12, y), number(value, sign=True), TEXT, font(), "lm")
 
 
 def _ticks(style: Style, top: int, length: int) -> list[tuple[float, float, float]]:

@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageFont, features
 from viewer.wording import clean
 
 BACK, IMAGE, PANEL, LINE = "#0e1014", "#000000", "#161920", "#2a303b"
-TEXT, QUIET, _ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
+TEXT, QUIET, ACCENT, CHOSEN = "#d9dee7", "#8b93a3", "#56c4ff", "#22303d"
 WARNING, STOP = "#f2b84b", "#ff6b6b"
 BAR_QUIET = "#5b8db3"
 

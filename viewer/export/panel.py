@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from viewer.export.drawing import (
+    ACCENT,
     BAR_QUIET,
     CHOSEN,
     LEADING,
@@ -81,7 +82,7 @@ class Column:
         self.height += 2
 
     def score(self, score: Score, explained: bool, bars: bool) -> None:
-        """A label, its bar with the threshold marked, its number on the right."""
+        """A label, its bar with the mark from which it is called, its number on the right."""
         top, y = self.height + 3, self.height + 20
         figure = figures(score)
         room = 150 if bars else _INNER - 70
@@ -91,11 +92,11 @@ class Column:
         def mark(draw: Draw) -> None:
             if explained:
                 draw.rounded_rectangle((MARGIN - 8, top, WIDTH - MARGIN + 8, top + 23), 4, fill=CHOSEN)
-            colour = WARNING if explained else TEXT
+            colour = ACCENT if explained else TEXT
             write(draw, (MARGIN, y), name, colour, font(13, explained))
             write(draw, (WIDTH - MARGIN, y), figure, colour, font(13, explained), "rs", figures=True)
             if bars:
-                _bar(draw, (left, y - 8, right, y - 1), score, WARNING if explained else BAR_QUIET)
+                _bar(draw, (left, y - 8, right, y - 1), score, ACCENT if explained else BAR_QUIET)
 
         self._marks.append(mark)
         self.height += 25
@@ -175,7 +176,7 @@ def _scores(result: Column, prediction: Prediction, labels: set[str], prediction
     if len(scores) > len(listed):
         result.paragraph(f"… and {len(scores) - len(listed)} more")
     if any(s.threshold is not None for s in listed):
-        result.paragraph("white mark: threshold")
+        result.paragraph("white mark: called from here on")
     if predictions > 1:
         result.paragraph(f"the highest of {predictions} patches")
 
@@ -186,7 +187,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
         result.height += 4
     result.fact("Method" if isinstance(shown, Attribution) else "Quantity", shown.title)
     if isinstance(shown, Attribution):
-        result.fact("Target", target_text(shown), TEXT if shown.target is None else WARNING)
+        result.fact("Target", target_text(shown), TEXT if shown.target is None else ACCENT)
         if shown.layer is not None:
             result.fact("Layer", shown.layer)
         settings = {k: v for k, v in settings_facts(shown).items() if k != "layer" and v is not None}
@@ -230,7 +231,7 @@ def _display(result: Column, snapshot: Snapshot) -> None:
     if beyond:
         result.fact("", beyond)
     size = "a size of " if style.sign != "positive" else ""
-    result.fact("Threshold", f"blank below {size}{number(style.threshold)}")
+    result.fact("Blank below", f"{size}{number(style.threshold)}")
     result.fact("Opacity", f"{100 * style.opacity:.0f} % · {style.interpolation}")
 
 

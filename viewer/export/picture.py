@@ -15,6 +15,7 @@ from viewer.dicom.overlays import MARK, RIM, rimmed, strongest_mark
 from viewer.export import drawing
 from viewer.export.colourbar import BAR, colour_bar
 from viewer.export.drawing import (
+    ACCENT,
     BACK,
     IMAGE,
     LINE,
@@ -221,7 +222,7 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> _Te
             what += f" · {score_text(score)}"
     facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
     return {
-        "top left": [(title, TEXT), (what, WARNING if _label(snapshot) else TEXT)],
+        "top left": [(title, TEXT), (what, ACCENT if _label(snapshot) else TEXT)],
         "top right": [("image + map" if drawn else "image, no map drawn", TEXT)],
         "bottom left": [(remarks[0] if remarks else "", WARNING), (facts, TEXT)],
         "bottom right": [],
@@ -263,7 +264,7 @@ def _corners(draw: Draw, texts: _Texts, across: int, height: int) -> None:
             end = elide(right[0], font(), across / 2)
             write(draw, (across - 14, y), end, right[1], font(), "rs")
             room = across - 28 - (width(end, font()) + 20 if end else 0)
-            face = font(13, bold=left[1] == WARNING)
+            face = font(13, bold=left[1] in (WARNING, ACCENT))
             write(draw, (14, y), elide(left[0], face, room), left[1], face)
 
 

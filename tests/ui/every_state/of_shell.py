@@ -101,11 +101,11 @@ def _notice(seen: Seen, shell: ShellState) -> None:
 @of(Notice, "text", "wish")
 def _notice_text(seen: Seen, notice: Notice) -> None:
     state = seen.state
-    if notice.wish == "show" or "below its threshold" in notice.text:
+    if notice.wish == "show" or "would explain a negative" in notice.text:
         assert notice.wish == "show"
         assert state.answer.gate == "negative"
         assert state.regions.loaded is None
-        assert notice.text.startswith(f"{state.request.target} is below its threshold")
+        assert notice.text.startswith(f"{state.request.target} is not called")
     if notice.wish == "override":
         assert notice.text == state.answer.outside
         assert state.answer.gate == "outside"

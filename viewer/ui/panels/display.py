@@ -29,7 +29,7 @@ def _share_of(style: Style) -> int:
 
 
 class DisplayPanel(QWidget):
-    """Opacity, threshold, range, colours, sign, interpolation, overlay on or off."""
+    """Opacity, what is left blank, range, colours, sign, interpolation, overlay on or off."""
 
     style_changed = Signal(str, object)
     lock_toggled = Signal(bool)
@@ -81,7 +81,7 @@ class DisplayPanel(QWidget):
         grid = rows()
         add_row(grid, "Overlay", pair(self.overlay, self.overlay_key, stretch=1))
         add_row(grid, "Opacity", pair(self.opacity, self.opacity_number))
-        add_row(grid, "Threshold", pair(self.threshold, self.threshold_number))
+        add_row(grid, "Blank below", pair(self.threshold, self.threshold_number))
         add_row(grid, "Range", pair(self.range, self.lock))
         add_row(grid, "Colours", self.table)
         add_row(grid, "Sign", self.sign)
@@ -89,11 +89,14 @@ class DisplayPanel(QWidget):
         column.addLayout(grid)
         for control, name in (
             (self.opacity, "Opacity"),
-            (self.threshold, "Threshold"),
+            (self.threshold, "Blank below"),
             (self.overlay, "Overlay"),
         ):
             control.setAccessibleName(name)
-        self.threshold.setToolTip("Smaller values are not drawn; share of the top of the range")
+        self.threshold.setToolTip(
+            "Values of the map smaller than this are not drawn, in per cent of the top of the range.\n"
+            "0: everything is drawn; more: only the strongest. The score does not change."
+        )
 
     def _connect(self) -> None:
         self.opacity.moved.connect(self._opacity_moved)

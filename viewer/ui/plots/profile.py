@@ -38,7 +38,7 @@ class Profile(Plot):
         self.box.invertY(True)
         self.under, self.over, self.here = (
             BarGraphItem(x0=[], width=[], y0=[], height=[], pen=QPen(Qt.PenStyle.NoPen), brush=QColor(colour))
-            for colour in (palette.bar, palette.warning, palette.accent)
+            for colour in (palette.bar, palette.text, palette.accent)
         )
         self.limit = PlotCurveItem(pen=pen(palette.text), antialias=False)
         for item in (self.under, self.over, self.limit, self.here):

@@ -19,7 +19,7 @@ from viewer.wording import SAME_FOR_ALL, method_text
 
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
-_HIDDEN = "Below its threshold: hidden until asked."
+_HIDDEN = "Not called: hidden until asked."
 _Pair = tuple[Attribution, Attribution]
 _Ranks = tuple[DerivedMap, DerivedMap, DerivedMap]
 

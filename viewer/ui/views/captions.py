@@ -286,9 +286,9 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     else:
         score = shown.score
     if score is None or shown.target.minus is not None:
-        return target_text(shown), "warning"
+        return target_text(shown), "accent"
     highest = "" if len(shown.predictions) == 1 else "highest "
-    return f"{target_text(shown)} · {highest}{score_text(score)}", "warning"
+    return f"{target_text(shown)} · {highest}{score_text(score)}", "accent"
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool, blank: Blank) -> tuple[Line, ...]:

@@ -48,7 +48,7 @@ def side_picture(state: ViewState, side: Side) -> Picture:
 
 def _corners(state: ViewState, side: Side) -> captions.Corners:
     """What a side is, or why there is none."""
-    lines = ((side.title, "text"), (side.target, "warning"))
+    lines = ((side.title, "text"), (side.target, "accent"))
     facts = "" if side.map is None else native_facts(side.map)
     several = isinstance(side.map, DerivedMap) and len(side.map.parents) > 1
     meaning = ORDER_ONLY if several else INFLUENCE_ONLY

@@ -44,7 +44,7 @@ class ContactSheetGrid(QWidget):
         self.of = Segments(_OF, _TIPS)
         self.words, self.outside = Text("", "quiet"), Text(OUTSIDE_USE, "stop")
         self.all = Link("Run for every label")
-        self.negatives = Link("Show those below their threshold")
+        self.negatives = Link("Show those not called")
         self.cells = _Cells(cache)
         bar = QWidget()
         dress_panel(bar, "top")
@@ -193,7 +193,7 @@ class _Cells(QWidget):
             score = ""
         painter.setFont(font(bold=True))
         room = _write(painter, QRectF(box.left() + 2, top, box.width() - 4, _LINE), score, DARK.text, right)
-        tone = DARK.warning if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
+        tone = DARK.accent if cell.chosen and self._state.answer.contact_sheet_of == "labels" else DARK.text
         _write(painter, QRectF(box.left() + 2, top, room - 8, _LINE), clean(cell.title), tone, left)
         painter.setFont(font(12))
         _write(painter, QRectF(box.left() + 2, top + _LINE, box.width() - 4, _LINE), below, DARK.quiet, left)

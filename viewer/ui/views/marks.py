@@ -168,7 +168,7 @@ def bar_box(width: float, height: float, lines: int, small: bool = False) -> QRe
 
 
 def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
-    """The colours with their numbers; blank where the map is blank, an arrow at the threshold."""
+    """The colours with their numbers; blank where the map is blank, an arrow where it begins to be."""
     low, high = shown_range(style)
     painter.setFont(font(12))
     right = Qt.AlignmentFlag.AlignRight
@@ -188,7 +188,7 @@ def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
     painter.drawRect(box.adjusted(-0.5, -0.5, 0.5, 0.5))
     for y, value, at in _ticks(style, box.top(), box.height()):
         marked = abs(value) == style.threshold and value != 0
-        painter.setBrush(colour("warning" if marked else "quiet"))
+        painter.setBrush(colour("text" if marked else "quiet"))
         painter.setPen(Qt.PenStyle.NoPen)
         if marked:
             edge = box.left() - 2
@@ -197,11 +197,7 @@ def colour_bar(painter: QPainter, style: Style, unit: str, box: QRectF) -> None:
             )
         else:
             painter.drawRect(QRectF(box.left() - 6, at - 0.5, 4, 1))
-        text(painter, QPointF(box.left() - 14, y), number(value, sign=True), _role(marked), right)
-
-
-def _role(marked: bool) -> str:
-    return "warning" if marked else "text"
+        text(painter, QPointF(box.left() - 14, y), number(value, sign=True), "text", right)
 
 
 def _ticks(style: Style, top: float, length: float) -> list[tuple[float, float, float]]:
