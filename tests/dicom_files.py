@@ -15,6 +15,10 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2")
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
+YOUNGER = {DEFLATED_FRAMES: "1.2.840.10008.1.2.4.50"} | dict.fromkeys(
+    (f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)), "1.2.840.10008.1.2.4.100"
+)
+"""Transfer syntaxes that are younger than pydicom's list, and another of that length which is not."""
 CT = "1.2.840.10008.5.1.4.1.1.2"
 Make = Callable[..., Path]
 
@@ -83,13 +87,14 @@ def write(
 
 def save(dataset: Dataset, path: Path) -> Path:
     """Write a data set; a syntax that is younger than pydicom's list under another's name of that length."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax == DEFLATED_FRAMES:
-        dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.50")
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    known = YOUNGER.get(syntax)
+    if known is not None:
+        dataset.file_meta.TransferSyntaxUID = UID(known)
     dataset.save_as(path, enforce_file_format=True)
-    if syntax == DEFLATED_FRAMES:
-        named = path.read_bytes().replace(b"1.2.840.10008.1.2.4.50", DEFLATED_FRAMES.encode() + b"\0", 1)
-        path.write_bytes(named)
+    if known is not None:
+        old, new = (uid.encode() + b"\0" * (len(uid) % 2) for uid in (known, syntax))
+        path.write_bytes(path.read_bytes().replace(old, new, 1))
     return path
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.dicom.decoder_pool import DecodingError, shared_decoder
-from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Pixels
+from viewer.dicom.facts import LOSSY, PACKED, PERHAPS_LOSSY, Pixels
 from viewer.dicom.memory import KEPT, SliceMemory
 from viewer.dicom.pixel_codecs import fit
 from viewer.errors import SeriesError
@@ -35,6 +35,8 @@ _WHY = {
 
 def _native(pixels: Pixels, frame: int) -> Array:
     """One frame read straight from the file: (rows, columns[, 3])."""
+    if pixels.allocated == PACKED:
+        return _unpacked(pixels, frame)
     count = pixels.rows * pixels.columns * pixels.samples
     start = (pixels.offset or 0) + frame * pixels.frame_bytes
     kind = "f" if pixels.floating else "i" if pixels.signed and not pixels.colour else "u"
@@ -52,6 +54,22 @@ def _native(pixels: Pixels, frame: int) -> Array:
     if pixels.planar:
         return np.moveaxis(values.reshape(3, pixels.rows, pixels.columns), 0, -1)
     return values.reshape(pixels.rows, pixels.columns, 3)
+
+
+def _unpacked(pixels: Pixels, frame: int) -> Array:
+    """One frame of cells of 12 bits, two of which lie in three bytes, the lowest bits first."""
+    nibbles = 3 * pixels.rows * pixels.columns
+    first = frame * nibbles
+    try:
+        start = (pixels.offset or 0) + first // 2
+        data = np.fromfile(pixels.path, np.uint8, -(-(first % 2 + nibbles) // 2), offset=start)
+    except OSError as error:
+        raise DecodingError("gone") from error
+    parts = np.stack([data & 15, data >> 4], axis=1).reshape(-1)[first % 2 :][:nibbles].astype(np.uint16)
+    if parts.size != nibbles:
+        raise DecodingError("short")
+    cells = (parts[0::3] | parts[1::3] << 4 | parts[2::3] << 8).reshape(pixels.rows, pixels.columns)
+    return fit(cells.astype(pixels.dtype), pixels.stored, pixels.high_bit, pixels.signed)
 
 
 def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
@@ -75,6 +93,7 @@ def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
         "encapsulated": pixels.offset if pixels.length is None else None,
         "lossy": pixels.syntax in LOSSY | PERHAPS_LOSSY,
         "dtype": pixels.dtype.name,
+        "contradicted": bool(pixels.notes),
     }
     most = int(np.prod(pixels.shape)) * pixels.dtype.itemsize
     return shared_decoder(limits.decode_seconds, limits.decode_memory).decode(request, most)

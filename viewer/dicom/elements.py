@@ -34,6 +34,9 @@ finally:
     else:
         sys.modules["dl"] = _dl  # type: ignore[assignment]
 
+# Python's decoder of GB 2312 does not take its escape sequence (ISO 2022 IR 58) away, as pydicom believes.
+pydicom.charset.handled_encodings = tuple(e for e in pydicom.charset.handled_encodings if e != "iso_ir_58")
+
 __all__ = ["BaseTag", "Dataset", "RawDataElement", "pydicom"]
 
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, NotImplementedError)

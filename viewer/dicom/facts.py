@@ -20,11 +20,16 @@ LOSSY = frozenset(
     {
         "1.2.840.10008.1.2.4.50",  # JPEG baseline
         "1.2.840.10008.1.2.4.51",  # JPEG extended
+        "1.2.840.10008.1.2.4.53",  # JPEG, spectral selection
+        "1.2.840.10008.1.2.4.55",  # JPEG, full progression
+        "1.2.840.10008.1.2.4.111",  # JPEG XL, recompression of a JPEG
         "1.2.840.10008.1.2.4.81",  # JPEG-LS near-lossless
     }
 )
-PERHAPS_LOSSY = frozenset({"1.2.840.10008.1.2.4.91", "1.2.840.10008.1.2.4.203"})  # JPEG 2000, HTJ2K
-COLOURS = frozenset({"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"})
+PERHAPS_LOSSY = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (91, 203, 112))  # JPEG 2000, HTJ2K, JPEG XL
+COLOURS = frozenset({"RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "XYB"})
+PACKED = 12
+"""Bits of cells that are packed, two to three bytes (ACR-NEMA, and PS3.5 before 1998)."""
 GREYS = frozenset({"MONOCHROME1", "MONOCHROME2"})
 
 
@@ -75,7 +80,8 @@ class Pixels:
             return np.dtype(np.uint8)
         if self.floating:
             return np.dtype(f"float{self.allocated}")
-        return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{self.allocated}")
+        bits = 16 if self.allocated == PACKED else self.allocated
+        return np.dtype(f"{'int' if self.signed and not self.colour else 'uint'}{bits}")
 
     @property
     def frame_bits(self) -> int:
@@ -99,7 +105,7 @@ class Pixels:
         return (
             self.syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
             and self.offset is not None
-            and self.allocated in ((32, 64) if self.floating else (8, 16, 32))
+            and self.allocated in ((32, 64) if self.floating else (8, PACKED, 16, 32))
             and (self.photometric in GREYS or self.photometric == "RGB")
         )
 

@@ -17,8 +17,8 @@ _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _BLOCK = 1024
 _HEAD = 16
 """Bytes of a fragment by which the beginning of a codestream is told."""
-_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ")
-"""Of JPEG and JPEG-LS, JPEG 2000 bare and in boxes, JPEG XL in boxes."""
+_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a")
+"""Of JPEG and JPEG-LS, JPEG 2000 bare and in boxes, JPEG XL in boxes and bare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Fragments:
     @property
     def ends_whole(self) -> bool:
         """Whether the frame of the last fragment is whole: none is cut off, or that begins another frame."""
-        return self.cut is None or _begins(self.cut)
+        return self.cut is None or _kind(self.cut) > 0
 
 
 def fragments(file: BinaryIO, start: int, most: int | None = None) -> Fragments:
@@ -100,6 +100,24 @@ def frames_in(file: BinaryIO, start: int, frames: int) -> list[list[Span]]:
     return [held.spans[a:b] for a, b in zip(firsts, [*firsts[1:], len(held.spans)], strict=True)]
 
 
+def frames_of_size(spans: list[Span], size: int) -> list[list[Span]]:
+    """The fragments of frames that are not compressed: so many bytes each, in one fragment or in several.
+
+    A frame that is not whole is left out.
+    """
+    found: list[list[Span]] = []
+    frame: list[Span] = []
+    for at, length in spans:
+        if not frame and length >= 2 * size > 0:  # several frames in one
+            found += [[(at + n * size, size)] for n in range(length // size)]
+            continue
+        frame.append((at, length))
+        if sum(span[1] for span in frame) >= size:
+            found.append(frame)
+            frame = []
+    return found
+
+
 def first_fragments(file: BinaryIO, held: Fragments, frames: int) -> list[int]:
     """The number of each frame's first fragment; as many as there are, where that is not `frames`.
 
@@ -107,7 +125,8 @@ def first_fragments(file: BinaryIO, held: Fragments, frames: int) -> list[int]:
     asked: where there is one, each frame is one fragment (PS3.3 C.7.6.3.1.8).
     """
     count = len(held.spans)
-    begun = [n for n, head in enumerate(held.heads) if n == 0 or _begins(head)]
+    kinds = [_kind(head) for head in held.heads]
+    begun = [n for n, kind in enumerate(kinds) if n == 0 or (kind and kind == (kinds[0] or kind))]
     if count == frames == len(begun):
         return begun
     tabled = _tabled(held)
@@ -115,8 +134,7 @@ def first_fragments(file: BinaryIO, held: Fragments, frames: int) -> list[int]:
     for found in (tabled, begun, ended):
         if len(found) == frames:
             return found
-    known = count > 0 and _begins(held.heads[0])
-    if known and (len(begun) > 1 or len(ended) == 1):
+    if count and kinds[0] and (len(begun) > 1 or len(ended) == 1):
         return begun
     if count == frames:
         return list(range(count))
@@ -135,10 +153,11 @@ def _tabled(held: Fragments) -> list[int]:
     return [] if wrong else firsts
 
 
-def _begins(head: bytes) -> bool:
-    """Whether a codestream begins so: of the JPEG family, or of RLE (PS3.5 G.5)."""
-    run_lengths = 0 < sum(head[:1]) < 16 and head[1:8] == b"\0\0\0\x40\0\0\0"
-    return run_lengths or head.startswith(_BEGINNINGS)
+def _kind(head: bytes) -> int:
+    """Which kind of codestream begins so: of the JPEG family, or of RLE (PS3.5 G.5); 0 where none does."""
+    if 0 < sum(head[:1]) < 16 and head[1:8] == b"\0\0\0\x40\0\0\0":
+        return len(_BEGINNINGS) + 1
+    return next((n for n, begin in enumerate(_BEGINNINGS, 1) if head.startswith(begin)), 0)
 
 
 def _ends(file: BinaryIO, fragment: Span) -> bool:

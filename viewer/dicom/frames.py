@@ -80,7 +80,7 @@ def _frame(part: _Groups, marks: Marks) -> Frame:
         thickness=get.number(measures, "SliceThickness"),
         rescale=rescale,
         rescale_type=get.text(values, "RescaleType"),
-        windows=_windows(part("FrameVOILUTSequence")),
+        windows=_windows(part("FrameVOILUTSequence"), rescale is not None and abs(rescale[0]) < 1),
         doubt=doubt,
         stack=get.text(part("FrameContentSequence"), "StackID"),
         marks=marks,
@@ -189,18 +189,25 @@ def moment(stated: str) -> float | None:
     return ((days * 24 + hour) * 60 + minute) * 60 + float(found[6] or 0)
 
 
-def _windows(dataset: Dataset) -> tuple[Window, ...]:
-    """All windows of a VOI module (PS3.3 C.11.2); those that cannot be applied are left out."""
+def _windows(dataset: Dataset, fractions: bool) -> tuple[Window, ...]:
+    """All windows of a VOI module (PS3.3 C.11.2) on values that may be fractions.
+
+    Those that cannot be applied are left out.
+    """
     centers, widths = get.numbers(dataset, "WindowCenter"), get.numbers(dataset, "WindowWidth")
     if not centers or not widths:
         return ()
     names = get.texts(dataset, "WindowCenterWidthExplanation")
-    return _applicable(centers, widths, names, get.text(dataset, "VOILUTFunction").upper())
+    return _applicable(centers, widths, names, get.text(dataset, "VOILUTFunction").upper(), fractions)
 
 
 @lru_cache(1024)
 def _applicable(
-    centers: tuple[float, ...], widths: tuple[float, ...], names: tuple[str, ...], stated: str
+    centers: tuple[float, ...],
+    widths: tuple[float, ...],
+    names: tuple[str, ...],
+    stated: str,
+    fractions: bool,
 ) -> tuple[Window, ...]:
     """The windows that can be applied; the same objects for the files of a series that repeat them."""
     result = []
@@ -208,7 +215,9 @@ def _applicable(
         if width <= 0:
             continue
         function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = _FUNCTIONS.get(stated, "LINEAR")
-        if function == "LINEAR" and width < 1:
-            function = "LINEAR_EXACT"  # LINEAR has no meaning below 1; scaled maps write it all the same
+        if function == "LINEAR" and width < (2 if fractions else 1):
+            # LINEAR counts whole steps. It has no meaning below 1, and of fractions little is left of a width
+            # just above it; scaled maps write it all the same.
+            function = "LINEAR_EXACT"
         result.append(Window(center, width, names[number] if number < len(names) else "", function))
     return tuple(result)

@@ -14,7 +14,14 @@ from typing import Any, BinaryIO, cast
 from viewer.dicom import elements as get
 from viewer.dicom import plain
 from viewer.dicom.elements import Dataset, pydicom
-from viewer.dicom.pixel_codecs import DEFLATED_FRAMES, JPEG_2000
+from viewer.dicom.pixel_codecs import (
+    DEFLATED_FRAMES,
+    JPEG_2000,
+    JPEG_BASELINE,
+    JPEG_PROGRESSIVE,
+    JPEG_XL,
+    UNCOMPRESSED,
+)  # fmt: skip
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 
@@ -23,7 +30,15 @@ BIG_ENDIAN = "1.2.840.10008.1.2.2"
 IMPLICIT = "1.2.840.10008.1.2"
 NATIVE = frozenset({IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED})
 _USUAL = frozenset(
-    {IMPLICIT, "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5", *JPEG_2000}
+    {
+        IMPLICIT,
+        "1.2.840.10008.1.2.1",
+        "1.2.840.10008.1.2.5",
+        UNCOMPRESSED,
+        *JPEG_2000,
+        *JPEG_XL,
+        *JPEG_PROGRESSIVE,
+    }
     | {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81)}
 )
 """Transfer syntaxes in little endian whose data set follows as it is."""
@@ -224,10 +239,13 @@ def decodable(syntax: str) -> bool:
     """Whether a decoder for a transfer syntax is installed."""
     if syntax in JPEG_2000:
         return importlib.util.find_spec("openjpeg") is not None
-    if syntax == DEFLATED_FRAMES:
+    if syntax in JPEG_XL:
+        return importlib.util.find_spec("imagecodecs") is not None
+    if syntax in (DEFLATED_FRAMES, UNCOMPRESSED):
         return True
     try:
-        return bool(pydicom.pixels.get_decoder(syntax).is_available)
+        known = JPEG_BASELINE if syntax in JPEG_PROGRESSIVE else syntax
+        return bool(pydicom.pixels.get_decoder(known).is_available)
     except NotImplementedError:
         return False
 
@@ -235,6 +253,8 @@ def decodable(syntax: str) -> bool:
 def syntax_name(syntax: str) -> str:
     """A transfer syntax in words."""
     if syntax == DEFLATED_FRAMES:
-        return "Deflated Image Frame Compression"  # younger than pydicom's list
+        return "Deflated Image Frame Compression"  # this and the next are younger than pydicom's list
+    if syntax in JPEG_XL:
+        return {"0": "JPEG XL Lossless", "1": "JPEG XL JPEG Recompression"}.get(syntax[-1], "JPEG XL")
     shown = "".join(c for c in syntax[:64] if c in "0123456789.")
     return get.uid_name(syntax) or f"unknown transfer syntax {shown}"

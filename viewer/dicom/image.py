@@ -15,9 +15,9 @@ from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage
 from viewer.dicom.nuclear import reconstructed
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
+from viewer.dicom.pixel_data import pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
 from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing
-from viewer.dicom.stored import pixels_of
 from viewer.dicom.suv import pets_of
 from viewer.dicom.tables import modality_table, voi_table, with_palette
 from viewer.settings import Limits

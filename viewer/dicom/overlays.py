@@ -13,7 +13,7 @@ from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Pixels
 from viewer.dicom.header import BIG_ENDIAN, NATIVE, Header, NotAnImage, header_of
-from viewer.dicom.stored import pixels_of
+from viewer.dicom.pixel_data import pixels_of
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series

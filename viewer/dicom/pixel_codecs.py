@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One frame or picture by the codec that its file asks for: pydicom, OpenJPEG, CharLS, GDCM or Pillow.
+"""One frame or picture by the codec that its file asks for, of pydicom or of a library of its own.
 
 The child process that decodes loads this module (see `decoder.py`): of `viewer` it imports `fragments`
 alone, and a library only when a request needs it, as the whole of pydicom takes three times as long as all
@@ -9,21 +9,29 @@ else.
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.dicom.fragments import frames_in
+from viewer.dicom.fragments import Span, fragments, frames_in, frames_of_size
 
 Array = NDArray[Any]
 Request = dict[str, Any]
 
 EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+UNCOMPRESSED = "1.2.840.10008.1.2.1.98"
+"""Encapsulated Uncompressed Explicit VR Little Endian."""
+JPEG_BASELINE, JPEG_EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
+JPEG_PROGRESSIVE = frozenset({"1.2.840.10008.1.2.4.53", "1.2.840.10008.1.2.4.55"})
+JPEG_XL_LOSSLESS = "1.2.840.10008.1.2.4.110"
+JPEG_XL = frozenset({JPEG_XL_LOSSLESS, "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112"})
 JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
 JPEG_2000 = frozenset(f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203))
+
+
+_LOSSY_JPEG = frozenset({JPEG_BASELINE, JPEG_EXTENDED, *JPEG_PROGRESSIVE})
 
 
 class LastFile:
@@ -53,16 +61,25 @@ class LastFile:
     def stream(self, request: Request) -> bytes:
         """The codestream of a frame."""
         with Path(request["path"]).open("rb") as file:
-            index = self._once(
-                "frames",
-                request["path"],
-                lambda: frames_in(file, request["encapsulated"], request["frames"]),
-            )
+            index = self._once("frames", request["path"], lambda: _index(file, request))
             parts = []
             for at, length in index[request["frame"]]:
                 file.seek(at)
                 parts.append(file.read(length))
             return b"".join(parts)
+
+
+def _index(file: BinaryIO, request: Request) -> list[list[Span]]:
+    """The fragments of each frame of a file."""
+    if request["syntax"] == UNCOMPRESSED:
+        return frames_of_size(fragments(file, request["encapsulated"]).spans, _frame_bytes(request))
+    return frames_in(file, request["encapsulated"], request["frames"])
+
+
+def _frame_bytes(request: Request) -> int:
+    """Bytes of a frame that is not compressed."""
+    samples = 2 if request["photometric"] == "YBR_FULL_422" else request["samples"]
+    return int(-(-request["rows"] * request["columns"] * samples * request["allocated"] // 8))
 
 
 def fit(values: Array, bits: int, high_bit: int, signed: bool, clip: bool = False) -> Array:
@@ -91,15 +108,23 @@ def decode_dicom(request: Request, files: LastFile) -> Array:
         if request["allocated"] == 1:
             return _single_bits(request, dataset)
         return _with_pydicom(request, _as_found(request, dataset), request["frame"])
-    if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8:
+    if request["syntax"] == JPEG_EXTENDED and request["bits"] > 8 and not request["contradicted"]:
         return _jpeg_extended(request)
     stream = files.stream(request)
+    if request["syntax"] in JPEG_XL:
+        return _jpeg_xl(request, stream)
+    if request["syntax"] in _LOSSY_JPEG and request["bits"] > 8:
+        return _jpeg_of_12_bits(request, stream)
     if request["syntax"] in JPEG_2000:
         return _jpeg_2000(request, stream)
     if request["syntax"] in JPEG_LS:
         return _jpeg_ls(request, stream)
+    if request["syntax"] == UNCOMPRESSED:
+        return _bare(request, stream[: _frame_bytes(request)], files)
     if request["syntax"] == DEFLATED_FRAMES:
-        return _deflated(request, stream, files)
+        return _bare(request, _inflated(request, stream), files)
+    if request["syntax"] in JPEG_PROGRESSIVE:  # to a decoder of JPEG these are streams like others
+        return _packed({**request, "syntax": JPEG_BASELINE}, stream, files)
     return _packed(request, stream, files)
 
 
@@ -165,13 +190,19 @@ def _single_bits(request: Request, dataset: Any) -> Array:
     return bits.reshape(request["rows"], request["columns"])
 
 
-def _deflated(request: Request, stream: bytes, files: LastFile) -> Array:
+def _inflated(request: Request, stream: bytes) -> bytes:
     """A frame that was deflated (PS3.5 8.2.16); fails where it is not as large as the header says."""
-    samples = 2 if request["photometric"] == "YBR_FULL_422" else request["samples"]
-    size = -(-request["rows"] * request["columns"] * samples * request["allocated"] // 8)
     inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = inflating.decompress(stream, size + 1)
-    if len(data) != size or not inflating.eof:
+    data = inflating.decompress(stream, _frame_bytes(request) + 1)
+    if not inflating.eof:
+        raise ValueError("not one frame")
+    return data
+
+
+def _bare(request: Request, data: bytes, files: LastFile) -> Array:
+    """A frame whose bytes are not compressed."""
+    size = len(data)
+    if size != _frame_bytes(request):
         raise ValueError("not one frame")
     if request["allocated"] == 1:
         bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
@@ -255,6 +286,30 @@ def _rgb(request: Request, frame: Array) -> Array:
         from pydicom.pixels import convert_color_space
 
         frame = convert_color_space(frame, "YBR_FULL", "RGB")
+    return np.asarray(frame.astype(request["dtype"], copy=False))
+
+
+def _jpeg_xl(request: Request, stream: bytes) -> Array:
+    """A frame of JPEG XL, by libjxl, which gives colour as RGB and knows no sign."""
+    import imagecodecs
+
+    frame = imagecodecs.jpegxl_decode(stream, numthreads=1)
+    if frame.ndim == 3:
+        if request["syntax"] == JPEG_XL_LOSSLESS:
+            return _rgb(request, frame[..., :3])
+        return np.asarray(frame[..., :3].astype(request["dtype"], copy=False))
+    if request["signed"]:
+        frame = frame.astype(request["dtype"], copy=False)
+    frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], request["lossy"])
+    return np.asarray(frame.astype(request["dtype"], copy=False))
+
+
+def _jpeg_of_12_bits(request: Request, stream: bytes) -> Array:
+    """A frame of lossy JPEG of 12 bits that is progressive, or whose header says another thing."""
+    import imagecodecs
+
+    frame = imagecodecs.jpeg8_decode(stream)
+    frame = fit(frame, request["bits"], request["bits"] - 1, request["signed"], clip=True)
     return np.asarray(frame.astype(request["dtype"], copy=False))
 
 

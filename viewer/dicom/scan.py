@@ -28,7 +28,8 @@ MANY = 40
 """Files of which series are told before all are read; fewer are read before it could be seen."""
 _DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 _PICTURE_NAMES = frozenset({".png", ".jpg", ".jpeg"})
-_ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ")
+_ARCHIVES = (b"\x1f\x8b", b"PK\x03\x04", b"7z\xbc\xaf", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\x1f\x9d")
+"""How archives begin that are not opened: gzip, ZIP, 7z, bzip2, xz, zstd, compress."""
 _SHOWN = (pictures.PNG, pictures.JPEG)
 _PICTURES = (b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 _FIRST_GROUPS = frozenset({0x0002, 0x0008})

@@ -83,6 +83,8 @@ def _jpeg(data: bytes) -> Stream | None:
         if marker in _SIZES:
             bits, rows, columns, components = struct.unpack_from(">BHHB", data, at + 4)
             kind = JPEG_LS if marker == 0xF7 else JPEG_LOSSLESS if marker in _LOSSLESS else JPEG
+            if kind == JPEG:  # no others there are; encoders of GDCM write 16
+                bits = 8 if bits <= 8 else 12
             names = bytes(data[at + 10 + 3 * n] for n in range(components))
             luminance = kind == JPEG and components == 3 and (jfif or (adobe != 0 and names != b"RGB"))
             return Stream(kind, rows, columns, components, bits, None, luminance)

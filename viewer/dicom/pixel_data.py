@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the pixels of a file are stored: as its header says, or as its data do where the two differ."""
 
+import importlib.util
 from dataclasses import replace
 
 from viewer.dicom import elements as get
-from viewer.dicom.facts import COLOURS, GREYS, Pixels
-from viewer.dicom.fragments import Fragments, first_fragments, fragments, only_fragment
+from viewer.dicom.facts import COLOURS, GREYS, PACKED, Pixels
+from viewer.dicom.fragments import Fragments, first_fragments, fragments, frames_of_size, only_fragment
 from viewer.dicom.header import DEFLATED, NATIVE, Header, decodable, syntax_name
 from viewer.dicom.pixel_codecs import JPEG_2000 as JPEG_2000_SYNTAXES
+from viewer.dicom.pixel_codecs import JPEG_BASELINE, JPEG_EXTENDED, JPEG_PROGRESSIVE, JPEG_XL, UNCOMPRESSED
 from viewer.dicom.pixel_codecs import JPEG_LS as JPEG_LS_SYNTAXES
 from viewer.dicom.streams import JPEG, JPEG_2000, JPEG_LOSSLESS, JPEG_LS, Stream, stream_in, stream_of
 from viewer.errors import SeriesError
@@ -18,8 +20,9 @@ _VIDEO = tuple(f"1.2.840.10008.1.2.4.10{n}" for n in range(9))
 _FLOATING = {0x7FE00008: 32, 0x7FE00009: 64}
 """Bits of a value of the pixel data that are decimal (PS3.3 C.7.6.24, C.7.6.25)."""
 _CELLS = (8, 16, 32)
+_LOSSY_JPEG = frozenset({JPEG_BASELINE, JPEG_EXTENDED, *JPEG_PROGRESSIVE})
 _KINDS = {
-    JPEG: ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"),
+    JPEG: (JPEG_BASELINE, JPEG_EXTENDED, *JPEG_PROGRESSIVE),
     JPEG_LOSSLESS: ("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.57"),
     JPEG_LS: tuple(sorted(JPEG_LS_SYNTAXES)),
     JPEG_2000: ("1.2.840.10008.1.2.4.91", *JPEG_2000_SYNTAXES),
@@ -38,6 +41,8 @@ def pixels_of(header: Header, limits: Limits, exact: bool = False) -> Pixels:
     size = header.status.st_size
     packed = stated.length is None
     pixels = _encapsulated(stated, limits, exact) if packed else _native(stated, size, exact)
+    if not pixels.photometric:
+        pixels = _with_photometric(pixels)
     _sensible(pixels)
     if pixels is not stated:
         _within(pixels, limits)
@@ -83,9 +88,8 @@ def _readable(pixels: Pixels) -> None:
     if pixels.syntax.startswith(_VIDEO):
         raise SeriesError(f"This is a video ({syntax_name(pixels.syntax)}), which is not played here.")
     if not decodable(pixels.syntax):
-        raise SeriesError(
-            f"The image is stored as {syntax_name(pixels.syntax)}, which cannot be decoded here."
-        )
+        why = "needs the package imagecodecs" if pixels.syntax in JPEG_XL else "cannot be decoded here"
+        raise SeriesError(f"The image is stored as {syntax_name(pixels.syntax)}, which {why}.")
     if pixels.frames < 1:
         raise SeriesError("The file says that it holds no frames.")
     if (pixels.length is None) == (pixels.syntax in NATIVE):
@@ -103,13 +107,21 @@ def _sensible(pixels: Pixels) -> None:
         raise SeriesError("The image's number of bits per pixel is not one that can be read.")
     if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
         raise SeriesError("The image's number of bits and the place of its highest bit do not agree.")
+    if pixels.syntax in _LOSSY_JPEG and pixels.stored > 8 and not _of_12_bits(pixels):
+        raise SeriesError("The image is a JPEG of 12 bits of a kind that needs the package imagecodecs.")
     if pixels.floating and not pixels.direct:
         raise SeriesError(f"Decimal values stored as {syntax_name(pixels.syntax)} cannot be read here.")
 
 
+def _of_12_bits(pixels: Pixels) -> bool:
+    """Whether a JPEG of 12 bits can be decoded: GDCM knows one kind, and where the header is right."""
+    known = pixels.syntax == JPEG_EXTENDED and not pixels.notes
+    return known or importlib.util.find_spec("imagecodecs") is not None
+
+
 def _widths(pixels: Pixels) -> tuple[int, ...]:
     """Bits of a cell that can be read."""
-    return (32, 64) if pixels.floating else (1, *_CELLS)
+    return (32, 64) if pixels.floating else (1, *_CELLS, PACKED) if pixels.direct else (1, *_CELLS)
 
 
 def _within(pixels: Pixels, limits: Limits) -> None:
@@ -134,6 +146,15 @@ def _size(pixels: Pixels) -> str:
     return f"{pixels.columns} × {pixels.rows} pixels"
 
 
+def _with_photometric(pixels: Pixels) -> Pixels:
+    """The colour type that the number of values in a pixel leaves, where the header names none."""
+    if pixels.samples not in (1, 3):
+        return pixels
+    taken = "MONOCHROME2" if pixels.samples == 1 else "RGB"
+    said = f"The header does not say what the values mean as colours; {taken} is assumed."
+    return _noted(replace(pixels, photometric=taken), said)
+
+
 # --- not compressed -----------------------------------------------------------------------------------
 
 
@@ -141,7 +162,7 @@ def _native(pixels: Pixels, size: int, exact: bool) -> Pixels:
     """The pixels with the bits and the frames that their length in a file of this size tells."""
     stated = pixels.length or 0
     there = stated if pixels.offset is None else min(stated, size - pixels.offset)
-    if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated:
+    if not pixels.stored - 1 <= pixels.high_bit < pixels.allocated or pixels.allocated == PACKED:
         pixels = _with_bits(pixels, stated)
     needed = pixels.native_bytes
     if needed <= there <= needed + 1 or pixels.allocated not in _widths(pixels):
@@ -170,7 +191,7 @@ def _with_bits(pixels: Pixels, length: int) -> Pixels:
     cells = pixels.rows * pixels.columns * pixels.samples * pixels.frames
     fitting = [bits for bits in _CELLS if 0 <= length - cells * bits // 8 <= 1]
     allocated, stored = pixels.allocated, pixels.stored
-    if stored > allocated:
+    if stored > allocated or (allocated == PACKED and fitting):
         if len(fitting) != 1:
             return pixels
         (found,) = fitting
@@ -178,7 +199,7 @@ def _with_bits(pixels: Pixels, length: int) -> Pixels:
         said += f"{found} bits, and are read so."
         stored = min(stored, found)
         return _noted(replace(pixels, allocated=found, stored=stored, high_bit=stored - 1), said)
-    return _with_high_bit(pixels)
+    return pixels if stored - 1 <= pixels.high_bit < allocated else _with_high_bit(pixels)
 
 
 def _with_high_bit(pixels: Pixels) -> Pixels:
@@ -197,6 +218,8 @@ def _encapsulated(pixels: Pixels, limits: Limits, exact: bool) -> Pixels:
     """The pixels with the frames that there are, and with what their codestream says of them."""
     if pixels.offset is None:
         return pixels
+    if pixels.syntax == UNCOMPRESSED:
+        return _bare(pixels, exact)
     with pixels.path.open("rb", buffering=0) as file:
         begin = only_fragment(file, pixels.offset) if pixels.frames == 1 else None
         stream = None if begin is None else stream_of(begin)
@@ -216,6 +239,19 @@ def _encapsulated(pixels: Pixels, limits: Limits, exact: bool) -> Pixels:
     if stream is not None:
         pixels = _as_streamed(pixels, stream)
     return pixels
+
+
+def _bare(pixels: Pixels, exact: bool) -> Pixels:
+    """The pixels of frames that are encapsulated and not compressed: by their length as many as there are."""
+    with pixels.path.open("rb") as file:
+        try:
+            spans = fragments(file, pixels.offset or 0).spans
+        except ValueError:
+            spans = []
+    found = len(frames_of_size(spans, pixels.frame_bytes))
+    if not found or (exact and found < pixels.frames):
+        raise SeriesError(f"The file holds the data of {found} of its {pixels.frames} frames.")
+    return pixels if exact or found == pixels.frames else _with_frames(pixels, found)
 
 
 def _whole_frames(count: int, held: Fragments, pixels: Pixels) -> int:
