@@ -11,6 +11,7 @@ import pytest
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from desk import Desk
+from hands import drop, settled
 from known import Folders, Known, write_models, write_study, write_twin
 from program import write_model, write_stack
 from PySide6.QtCore import QCoreApplication, QEvent
@@ -86,3 +87,13 @@ def window(qapp: QApplication, qtbot) -> Iterator[Window]:
         made.show()
     yield made
     made.close()
+
+
+@pytest.fixture
+def explained(window: Window, qtbot, tmp_path: Path) -> Window:
+    """The window on a small stack of five slices, explained by a small network."""
+    window.presenter.explaining.load_model(write_model(tmp_path / "model"))
+    drop(window, write_stack(tmp_path / "study", 5))
+    settled(window, qtbot)
+    assert window.presenter.state.answer.attribution is not None
+    return window

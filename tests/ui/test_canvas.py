@@ -506,7 +506,7 @@ def test_the_wheel_goes_through_slices(qtbot: QtBot) -> None:
 
 def test_double_click_asks_for_room(qtbot: QtBot) -> None:
     shown = view(qtbot, image(flat(0)))
-    with qtbot.waitSignal(shown.maximise_requested):
+    with qtbot.waitSignal(shown.enlarge_requested):
         qtbot.mouseDClick(shown, Qt.MouseButton.LeftButton, pos=QPoint(50, 50))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hands import drop, settled
 from program import is_sentence
-from test_window import drop, settled
 
 from viewer.types import Series
 from viewer.ui.window import Window

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import LABELS, write_model, write_stack
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QImage
+from hands import drop, settled
+from program import LABELS, write_stack
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from viewer.dicom import Row
@@ -18,31 +19,6 @@ from viewer.ui.state import ShownHeader
 from viewer.ui.views import captions
 from viewer.ui.widgets import theme
 from viewer.ui.window import Window
-
-
-@pytest.fixture
-def explained(window: Window, qtbot, tmp_path: Path) -> Window:
-    """The window on a small stack of five slices, explained by a small network."""
-    window.presenter.explaining.load_model(write_model(tmp_path / "model"))
-    drop(window, write_stack(tmp_path / "study", 5))
-    settled(window, qtbot)
-    assert window.presenter.state.answer.attribution is not None
-    return window
-
-
-def settled(window: Window, qtbot) -> None:
-    qtbot.waitUntil(lambda: not window.presenter.working, timeout=30_000)
-    qtbot.wait(20)
-
-
-def drop(window: Window, *paths: Path) -> None:
-    data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
-    event = QDropEvent(
-        QPointF(400, 300), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
-        Qt.KeyboardModifier.NoModifier,
-    )  # fmt: skip
-    window.dropEvent(event)
 
 
 def test_an_empty_window_says_what_to_do(window: Window) -> None:

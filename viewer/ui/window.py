@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The window: places its widgets, connects their signals to the presenter, and shows its state."""
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QPoint, QRect, Qt
@@ -167,10 +168,10 @@ class Window(QMainWindow):
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
-            self.display, self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
+            self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
         ):  # fmt: skip
             part.wire(self.presenter)
-        for asking in (self.top, self.start, self.search, self.prediction, self.explaining):
+        for asking in (self.top, self.start, self.search, self.prediction, self.explaining, self.display):
             asking.wire(self.presenter, self.run)
         self.explaining.looked_at.connect(self._look_at)
 
@@ -186,9 +187,17 @@ class Window(QMainWindow):
             "search": self._search,
             "settings": self._settings,
             "header": self._header,
+            "fit-image": partial(self._zoom_all, False),
+            "actual-size": partial(self._zoom_all, True),
             "colours": self.toggle_theme,
             "full-screen": self._full_screen,
         }
+
+    def _zoom_all(self, actual: bool) -> None:
+        """Show one pixel of the images that are seen on one of the screen, or the whole of each."""
+        for grid in (self.views, self.planes, self.compare):
+            for view in () if grid.isHidden() else grid.zoomed:
+                view.actual_size() if actual else view.fit()
 
     def run(self, command: str) -> None:
         """Do what a command of the table says."""

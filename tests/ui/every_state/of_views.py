@@ -81,10 +81,12 @@ def _views(seen: Seen, views: ViewsState) -> None:
                 assert one.name == "draws" or getattr(linked, one.name) is getattr(views.view, one.name)
 
 
-@of(ViewsState, "layout", "active")
+@of(ViewsState, "layout", "active", "alone")
 def _layout(seen: Seen, views: ViewsState) -> None:
     assert len(views.views) == len(LAYOUTS[views.layout])
     assert views.view.draws == "chosen"
+    assert views.alone is None or views.alone in range(len(views.views))
+    assert views.shown == (tuple(range(len(views.views))) if views.alone is None else (views.alone,))
 
 
 @of(ViewsState, "playing")

@@ -1,17 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the map is drawn. Nothing here runs the model."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.overlay import NAMES, colour_table, shown_range
 from viewer.types import Style
+from viewer.ui.commands import BY_NAME, Run
 from viewer.ui.keyboard import key_of
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.controls import Combo, IconButton, Slider, Switch
-from viewer.ui.widgets.parts import MARGIN, ROW, Text, add_row, dress_panel, heading, pair, rows, swatch
+from viewer.ui.widgets.parts import (
+    MARGIN,
+    ROW,
+    Text,
+    add_row,
+    by_tab,
+    dress_panel,
+    heading,
+    pair,
+    rows,
+    swatch,
+)
 from viewer.wording import number
 
 if TYPE_CHECKING:
@@ -19,6 +32,8 @@ if TYPE_CHECKING:
 
 _SIGNS = {"positive": "positive only", "signed": "both signs", "magnitude": "magnitude"}
 _INTERPOLATIONS = {"bilinear": "smooth (bilinear)", "nearest": "cells (nearest)"}
+_IMAGE = {"fit-image": "Fit", "actual-size": "1 : 1", "reset-image": "Reset"}
+"""Commands of how the image is seen, and their buttons."""
 _LOCKED, _FREE = "all labels", "this map"
 
 
@@ -51,6 +66,7 @@ class DisplayPanel(QWidget):
         self.lock.setFixedSize(QSize(room + 34, ROW))  # numbers beside it must not be cut
         self.table, self.sign, self.interpolation = Combo(), Combo(), Combo()
         self.overlay = Switch()
+        self.image = {name: QPushButton(words) for name, words in _IMAGE.items()}
         self.overlay_key = Text("", "quiet", right=True)
         self._keys: object = None
         self._fill()
@@ -58,8 +74,10 @@ class DisplayPanel(QWidget):
         self._connect()
         self.show(ViewState())
 
-    def wire(self, presenter: "Presenter") -> None:
+    def wire(self, presenter: "Presenter", run: Run) -> None:
         """Ask the presenter for what is asked of this part."""
+        for name, button in self.image.items():
+            button.clicked.connect(partial(run, name))
         display = presenter.display
         self.style_changed.connect(display.set_style)
         self.lock_toggled.connect(display.lock_range)
@@ -79,6 +97,9 @@ class DisplayPanel(QWidget):
         column.setSpacing(6)
         column.addWidget(heading("Display"))
         grid = rows()
+        for button in self.image.values():
+            by_tab(button)
+        add_row(grid, "Image", pair(*self.image.values(), stretch=None))
         add_row(grid, "Overlay", pair(self.overlay, self.overlay_key, stretch=1))
         add_row(grid, "Opacity", pair(self.opacity, self.opacity_number))
         add_row(grid, "Blank below", pair(self.threshold, self.threshold_number))
@@ -134,6 +155,9 @@ class DisplayPanel(QWidget):
             (self.overlay, "Show or hide the map", self.overlay_key.full),
         ):
             control.setToolTip(f"{words} ({own})" if own else words)
+        for name, button in self.image.items():
+            own, words = key_of(name, keys), BY_NAME[name].title
+            button.setToolTip(f"{words} ({own})" if own else words)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -141,6 +165,8 @@ class DisplayPanel(QWidget):
             super().show()
             return
         self._name_keys(state)
+        for button in self.image.values():
+            button.setEnabled(state.view.values is not None and state.views.layout != "sheet")
         self._style = style = state.views.style
         self._locked = state.views.locked
         self.opacity.put(round(100 * style.opacity))

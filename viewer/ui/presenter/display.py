@@ -14,7 +14,7 @@ from viewer.ui.presenter.companions import Companions, quantity
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.history import History, Step
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Notice, Seen, ViewState
+from viewer.ui.state import UNFLIPPED, Notice, Seen, ViewState
 
 # Exact, so that the command line draws the same with their two numbers.
 PRESETS = {
@@ -56,6 +56,7 @@ class Displaying:
         return {
             **windows,
             **{name: partial(self.choose_layout, layout) for name, layout in layouts.items()},
+            "reset-image": self.reset,
             "invert": self.invert,
             "flip-sides": partial(self.flip, 0),
             "flip-ends": partial(self.flip, 1),
@@ -129,9 +130,19 @@ class Displaying:
         else:
             self._change("layout", layout=layout)
 
-    def maximise(self) -> None:
-        """One view alone, or two again."""
-        self.choose_layout("1|1" if self._state.views.layout != "1|1" else "1")
+    def enlarge(self, place: int) -> None:
+        """Show one view of the layout in the room of all, or all of them again; of one view make two."""
+        views = self._state.views
+        if len(views.views) == 1:
+            self.choose_layout("1|1")
+        else:
+            self._change("layout", alone=None if views.alone is not None else place)
+
+    def reset(self) -> None:
+        """Show the image as it was opened: whole, unflipped, in the file's window."""
+        series = self._state.view.series
+        if series is not None:
+            self._change("reset", seen=None, flips=UNFLIPPED, window=None, inverted=series.display.inverted)
 
     def see(self, seen: Seen | None) -> None:
         """Show this part of the image in all views that are linked; None: the whole."""

@@ -78,6 +78,8 @@ class ViewsState:
     layout: Layout = "1|1"
     views: tuple[View, ...] = tuple(View(draws) for draws in LAYOUTS["1|1"])
     active: int = 1
+    alone: int | None = None
+    """The place of the one view of the layout that is shown enlarged, in the room of all."""
     playing: bool = False
     """Whether the slices, or the points, are played."""
     along: Literal["slices", "points"] | None = None
@@ -100,6 +102,11 @@ class ViewsState:
         """The active view."""
         return self.views[self.active]
 
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The places of the views that are to be seen: all, or the enlarged one."""
+        return tuple(range(len(self.views))) if self.alone is None else (self.alone,)
+
     def with_view(self, **changes: Any) -> tuple[View, ...]:
         """The views, with this changed in the active one and in those linked with it."""
         group = self.view.group
@@ -109,4 +116,4 @@ class ViewsState:
         """The same in another layout: each view shows what the active one does, with a map of its own."""
         views = tuple(replace(self.view, draws=draws) for draws in LAYOUTS[layout])
         active = next((i for i, view in enumerate(views) if view.draws == "chosen"), 0)
-        return replace(self, layout=layout, views=views, active=active)
+        return replace(self, layout=layout, views=views, active=active, alone=None)

@@ -214,6 +214,14 @@ def explained(state: ViewState, drawn: bool, view: View | None = None, blank: Bl
     )
 
 
+def with_image(said: Corners, state: ViewState, view: View) -> Corners:
+    """The corners of a map in a view that stands alone: with those of the image, which no other view says."""
+    image = plain(state, view)
+    remark = tuple(line for line in said.bottom_left if line[0])
+    laid = tuple(line for line in image.bottom_left if line not in patched(state))
+    return replace(said, top_left=(*image.top_left, *said.top_left), bottom_left=(*remark, *laid))
+
+
 def overridden(state: ViewState) -> tuple[Line, ...]:
     """That the model was not made for this image, for as long as what it says of it is shown."""
     return () if state.answer.overridden is None else ((OUTSIDE_USE, "stop"),)

@@ -2,6 +2,7 @@
 """Two maps of one slice side by side, below them the difference of their ranks and what is said of it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
@@ -73,6 +74,7 @@ class CompareGrid(ViewGrid):
         for view, name in zip(self.views, ("Kept map", "Chosen map", "Difference of ranks"), strict=True):
             view.setAccessibleName(name)
             self.link(view)
+            view.enlarge_requested.connect(partial(self.enlarge_requested.emit, self.views.index(view)))
         for place, widget in enumerate((*self.views, self.facts)):
             self.grid.addWidget(widget, place // 2, place % 2)
         for i in (0, 1):
@@ -80,6 +82,10 @@ class CompareGrid(ViewGrid):
             self.grid.setColumnStretch(i, 1)
         self.facts.keep.clicked.connect(lambda: self.keep_requested.emit())
         self.facts.how.chosen.connect(lambda how: self.ranks_chosen.emit(how == "ranks"))
+
+    @property
+    def zoomed(self) -> tuple[SliceView, ...]:
+        return tuple(view for view in self.views if not view.isHidden())[-1:]
 
     def wire(self, presenter: "Presenter") -> None:
         super().wire(presenter)
@@ -96,9 +102,15 @@ class CompareGrid(ViewGrid):
             return
         nothing = Side("", why="Open a model and an image first.")
         sides = (nothing,) * 3 if found is None else (found.one, found.other, found.difference)
-        for view, side in zip(self.views, sides, strict=True):
+        alone = state.views.alone
+        for place, (view, side) in enumerate(zip(self.views, sides, strict=True)):
+            view.setVisible(alone in (None, place))
             view.show(side_picture(state, side))
+        self.facts.setVisible(alone is None)
         self.facts.show(state)
+        for i in (0, 1):  # what is hidden must leave no room behind
+            self.grid.setRowStretch(i, int(alone is None or alone // 2 == i))
+            self.grid.setColumnStretch(i, int(alone is None or alone % 2 == i))
 
 
 class _Facts(QWidget):

@@ -85,7 +85,8 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
     state = state.seen_by(place)
     view, model = state.view, state.answer.model
     plain, sentence = view.draws == "none", captions.sentence(state)
-    says = (lambda _seen: captions.plain(state)) if plain else partial(captions.explained, state, blank=blank)
+    lone = not plain and len(state.views.shown) == 1
+    says = (lambda _seen: captions.plain(state)) if plain else partial(_says, state, lone, blank)
     reads = model is not None and model.patch is not None and not plain
     return Picture(
         view.series, view.values, view.levels, view.inverted, view.curve, _aspect_of(view.series),
@@ -100,8 +101,14 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
         outlines=state.outlines_in(view),
         patch=state.request.patch if state.views.outlined else None,
         places=model is not None and model.patch is not None,
-        sentence=sentence if sentence is None or place == 0 else ("", "quiet"),  # one view says it
+        sentence=sentence if sentence is None or place == state.views.shown[0] else ("", "quiet"),
         says=says,
         letters=flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
-        clear=(2 + reads + (not plain and state.answer.overridden is not None), 3),
+        clear=(2 + 2 * lone + reads + (not plain and state.answer.overridden is not None), 3 + 2 * lone),
     )  # fmt: skip
+
+
+def _says(state: ViewState, lone: bool, blank: captions.Blank, seen: bool) -> captions.Corners:
+    """What is said of a map, and where no other view does of the image; `seen` is whether any of it is."""
+    said = captions.explained(state, seen, blank=blank)
+    return captions.with_image(said, state, state.view) if lone else said

@@ -50,7 +50,7 @@ class PlaneGrid(QWidget):
             view.placed.connect(self.placed)
             view.slice_wheel.connect(partial(self.stepped.emit, name))
             view.pointer_moved.connect(partial(self.pointed.emit, name))
-            view.maximise_requested.connect(partial(self.enlarge_requested.emit, name))
+            view.enlarge_requested.connect(partial(self.enlarge_requested.emit, name))
             view.turned.connect(partial(self.turned.emit, name))
         self.facts.slab_changed.connect(self.slab_changed)
         self.facts.alignment_chosen.connect(self.alignment_chosen)
@@ -62,6 +62,11 @@ class PlaneGrid(QWidget):
         self.setVisible(False)
         self._hidden: object = self
         """The series that the hidden planes were told of; until another comes there is nothing to do."""
+
+    @property
+    def zoomed(self) -> tuple[PlaneView, ...]:
+        """The planes that are seen: each is enlarged by itself."""
+        return tuple(view for view in self.views.values() if not view.isHidden())
 
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""

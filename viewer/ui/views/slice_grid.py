@@ -28,7 +28,8 @@ class ViewGrid(QWidget):
     pointer_moved = Signal(object, object)
     patch_placed = Signal(float, float)
     view_changed = Signal(object)
-    maximise_requested = Signal()
+    enlarge_requested = Signal(int)
+    """The place of a view, among those of its layout, that was clicked twice."""
     view_touched = Signal(int)
     """The place of a view, among those of its layout, that the reader works with."""
 
@@ -42,13 +43,18 @@ class ViewGrid(QWidget):
         self.setStyleSheet(f"{type(self).__name__} {{ background: {DARK.line}; }}")
         self.setVisible(False)
 
+    @property
+    def zoomed(self) -> tuple[SliceView, ...]:
+        """The views that are enlarged each by itself; those that are linked follow one of them."""
+        raise NotImplementedError
+
     def wire(self, presenter: "Presenter") -> None:
         """Ask the presenter for what is asked of this part."""
         display = presenter.display
         self.window_dragged.connect(display.drag_window)
         self.view_changed.connect(display.see)
         self.view_touched.connect(display.activate)
-        self.maximise_requested.connect(display.maximise)
+        self.enlarge_requested.connect(display.enlarge)
         self.slice_wheel.connect(presenter.step)
         self.point_wheel.connect(presenter.step_point)
         self.pointer_moved.connect(presenter.point)
@@ -62,7 +68,6 @@ class ViewGrid(QWidget):
         view.pointer_moved.connect(self.pointer_moved)
         view.patch_placed.connect(self.patch_placed)
         view.view_changed.connect(self.view_changed)
-        view.maximise_requested.connect(self.maximise_requested)
 
 
 class SliceGrid(ViewGrid):
@@ -74,6 +79,7 @@ class SliceGrid(ViewGrid):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)  # else the lines between have no colour
         self._views: dict[tuple[Draws, int], SliceView] = {}
         self._placed: tuple[tuple[Draws, int], ...] = ()
+        self._seen: tuple[int, ...] = ()
 
     def view(self, draws: Draws, number: int = 0) -> SliceView:
         """The view that draws this, the first of them or a further one; made when it is first asked for."""
@@ -83,6 +89,7 @@ class SliceGrid(ViewGrid):
             made.setAccessibleName(_NAMES.get(draws, "Image"))
             self.link(made)
             made.touched.connect(lambda: self.view_touched.emit(self._placed.index(key)))
+            made.enlarge_requested.connect(lambda: self.enlarge_requested.emit(self._placed.index(key)))
             self._views[key] = made
         return self._views[key]
 
@@ -93,24 +100,30 @@ class SliceGrid(ViewGrid):
             return
         drawn = [view.draws for view in state.views.views]
         keys = tuple((draws, drawn[:place].count(draws)) for place, draws in enumerate(drawn))
-        if keys != self._placed:
-            self._place(keys)
-        for place, key in enumerate(keys):
-            self.view(*key).show(picture(state, place, self._cache.blank))
+        shown = state.views.shown
+        if keys != self._placed or shown != self._seen:
+            self._place(keys, shown)
+        for place in shown:
+            self.view(*keys[place]).show(picture(state, place, self._cache.blank))
 
-    def _place(self, keys: tuple[tuple[Draws, int], ...]) -> None:
+    @property
+    def zoomed(self) -> tuple[SliceView, ...]:
+        return tuple(self.view(*self._placed[place]) for place in self._seen[-1:])
+
+    def _place(self, keys: tuple[tuple[Draws, int], ...], shown: tuple[int, ...]) -> None:
         """Lay the views out in a square, the first at the top left; up to three stand in one row."""
         for view in self._views.values():
             self.grid.removeWidget(view)
-        across = len(keys) if len(keys) < 4 else math.ceil(math.sqrt(len(keys)))
+        across = len(shown) if len(shown) < 4 else math.ceil(math.sqrt(len(shown)))
         for place in range(max(self.grid.columnCount(), self.grid.rowCount())):  # what is empty takes no room
             self.grid.setColumnStretch(place, 0)
             self.grid.setRowStretch(place, 0)
-        for place, key in enumerate(keys):
-            view = self.view(*key)
+        for place, of in enumerate(shown):
+            view = self.view(*keys[of])
             self.grid.addWidget(view, place // across, place % across)
             self.grid.setColumnStretch(place % across, 1)
             self.grid.setRowStretch(place // across, 1)
-        self._placed = keys
+        self._placed, self._seen = keys, shown
+        seen = [keys[of] for of in shown]
         for key, view in self._views.items():
-            view.setVisible(key in keys)
+            view.setVisible(key in seen)

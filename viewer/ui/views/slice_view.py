@@ -48,7 +48,7 @@ class SliceView(QWidget):
     """Slices onward (positive) or back."""
     point_wheel = Signal(int)
     """Points of the fourth dimension onward or back: Alt is held."""
-    maximise_requested = Signal()
+    enlarge_requested = Signal()
     pointer_moved = Signal(object, object)
     """Row and column, 0 at the first pixel's centre, so that `round` is an index; None, None outside."""
     patch_placed = Signal(float, float)
@@ -103,6 +103,12 @@ class SliceView(QWidget):
         """Show the whole image."""
         self._move(None)
 
+    def actual_size(self) -> None:
+        """Show one column of the image on one pixel of the screen, about the middle of the view."""
+        frame = self.frame()
+        if frame is not None:
+            self.zoom(self._columns / self.devicePixelRatioF() / frame.width())
+
     def zoom(self, factor: float, about: QPointF | None = None) -> None:
         """Enlarge about a point of the widget, its middle without one."""
         frame = self.frame()
@@ -110,7 +116,7 @@ class SliceView(QWidget):
             return
         whole = self._whole()
         scale = frame.width() / self._columns
-        least = _FARTHEST * whole.width() / self._columns
+        least = min(_FARTHEST * whole.width() / self._columns, 1 / self.devicePixelRatioF())
         factor = min(max(factor, least / scale), max(_CLOSEST, scale) / scale)
         point = about if about is not None else QPointF(self.width() / 2, self.height() / 2)
         point = self._unflipped(point)
@@ -298,7 +304,7 @@ class SliceView(QWidget):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton and not self._places(event):
-            self.maximise_requested.emit()
+            self.enlarge_requested.emit()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         now = event.position()

@@ -226,14 +226,14 @@ def add_row(grid: QGridLayout, text: str, control: QWidget) -> Text:
     return label
 
 
-def pair(*parts: QWidget, stretch: int = 0) -> QWidget:
-    """Widgets side by side; the one at `stretch` takes the room."""
+def pair(*parts: QWidget, stretch: int | None = 0) -> QWidget:
+    """Widgets side by side; the one at `stretch` takes the room, or all share it."""
     box = QWidget()
     line = QHBoxLayout(box)
     line.setContentsMargins(0, 0, 0, 0)
     line.setSpacing(8)
     for place, part in enumerate(parts):
-        line.addWidget(part, 1 if place == stretch else 0)
+        line.addWidget(part, int(stretch in (place, None)))
     return box
 
 
