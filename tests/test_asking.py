@@ -180,8 +180,8 @@ def test_limits_and_features_are_those_of_each_request(series: Series, model: Mo
 def test_a_sweep_is_one_map_and_shares_each_forward(
     series: Series, patches: Model, counted: Callable[[Model], list[int]]
 ) -> None:
-    where = session.place(series, patches, 2, Sweep())
-    box = session.place(series, patches, 2, Sweep(((0, 0), (12, 12))))
+    where = session.place(series, patches, 2, Sweep(refine=False))
+    box = session.place(series, patches, 2, Sweep(((0, 0), (12, 12)), refine=False))
     asked = [
         session.request(series, patches, method, target, where)
         for method, target in (

@@ -1107,16 +1107,18 @@ def test_a_patch_is_swept_over_a_slice_all_slices_and_a_box(
         tmp_path / "model", input={"size": [8, 8], "fit": "patch", "values": {"window": [0, 2000]}}
     )
     words = ("predict", stack, "--model", model, "--json")
-    every = whyscope(*words, "--at", "sweep").document["results"]
+    every = whyscope(*words, "--at", "sweep", "--no-refine").document["results"]
     assert len(every) == 4 * 6  # rows 0, 4, 8, 12 and six columns up to 20
     assert {tuple(r["at"]) for r in every} >= {(2, 3.5, 3.5), (2, 15.5, 23.5)}
-    assert len(whyscope(*words, "--at", "sweep", "--overlap", "0").document["results"]) == 3 * 4
+    assert (
+        len(whyscope(*words, "--at", "sweep", "--overlap", "0", "--no-refine").document["results"]) == 3 * 4
+    )
     boxed = whyscope(*words, "--at", "2,3..9,10").document["results"]
     assert [r["at"] for r in boxed] == [[2, 5.5, 6.5]]
     out = tmp_path / "out"
     done = whyscope(
         "explain", stack, "--model", model, "--method", "grad-cam,saliency", "--slice", "all",
-        "--at", "sweep", "--target", "mass", "--out", out, "--json",
+        "--at", "sweep", "--no-refine", "--target", "mass", "--out", out, "--json",
     )  # fmt: skip
     assert done.status == 0, done.err
     assert len(done.document["predictions"]) == 4 * 24
@@ -1145,11 +1147,13 @@ def test_a_volume_is_swept(stack: Path, tmp_path: Path, whyscope: Whyscope) -> N
     )
     out = tmp_path / "out"
     done = whyscope(
-        "explain", stack, "--model", model, "--method", "grad-cam", "--at", "sweep", "--out", out, "--json"
-    )
+        "explain", stack, "--model", model, "--method", "grad-cam", "--at", "sweep", "--no-finer",
+        "--out", out, "--json",
+    )  # fmt: skip
     assert done.status == 0, done.err
     (entry,) = done.document["attributions"]
-    assert len(done.document["predictions"]) == 3 * 4 * 6
+    assert entry["swept"]["grid"] == 3 * 4 * 6
+    assert len(done.document["predictions"]) == entry["swept"]["blocks"] > 3 * 4 * 6
     found = arrays_of(out / entry["files"]["npz"])["map"]
     assert np.isfinite(found).all()
     assert found.shape == (4, ROWS, COLUMNS)

@@ -80,12 +80,21 @@ def test_the_ends_of_a_map_are_finite() -> None:
     assert explain(predict(series()), values=np.full((1, 2, 2), np.nan)).extremes() == (None, None)
 
 
+NO_POSITIVE = (
+    "Grad-CAM at layer features.norm5 shows no positive evidence for nodule / mass in this slice; "
+    "try another method or layer."
+)
+NO_EVIDENCE = NO_POSITIVE.replace("positive evidence", "evidence").replace(
+    "mass in", "mass above rounding in"
+)
+
+
 @pytest.mark.parametrize(
     ("signed", "blank", "seen", "drawn", "words"),
     [
-        (False, True, True, False, "No positive evidence for nodule / mass in this image."),
-        (True, True, True, True, "No evidence for nodule / mass above rounding in this image."),
-        (True, True, False, False, "No evidence for nodule / mass above rounding in this image."),
+        (False, True, True, False, NO_POSITIVE),
+        (True, True, True, True, NO_EVIDENCE),
+        (True, True, False, False, NO_EVIDENCE),
         (False, False, False, False, NOT_LOOKED_AT),
         (True, False, True, False, NOTHING_REACHES),
         (True, False, True, True, "Explains a negative: nodule / mass is not called."),
@@ -107,10 +116,12 @@ def test_sentences() -> None:
     source = series()
     limited = Target(NOT_CALLED, 1, region=Region.box(source, 1, (0, 0, 5, 5), "corner"))
     assert below_text(aimed(limited, source)) == "nodule / mass is not called"  # the region has none
-    assert no_evidence_text(map) == "No positive evidence for nodule / mass in this image."
+    assert no_evidence_text(map) == NO_POSITIVE
     same = explain(predict(series(), None), None)
     assert (target_text(same), same.score) == ("same for every label", None)
-    assert no_evidence_text(same) == "No positive evidence in this volume."
+    assert no_evidence_text(same).endswith(
+        "shows no positive evidence in this scan; try another method or layer."
+    )
     assert [score_text(score) for score in (*SCORES, Score("a", 9.0, 9.0), Score("b", 0.0, 0.5, True))] == [
         "score 0.82 (called from 0.50)",
         "score 0.41 (called from 0.60)",

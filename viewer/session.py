@@ -129,15 +129,12 @@ def override(series: Series, model: Model) -> Override:
     return Override(series.digest, model.digest)
 
 
-def inputs(series: Series, model: Model, slice: Which = None, at: Where = None) -> list[ModelInput]:
-    """The inputs for one slice, for all of them, or for the volume of a 3D network, or all of a sweep."""
-    found: list[ModelInput] = []
-    for one in places(series, model, slice, at):
-        if isinstance(one.at, Sweep):
-            found += model.tiling(series, one.at, one.slice).patches()
-        else:
-            found.append(model.prepare(series, one.slice, one.at))
-    return found
+def inputs(
+    series: Series, model: Model, slice: Which = None, at: Sequence[float] | None = None
+) -> list[ModelInput]:
+    """The inputs for one slice, for all of them, or for the volume of a 3D network."""
+    where = places(series, model, slice, at)
+    return [model.prepare(series, p.slice, p.at) for p in where if not isinstance(p.at, Sweep)]
 
 
 def predict(
@@ -150,11 +147,27 @@ def predict(
     task: Task | None = None,
 ) -> tuple[Prediction, ...]:
     """What the model says of a slice, of some or all slices, or of the volume."""
-    override = gate(series, model, outside_intended_use)
+    return _predicted(series, model, slice, at, outside_intended_use, settings, task).predictions
+
+
+def _predicted(
+    series: Series,
+    model: Model,
+    slice: Which | Sequence[int],
+    at: Where,
+    outside_intended_use: Outside,
+    settings: Settings | None,
+    task: Task | None,
+) -> Explained:
+    """The same, and of sweeps the best blocks."""
+    reason = gate(series, model, outside_intended_use)
     batch = (settings or Settings()).batch
     each = [slice] if slice is None or isinstance(slice, (int, str)) else slice
+    if isinstance(at, Sweep):
+        where = (one for i in each for one in places(series, model, i, at))
+        return explaining.searched(series, model, where, task, batch, reason)
     given = [one for i in each for one in inputs(series, model, i, at)]
-    return model.predict(given, task, batch, override)
+    return Explained(model.predict(given, task, batch, reason), ())
 
 
 def explain(
@@ -214,7 +227,7 @@ def ask(
         features,
     )
     if not asked:
-        return Explained(predict(series, model, slice, at, outside_intended_use, preferences, task), ())
+        return _predicted(series, model, slice, at, outside_intended_use, preferences, task)
     return explain(
         series, model, asked, outside_intended_use=outside_intended_use, preferences=preferences, task=task,
         preview=preview, kept=kept,

@@ -25,11 +25,16 @@ class Progress:
 class Task:
     """One piece of long work: workers report and check, another thread may cancel.
 
-    `report` is called on the worker's thread. A task can be cancelled once and is not reused.
+    `report` and `announce` are called on the worker's thread. A task can be cancelled once and is not reused.
     """
 
-    def __init__(self, report: Callable[[Progress], None] | None = None) -> None:
+    def __init__(
+        self,
+        report: Callable[[Progress], None] | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
         self._report = report
+        self._announce = announce
         self._cancelled = threading.Event()
 
     @property
@@ -44,6 +49,12 @@ class Task:
         """Raise `Cancelled` if the reader has cancelled."""
         if self._cancelled.is_set():
             raise Cancelled
+
+    def announce(self, sentence: str) -> None:
+        """Say what comes that the reader did not ask for in so many words, and what it costs."""
+        self.check()
+        if self._announce is not None:
+            self._announce(sentence)
 
     def progress(self, done: int, total: int, doing: str) -> None:
         """Report a step and check for cancellation."""

@@ -9,7 +9,19 @@ from itertools import product
 import numpy as np
 
 from viewer import affine
-from viewer.types import Attribution, Display, Identity, Map, Prediction, Score, Series, Window
+from viewer.types import (
+    Attribution,
+    BestBlock,
+    Display,
+    Field,
+    Identity,
+    Map,
+    Prediction,
+    Score,
+    Series,
+    Swept,
+    Window,
+)
 
 RESEARCH_USE = "For research use only. Not for diagnostic use."
 INFLUENCE_ONLY = "Shows influence on the score. Not a segmentation."
@@ -171,9 +183,87 @@ def _size_text(sides: np.ndarray, series: Series) -> str:
     spacing = series.geometry.spacing
     steps = None if spacing is None else spacing[-len(sides) :]
     if steps is None or None in steps:
-        return f"{' × '.join(f'{side:.0f}' for side in sides)} pixels"
+        return f"{' × '.join(number(float(side)) for side in sides)} pixels"
     lengths = (side * float(step or 0) for side, step in zip(sides, steps, strict=True))
-    return f"{' × '.join(f'{length:.0f}' for length in lengths)} mm"
+    return f"{' × '.join(map(number, lengths))} mm"
+
+
+def part_text(share: float) -> str:
+    """A part of a whole in per cent: "0.3 %"."""
+    return "<0.1 %" if 0 < share < 0.001 else f"{number(round(100 * share, 1))} %"
+
+
+def size_text(series: Series, field: Field) -> str:
+    """How large a part of a series is along (slices,) rows and columns; see `region_text`."""
+    return _size_text(np.array(field.extent[field.shape[0] == 1 :]), series)
+
+
+def whole_text(series: Series, field: Field) -> str:
+    """What a part of a series is a part of."""
+    if field.shape[0] > 1:
+        return "scan"
+    return "image" if series.shape[0] == 1 else "slice"
+
+
+_ALL = 0.995
+"""A part that a reader would call the whole: a border of rounding is no block."""
+
+
+def looked_at_text(attribution: Attribution) -> str:
+    """The region that a map and its score are of; of a sweep the score is the best of its blocks."""
+    swept, series = attribution.swept, attribution.series
+    if swept is None:
+        return region_text(attribution.prediction)
+    whole = attribution.looked_at
+    share = whole.share(series.shape)
+    within = "" if share > _ALL else f", searched in {part_text(share)} of the {whole_text(series, whole)}"
+    return f"{region_text(attribution.prediction, swept.count)}{within}"
+
+
+def best_of_text(swept: Swept) -> str:
+    """That a score is the highest of many, which no score of one block is."""
+    return f"best of {swept.count} {'block' if swept.count == 1 else 'blocks'}"
+
+
+ONE_BLOCK = "Threshold and calibration of the card hold for one block, not for the best of many."
+
+
+def place_text(series: Series, block: BestBlock) -> str:
+    """Where the middle of a block lies: slice, row and column from 0, and in millimetres where known."""
+    slice, row, column = block.place
+    voxel = f"{number(slice)}, {number(row)}, {number(column)}"
+    position = block.position(series.geometry)
+    if position is None:
+        return voxel
+    return f"{voxel} · {', '.join(f'{mm:.1f}'.replace('-', '−') for mm in position)} mm"
+
+
+def stride_text(series: Series, swept: Swept) -> str:
+    """How blocks were laid, what may have been missed, and what to do then."""
+    field = swept.best[0].field
+    steps = Field(field.matrix, swept.stride)
+    moved = [n > 0 for n in swept.stride]
+    if not any(moved):
+        return "There is room for one block."
+    apart = f"Blocks lie {size_text(series, steps)} apart" if all(moved[field.shape[0] == 1 :]) else ""
+    apart = apart or "Blocks lie beside each other where there is room"
+    how = "and were moved in smaller steps around the best" if swept.refined else "and nothing between them"
+    return f"{apart} {how}. {_missed_text(swept)}"
+
+
+def _missed_text(swept: Swept) -> str:
+    if swept.least is None:
+        return "How much of a finding between them the network would still see is not known."
+    seen = f"Midway between them a finding shows about {part_text(swept.least)} of what it does in the middle"
+    if swept.finer:
+        return f"{seen}, so that small ones may be missed: search a finer grid of {swept.finer} blocks."
+    return f"{seen}, measured around the best block; fainter findings may be missed."
+
+
+def weighed_text(swept: Swept) -> str:
+    """How the maps of blocks were put together."""
+    by = "their score, so that rejected blocks count little" if swept.weighted else "their middle alone"
+    return f"Where blocks overlap, their maps are weighed by {by}."
 
 
 # --- the image ------------------------------------------------------------------------------------
@@ -242,11 +332,21 @@ def clipped_text(below: int, above: int, count: int, sign: str) -> str:
 
 
 def no_evidence_text(attribution: Attribution, of_any_sign: bool = False) -> str:
-    """That nothing in the image or volume speaks for what a map explains; `of_any_sign`: nor against it."""
+    """That a method shows nothing that speaks for what a map explains, where, and what to try; `of_any_sign`:
+    nor against it. It is the method that shows none: what the model used is another question."""
     label = "" if attribution.target is None else f" for {attribution.target.words}"
-    where = "image" if attribution.values.shape[0] == 1 else "volume"
+    method = attribution.title + (f" at layer {attribution.layer}" if attribution.layer else "")
     what = f"evidence{label} above rounding" if of_any_sign else f"positive evidence{label}"
-    return f"No {what} in this {where}."
+    field = attribution.looked_at
+    if attribution.swept is not None:
+        where, further = f"any of {attribution.swept.grid} blocks", ""
+    elif field.share(attribution.series.shape) > _ALL:
+        where, further = f"this {whole_text(attribution.series, field)}", ""
+    else:
+        where = "this block"
+        further = f" or search the whole {whole_text(attribution.series, field)}"
+    other = "method or layer" if attribution.layer else "method"
+    return f"{method} shows no {what} in {where}; try another {other}{further}."
 
 
 def outside_text(reason: str) -> str:

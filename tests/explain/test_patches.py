@@ -29,7 +29,8 @@ from viewer.task import Cancelled, Progress, Task
 from viewer.types import Display, Geometry, Region, Series, Sweep, Target
 
 SIZES = {2: (16, 12), 3: (6, 16, 12)}
-EVERYWHERE = Sweep()
+PLAIN = partial(Sweep, refine=False, blend="plain")
+EVERYWHERE = PLAIN()
 
 
 def series_of(voxels: np.ndarray, matrix: np.ndarray | None = None) -> Series:
@@ -205,7 +206,7 @@ def test_the_blend_is_the_weighted_mean_of_the_raw_maps(
     conv, pool = ((nn.Conv2d, nn.AvgPool2d), (nn.Conv3d, nn.AvgPool3d))[dimensions - 2]
     body = nn.Sequential(conv(1, 5, 3, padding=1), nn.ReLU(), pool(2), conv(5, 5, 3, padding=1))
     model, series = patch_model(Signed(body), size=SIZES[dimensions]), noise(*shape)
-    tiling = model.tiling(series, Sweep(overlap=0.4), 1 if dimensions == 2 else None)
+    tiling = model.tiling(series, PLAIN(overlap=0.4), 1 if dimensions == 2 else None)
     wish = Target("mass", 1)
     (found,) = sweep(model, [tiling], [method], [wish], batch=5).attributions
     total, weight = np.zeros(tiling.whole.shape), np.zeros(tiling.whole.shape)
@@ -374,7 +375,7 @@ def test_a_planted_light_is_found_through_spacing_turns_and_oblique_axes(
         orientation="".join(random.permutation(letters)),
     )
     found = session.ask(
-        series, model, [method], "light", slice=block[0] + 1 if dimensions == 2 else None, at=Sweep()
+        series, model, [method], "light", slice=block[0] + 1 if dimensions == 2 else None, at=PLAIN()
     )
     (attribution,) = found.attributions
     assert len(found.predictions) > 8
@@ -395,10 +396,10 @@ def test_a_planted_light_is_found_through_spacing_turns_and_oblique_axes(
 
 def test_slices_are_swept_one_by_one() -> None:
     model, series = small(2), noise(3, 30, 30)
-    found = session.ask(series, model, ["grad-cam"], "mass", slice="all", at=Sweep())
+    found = session.ask(series, model, ["grad-cam"], "mass", slice="all", at=PLAIN())
     assert [a.slice for a in found.attributions] == [0, 1, 2]
     for i, attribution in enumerate(found.attributions):
-        (alone,) = session.ask(series, model, ["grad-cam"], "mass", slice=i, at=Sweep()).attributions
+        (alone,) = session.ask(series, model, ["grad-cam"], "mass", slice=i, at=PLAIN()).attributions
         assert np.allclose(attribution.values, alone.values, rtol=1e-4, atol=1e-6)
         assert {p.input.slice for p in attribution.predictions} == {i}
 
@@ -407,11 +408,11 @@ def test_a_class_inside_a_region_needs_patches_that_see_it() -> None:
     torch.manual_seed(9)
     model = patch_model(nn.Sequential(nn.Conv2d(1, 3, 1), PerPixel()), size=(16, 16))
     found = session.ask(
-        noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=Sweep(((14, 14), (25, 25)))
+        noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=PLAIN(((14, 14), (25, 25)))
     )
     (attribution,) = found.attributions
     assert np.isfinite(attribution.values).all()
-    told = session.ask(noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=Sweep())
+    told = session.ask(noise(1, 40, 40), model, ["saliency"], "mass@18,18,21,21", at=PLAIN())
     assert told.refused[0][1].endswith("lies outside what the model was shown.")
 
 

@@ -447,7 +447,7 @@ def test_progress_counts_the_patches(placed: Desk, monkeypatch: pytest.MonkeyPat
         for s in placed.shown
         if s.shell.busy is not None and s.shell.busy.doing == "sweeping patches"
     }
-    assert told == {len(state.answer.attribution.predictions)}
+    assert told == {state.answer.attribution.swept.grid}
 
 
 def test_no_state_ever_holds_what_belongs_to_another_place(placed: Desk, dimensions: int) -> None:

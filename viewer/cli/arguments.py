@@ -4,6 +4,7 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args, get_type_hints
 
 import typer
@@ -29,20 +30,28 @@ def read_slice(text: str | None) -> int | Literal["all"] | None:
         raise typer.BadParameter(f"--slice wants a number or all, not {text!r}.") from None
 
 
-def read_place(text: str | None, overlap: float = Sweep().overlap) -> tuple[float, ...] | Sweep | None:
-    """The middle of a patch as (row, column) or (slice, row, column), or a sweep over all or a box."""
+def read_sweep(overlap: float, refine: bool, finer: bool, blend: str) -> Sweep:
+    """How a sweep is done, wherever it goes."""
     if not 0 <= overlap < 1:
         raise typer.BadParameter(f"--overlap wants a share from 0 up to, not including, 1, not {overlap:g}.")
+    for known in get_args(get_type_hints(Sweep)["blend"]):
+        if blend == known:
+            return Sweep(None, overlap, refine, finer and refine, known)
+    raise typer.BadParameter(f"--blend wants score or plain, not {blend!r}.")
+
+
+def read_place(text: str | None, sweep: Sweep) -> tuple[float, ...] | Sweep | None:
+    """The middle of a patch as (row, column) or (slice, row, column), or a sweep over all or a box."""
     if text is None:
         return None
     if text.strip().lower() == "sweep":
-        return Sweep(overlap=overlap)
+        return sweep
     places = [_numbers(part.split(",")) for part in text.split("..")]
     if len(places) > 2 or {len(place) for place in places} not in ({2}, {3}):
         raise typer.BadParameter(
             f"--at wants ROW,COLUMN or SLICE,ROW,COLUMN, two of them with .. between, or sweep, not {text!r}."
         )
-    return places[0] if len(places) == 1 else Sweep((places[0], places[1]), overlap)
+    return places[0] if len(places) == 1 else replace(sweep, box=(places[0], places[1]))
 
 
 def read_window(text: str | None) -> Window | None:

@@ -13,19 +13,23 @@ from viewer.cli.arguments import (
     read_run,
     read_settings,
     read_slice,
+    read_sweep,
     read_window,
     read_words,
 )
 from viewer.cli.opening import open_series_and_model
 from viewer.cli.options import (
     AtOption,
+    BlendOption,
     DeviceOption,
+    FinerOption,
     JsonOption,
     LimitOption,
     ModelOption,
     OutsideOption,
     OverlapOption,
     PathArgument,
+    RefineOption,
     SeriesOption,
     SliceOption,
     TrustOption,
@@ -49,6 +53,9 @@ FeaturesOption = Annotated[
 LayerOption = Annotated[
     str | None, typer.Option("--layer", help="A layer (see `methods --model`), A,B for several, or stages.")
 ]
+WindowOption = Annotated[
+    str | None, typer.Option("--window", help="CENTRE,WIDTH or CENTRE,WIDTH,NAME,FUNCTION.")
+]
 PeerOption = Annotated[bool, typer.Option("--peer", help="Compare each map with that of captum or grad-cam.")]
 
 
@@ -66,10 +73,11 @@ def explain(
     slice: SliceOption = None,
     at: AtOption = None,
     overlap: OverlapOption = 0.5,
+    refine: RefineOption = True,
+    finer: FinerOption = True,
+    blend: BlendOption = "score",
     formats: Annotated[list[str] | None, typer.Option("--format", help="png, npz, json.")] = None,
-    window: Annotated[
-        str | None, typer.Option("--window", help="CENTRE,WIDTH or CENTRE,WIDTH,NAME,FUNCTION.")
-    ] = None,
+    window: WindowOption = None,
     style: Annotated[list[str] | None, typer.Option("--style", help="KEY=VALUE, e.g. opacity=0.4.")] = None,
     invert: Annotated[bool, typer.Option("--invert", help="Show low values bright.")] = False,
     show_slice: Annotated[int | None, typer.Option("--show-slice", help="Of a volume, from 0.")] = None,
@@ -82,11 +90,12 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what the model says, as annotated pictures, arrays and a JSON document."""
-    which, place, drawn = read_slice(slice), read_place(at, overlap), read_window(window)
-    wishes, fields, names = read_settings(setting), read_pairs("--style", style), read_words(method)
+    which, drawn = read_slice(slice), read_window(window)
+    place = read_place(at, read_sweep(overlap, refine, finer, blend))
+    wishes, fields, settings = read_settings(setting), read_pairs("--style", style), read_run(limit, device)
+    names = read_words(method)
     if not names:
         raise typer.BadParameter("--method wants a name; see `whyscope methods`.")
-    settings = read_run(limit, device)
     from viewer import export, session
     from viewer.errors import ExplainerError
 
@@ -103,9 +112,8 @@ def explain(
             print_lines(check.words for check in checks)
         if not explained.attributions:
             raise ExplainerError(" ".join(f"{name}: {reason}" for name, reason in explained.refused))
-        document = session.export(
-            explained, out, kinds, show_identity, task, looks, drawn, invert, show_slice, checks
-        )
+        how = (looks, drawn, invert, show_slice, checks)
+        document = session.export(explained, out, kinds, show_identity, task, *how)
     if as_json:
         print_json(document)
     else:

@@ -23,6 +23,16 @@ AtOption = Annotated[
 OverlapOption = Annotated[
     float, typer.Option("--overlap", help="What patches of a sweep share, from 0 to 1.")
 ]
+RefineOption = Annotated[
+    bool, typer.Option("--refine/--no-refine", help="Halve steps around the best patches of a sweep.")
+]
+FinerOption = Annotated[
+    bool,
+    typer.Option("--finer/--no-finer", help="Sweep a finer grid where the network needs one; told before."),
+]
+BlendOption = Annotated[
+    str, typer.Option("--blend", help="score: patches of a sweep weigh by their score; plain: alike.")
+]
 TrustOption = Annotated[bool, typer.Option("--trust", help="Run the code beside the weights.")]
 OutsideOption = Annotated[
     bool, typer.Option("--outside-intended-use", help="Go on where the card does not accept the study.")

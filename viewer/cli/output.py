@@ -64,7 +64,7 @@ def fail(sentence: str) -> NoReturn:
 def progress(quiet: bool) -> Iterator[Task]:
     """A task whose progress is drawn on standard error, with the time left; silent if `quiet`."""
     if quiet or not sys.stderr.isatty():
-        yield Task()
+        yield Task(announce=lambda sentence: remark([sentence]))
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -78,4 +78,4 @@ def progress(quiet: bool) -> Iterator[Task]:
                 bar.reset(line, description=doing)
             bar.update(line, completed=step.done, total=step.total or None)
 
-        yield Task(report)
+        yield Task(report, lambda sentence: bar.console.print(sentence, markup=False))

@@ -31,7 +31,7 @@ from viewer.explain.peers import (
 )
 from viewer.explain.probe import Probe
 from viewer.explain.regions import read_region, read_regions
-from viewer.explain.requests import answer, file_contents, place, refuse_others, request
+from viewer.explain.requests import answer, file_contents, place, refuse_others, request, searched
 from viewer.explain.run import Assignment, Explained, explain
 from viewer.explain.shared import INPUT
 from viewer.explain.sweep import sweep
@@ -109,6 +109,7 @@ __all__ = [
     "refuse_blank",
     "refuse_others",
     "request",
+    "searched",
     "setting_types",
     "stages",
     "streams",

@@ -17,7 +17,7 @@ from viewer.explain.sweep import swept
 from viewer.models import Model
 from viewer.models.tiling import check_sweep
 from viewer.task import Task
-from viewer.types import Asked, Attribution, Place, Prediction, Region, Request, Series, Sweep, Target
+from viewer.types import Asked, Attribution, Place, Prediction, Region, Request, Series, Sweep, Swept, Target
 from viewer.types.digest import digest
 
 Contents = tuple[tuple[str, str], ...]
@@ -175,6 +175,19 @@ def answer(
     return whole.explained()
 
 
+def searched(
+    series: Series,
+    model: Model,
+    places: Iterable[Place],
+    task: Task | None = None,
+    batch: int = 16,
+    override: str | None = None,
+) -> Explained:
+    """What the model says of the blocks of sweeps, of all that were looked at; without a map."""
+    tilings = (model.tiling(series, p.at, p.slice) for p in places if isinstance(p.at, Sweep))
+    return swept(model, tilings, (), task, batch, override).explained(())
+
+
 def _refuse_changed(model: Model, requests: Iterable[Request]) -> None:
     for one in requests:
         explainer = one.explainer
@@ -218,6 +231,7 @@ class _Whole:
         self._at_place = at_place
         self._predictions: list[Prediction] = []
         self._attributions: list[Attribution] = []
+        self._swept: list[Swept] = []
         self._refused: dict[tuple[str, str], None] = {}
         self._answers: dict[Request, Attribution | str] = {}
 
@@ -225,6 +239,7 @@ class _Whole:
         """What was found of some places at which the same was asked."""
         explained = found.explained(plan.assignments)
         self._predictions += explained.predictions
+        self._swept += explained.swept
         self._attributions += explained.attributions
         self._refused |= dict.fromkeys(explained.refused)
         asked = {(where, one.how, one.aim): one for where in places for one in self._at_place[where]}
@@ -241,4 +256,4 @@ class _Whole:
     def explained(self) -> Explained:
         """All of it."""
         maps, refused = tuple(self._attributions), tuple(self._refused)
-        return Explained(tuple(self._predictions), maps, refused, self._answers)
+        return Explained(tuple(self._predictions), maps, refused, self._answers, tuple(self._swept))

@@ -17,7 +17,7 @@ from viewer.explain.shared import NoInfluenceError
 from viewer.models import Model
 from viewer.models.guard import Forward
 from viewer.task import Task
-from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Request
+from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Request, Swept
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Explained:
     """(method, reason) of those that could not explain this model or image."""
     answers: Mapping[Request, Attribution | str] = field(default_factory=dict)
     """Where requests were asked: of each its map, or the reason why there is none."""
+    swept: tuple[Swept, ...] = ()
+    """Of each sweep how blocks were laid, and the best of them, for the label with the highest score."""
 
     def of(self, request: Request) -> Attribution:
         """The map that answers a request; raises `ExplainerError` with the reason where there is none."""
@@ -57,12 +59,13 @@ class Outcome:
     predictions: tuple[Prediction, ...]
     maps: Mapping[int, Sequence[tuple[int, int, Attribution]]]
     refused: Mapping[int, str]
+    swept: tuple[Swept, ...] = ()
 
     def explained(self, assignments: Sequence[Assignment]) -> Explained:
         """The same by method."""
         maps = tuple(found for i in sorted(self.maps) for _, _, found in self.maps[i])
         reasons = ((assignments[i].method.name, self.refused[i]) for i in sorted(self.refused))
-        return Explained(self.predictions, maps, tuple(reasons))
+        return Explained(self.predictions, maps, tuple(reasons), swept=self.swept)
 
 
 def explain(

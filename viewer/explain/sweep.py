@@ -1,33 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Explaining a network that reads patches all over an image: raw maps of patches, blended into one.
+"""Explaining a network that reads blocks (patches) all over an image: searched, and their maps blended.
 
-Where patches overlap, a place has the mean of what their maps say of it, weighted by a Gaussian about the
-middle of each patch (as predictions of patches are put together in Isensee et al., nnU-Net, Nature Methods
-2021): near its border a patch sees least of what lies around. Values are blended as the method gave
-them, signed and unscaled, in the unit of one patch's score.
+First the blocks of an even grid go through the network, each once: its score and its map come out of one
+forward. Then the best of them are refined (`viewer.explain.refine`), and where the network is found to
+answer too near the middle of a block for this grid (`viewer.explain.half_width`), a finer one follows if
+that is wished for; there, scores are asked for alone. The best blocks are explained like those of the grid.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from viewer import affine
 from viewer.errors import ExplainerError
+from viewer.explain.blend import LEAST_WEIGHT, Blend
 from viewer.explain.explainer import Explainer
+from viewer.explain.explore import Search
+from viewer.explain.grid import Looked
 from viewer.explain.run import Assignment, Explained, Outcome, outcome, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
 from viewer.task import Task
-from viewer.types import Array, Asked, Attribution, ModelInput, Prediction, Region, Shape3, Target
+from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Shape3, Target
 
-_WIDTH = 1 / 8
-"""Standard deviation of the weights ÷ side of a patch."""
 _MOST_BYTES = 2**31
 """What the maps of one sweep may take together."""
+_DOING = "sweeping patches"
 
 
 def sweep(
@@ -45,6 +43,7 @@ def sweep(
 
     "top" is the label with the highest score in any patch of a tiling. Where a method cannot explain a
     patch, such as one that no gradient passes, its map counts as zero there, and `refused` says of how many.
+    The predictions are those of the grid, then of all other blocks that were looked at.
     """
     assignments = [Assignment(m, tuple(wishes), within, tuple(features)) for m in methods]
     return swept(model, tilings, assignments, task, batch, override).explained(assignments)
@@ -61,33 +60,39 @@ def swept(
     """Predict every patch and carry out assignments on each, all of them on one forward a batch; see `sweep`.
 
     An input of the outcome is a tiling, and what stands in `refused` may be said of some patches of a map.
+    Without assignments patches are predicted, and the best of them found.
     """
     task = task or Task()
-    predictions: list[Prediction] = []
+    whole = Outcome((), {}, {})
     maps: dict[int, list[tuple[int, int, Attribution]]] = {}
-    refused: dict[int, str] = {}
     for number, tiling in enumerate(tilings):
         chosen = _chosen(model, tiling, assignments, task, batch)
         found = _Swept(model, tiling, chosen, task, batch, override).outcome()
-        predictions += found.predictions
         for i, some in found.maps.items():
             maps.setdefault(i, []).extend((row, number, one) for row, _, one in some)
-        refused = dict(found.refused) | refused
-    return Outcome(tuple(predictions), maps, refused)
+        whole = Outcome(
+            whole.predictions + found.predictions, maps, dict(found.refused) | dict(whole.refused),
+            whole.swept + found.swept,
+        )  # fmt: skip
+    return whole
 
 
 def _chosen(
     model: Model, tiling: Tiling, assignments: Sequence[Assignment], task: Task, batch: int
 ) -> Sequence[Assignment]:
-    """The assignments with targets that are the same for every patch."""
+    """The assignments with targets that are the same for every patch.
+
+    Which of several labels has the highest score is known once all patches have been predicted.
+    """
 
     def left_open(one: Assignment) -> bool:
         return one.method.target_dependent and "top" in one.wishes
 
     if not any(map(left_open, assignments)):
         return assignments
-    every = model.predict(list(tiling.patches()), task, batch)
-    top = max((p.top for p in every), key=lambda score: score.probability).label
+    top = model.labels[0]
+    if len(model.labels) > 1:
+        top = _leading(model.predict(list(tiling.patches()), task, batch))
     named = Target(top, model.labels.index(top), plain=model.card.output.activation == "none")
     return [
         replace(a, wishes=tuple(named if w == "top" else w for w in a.wishes)) if left_open(a) else a
@@ -95,8 +100,24 @@ def _chosen(
     ]
 
 
+def _leading(predictions: Iterable[Prediction]) -> str:
+    """The label with the highest score of any."""
+    return max((p.top for p in predictions), key=lambda score: score.probability).label
+
+
 def _told(reason: str, missing: int, count: int) -> str:
     return reason if missing == count else f"The maps of {missing} of {count} patches count as zero. {reason}"
+
+
+@dataclass(slots=True)
+class _Maps:
+    """What has been found of the maps of blocks so far."""
+
+    blends: dict[tuple[int, int], Blend] = field(default_factory=dict)
+    """By the number of the assignment and that of its target."""
+    reasons: dict[int, str] = field(default_factory=dict)
+    missing: defaultdict[int, set[Shape3]] = field(default_factory=lambda: defaultdict(set))
+    """The blocks of the grid that an assignment has no map of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +131,97 @@ class _Swept:
 
     def outcome(self) -> Outcome:
         """Maps of the whole tiling, some patches at a time: no map of a patch is kept."""
-        patches, offsets = list(self.tiling.patches()), self.tiling.offsets
         fitting, unsuitable = suited([a.method for a in self.assignments], self.model)
-        predictions: list[Prediction] = []
-        reasons: dict[int, str] = {}
-        missing: defaultdict[int, set[int]] = defaultdict(set)
-        blends: dict[tuple[int, int], _Blend] = {}
-        for first in range(0, len(patches), self.batch):
-            some = patches[first : first + self.batch]
-            share = _Share(self.task, first, len(some), len(patches))
-            for place, found in self._parts(some, list(fitting), share):
-                predictions += found.predictions
-                for i, reason in found.refused.items():
-                    reasons.setdefault(i, reason)
-                    missing[i].add(first + place)
-                for i, maps in found.maps.items():
-                    for row, n, one in maps:
-                        self._blend(blends, (i, row), one).add(offsets[first + place + n], one)
-        every = tuple(predictions)
-        told = unsuitable | {i: _told(why, len(missing[i]), len(patches)) for i, why in reasons.items()}
+        looked = Looked(self.model, self.tiling, self.task, self.batch, self.override)
+        maps, numbers = _Maps(), list(fitting)
+        self._explain(self.tiling.offsets, numbers, looked, maps)
+        leading = _leading(looked.predictions)
+        searches = {label: Search(looked, label, self.task) for label in self._labels(leading)}
+        if maps.blends:
+            self._explain_best(searches, leading, looked, maps)
+        told = unsuitable | {
+            i: _told(why, len(maps.missing[i]), len(self.tiling)) for i, why in maps.reasons.items()
+        }
         blended: dict[int, list[tuple[int, int, Attribution]]] = {}
-        for (i, row), blend in blends.items():
-            blended.setdefault(i, []).append((row, 0, blend.attribution(every)))
-        return Outcome(every, blended, told)
+        for (i, row), blend in maps.blends.items():
+            target = blend.first.target
+            missing = [(o, self._weight(looked.prediction(o), target)) for o in maps.missing[i]]
+            search = searches[leading if target is None else target.label]
+            found = search.swept(self._weighs(target))
+            made = blend.attribution(search.looked.predictions, missing, found)
+            blended.setdefault(i, []).append((row, 0, made))
+        first = searches.get(leading) or next(iter(searches.values()))
+        every = dict.fromkeys(p for one in searches.values() for p in one.looked.predictions)
+        return Outcome(tuple(every), blended, told, (first.swept(False),))
+
+    def _labels(self, leading: str) -> list[str]:
+        """The labels to search for, each once: those of the targets, and the one with the highest score for
+        methods that are the same for every label, and where nothing is to be explained."""
+        found: dict[str, None] = {}
+        for one in self.assignments:
+            targets = one.wishes if one.method.target_dependent else ()
+            found |= dict.fromkeys([t.label for t in targets if isinstance(t, Target)] or [leading])
+        return list(found) or [leading]
+
+    def _explain_best(
+        self,
+        searches: Mapping[str, Search],
+        leading: str,
+        looked: Looked,
+        maps: _Maps,
+    ) -> None:
+        """Blend the maps of the best blocks that are none of the grid, each into those of its own label."""
+        wanted: dict[Shape3, set[str]] = {}
+        for label, search in searches.items():
+            for offset in search.off_grid:
+                wanted.setdefault(offset, set()).add(label)
+        with_map = sorted({i for i, _ in maps.blends})
+
+        def suits(offset: Shape3, target: Target | None) -> bool:
+            return (leading if target is None else target.label) in wanted[offset]
+
+        self._explain(list(wanted), with_map, looked, maps, suits)
+
+    def _explain(
+        self,
+        offsets: Sequence[Shape3],
+        numbers: Sequence[int],
+        looked: Looked,
+        maps: _Maps,
+        wanted: Callable[[Shape3, Target | None], bool] | None = None,
+    ) -> None:
+        """Show the network these blocks, and blend what the assignments find of each where that is wanted.
+
+        Without `wanted` they are the grid, in which a block without a map counts as zero.
+        """
+        if not numbers:
+            looked.look(offsets, _DOING)
+        for first in range(0, len(offsets) if numbers else 0, self.batch):
+            some = offsets[first : first + self.batch]
+            doing = _DOING if wanted is None else "explaining the best blocks"
+            share = _Share(self.task, first, len(some), len(offsets), doing)
+            patches = [self.tiling.at(offset) for offset in some]
+            for place, found in self._parts(patches, numbers, share):
+                looked.put(some[place : place + len(found.predictions)], found.predictions)
+                for i, reason in found.refused.items() if wanted is None else ():
+                    maps.reasons.setdefault(i, reason)
+                    maps.missing[i].add(some[place])
+                for i, made in found.maps.items():
+                    for row, n, one in made:
+                        if wanted is None or wanted(some[place + n], one.target):
+                            weight = self._weight(one.prediction, one.target)
+                            self._blend(maps.blends, (i, row), one).add(some[place + n], one, weight)
+
+    def _weighs(self, target: Target | None) -> bool:
+        """Whether a map is blended by the score of its label; an output has no score that weighs."""
+        by_score = self.tiling.wish.blend == "score" and self.model.card.output.activation != "none"
+        return by_score and target is not None
+
+    def _weight(self, prediction: Prediction, target: Target | None) -> float:
+        """What the map of a block weighs."""
+        if target is None or not self._weighs(target):
+            return 1.0
+        return max(prediction.score(target.label).probability, LEAST_WEIGHT)
 
     def _parts(
         self, some: Sequence[ModelInput], numbers: Sequence[int], share: Task
@@ -155,12 +244,10 @@ class _Swept:
         maps = {numbers[k]: some for k, some in found.maps.items()}
         return Outcome(found.predictions, maps, {numbers[k]: why for k, why in found.refused.items()})
 
-    def _blend(
-        self, blends: dict[tuple[int, int], "_Blend"], key: tuple[int, int], one: Attribution
-    ) -> "_Blend":
+    def _blend(self, blends: dict[tuple[int, int], Blend], key: tuple[int, int], one: Attribution) -> Blend:
         """The one that the map of a patch belongs to; begun with its first patch."""
         if key not in blends:
-            new = _Blend(self.tiling, one)
+            new = Blend(self.tiling, one)
             if sum(4 * math.prod(blend.shape) for blend in (*blends.values(), new)) > _MOST_BYTES:
                 raise ExplainerError(
                     "The maps of this sweep need too much memory; choose fewer labels, or a box of the image."
@@ -169,88 +256,13 @@ class _Swept:
         return blends[key]
 
 
-class _Blend:
-    """The weighted mean of the maps of patches, on cells as large as all of them have in common."""
-
-    def __init__(self, tiling: Tiling, first: Attribution) -> None:
-        self.first = first
-        """The map of the first patch that has one."""
-        self._tiling = tiling
-        facts = zip(tiling.size, first.values.shape, tiling.starts, strict=True)
-        self._pixels = tuple(_common(size, cells, starts) for size, cells, starts in facts)
-        whole = tiling.whole.shape
-        self.shape: Shape3 = tuple(n // p for n, p in zip(whole, self._pixels, strict=True))  # type: ignore[assignment]
-        self._sides = [_weights(n // p) for n, p in zip(tiling.size, self._pixels, strict=True)]
-        self._index = np.ix_(
-            *(
-                _cell(size // pixels, cells)
-                for size, pixels, cells in zip(tiling.size, self._pixels, first.values.shape, strict=True)
-            )
-        )
-        self._weight = _outer(self._sides)
-        self._sum = np.zeros(self.shape, np.float32)
-        self._errors: list[float] = []
-        self._resolution = first.resolution
-        self._seconds = 0.0
-
-    def add(self, offset: Shape3, attribution: Attribution) -> None:
-        """Put the map of the patch at an offset where it belongs."""
-        start = [o // p for o, p in zip(offset, self._pixels, strict=True)]
-        place = tuple(slice(s, s + n) for s, n in zip(start, self._weight.shape, strict=True))
-        self._sum[place] += self._weight * attribution.values[self._index]
-        self._seconds += attribution.seconds
-        if attribution.resolution is not None:
-            self._resolution = attribution.resolution.with_those_of(self._resolution)
-        if attribution.completeness_error is not None:
-            self._errors.append(attribution.completeness_error)
-
-    def attribution(self, predictions: tuple[Prediction, ...]) -> Attribution:
-        """The blended map; its completeness error is the largest of a patch."""
-        for axis, (side, starts) in enumerate(zip(self._sides, self._tiling.starts, strict=True)):
-            total = np.zeros(self.shape[axis], np.float32)
-            for start in starts:
-                first = start // self._pixels[axis]
-                total[first : first + len(side)] += side
-            self._sum /= total.reshape([-1 if i == axis else 1 for i in range(3)])
-        whole = self._tiling.whole
-        return replace(
-            self.first,
-            values=self._sum,
-            matrix=whole.matrix @ affine.cells(self.shape, whole.shape),
-            predictions=predictions,
-            features={},  # a segment has a value in each patch that it reaches, and none in all of them
-            completeness_error=max(self._errors, default=None),
-            resolution=self._resolution,
-            seconds=self._seconds,
-        )
-
-
-def _common(size: int, cells: int, starts: Sequence[int]) -> int:
-    """The largest side of a cell, in pixels, on whose borders those of all maps fall; else one pixel."""
-    return math.gcd(size // cells, *starts) if size % cells == 0 else 1
-
-
-def _cell(pieces: int, cells: int) -> NDArray[np.intp]:
-    """Which of the cells of a map holds the middle of each of the equal pieces of its side."""
-    return np.asarray((np.arange(pieces) + 0.5) * (cells / pieces)).astype(np.intp)
-
-
-def _weights(pieces: int) -> NDArray[np.float32]:
-    place = (np.arange(pieces) + 0.5) / pieces - 0.5
-    return np.exp(-0.5 * (place / _WIDTH) ** 2).astype(np.float32)
-
-
-def _outer(sides: Sequence[Array]) -> NDArray[np.float32]:
-    first, second, third = sides
-    return np.asarray(first[:, None, None] * second[:, None] * third, np.float32)
-
-
 class _Share(Task):
     """The part of a task that some of its patches are."""
 
-    def __init__(self, whole: Task, first: int, count: int, total: int) -> None:
+    def __init__(self, whole: Task, first: int, count: int, total: int, doing: str) -> None:
         super().__init__()
         self._whole, self._first, self._count, self._total = whole, first, count, total
+        self._doing = doing
         self._done = 0
 
     @property
@@ -263,4 +275,4 @@ class _Share(Task):
     def progress(self, done: int, total: int, doing: str) -> None:
         # One method after another begins at nothing.
         self._done = max(self._done, self._count * done // max(total, 1))
-        self._whole.progress(self._first + self._done, self._total, "sweeping patches")
+        self._whole.progress(self._first + self._done, self._total, self._doing)

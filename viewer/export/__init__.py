@@ -5,7 +5,7 @@ from viewer.export.document import prediction_facts
 from viewer.export.files import check_folder, whole, whole_set
 from viewer.export.formats import FORMATS, PLANNED, RESULT, check_formats, save_npz, save_png
 from viewer.export.picture import compose
-from viewer.export.provenance import model_facts, provenance, versions
+from viewer.export.provenance import model_facts, provenance, swept_facts, versions
 from viewer.export.style import read_style
 from viewer.export.write import export, strongest_slice
 
@@ -24,6 +24,7 @@ __all__ = [
     "save_npz",
     "save_png",
     "strongest_slice",
+    "swept_facts",
     "versions",
     "whole",
     "whole_set",

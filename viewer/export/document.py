@@ -7,6 +7,8 @@ from typing import Any
 
 from viewer import affine
 from viewer.export.provenance import (
+    looked_at_and_swept,
+    looked_at_facts,
     meaning,
     model_facts,
     plain,
@@ -68,6 +70,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "method": attribution.explainer.name,
         "settings": settings_facts(attribution),
         **region_facts(attribution),
+        **looked_at_and_swept(attribution),
         "found": attribution.found,
         "baselines": 0 if attribution.baselines is None else len(attribution.baselines),
         "layer": attribution.layer,
@@ -128,7 +131,8 @@ def _peer_facts(check: PeerCheck) -> Document:
 
 
 def prediction_facts(prediction: Prediction) -> Document:
-    """One prediction as `result.json` and `predict --json` list it; "at" is the middle of what was read.
+    """One prediction as `result.json` and `predict --json` list it; "at" is the middle of what was read, and
+    "looked_at" how large that is.
 
     "kind" says what "probability" is, whose name is older: a score, a probability where the card gives a
     calibration, or a plain output.
@@ -138,9 +142,15 @@ def prediction_facts(prediction: Prediction) -> Document:
         {name: plain(getattr(score, name)) for name in names} | {"kind": kind_of(score)}
         for score in prediction.scores
     ]
+    looked_at = plain(looked_at_facts(prediction.input.series, prediction.input.field))
     middle = [(n - 1) / 2 for n in prediction.input.shape]
     at = [round(float(i), 3) for i in affine.apply(prediction.input.matrix, middle)]
-    return {"slice": prediction.input.slice, "at": at, "labels": labels}
+    return {
+        "slice": prediction.input.slice,
+        "at": at,
+        "looked_at": {name: looked_at[name] for name in ("voxels", "mm", "share")},
+        "labels": labels,
+    }
 
 
 def _series(series: Series, show_identity: bool) -> Document:

@@ -10,8 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from viewer.types import Attribution, Map, Prediction, Region, Series
-from viewer.wording import CAME_ALONG, INFLUENCE, RESEARCH_USE
+from viewer.types import Attribution, Field, Map, Prediction, Region, Series, Swept
+from viewer.wording import (
+    CAME_ALONG,
+    INFLUENCE,
+    ONE_BLOCK,
+    RESEARCH_USE,
+    best_of_text,
+    kind_of,
+    looked_at_text,
+    stride_text,
+    whole_text,
+)
 
 _PACKAGES = ("whyscope", "torch", "scikit-image", "timm", "numpy", "pydicom")
 
@@ -121,6 +131,59 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def looked_at_facts(series: Series, field: Field) -> dict[str, Any]:
+    """The part of a series that a model was shown; sides along (slice, row, column), "mm" None if unknown."""
+    spacing = series.geometry.spacing
+    known = spacing is not None and (spacing[0] is not None or field.shape[0] == 1)
+    steps = spacing if known and spacing is not None else ()
+    return {
+        "voxels": field.extent,
+        "mm": [n * (step or 0.0) for n, step in zip(field.extent, steps, strict=False)] or None,
+        "share": field.share(series.shape),
+        "of": whole_text(series, field),
+    }
+
+
+def looked_at_and_swept(attribution: Attribution) -> dict[str, Any]:
+    """The region that a map and its score are of, and how that was searched, None where it was not."""
+    series, swept = attribution.series, attribution.swept
+    return {
+        "looked_at": looked_at_facts(series, attribution.looked_at)
+        | {"words": looked_at_text(attribution), "blocks": 1 if swept is None else swept.count},
+        "swept": None if swept is None else swept_facts(series, swept),
+    }
+
+
+def swept_facts(series: Series, swept: Swept) -> dict[str, Any]:
+    """How blocks were laid for a label, and the best of them; steps and half-widths are shares of a block
+    along (depth, rows, columns) of the input."""
+    steps = [step / size for step, size in zip(swept.stride, swept.size, strict=True)]
+    facts = {
+        "label": swept.label,
+        "score": best_of_text(swept),
+        "blocks": swept.count,
+        "grid": swept.grid,
+        "step": steps,
+        "refined": swept.refined,
+        "half_width": swept.half_width,
+        "least": swept.least,
+        "finer": swept.finer,
+        "blend": "score" if swept.weighted else "plain",
+        "words": [stride_text(series, swept), ONE_BLOCK],
+        "best": [
+            {
+                "at": [round(i, 3) for i in block.place],
+                "mm": block.position(series.geometry),
+                "logit": block.score.logit,
+                "score": block.score.probability,
+                "kind": kind_of(block.score),
+            }
+            for block in swept.best
+        ],
+    }
+    return {key: plain(value) for key, value in facts.items()}
+
+
 def resolution_facts(attribution: Attribution) -> dict[str, Any] | None:
     """What a value stands for, its sides and distances in pixels of the input; None where that is a cell."""
     found = attribution.resolution
@@ -138,6 +201,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "title": explainer.title,
         "settings": settings_facts(attribution),
         **region_facts(attribution),
+        **looked_at_and_swept(attribution),
         "found": attribution.found,
         "layer": attribution.layer,
         "target": None if attribution.target is None else attribution.target.words,

@@ -6,9 +6,9 @@ share is prepared once.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
 
 from viewer import affine
 from viewer.errors import ModelError
@@ -31,9 +31,29 @@ class Tiling:
     whole: ModelInput
     size: Shape3
     starts: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    wish: Sweep = Sweep()  # noqa: RUF009
+    """What was asked for."""
 
     def __len__(self) -> int:
         return math.prod(map(len, self.starts))
+
+    @property
+    def stride(self) -> Shape3:
+        """The largest step between neighbours along each axis; 0 where there is one patch."""
+        steps = (max((b - a for a, b in pairwise(starts)), default=0) for starts in self.starts)
+        return tuple(steps)  # type: ignore[return-value]
+
+    def finer(self, overlap: Sequence[float]) -> "Tiling":
+        """Patches of the same input that share at least so much of their side along each axis."""
+        facts = zip(self.whole.shape, self.size, overlap, strict=True)
+        return replace(self, starts=tuple(_starts(*one) for one in facts))  # type: ignore[arg-type]
+
+    def at(self, offset: Shape3) -> ModelInput:
+        """The patch whose first pixel is this one of `whole`; its pixels are a view."""
+        cut = [slice(o, o + n) for o, n in zip(offset, self.size, strict=True)]
+        tensor = self.whole.tensor[(slice(None), slice(None), *cut[5 - self.whole.tensor.ndim :])]
+        matrix = self.whole.matrix @ affine.scale_offset((1, 1, 1), offset)
+        return ModelInput(self.whole.series, self.whole.slice, tensor, matrix)
 
     @property
     def offsets(self) -> list[Shape3]:
@@ -41,12 +61,8 @@ class Tiling:
         return list(product(*self.starts))
 
     def patches(self) -> Iterator[ModelInput]:
-        """The inputs; their pixels are views of those of `whole`."""
-        for offset in self.offsets:
-            cut = [slice(o, o + n) for o, n in zip(offset, self.size, strict=True)]
-            tensor = self.whole.tensor[(slice(None), slice(None), *cut[5 - self.whole.tensor.ndim :])]
-            matrix = self.whole.matrix @ affine.scale_offset((1, 1, 1), offset)
-            yield ModelInput(self.whole.series, self.whole.slice, tensor, matrix)
+        """The inputs, in the order of `offsets`."""
+        return map(self.at, self.offsets)
 
 
 def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) -> Tiling:
@@ -69,7 +85,7 @@ def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) 
     flat = 3 - len(sides)
     depth, rows, columns = (1,) * flat + tuple(axis.size for axis in sides)
     first, second, third = ((0,),) * flat + tuple(starts)
-    return Tiling(whole, (depth, rows, columns), (first, second, third))
+    return Tiling(whole, (depth, rows, columns), (first, second, third), sweep)
 
 
 def check_sweep(sweep: Sweep, card: Input) -> None:

@@ -16,11 +16,13 @@ from viewer.types.prediction import Field, ModelInput, Prediction, Region, Score
 from viewer.types.request import Asked, Override, Place, Request
 from viewer.types.resolution import Resolution
 from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
+from viewer.types.swept import BestBlock, Swept
 
 __all__ = [
     "Array",
     "Asked",
     "Attribution",
+    "BestBlock",
     "DerivedMap",
     "Display",
     "Field",
@@ -47,6 +49,7 @@ __all__ = [
     "SpacingKind",
     "Style",
     "Sweep",
+    "Swept",
     "Target",
     "Voxels",
     "Window",

@@ -11,9 +11,10 @@ import numpy as np
 from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array, freeze
-from viewer.types.prediction import Prediction, Region, Score, Target
+from viewer.types.prediction import Field, Prediction, Region, Score, Target
 from viewer.types.resolution import Resolution
 from viewer.types.series import Series, Window
+from viewer.types.swept import Swept
 
 
 class Method(Protocol):
@@ -89,6 +90,8 @@ class Attribution(Map):
     """The region outside of which the method left the image as it was, and the map is zero."""
     resolution: Resolution | None = None
     """What a value stands for; None where that is a cell of the map."""
+    swept: Swept | None = None
+    """How blocks were laid and which are the best, of a map that was put together from many."""
     baselines: Array | None = field(default=None, repr=False)
     """What the image was compared with, as the model reads it and small: (baselines, channels, …spatial)."""
 
@@ -134,6 +137,11 @@ class Attribution(Map):
             return None
         label = self.target.label
         return next((s for s in self.prediction.scores if s.label == label), None)
+
+    @property
+    def looked_at(self) -> Field:
+        """The part of the series that the model was shown: a block, all of a sweep, or the whole."""
+        return Field(self.matrix, self.values.shape) if self.swept else self.prediction.input.field
 
     @property
     def negative(self) -> bool:

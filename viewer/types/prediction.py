@@ -34,6 +34,19 @@ class Field:
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", grid.frozen(self.matrix))
 
+    @property
+    def extent(self) -> tuple[float, float, float]:
+        """The source voxels that it spans along (slice, row, column)."""
+        slices, rows, columns = (float(n) for n in np.abs(self.matrix[:3, :3]) @ np.array(self.shape))
+        return (slices, rows, columns)
+
+    def share(self, image: Shape3) -> float:
+        """The part of an image of this shape that lies in it; of a single slice where it has but one."""
+        corners = grid.apply(self.matrix, [(-0.5,) * 3, [n - 0.5 for n in self.shape]])
+        low, high = np.maximum(corners.min(0), -0.5), np.minimum(corners.max(0), np.array(image) - 0.5)
+        parts = np.clip(high - low, 0, None) / np.array(image)
+        return float(np.prod(parts[1:] if self.shape[0] == 1 else parts))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
@@ -58,6 +71,11 @@ class ModelInput:
         spatial = tuple(int(n) for n in self.tensor.shape[2:])
         return (1, *spatial) if len(spatial) == 2 else spatial  # type: ignore[return-value]
 
+    @property
+    def field(self) -> Field:
+        """The part of the series that it shows."""
+        return Field(self.matrix, self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -69,6 +87,12 @@ class Sweep:
 
     box: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     overlap: float = 0.5
+    refine: bool = True
+    """Whether steps are halved around the best patches until their score stops rising."""
+    finer: bool = False
+    """Whether a finer grid follows where the network is found to answer too near the middle for this one."""
+    blend: Literal["score", "plain"] = "score"
+    """Whether patches are blended by their score too, or only by the distance from their middle."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ may be left out or written down, numbers be 1 or 1.0. What lies in files is told
 import operator
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -42,7 +42,7 @@ class Place:
             object.__setattr__(self, "slice", number)
         at = self.at
         if isinstance(at, Sweep):
-            object.__setattr__(self, "at", Sweep(self._box(at), _share(at.overlap)))
+            object.__setattr__(self, "at", replace(at, box=self._box(at), overlap=_share(at.overlap)))
         elif at is not None:
             object.__setattr__(self, "at", self._numbers(at))
 
