@@ -9,6 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,27 @@ def _unpacked(pixels: Pixels, frame: int) -> Array:
     return fit(cells.astype(pixels.dtype), pixels.stored, pixels.high_bit, pixels.signed)
 
 
+def _tile(pixels: Pixels, whole: Pixels, frame: int, limits: Limits) -> Array:
+    """One tile of a mosaic."""
+    try:
+        stat = whole.path.stat()
+    except OSError as error:
+        raise DecodingError("gone") from error
+    down, across = divmod(frame, whole.columns // pixels.columns)
+    rows, columns = (slice(k * n, (k + 1) * n) for k, n in ((down, pixels.rows), (across, pixels.columns)))
+    return _picture(whole, (stat.st_mtime_ns, stat.st_size), limits)[rows, columns].copy()
+
+
+@lru_cache(maxsize=4)
+def _picture(whole: Pixels, _stamp: tuple[int, int], limits: Limits) -> Array:
+    """A mosaic, read once for the tiles that are asked for one after the other."""
+    return read_frame(whole, 0, limits)
+
+
 def read_frame(pixels: Pixels, frame: int, limits: Limits) -> Array:
     """One frame's stored values, (rows, columns[, 3]), colour as RGB; raises `DecodingError`."""
+    if pixels.whole is not None:
+        return _tile(pixels, pixels.whole, frame, limits)
     if pixels.direct:
         return _native(pixels, frame)
     request = {

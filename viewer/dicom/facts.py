@@ -59,6 +59,8 @@ class Pixels:
     """Whether the values are decimal: Float or Double Float Pixel Data (7FE0,0008), (7FE0,0009)."""
     stated_frames: int | None = None
     """Frames that the header says there are, where the data hold another number."""
+    whole: "Pixels | None" = None
+    """The picture of which the frames are tiles, row by row: a mosaic."""
     resized: bool = False
     """Whether the header says another size than the data, which are believed."""
     notes: tuple[Note, ...] = ()

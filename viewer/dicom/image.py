@@ -13,6 +13,7 @@ from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Cosines, Frame, Image, Pixels, Vector
 from viewer.dicom.frames import frames_of
 from viewer.dicom.header import BIG_ENDIAN, Header, NotAnImage
+from viewer.dicom.mosaics import cut, tiles_in
 from viewer.dicom.nuclear import reconstructed
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.pixel_data import pixels_of
@@ -46,6 +47,7 @@ _VIEWS = {
     **dict.fromkeys(("399352003", "R-10228"), "LM"),
 }
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
+_PER_FRAME = "PerFrameFunctionalGroupsSequence"
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
 _WHOSE = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate")
 _RUNS = frozenset({"XA", "RF"})
@@ -92,8 +94,11 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
     sides = get.texts(dataset, "PatientOrientation")
     places = reconstructed(dataset, pixels.frames)
     frames = _stacked(frames_of(dataset, pixels.frames, pixels.stated_frames), places)
-    mosaic = _mosaic(dataset, frames[0].marks.image_type)
-    if mosaic is not None:
+    mosaic = tiles_in(dataset, frames[0].marks.image_type)
+    tiles = None if mosaic is None else cut(dataset, pixels, frames[0], mosaic)
+    if tiles is not None:
+        (pixels, frames), mosaic = tiles, None
+    elif mosaic is not None:
         frames, sides = _unplaced(frames), ()
     if pixels.resized:
         frames = tuple(replace(frame, spacing=None) for frame in frames)
@@ -105,7 +110,7 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
         sop_uid=get.text(dataset, "SOPInstanceUID") or get.text(header.meta, "MediaStorageSOPInstanceUID"),
         patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
         in_time=_in_time(dataset, pixels),
-        enhanced=places is not None or bool(get.items(dataset, "PerFrameFunctionalGroupsSequence")),
+        enhanced=places is not None or tiles is not None or bool(get.items(dataset, _PER_FRAME)),
         mosaic=mosaic,
         pet=pets_of(dataset, sop_class, pixels.frames),
         device="" if frames[0].rescale_type else get.text(dataset, "ManufacturerModelName"),
@@ -217,26 +222,11 @@ def _unplaced(frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
     return tuple(replace(frame, position=None, orientation=None) for frame in frames)
 
 
-def _mosaic(dataset: Dataset, image_type: tuple[str, ...]) -> int | None:
-    """How many slices a Siemens mosaic holds in one picture, 0 where only its name says that it is one."""
-    if get.text(dataset, "Modality") != "MR":
-        return None
-    found = get.private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A, "SIEMENS")
-    text = found.decode("latin-1") if isinstance(found, bytes) and len(found) > 2 else found
-    try:
-        count = int.from_bytes(text, "little") if isinstance(text, bytes) else int(str(text).strip(" \0"))
-    except ValueError:
-        count = 0
-    if count > 1:
-        return count
-    return 0 if "MOSAIC" in image_type else None
-
-
 def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
     """Whether the frames follow each other in time, as the file says or its kind implies."""
     if pixels.frames < 2:
         return False
-    if get.items(dataset, "PerFrameFunctionalGroupsSequence"):
+    if get.items(dataset, _PER_FRAME):
         return get.text(dataset, "Modality") in _RUNS
     pointers = get.numbers(dataset, "FrameIncrementPointer")
     if any(int(p) in _TIME_POINTERS for p in pointers):
