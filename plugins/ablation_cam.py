@@ -17,6 +17,7 @@ from viewer.explain import (
     Peer,
     Probe,
     Scored,
+    Tip,
     model_layer,
     no_layer,
     of_grad_cam,
@@ -37,8 +38,11 @@ class AblationCAM(Explainer):
     """
 
     layer: str | None = None
-    batch: Annotated[int, Interval(ge=0, le=4096)] = 0
-    """Channels at once; 0 is what suits the device."""
+    batch: Annotated[
+        int,
+        Interval(ge=0, le=4096),
+        Tip("Channels that run at once", "needs more memory", "as many as suit the device"),
+    ] = 0
 
     name = "ablation-cam"
     title = "Ablation-CAM"

@@ -13,6 +13,7 @@ from viewer.explain import (
     Interval,
     Model,
     Probe,
+    Tip,
     no_attention,
     over_patches,
     reading,
@@ -24,10 +25,16 @@ class Attention(Explainer):
     """The attention that the token which is classified pays to each patch in one block, of one head or their
     mean; where the mean of the patches is classified, that of their mean."""
 
-    block: int = -1
-    """Counted from 0; −1 is the last."""
-    head: Annotated[int | None, Interval(ge=0)] = None
-    """Counted from 0; none is the mean over heads."""
+    block: Annotated[
+        int, Tip("The block, counted from 0; −1 is the last", "a later block", "the first block")
+    ] = -1
+    head: Annotated[
+        int | None,
+        Interval(ge=0),
+        Tip(
+            "The head, counted from 0", "another head, no better one", "the first head", "the mean over heads"
+        ),
+    ] = None
 
     name = "attention"
     title = "Attention"

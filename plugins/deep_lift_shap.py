@@ -19,6 +19,7 @@ from viewer.explain import (
     Model,
     Probe,
     Seed,
+    Tip,
     Values,
     baselines,
     calls,
@@ -51,14 +52,25 @@ _SCALES = frozenset((
 class DeepLiftSHAP(Gradient):
     """DeepLift averaged over many baselines: those of the setting in turn, each with noise of its own."""
 
-    samples: Annotated[int, Interval(ge=2, le=1000)] = 9
-    """Baselines in all."""
+    samples: Annotated[
+        int, Interval(ge=2, le=1000), Tip("Baselines in all", "steadier, and takes longer")
+    ] = 9
     baseline: Baseline = "several"
-    noise: Annotated[float, Interval(ge=0, le=1)] = 0.1
-    """The standard deviation of the noise as a share of the image's range."""
+    noise: Annotated[
+        float,
+        Interval(ge=0, le=1),
+        Tip(
+            "Standard deviation of the noise on baselines, as a share of the image's range of values",
+            "baselines further apart",
+            "no noise",
+        ),
+    ] = 0.1
     seed: Seed = 0
-    chunk: Annotated[int, Interval(ge=2, le=128)] = 4
-    """Baselines at once; for each the image runs along."""
+    chunk: Annotated[
+        int,
+        Interval(ge=2, le=128),
+        Tip("Baselines that run at once, the image with each", "needs more memory"),
+    ] = 4
 
     name = "deep-lift-shap"
     title = "DeepLiftSHAP"

@@ -15,6 +15,8 @@ from viewer.explain import (
     Interval,
     Peer,
     Probe,
+    Seed,
+    Tip,
     Values,
     baselines,
     completeness_error,
@@ -29,14 +31,27 @@ class ExpectedGradients(Gradient):
     leaves the expectation as it is and less to chance.
     """
 
-    samples: Annotated[int, Interval(ge=2, le=4000)] = 100
-    """In all; rounded up to the same number for each baseline."""
+    samples: Annotated[
+        int,
+        Interval(ge=2, le=4000),
+        Tip("Places drawn in all, as many for each baseline", "steadier, and takes longer"),
+    ] = 100
     baseline: Baseline = "several"
-    noise: Annotated[float, Interval(ge=0, le=1)] = 0.0
-    """Standard deviation of noise on the image as a share of its range; above 0 this is GradientShap."""
-    seed: Annotated[int, Interval(ge=0, le=2**31 - 1)] = 0
-    chunk: Annotated[int, Interval(ge=0, le=512)] = 0
-    """Images at once; 0 is what suits the device."""
+    noise: Annotated[
+        float,
+        Interval(ge=0, le=1),
+        Tip(
+            "Standard deviation of noise on the image, as a share of its range of values",
+            "smoother; above 0 this is GradientShap",
+            "no noise: expected gradients",
+        ),
+    ] = 0.0
+    seed: Annotated[Seed, Interval(ge=0, le=2**31 - 1)] = 0
+    chunk: Annotated[
+        int,
+        Interval(ge=0, le=512),
+        Tip("Images that run at once", "needs more memory", "as many as suit the device"),
+    ] = 0
 
     name = "expected-gradients"
     title = "Expected gradients"

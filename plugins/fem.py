@@ -6,15 +6,22 @@ from typing import Annotated, Any, ClassVar
 
 from torch import nn
 
-from viewer.explain import Cost, Interval, LibraryCAM
+from viewer.explain import Cost, Interval, LibraryCAM, Tip
 
 
 @dataclass(frozen=True)
 class FEM(LibraryCAM):
     """Activations weighted by the share of their channel's cells that are unusually strong."""
 
-    sigmas: Annotated[float, Interval(ge=0, le=10)] = 2.0
-    """Standard deviations above its channel's mean from which a cell is unusually strong."""
+    sigmas: Annotated[
+        float,
+        Interval(ge=0, le=10),
+        Tip(
+            "Standard deviations above its channel's mean from which a cell is unusually strong",
+            "fewer cells count",
+            "all cells above the mean count",
+        ),
+    ] = 2.0
 
     name = "fem"
     title = "FEM"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from viewer.explain import ExplainerError, Interval, LibraryCAM, Model, Probe
+from viewer.explain import ExplainerError, Interval, LibraryCAM, Model, Probe, Tip
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,20 @@ class FinerCAM(LibraryCAM):
     Each difference counts by the other label's share in a softmax.
     """
 
-    others: Annotated[int, Interval(ge=1, le=100)] = 3
-    """Labels to compare with."""
-    strength: Annotated[float, Interval(ge=0, le=10)] = 1.0
-    """How much of the others' logits is taken off; 0 is Grad-CAM."""
+    others: Annotated[
+        int,
+        Interval(ge=1, le=100),
+        Tip("Labels to compare with, those of the nearest logits", "also less similar labels"),
+    ] = 3
+    strength: Annotated[
+        float,
+        Interval(ge=0, le=10),
+        Tip(
+            "How much of the others' logits is taken off, as a factor",
+            "only what tells the labels apart is left",
+            "Grad-CAM of the label alone",
+        ),
+    ] = 1.0
 
     name = "finer-cam"
     title = "Finer-CAM"

@@ -2,11 +2,11 @@
 """The gates that a network sets on its own maps."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from torch import Tensor
 
-from viewer.explain import Cost, Explainer, ExplainerError, Model, Probe, no_layer
+from viewer.explain import Cost, Explainer, ExplainerError, Model, Probe, Tip, no_layer
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,10 @@ class Gates(Explainer):
     Gates of channels alone (squeeze-excite, ECA) are the same at every cell, so there is nothing to draw.
     """
 
-    gate: int = -1
-    """Counted from 0 in the order in which they run; −1 is the last."""
+    gate: Annotated[
+        int,
+        Tip("The gate, counted from 0 as they run; −1 is the last", "a later gate", "the first gate"),
+    ] = -1
 
     name = "gates"
     title = "Spatial gates"

@@ -17,6 +17,7 @@ from viewer.explain import (
     Interval,
     Peer,
     Probe,
+    Tip,
     Values,
     baselines,
     completeness_error,
@@ -33,13 +34,29 @@ Gauss–Legendre rules of 16, 48, 128, 320 took 80."""
 class IntegratedGradients(Gradient):
     """(input − baseline) × the mean gradient on the straight way between them, summed over channels."""
 
-    steps: Annotated[int, Interval(ge=0, le=1000)] = 0
-    """Of the Gauss–Legendre rule; 0 is as many of the midpoint rule as the bound on the error needs."""
-    error: Annotated[float, Interval(gt=0, le=100)] = 1.0
-    """The completeness error in per cent under which no more steps are taken."""
+    steps: Annotated[
+        int,
+        Interval(ge=0, le=1000),
+        Tip(
+            "Steps from the baseline to the image",
+            "a smaller completeness error, and takes longer",
+            "as many as Error asks for",
+        ),
+    ] = 0
+    error: Annotated[
+        float,
+        Interval(gt=0, le=100),
+        Tip(
+            "Completeness error in per cent at which no more steps are taken, where Steps is 0",
+            "quicker, and its sum further off the score",
+        ),
+    ] = 1.0
     baseline: Baseline = "minimum"
-    chunk: Annotated[int, Interval(ge=0, le=512)] = 0
-    """Images at once; 0 is what suits the device."""
+    chunk: Annotated[
+        int,
+        Interval(ge=0, le=512),
+        Tip("Images that run at once", "needs more memory", "as many as suit the device"),
+    ] = 0
 
     name = "integrated-gradients"
     title = "Integrated gradients"

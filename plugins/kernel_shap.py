@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from viewer.explain import (
+    PARTS_TIP,
     Baseline,
     Batch,
     Cost,
@@ -19,6 +20,7 @@ from viewer.explain import (
     Peer,
     Probe,
     Seed,
+    Tip,
     Values,
     any_channel,
     baselines,
@@ -44,10 +46,18 @@ class KernelSHAP(OverFeatures):
     until the best is a single feature. A group's value is shared out evenly among its features.
     """
 
-    features: Annotated[int, Interval(ge=2, le=1000)] = 50
-    samples: Annotated[int, Interval(ge=2, le=100_000)] = 1000
-    """Coalitions of a game; each is drawn with its complement."""
-    coarse_to_fine: bool = False
+    features: Annotated[int, Interval(ge=2, le=1000), PARTS_TIP] = 50
+    samples: Annotated[
+        int,
+        Interval(ge=2, le=100_000),
+        Tip(
+            "Sets of parts that are tried; where that is all of them, the values are exact",
+            "steadier, and takes longer",
+        ),
+    ] = 1000
+    coarse_to_fine: Annotated[
+        bool, Tip("Try large groups of parts first, and split the best quarter of them again and again")
+    ] = False
     baseline: Baseline = "minimum"
     seed: Seed = 0
     batch: Batch = 0

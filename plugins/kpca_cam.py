@@ -7,16 +7,26 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from torch import nn
 
-from viewer.explain import Cost, Interval, LibraryCAM, numpy_seeded
+from viewer.explain import Cost, Interval, LibraryCAM, Tip, numpy_seeded
 
 
 @dataclass(frozen=True)
 class KPCACAM(LibraryCAM):
     """The activations' first principal component in the space of a kernel; no gradient, no label."""
 
-    kernel: Literal["sigmoid", "rbf", "linear", "poly", "cosine"] = "sigmoid"
-    gamma: Annotated[float, Interval(ge=0, le=1e6)] = 0.0
-    """The kernel's scale; 0 is one over the number of channels."""
+    kernel: Annotated[
+        Literal["sigmoid", "rbf", "linear", "poly", "cosine"],
+        Tip("How alike two cells are: the space in which the strongest pattern is looked for"),
+    ] = "sigmoid"
+    gamma: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Tip(
+            "The kernel's scale, per squared unit of the activations",
+            "only cells that are very alike count as alike",
+            "one over the number of channels",
+        ),
+    ] = 0.0
 
     name = "kpca-cam"
     title = "KPCA-CAM"

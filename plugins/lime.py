@@ -19,6 +19,7 @@ from viewer.explain import (
     Parts,
     Probe,
     Seed,
+    Tip,
     Values,
     baselines,
 )
@@ -55,12 +56,24 @@ class _Line:
 class LIME(OverFeatures):
     """The weights of a line through the scores of images of which random features are left."""
 
-    samples: Annotated[int, Interval(ge=2, le=100_000)] = 1000
-    """Images, each with about half of the features."""
-    width: Annotated[float, Interval(gt=0, le=100)] = 1.0
-    """How far from the image a sample may lie and still count: the kernel's width in cosine distance."""
-    penalty: Annotated[float, Interval(gt=0, le=1)] = 0.01
-    """On the weights, as a share of the scores' standard deviation; small weights become 0."""
+    samples: Annotated[
+        int,
+        Interval(ge=2, le=100_000),
+        Tip("Images, each with about half of the parts", "steadier, and takes longer"),
+    ] = 1000
+    width: Annotated[
+        float,
+        Interval(gt=0, le=100),
+        Tip(
+            "How far from the image a sample still counts: the kernel's width in cosine distance",
+            "images with few parts left count for more",
+        ),
+    ] = 1.0
+    penalty: Annotated[
+        float,
+        Interval(gt=0, le=1),
+        Tip("Penalty on weights, as a share of the scores' standard deviation", "more parts get no value"),
+    ] = 0.01
     baseline: Baseline = "minimum"
     seed: Seed = 0
     batch: Batch = 0

@@ -18,6 +18,7 @@ from viewer.explain import (
     Lent,
     Model,
     Probe,
+    Tip,
     Values,
     calls,
     completeness_error,
@@ -49,12 +50,23 @@ _MOST_ERROR = 10.0
 class LRP(Gradient):
     """The logit handed back layer by layer, to each input of a sum by its share in it."""
 
-    rule: Literal["epsilon", "gamma"] = "epsilon"
-    """Of convolutions and linear layers; all others have the epsilon rule."""
-    epsilon: Annotated[float, Interval(ge=1e-9, le=1)] = 1e-9
-    """What is added to every sum; relevance that it takes is lost, and so is that of biases."""
-    gamma: Annotated[float, Interval(gt=0, le=100)] = 0.25
-    """By how much the gamma rule makes positive weights larger."""
+    rule: Annotated[
+        Literal["epsilon", "gamma"],
+        Tip("The rule of convolutions and linear layers; all others have the epsilon rule"),
+    ] = "epsilon"
+    epsilon: Annotated[
+        float,
+        Interval(ge=1e-9, le=1),
+        Tip("What is added to every sum, in its own unit", "steadier, and more relevance is lost"),
+    ] = 1e-9
+    gamma: Annotated[
+        float,
+        Interval(gt=0, le=100),
+        Tip(
+            "How much larger the gamma rule makes positive weights, as a factor less 1",
+            "more for the label, less against it",
+        ),
+    ] = 0.25
 
     name = "lrp"
     title = "LRP"

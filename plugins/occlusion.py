@@ -19,6 +19,7 @@ from viewer.explain import (
     Peer,
     Probe,
     Resolution,
+    Tip,
     Values,
     any_channel,
     baselines,
@@ -36,14 +37,37 @@ class Occlusion(Explainer):
     windows that would fit into that one, so that large and small ones compare.
     """
 
-    window: Annotated[int, Interval(ge=0)] = 0
-    """Pixels of the input along each side; 0 is an eighth of that side."""
-    stride: Annotated[int, Interval(ge=0)] = 0
-    """Pixels between windows; 0 is half a window. Coarse to fine it is the window."""
+    window: Annotated[
+        int,
+        Interval(ge=0),
+        Tip(
+            "Side of the window, in pixels of the model's input",
+            "covers larger causes, and blurs small ones",
+            "an eighth of each side",
+        ),
+    ] = 0
+    stride: Annotated[
+        int,
+        Interval(ge=0),
+        Tip(
+            "Pixels of the input between windows; coarse to fine they lie side by side",
+            "quicker, and coarser",
+            "half a window",
+        ),
+    ] = 0
     baseline: Baseline = "minimum"
-    coarse_to_fine: bool = False
-    budget: Annotated[int, Interval(ge=0)] = 0
-    """How many windows coarse to fine may cover; 0 is a quarter of all that have the finest size."""
+    coarse_to_fine: Annotated[
+        bool, Tip("Cover large windows first, and halve those whose cover lowers the score most")
+    ] = False
+    budget: Annotated[
+        int,
+        Interval(ge=0),
+        Tip(
+            "Windows that coarse to fine may cover",
+            "finds smaller causes, and takes longer",
+            "a quarter of all of the finest size",
+        ),
+    ] = 0
     batch: Batch = 0
 
     name = "occlusion"

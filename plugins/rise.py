@@ -17,6 +17,7 @@ from viewer.explain import (
     Probe,
     Resolution,
     Seed,
+    Tip,
     Values,
     baselines,
 )
@@ -26,13 +27,22 @@ from viewer.explain import (
 class RISE(Explainer):
     """Σ over random masks of (score of the masked image × mask) ÷ (masks × share that is seen)."""
 
-    masks: Annotated[int, Interval(ge=1, le=100_000)] = 1000
-    cells: Annotated[int, Interval(ge=2, le=64)] = 7
-    """Cells of a mask along each side, before it is enlarged."""
-    seen: Annotated[float, Interval(gt=0, lt=1)] = 0.5
-    """The share of cells that are left to see."""
-    centred: bool = True
-    """Take the mean score off, which the paper leaves at every pixel: 0 then means no influence."""
+    masks: Annotated[int, Interval(ge=1, le=100_000), Tip("Random masks", "steadier, and takes longer")] = (
+        1000
+    )
+    cells: Annotated[
+        int,
+        Interval(ge=2, le=64),
+        Tip("Cells of a mask along each side", "finer maps, which need more masks to be steady"),
+    ] = 7
+    seen: Annotated[
+        float,
+        Interval(gt=0, lt=1),
+        Tip("Share of the cells that a mask leaves to see", "more of the image is there in each try"),
+    ] = 0.5
+    centred: Annotated[
+        bool, Tip("Take the mean score off, which the paper leaves at every pixel; 0 is then no influence")
+    ] = True
     baseline: Baseline = "minimum"
     """What is where a mask hides; the paper has zero after normalisation."""
     seed: Seed = 0

@@ -15,6 +15,7 @@ from viewer.explain import (
     Model,
     Peer,
     Probe,
+    Tip,
     model_layer,
     no_layer,
     of_grad_cam,
@@ -31,8 +32,11 @@ class ScoreCAM(Explainer):
     """
 
     layer: str | None = None
-    batch: Annotated[int, Interval(ge=0, le=4096)] = 0
-    """Channels at once; 0 is what is fastest on this device."""
+    batch: Annotated[
+        int,
+        Interval(ge=0, le=4096),
+        Tip("Channels that run at once", "needs more memory", "as many as are fastest here"),
+    ] = 0
 
     name = "score-cam"
     title = "Score-CAM"

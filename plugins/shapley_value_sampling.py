@@ -19,6 +19,7 @@ from viewer.explain import (
     Parts,
     Probe,
     Seed,
+    Tip,
     Values,
     baselines,
 )
@@ -28,7 +29,11 @@ from viewer.explain import (
 class ShapleyValueSampling(OverFeatures):
     """By how much the score rises as a feature joins, averaged over random orders of joining."""
 
-    orders: Annotated[int, Interval(ge=1, le=10_000)] = 25
+    orders: Annotated[
+        int,
+        Interval(ge=1, le=10_000),
+        Tip("Random orders in which the parts join", "steadier, and takes longer"),
+    ] = 25
     baseline: Baseline = "minimum"
     seed: Seed = 0
     batch: Batch = 0

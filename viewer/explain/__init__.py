@@ -13,7 +13,7 @@ from viewer.explain.check import Refused, check_with_library
 from viewer.explain.describe import describe, setting_types
 from viewer.explain.discover import discover, explainer
 from viewer.explain.explainer import Batch, Cost, Explainer, Family, Seed, at_layers, model_layer
-from viewer.explain.features import Features, OverFeatures, Parts, features
+from viewer.explain.features import PARTS_TIP, Features, OverFeatures, Parts, features
 from viewer.explain.forward_cache import ForwardCache
 from viewer.explain.gradient import Gradient, completeness_error
 from viewer.explain.layers import CLOSED, stages, suggest
@@ -38,13 +38,14 @@ from viewer.explain.sweep import sweep
 from viewer.explain.targets import read_targets
 from viewer.explain.values import ScoredChunk, Values
 from viewer.models import Model
-from viewer.types import Resolution
+from viewer.types import Resolution, Tip
 
 __all__ = [
     "AT_ONCE",
     "CAM",
     "CLOSED",
     "INPUT",
+    "PARTS_TIP",
     "Assignment",
     "Baseline",
     "Batch",
@@ -75,6 +76,7 @@ __all__ = [
     "Scored",
     "ScoredChunk",
     "Seed",
+    "Tip",
     "Values",
     "answer",
     "any_channel",

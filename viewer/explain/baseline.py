@@ -15,7 +15,7 @@ from viewer import dicom
 from viewer.errors import ExplainerError, ModelError, SeriesError
 from viewer.explain.probe import Probe
 from viewer.models import Model
-from viewer.types import ModelInput
+from viewer.types import ModelInput, Tip
 
 Made = Literal["minimum", "zero", "mean", "blur"]
 """Of the image: its lowest value per channel (air, black), zero after normalisation, its mean, a blur."""
@@ -33,7 +33,11 @@ def _known(text: str) -> str:
     return text
 
 
-Baseline = Annotated[Named | str, AfterValidator(_known)]
+Baseline = Annotated[
+    Named | str,
+    AfterValidator(_known),
+    Tip("What “not there” means: one made of the image, several, or the path of an image or .npy file"),
+]
 """A setting of every method that has a baseline.
 
 One of the image itself (`Made`); "data set", what the card's `explain.baseline` names, else the mean of its

@@ -25,13 +25,25 @@ from viewer.explain.shared import INPUT
 from viewer.explain.values import Values
 from viewer.explain.wanted import wanted
 from viewer.models import Model
-from viewer.types import Attribution, Shape3, Target
+from viewer.types import Attribution, Shape3, Target, Tip
 
 Family = Literal["CAM", "gradient", "perturbation", "attention"]
-Batch = Annotated[int, Interval(ge=0, le=512)]
-"""A setting of methods that change the image: so many changed images at once; 0 is what turns out fastest."""
-Seed = Annotated[int, Interval(ge=0, le=2**31)]
-"""A setting of methods that draw at random: another seed shows what is chance."""
+Batch = Annotated[
+    int,
+    Interval(ge=0, le=512),
+    Tip("Changed images that run at once", "needs more memory", "as many as turn out fastest"),
+]
+"""A setting of methods that change the image."""
+Seed = Annotated[
+    int,
+    Interval(ge=0, le=2**31),
+    Tip(
+        "The number from which the random draws begin; another one shows what is chance",
+        "other draws, no better ones",
+        "draws of its own, like any other number",
+    ),
+]
+"""A setting of methods that draw at random."""
 _THUMBNAIL = 64
 """Cells along each side of the picture of a baseline that a map keeps."""
 
@@ -49,8 +61,8 @@ class Explainer(ABC):
     """A configured method. An author declares the facts below and writes `compute`, nothing else.
 
     A subclass is a frozen dataclass with a default for every field; annotated types (`Literal`,
-    `Annotated[int, Interval(ge=1)]`) become the form, the flags and the checks. A field named
-    `layer` means a layer of the network, None the suggested one.
+    `Annotated[int, Interval(ge=1), Tip(…)]`) become the form, its tips, the flags and the checks. A field
+    named `layer` means a layer of the network, None the suggested one.
     """
 
     name: ClassVar[str]

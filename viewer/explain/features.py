@@ -13,7 +13,7 @@ from viewer.errors import ExplainerError
 from viewer.explain.explainer import Explainer, Family
 from viewer.explain.probe import Probe
 from viewer.explain.values import Values
-from viewer.types import Resolution, distinct
+from viewer.types import Resolution, Tip, distinct
 
 Cut = Literal["superpixels", "grid"]
 Features = Literal["superpixels", "grid", "segments"]
@@ -22,6 +22,11 @@ segmentations mark."""
 
 REST = "the rest"
 """The feature that is all which no segment covers."""
+
+PARTS_TIP = Tip(
+    "About how many parts the image, or the region, is cut into; segments are as many as they are",
+    "finer parts, more of them to try, each with less effect",
+)
 
 PARTS = {"superpixels": "superpixel", "grid": "box", "segments": "segment"}
 """What a reader calls one feature."""
@@ -52,9 +57,14 @@ class OverFeatures(Explainer):
     changed belongs to exactly one. A region that does not lie on the input has none.
     """
 
-    features: Annotated[int, Interval(ge=2, le=5000)] = 60
-    """About how many features the image, or the region, is cut into; segments are as many as they are."""
-    over: Features = "superpixels"
+    features: Annotated[int, Interval(ge=2, le=5000), PARTS_TIP] = 60
+    over: Annotated[
+        Features,
+        Tip(
+            "What is removed together: parts of like intensity, boxes of a grid, or the study's segments; "
+            "each gets one value"
+        ),
+    ] = "superpixels"
 
     family: ClassVar[Family] = "perturbation"
     counted: ClassVar[str] = "features"

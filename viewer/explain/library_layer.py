@@ -22,6 +22,7 @@ from viewer.explain.library import Lent, tapped
 from viewer.explain.probe import Probe
 from viewer.explain.values import Values
 from viewer.models import Model
+from viewer.types import Tip
 
 _ROUNDING = 1e-5
 """Of the channels' sizes: a sum over them that is smaller is a sum of rounding errors."""
@@ -125,14 +126,17 @@ class LibraryPath(Explainer):
     """
 
     layer: str | None = None
-    steps: Annotated[int, Interval(ge=2, le=1000)] = 50
-    rule: Literal["gausslegendre", "riemann_trapezoid", "riemann_left", "riemann_middle", "riemann_right"] = (
-        "gausslegendre"
-    )
-    """Where on the way the places lie."""
+    steps: Annotated[
+        int,
+        Interval(ge=2, le=1000),
+        Tip("Places on the way from the baseline to the image", "nearer to the exact sum, and takes longer"),
+    ] = 50
+    rule: Annotated[
+        Literal["gausslegendre", "riemann_trapezoid", "riemann_left", "riemann_middle", "riemann_right"],
+        Tip("Where on the way the places lie, and how they are weighted"),
+    ] = "gausslegendre"
     baseline: Baseline = "minimum"
-    chunk: Annotated[int, Interval(ge=2, le=512)] = 10
-    """Images at once."""
+    chunk: Annotated[int, Interval(ge=2, le=512), Tip("Images that run at once", "needs more memory")] = 10
 
     family: ClassVar[Family] = "gradient"
     library: ClassVar[str] = "captum"

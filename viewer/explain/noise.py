@@ -17,16 +17,28 @@ from viewer.explain.peers import Peer
 from viewer.explain.probe import Probe
 from viewer.explain.values import Values
 from viewer.models import Model
+from viewer.types import Tip
 
 
 @dataclass(frozen=True)
 class Noisy(Gradient):
     """A gradient method over copies of the image with Gaussian noise; `over` is all that differs."""
 
-    of: Literal["saliency", "input-x-gradient", "integrated-gradients", "deep-lift"] = "saliency"
-    samples: Annotated[int, Interval(ge=2, le=1000)] = 25
-    noise: Annotated[float, Interval(gt=0, le=1)] = 0.15
-    """The standard deviation as a share of the image's range, from its lowest value to its highest."""
+    of: Annotated[
+        Literal["saliency", "input-x-gradient", "integrated-gradients", "deep-lift"],
+        Tip("The method that explains each noisy copy of the image"),
+    ] = "saliency"
+    samples: Annotated[
+        int, Interval(ge=2, le=1000), Tip("Noisy copies of the image", "steadier, and takes longer")
+    ] = 25
+    noise: Annotated[
+        float,
+        Interval(gt=0, le=1),
+        Tip(
+            "Standard deviation of the noise, as a share of the image's range of values",
+            "smoother, and further from the image itself",
+        ),
+    ] = 0.15
     seed: Seed = 0
 
     family: ClassVar[Family] = "gradient"

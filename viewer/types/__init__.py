@@ -17,6 +17,7 @@ from viewer.types.request import Asked, Override, Place, Request
 from viewer.types.resolution import Resolution
 from viewer.types.series import Display, Identity, Series, SeriesPoint, Voxels, Window
 from viewer.types.swept import BestBlock, Swept
+from viewer.types.tip import Tip
 
 __all__ = [
     "Array",
@@ -51,6 +52,7 @@ __all__ = [
     "Sweep",
     "Swept",
     "Target",
+    "Tip",
     "Voxels",
     "Window",
     "direction_letters",

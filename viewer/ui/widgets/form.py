@@ -39,16 +39,19 @@ class SettingField:
     optional: bool = False
     free: bool = False
     """Whether any other text may stand in place of the choices."""
+    tip: str = ""
+    """What a reader is told of it: the `words` of what the hint carries beside the type."""
 
 
 def read_hint(hint: Any, value: object = None) -> SettingField:
     """The field of a hint with extras; of a hint that says nothing, the type of the value."""
-    bounds = None
+    bounds, tip = None, ""
     optional = free = False
     while True:
         origin = get_origin(hint)
         if hasattr(hint, "__metadata__"):
             bounds = next((m for m in hint.__metadata__ if isinstance(m, Interval)), bounds)
+            tip = next((m.words for m in hint.__metadata__ if hasattr(m, "words")), tip)
             hint = hint.__origin__
         elif origin in (Union, types.UnionType):
             rest = [a for a in get_args(hint) if a is not type(None)]
@@ -61,15 +64,15 @@ def read_hint(hint: Any, value: object = None) -> SettingField:
     if origin is Literal:
         choices = get_args(hint)
         some = tuple(c for c in choices if c is not None)
-        return SettingField(str, some, optional=optional or None in choices, free=free)
+        return SettingField(str, some, optional=optional or None in choices, free=free, tip=tip)
     plain = hint if hint in (bool, int, float, str) else type(value)
     if plain not in (bool, int, float, str):
         plain = str
     if bounds is None:
-        return SettingField(plain, optional=optional)
+        return SettingField(plain, optional=optional, tip=tip)
     least, open_below = (bounds.ge, False) if bounds.gt is None else (bounds.gt, True)
     most, open_above = (bounds.le, False) if bounds.lt is None else (bounds.lt, True)
-    return SettingField(plain, (), _number(least), _number(most), open_below, open_above, optional)
+    return SettingField(plain, (), _number(least), _number(most), open_below, open_above, optional, tip=tip)
 
 
 def _number(bound: Any) -> float | None:
@@ -132,9 +135,10 @@ class SettingsForm(QWidget):
             control = self._control(name, field)
             self.controls[name] = control
             shown = pair(control, QWidget(), stretch=1) if isinstance(control, Switch) else control
-            add_row(grid, name.replace("_", " ").capitalize(), shown)
+            label = add_row(grid, name.replace("_", " ").capitalize(), shown)
             control.setAccessibleName(name)
             control.setToolTip(describe(field))
+            label.set_text(label.full, describe(field))
         self._column.addWidget(self._rows)
         self.setVisible(bool(self.controls))
 
@@ -273,6 +277,11 @@ def _put(control: QWidget, value: Any) -> None:
 
 
 def describe(field: SettingField) -> str:
+    """What a setting is, what 0 means and what a larger value does, and what may be put in."""
+    return "\n".join(part for part in (field.tip, _bounds(field)) if part)
+
+
+def _bounds(field: SettingField) -> str:
     """What may be put in, in words."""
     if field.choices or field.plain in (bool, str):
         return ""
