@@ -105,7 +105,40 @@ def test_a_name_that_is_nearly_right_is_corrected() -> None:
 
 def test_a_layer_without_a_map_says_so() -> None:
     told = reason(make("residual"), EigenCAM("fc"))
-    assert told.startswith("The layer 'fc' gives no map over the image")
+    assert told == (
+        "The layer 'fc' gives the network's output itself, so it has no map over the image. "
+        "Choose 'layer2', for one."
+    )
+
+
+NO_MAP: dict[str, tuple[str, str]] = {
+    "pooled": ("avgpool", "gives 512 numbers for the whole image"),
+    "a stage": ("layer1.0.relu", "runs 2 times in one forward"),
+    "not there": ("layer9", "is not in this network"),
+}
+
+
+@pytest.mark.parametrize("name", NO_MAP)
+def test_a_layer_named_by_hand_is_told_what_it_gives_and_what_to_choose(name: str) -> None:
+    layer, what = NO_MAP[name]
+    told = reason(model_of(torchvision.models.resnet18(num_classes=3), (64, 64)), GradCAM(layer))
+    assert told.startswith(f"The layer {layer!r} {what}")
+    assert "'layer" in told.removeprefix(f"The layer {layer!r}")
+
+
+def test_windows_and_parts_of_attention_are_refused_by_name() -> None:
+    model = model_of(swin())
+    windows = next(name for name in model.structure.refused if name.endswith("attn"))
+    told = reason(model, GradCAM(windows))
+    assert "the image is cut into pieces, such as windows" in told
+    assert f"Choose {suggest(model)[0]!r}" in told
+    assert "is a part of an attention module" in reason(model, GradCAM(f"{windows}.qkv"))
+
+
+def test_a_card_that_names_a_layer_without_a_map_is_told_so() -> None:
+    model = model_of(make("residual")._module, explain={"layers": ["fc", "layer1"]})
+    assert suggest(model) == ("layer1",)  # what is offered has a map
+    assert "'fc'" in reason(model, GradCAM())  # what the card says is not replaced in silence
 
 
 def test_a_layer_that_runs_twice_is_refused() -> None:
@@ -120,7 +153,7 @@ def test_a_layer_that_runs_twice_is_refused() -> None:
             return self.head(self.again(self.again(self.first(x)).relu()).mean((2, 3)))
 
     model = model_of(Twice())
-    assert "runs more than once" in reason(model, GradCAM("again"))
+    assert "runs 2 times in one forward" in reason(model, GradCAM("again"))
     assert suggest(model) == ("first",)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import torch
 
 from viewer.errors import ExplainerError, ModelError
+from viewer.explain.per_pixel import telling
 from viewer.models import Model
 from viewer.models.architectures import FAULTS
 from viewer.task import Task
@@ -20,10 +21,15 @@ CLOSED = (
 def suggest(model: Model) -> tuple[str, ...]:
     """Layers worth explaining at, the best first: those of the card, else the last of each stage.
 
-    For a network whose classifier reads the class token only, layers from whose patches no gradient
-    flows (everything behind the last block's keys and values) are left out: their map is blank.
+    Only layers whose output is a map over the image. Of a network with an output per pixel they are the last
+    that still tell regions and classes apart, the coarsest first. For a network whose classifier reads the
+    class token only, layers from whose patches no gradient flows (everything behind the last block's keys and
+    values) are left out: their map is blank.
     """
-    return model.card.explain.layers or _by_structure(model)
+    structure = model.structure
+    known = {layer.name for layer in structure.layers}
+    named = tuple(name for name in model.card.explain.layers if structure.aliases.get(name, name) in known)
+    return named or _by_structure(model)
 
 
 def stages(model: Model) -> tuple[str, ...]:
@@ -47,20 +53,27 @@ def resolve(model: Model, name: str | None) -> str:
     """A layer's full name from the wish, None meaning the suggested one; raises `ExplainerError`."""
     if model.closed:
         raise ExplainerError(CLOSED)
-    layers = {layer.name for layer in model.structure.layers}
+    structure = model.structure
+    layers = {layer.name for layer in structure.layers}
     if name is None:
-        suggested = suggest(model)
+        # What the card names first is meant, also where it is wrong: then that is said.
+        suggested = model.card.explain.layers or suggest(model)
         if not suggested:
             raise ExplainerError("This network has no layer with a map over the image.")
         name = suggested[0]
-    name = model.structure.aliases.get(name, name)
+    asked, name = name, structure.aliases.get(name, name)
     if name in layers:
         return name
-    close = difflib.get_close_matches(name, layers, 1) or list(suggest(model))[:1]
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    exists = name in model.structure.modules
-    what = "gives no map over the image (or runs more than once)" if exists else "is not in this network"
-    raise ExplainerError(f"The layer {name!r} {what}.{hint}")
+    suggested = suggest(model)
+    choose = f" Choose {suggested[0]!r}, for one." if suggested else ""
+    if name in structure.modules:
+        within = any(name.startswith(f"{attention}.") for attention in structure.attention)
+        other = "is a part of an attention module" if within else "does not run"
+        what = structure.refused.get(name, other)
+        raise ExplainerError(f"The layer {asked!r} {what}, so it has no map over the image.{choose}")
+    close = difflib.get_close_matches(name, layers, 1)
+    hint = f" Did you mean {close[0]!r}?" if close else choose
+    raise ExplainerError(f"The layer {asked!r} is not in this network.{hint}")
 
 
 def _by_structure(model: Model) -> tuple[str, ...]:
@@ -69,6 +82,8 @@ def _by_structure(model: Model) -> tuple[str, ...]:
 
 def _found(model: Model) -> tuple[str, ...]:
     structure = model.structure
+    if len(structure.output or ()) > 1:
+        return telling(model)
     if structure.tokens is None:
         return tuple(layer.name for layer in reversed(structure.stages))
     tokens = [

@@ -34,6 +34,8 @@ class DryRun:
     """Inner modules whose output is that of a layer around them, e.g. layer4.1 → layer4."""
     without: dict[str, str]
     """Why a module that ran has no output of its own that could be a map, in words."""
+    views: frozenset[str]
+    """Modules that only lay out anew the numbers that another gave."""
     watch: Watch
     values: bool
     """Whether the network had to be run on zeros."""
@@ -60,10 +62,10 @@ def dry_run(module: nn.Module, shape: Shape, select: Select, hidden: Collection[
         output, values = _run(module, shape, select, seen, watch)
     watch.forget()
     if output is None:
-        return DryRun(None, {}, {}, {}, watch, values)
+        return DryRun(None, {}, {}, {}, frozenset(), watch, values)
     tensors, aliases, without = _named(seen, output)
-    shapes = {name: _shape(tensor) for name, tensor in tensors.items()}
-    return DryRun(_shape(output)[1:], shapes, aliases, without, watch, values)
+    shapes = {name: _shape(tensor) for name, (tensor, _) in tensors.items()}
+    return DryRun(_shape(output)[1:], shapes, aliases, without, _views(tensors), watch, values)
 
 
 def shapes_at(module: nn.Module, shape: Shape, names: Collection[str], values: bool) -> dict[str, Shape]:
@@ -136,7 +138,11 @@ def _run(
             return None, True
 
 
-def _named(seen: list[Seen], output: Tensor) -> tuple[dict[str, Tensor], dict[str, str], dict[str, str]]:
+Versioned = tuple[Tensor, int]
+"""A tensor, and how often it had been written to when it was given."""
+
+
+def _named(seen: list[Seen], output: Tensor) -> tuple[dict[str, Versioned], dict[str, str], dict[str, str]]:
     """One name per tensor, the outermost, of modules that run once and are not the output; aliases; the rest.
 
     The same tensor changed in place in between (an in-place ReLU) counts as another.
@@ -158,7 +164,19 @@ def _named(seen: list[Seen], output: Tensor) -> tuple[dict[str, Tensor], dict[st
             named[key], tensors[key] = [*names, name], tensor
     outermost = {key: min(reversed(names), key=lambda n: n.count(".")) for key, names in named.items()}
     aliases = {n: outermost[key] for key, names in named.items() for n in names if n != outermost[key]}
-    return {name: tensors[key] for key, name in outermost.items()}, aliases, without
+    return {name: (tensors[key], key[1]) for key, name in outermost.items()}, aliases, without
+
+
+def _views(tensors: dict[str, Versioned]) -> frozenset[str]:
+    """The names of tensors that are the whole of an earlier one in another layout."""
+    known: set[tuple[int, int, int]] = set()
+    found: set[str] = set()
+    for name, (tensor, version) in tensors.items():
+        memory = (tensor.untyped_storage()._cdata, version, tensor.numel())
+        if memory in known:
+            found.add(name)
+        known.add(memory)
+    return frozenset(found)
 
 
 def _shape(tensor: Tensor) -> Shape:

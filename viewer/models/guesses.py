@@ -7,7 +7,8 @@ image's is that one's. Of a network that takes one size only, all that may be is
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from functools import partial
+from itertools import combinations, permutations
 from math import prod
 
 from torch import Tensor, nn
@@ -127,7 +128,7 @@ def guessed(name: str, own: Shape, size: Shape, growth: Growth | None, ran: DryR
             return f"gives {layer.channels} numbers for the whole image"
         if not growth.covers(name, axes):
             return "gives a map of the image's middle alone, not up to its edges"
-        return [Guess(layer, layer.as_map, True)]
+        return [Guess(layer, layer.as_map, True), *_otherwise(layer)]
     if len(own) == 3 and [followed[axis - 1] for axis in where] == [everything]:
         axis = where[0]
         small, run = growth.base[name][axis], growth.longer[0][name][axis]
@@ -137,6 +138,21 @@ def guessed(name: str, own: Shape, size: Shape, growth: Growth | None, ran: DryR
     if len(where) == 1 and len(followed[where[0] - 1]) == 1:
         return f"gives {numbers(own)} that follow one axis of the image only"
     return f"gives {numbers(own)} in which the image's axes are cut up or mixed"
+
+
+def _otherwise(layer: Layer) -> Iterator[Guess]:
+    """A map's axes in another order of their cells, to be ruled out: turned round, or rolled by half."""
+
+    def turned(tensor: Tensor, axes: tuple[int, ...]) -> Tensor:
+        return layer.as_map(tensor).flip(axes)
+
+    def rolled(tensor: Tensor, axes: tuple[int, ...]) -> Tensor:
+        cells = layer.as_map(tensor)
+        return cells.roll([cells.shape[axis] // 2 for axis in axes], axes)
+
+    for count in range(1, len(layer.grid) + 1):
+        for axes in combinations(range(2, 2 + len(layer.grid)), count):
+            yield from (Guess(None, partial(do, axes=axes), True) for do in (turned, rolled))
 
 
 def _by_shape(name: str, own: Shape, size: Shape, ran: DryRun) -> list[Guess] | str:

@@ -66,7 +66,7 @@ def _measured(
     module: nn.Module, ran: DryRun, shape: Shape, guesses: dict[str, list[Guess]], growth: Growth | None
 ) -> Measured:
     """How each guess moves with the image, where that could be tried."""
-    plain = {n: some for n, some in guesses.items() if len(some) == 1 and some[0].sized}
+    plain = {n: some for n, some in guesses.items() if some and _plain(some[0])}
     size = shape[1:]
     if len(plain) == len(guesses):
         # Their axes are known, so that any size will do; where only a large one does, they are believed.
@@ -86,6 +86,11 @@ def _measured(
             found[name] = _tried(guesses[name], tensor)
 
     return found if listened(module, x, tuple(guesses), hear) else {}
+
+
+def _plain(guess: Guess) -> bool:
+    """Whether each of the image's axes was seen to be an axis of the output."""
+    return guess.sized and guess.layer is not None and guess.layer.layout != "tokens"
 
 
 def _tried(some: list[Guess], tensor: Tensor) -> list[Moved | None]:
@@ -134,6 +139,8 @@ def _chosen(some: list[Guess], how: list[Moved | None] | None, agreed: Layer | N
     best = _best(some, how)
     if best is not None:
         return best.layer
+    if some and _plain(some[0]):
+        return some[0].layer
     layers = [(g.layer, m) for g, m in zip_longest(some, how or ()) if g.layer is not None]
     for layer, m in layers:
         if m is not None and m.contradicts:

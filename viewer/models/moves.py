@@ -27,22 +27,21 @@ _NEAR = 0.08
 _CHANNELS = 64
 """So many of a layer's channels, evenly spaced, tell enough."""
 
-_FEW = 0.25
-"""A change of a smaller share of the cells has places; where they lie apart, the cells' order is another."""
+_APART = 0.4
+"""Changes that are further apart have places; if they lie elsewhere, the order of the cells is another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
     """How well what changed lies at the places.
 
-    `worst` and `mean` are distances along an axis, in units of what is allowed; `gathered` is the mean share
-    of the change that lies near its own middle, `cells` the mean share of the cells that it takes.
+    `worst` and `mean` are distances along an axis, in units of what is allowed; `apart` says how far what
+    changes with one place and with another are different cells, from 0 to 1.
     """
 
     worst: float
     mean: float
-    gathered: float
-    cells: float
+    apart: float
 
     @property
     def fits(self) -> bool:
@@ -52,7 +51,7 @@ class Moved:
     @property
     def contradicts(self) -> bool:
         """Whether it changes at places of its own, which are not those of the image."""
-        return self.mean > 1.5 and (self.gathered > 0.5 or self.cells < _FEW)
+        return self.mean > 1.5 and self.apart > _APART
 
 
 def changed(shape: tuple[int, ...], device: torch.device) -> Tensor:
@@ -81,16 +80,14 @@ def moved(cells: Tensor) -> Moved | None:
     weight = torch.where(weight >= 0.5 * weight.flatten(1).amax(1).reshape(-1, *[1] * len(grid)), weight, 0)
     axes = [(torch.arange(n, device=own.device) + 0.5) / n for n in grid]
     off: list[float] = []
-    gathered: list[float] = []
     for one, place in zip(weight, PLACES[len(grid)], strict=True):
-        total, far, near = one.sum(), 0.0, torch.ones_like(one)
+        far = 0.0
         for axis, (n, centres) in enumerate(zip(grid, axes, strict=True)):
             along = centres.reshape([-1 if a == axis else 1 for a in range(len(grid))])
-            middle = float((one * along).sum() / total)
+            middle = float((one * along).sum() / one.sum())
             far = max(far, abs(middle - place[axis]) / (0.5 / n + _NEAR))
-            near = near * ((along - middle).abs() <= 0.5 / n + _SIDE / 2 + _NEAR)
         off.append(far)
-        gathered.append(float((one * near).sum() / total))
-    return Moved(
-        max(off), sum(off) / len(off), sum(gathered) / len(gathered), float((weight > 0).float().mean())
-    )
+    rows = own.flatten(1) / own.flatten(1).square().sum(1, keepdim=True).sqrt()
+    count = len(rows)
+    apart = 1 - float((rows @ rows.T).sum() - count) / (count * (count - 1))
+    return Moved(max(off), sum(off) / len(off), apart)

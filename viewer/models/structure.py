@@ -51,6 +51,8 @@ class Structure:
     """The modules in which a map is multiplied by one number a cell, in order."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """What the other modules that ran give, in words that go on from their name."""
+    views: frozenset[str] = frozenset()
+    """Modules that only lay out anew the numbers that another gave."""
     channels: Mapping[Shape, int] = field(default_factory=dict)
     """The axis of the channels in outputs of a shape, that of the batch left out of it and counted 0."""
 
@@ -71,7 +73,9 @@ class Structure:
         kind = "tokens" if self.tokens is not None else None
         last: dict[tuple[int, ...], Layer] = {}
         for layer in self.layers:
-            if kind is None or layer.layout == kind:
+            if (kind is None or layer.layout == kind) and not (
+                layer.name in self.views and layer.grid in last
+            ):
                 last.pop(layer.grid, None)
                 last[layer.grid] = layer
         return tuple(last.values())
@@ -122,18 +126,17 @@ def structure(module: nn.Module, ran: DryRun, shape: Shape, facts: AttentionFact
     traits |= {"rectified"} if watch.rectified else set()
     built = Structure(
         found.layers, names, tokens, ran.output, modules, traits, ran.aliases, refused=found.refused,
-        channels=channels,
+        views=ran.views, channels=channels,
     )  # fmt: skip
     return replace(built, gates=tuple(name for name, _ in built.spatial_gates(watch)))
 
 
 def _laid_out(tokens: Tokens, found: Layouts, ran: DryRun) -> bool:
-    """Whether the layers agree with the tokens' grid, as far as there are layers of as many tokens."""
-    counts = {name for name, s in ran.shapes.items() if len(s) == 3 and s[1] == tokens.count}
-    layers = [layer for layer in found.layers if layer.name in counts]
-    return all((layer.prefix, layer.grid) == (tokens.prefix, tokens.grid) for layer in layers) and (
-        bool(layers) or not counts
-    )
+    """Whether there are layers of as many tokens (the samples may come second), all with these places."""
+    shapes = {name: s for name, s in ran.shapes.items() if len(s) == 3}
+    layers = [layer for layer in found.layers if shapes.get(layer.name, ())[1:2] == (tokens.count,)]
+    there = layers or any(s[0] == tokens.count for s in shapes.values())
+    return bool(there) and all((one.prefix, one.grid) == (tokens.prefix, tokens.grid) for one in layers)
 
 
 def _traits(module: nn.Module, attention: dict[str, nn.Module]) -> frozenset[str]:
