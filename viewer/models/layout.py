@@ -140,7 +140,8 @@ def _chosen(some: list[Guess], how: list[Moved | None] | None, agreed: Layer | N
     if best is not None:
         return best.layer
     if some and _plain(some[0]):
-        return some[0].layer
+        first = how[0] if how else None
+        return some[0].layer if first is None or not first.still else None
     layers = [(g.layer, m) for g, m in zip_longest(some, how or ()) if g.layer is not None]
     for layer, m in layers:
         if m is not None and m.contradicts:

@@ -7,6 +7,7 @@ largest is compared with the place.
 """
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -49,6 +50,11 @@ class Moved:
         return self.worst <= 1
 
     @property
+    def still(self) -> bool:
+        """Whether nothing changes, wherever the image does."""
+        return self.worst == inf
+
+    @property
     def contradicts(self) -> bool:
         """Whether it changes at places of its own, which are not those of the image."""
         return self.mean > 1.5 and self.apart > _APART
@@ -68,13 +74,16 @@ def changed(shape: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def moved(cells: Tensor) -> Moved | None:
-    """How maps (1 + places, channels, …grid) of what `changed` gave follow it; None if nothing changed."""
+    """How maps (1 + places, channels, …grid) of what `changed` gave follow it; None if that is not known."""
     grid = tuple(cells.shape[2:])
     some = cells[:, :: -(-cells.shape[1] // _CHANNELS)]
     change = (some[1:] - some[:1]).float()
     spatial = tuple(range(2, change.ndim))
     own = (change - change.mean(spatial, keepdim=True)).square().sum(1).sqrt()  # (places, …grid)
-    if not bool(torch.isfinite(own).all()) or not bool((own.flatten(1).amax(1) > 0).all()):
+    most = own.flatten(1).amax(1)
+    if not bool(change.any()):
+        return Moved(inf, inf, 0)
+    if not bool(torch.isfinite(own).all()) or not bool((most > 0).all()):
         return None
     weight = own.square() / own.mean(0, keepdim=True).clamp_min(float(own.max()) * 1e-6)
     weight = torch.where(weight >= 0.5 * weight.flatten(1).amax(1).reshape(-1, *[1] * len(grid)), weight, 0)
