@@ -37,7 +37,7 @@ def stages(model: Model) -> tuple[str, ...]:
 
     Of a transformer it is each block's first norm, as far as its patches still reach the output.
     """
-    if model.structure.tokens is None:
+    if model.structure.tokens is None or len(model.structure.output or ()) > 1:
         return tuple(layer.name for layer in model.structure.stages)
     norms = _by_structure(model)[::-1]
     blocks = next(
@@ -95,6 +95,8 @@ def _found(model: Model) -> tuple[str, ...]:
     stream = [layer.name for layer in tokens if layer.channels == width]
     inner = {outer: alias for alias, outer in structure.aliases.items()}
     norms = [n for n in stream if _is_norm(n) or _is_norm(inner.get(n, ""))] or stream
+    if not norms:  # tokens before the samples, of which no layer has a map
+        return tuple(layer.name for layer in reversed(structure.layers))
     alive = _alive(model, norms)
     # With a head of zeros nothing is alive; then every layer is as good.
     return tuple(name for name in reversed(norms) if not alive or name in alive)

@@ -70,7 +70,7 @@ class Structure:
     @property
     def stages(self) -> tuple[Layer, ...]:
         """The last layer at each resolution, from the input to the output."""
-        kind = "tokens" if self.tokens is not None else None
+        kind = "tokens" if self.tokens is not None and len(self.output or ()) == 1 else None
         last: dict[tuple[int, ...], Layer] = {}
         for layer in self.layers:
             if (kind is None or layer.layout == kind) and not (
