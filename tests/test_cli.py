@@ -618,6 +618,7 @@ def test_a_study_outside_the_intended_use(stack: Path, tmp_path: Path, whyscope:
     done = whyscope(*words, "--outside-intended-use")
     assert done.status == 0
     reason = done.document["override"]
+    assert done.document["intended_use"] == {"verdict": "outside", "reason": reason}
     assert "made for modality MR" in reason
     files = done.document["attributions"][0]["files"]
     with Image.open(tmp_path / "out" / files["png"]) as picture:
@@ -631,12 +632,51 @@ def test_a_study_outside_the_intended_use(stack: Path, tmp_path: Path, whyscope:
     assert reason in whyscope("predict", stack, "--model", model, "--outside-intended-use").err
 
 
+UNKNOWN = {
+    "a card that says nothing": ({}, {}, "the card of Block CNN does not say which studies it accepts"),
+    "no body part": (
+        {"body_part": ["HEAD"]},
+        {},
+        "made for body part HEAD, and the file states no body part",
+    ),
+    "no view": ({"modality": ["CT"], "view": ["PA"]}, {"BodyPartExamined": "HEAD"}, "states no view"),
+}
+
+
+@pytest.mark.parametrize(("accepts", "tags", "why"), UNKNOWN.values(), ids=UNKNOWN)
+def test_an_unknown_intended_use_is_said_in_words_and_in_every_file(
+    tmp_path: Path, whyscope: Whyscope, accepts: dict[str, Any], tags: dict[str, Any], why: str
+) -> None:
+    stack, model = write_stack(tmp_path / "s", **tags), write_model(tmp_path / "m", accepts=accepts)
+    done = whyscope("predict", stack, "--model", model)
+    assert done.status == 0
+    assert "Intended use unknown: " in done.err
+    assert why in done.err
+    (result,) = whyscope("predict", stack, "--model", model, "--json").document["results"]
+    assert result["intended_use"]["verdict"] == "unknown"
+    assert why in result["intended_use"]["reason"]
+    done = whyscope(
+        "explain", stack, "--model", model, "--method", "saliency", "--out", tmp_path / "out", "--json"
+    )
+    assert done.document["intended_use"] == result["intended_use"]
+    assert done.document["override"] is None
+    files = done.document["attributions"][0]["files"]
+    with Image.open(tmp_path / "out" / files["png"]) as picture:
+        chunk = json.loads(picture.text["whyscope:provenance"])  # type: ignore[attr-defined]
+        red = (np.asarray(picture) == [int(STOP[i : i + 2], 16) for i in (1, 3, 5)]).all(-1)
+    assert chunk["intended_use"] == result["intended_use"]
+    assert not red.any(1).sum() > 20
+    kept = json.loads(str(arrays_of(tmp_path / "out" / files["npz"])["provenance"]))
+    assert kept["intended_use"] == result["intended_use"]
+
+
 def test_inside_the_intended_use_nothing_is_overridden(
     stack: Path, small_model: Path, tmp_path: Path, whyscope: Whyscope
 ) -> None:
     words = ("explain", stack, "--model", small_model, "--method", "saliency", "--out", tmp_path, "--json")
     done = whyscope(*words, "--outside-intended-use")
     assert done.document["override"] is None
+    assert done.document["intended_use"] == {"verdict": "fits", "reason": None}
     with Image.open(next(tmp_path.glob("*.png"))) as picture:
         assert not (np.asarray(picture) == [int(STOP[i : i + 2], 16) for i in (1, 3, 5)]).all(-1).any()
 

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from viewer import explain as explaining
 from viewer import export as exporting
@@ -102,8 +102,10 @@ def _in_short(series: Series) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The gate of intended use before a series: why the model was not made for it, and whether it is open."""
+    """The gate of intended use before a series: whether the model was made for it, why not or why nobody
+    knows, and whether it is open."""
 
+    verdict: Literal["fits", "outside", "unknown"]
     reason: str | None
     open: bool
 
@@ -111,9 +113,12 @@ class Gate:
 def judge(series: Series, model: Model, outside_intended_use: Outside = False) -> Gate:
     """Whether a model may be asked about a series: what its card accepts, or the reader has overridden."""
     reason = model.accepts(series)
+    if reason is None:
+        unknown = model.unstated(series)
+        return Gate("fits" if unknown is None else "unknown", unknown, True)
     if isinstance(outside_intended_use, bool):
-        return Gate(reason, reason is None or outside_intended_use)
-    return Gate(reason, reason is None or override(series, model) in outside_intended_use)
+        return Gate("outside", reason, outside_intended_use)
+    return Gate("outside", reason, override(series, model) in outside_intended_use)
 
 
 def gate(series: Series, model: Model, outside_intended_use: Outside = False) -> str | None:
@@ -121,7 +126,7 @@ def gate(series: Series, model: Model, outside_intended_use: Outside = False) ->
     found = judge(series, model, outside_intended_use)
     if not found.open:
         raise ModelError(f"{found.reason} Repeat with --outside-intended-use to go on all the same.")
-    return found.reason
+    return found.reason if found.verdict == "outside" else None
 
 
 def override(series: Series, model: Model) -> Override:

@@ -290,6 +290,50 @@ def test_what_a_model_was_made_for(facts: dict[str, str], reason: str | None) ->
     assert model_of(small()).accepts(source) is None
 
 
+@pytest.mark.parametrize(
+    ("accepts", "facts", "why"),
+    [
+        ({}, {"modality": "MR", "body_part": "BRAIN"}, "the card of Small does not say which studies"),
+        (
+            ACCEPTS,
+            {"modality": "DX", "view": "PA"},
+            "made for body part CHEST, and the file states no body part.",
+        ),
+        (
+            ACCEPTS,
+            {"modality": "DX", "body_part": "CHEST"},
+            "made for view PA or AP, and the file states no view.",
+        ),
+        (
+            ACCEPTS,
+            {"modality": "DX"},
+            "body part CHEST and view PA or AP, and the file states no body part and no",
+        ),
+        ({"modality": ["CT"]}, {"modality": ""}, "made for modality CT, and the file states no modality."),
+        (
+            {"modality": ["DX", "picture"], "body_part": ["CHEST"]},
+            {"modality": "picture"},
+            "made for body part CHEST, and a picture states no body part.",
+        ),
+        (ACCEPTS, {"modality": "CR", "body_part": "CHEST", "view": "PA"}, None),
+        ({"modality": ["MR"]}, {"modality": "MR"}, None),
+        ({"modality": ["picture"]}, {"modality": "picture"}, None),
+    ],
+)
+def test_what_nobody_knows_of_the_intended_use_is_said(
+    accepts: dict[str, list[str]], facts: dict[str, str], why: str | None
+) -> None:
+    source = series(np.zeros((1, 8, 8)), **facts)  # type: ignore[arg-type]
+    model = model_of(small(), accepts=accepts)
+    assert model.accepts(source) is None
+    given = [replace(one, series=source) for one in inputs(1)]
+    told = model.predict(given)[0].unknown
+    assert told == model.unstated(source)
+    assert (told is None) is (why is None)
+    assert why is None or (told is not None and why in told and told.endswith("."))
+    assert model.predict(given, override="because")[0].unknown is None
+
+
 def test_an_empty_list_accepts_nothing_that_is_known() -> None:
     model = model_of(small(), accepts={"modality": []})
     assert model.accepts(series(np.zeros((1, 8, 8)), modality="CT")) is not None

@@ -83,7 +83,7 @@ def write_models(folder: Path) -> list[Path]:
             folder / "strict", name="Strict CNN", output=output | strict, accepts={"modality": ["MR"]},
             input={"dimensions": 2, "size": [16, 16]} | values,
         ),
-        write_model(folder / "patch", name="Patch CNN", input=patch, accepts=both),
+        write_model(folder / "patch", name="Patch CNN", input=patch, accepts=both | {"view": ["PA"]}),
         write_model(folder / "volume", dimensions=3, name="Volume CNN", accepts=both),
     ]  # fmt: skip
     for one in made:  # what a network that was never trained says of slices differs too little to tell them

@@ -658,6 +658,14 @@ def test_enter_in_the_folder_field_exports(qtbot: QtBot, tmp_path: Path) -> None
     assert dialog.values().folder == tmp_path / "new"
 
 
+def test_an_unknown_intended_use_is_said_beside_the_scores(shown: Callable[..., Any]) -> None:
+    panel = shown(PredictionPanel, unknown="the card of Net does not say which studies it accepts.")
+    assert panel.unknown.isVisible()
+    assert panel.unknown.text().startswith("Intended use unknown: the card of Net does not say")
+    assert not panel.outside.isVisible()
+    assert not shown(PredictionPanel, unknown=None).unknown.isVisible()
+
+
 def test_what_was_overridden_stays_said_beside_the_scores(shown: Callable[..., Any]) -> None:
     reason = "The model was made for MR."
     panel = shown(PredictionPanel, gate="open", outside=reason)

@@ -20,6 +20,7 @@ from program import COLUMNS, LABELS, ROWS, Whyscope, arrays_of, write_model, wri
 from pydicom import dcmread
 
 from viewer import demo, dicom, overlay, session
+from viewer.caveats import UNKNOWN_USE
 from viewer.dicom import UNKNOWN_PLACE, Arrival, arrivals
 from viewer.dicom.decoder_pool import CHILDREN, DecodingError, shared_decoder
 from viewer.dicom.display import modality_values
@@ -225,6 +226,19 @@ def test_a_study_outside_the_card_stops_until_overridden(desk: Desk, study: Path
     # What was closed with the bar stays said, for as long as the answer is shown.
     assert state.shell.notice is None
     assert (OUTSIDE_USE, "stop") in captions.explained(state, True).top_left
+
+
+def test_an_unknown_intended_use_asks_nothing_and_stays_said(desk: Desk, study: Path, tmp_path: Path) -> None:
+    desk.presenter.studies.open([study])
+    desk.presenter.explaining.load_model(write_model(tmp_path / "any", accepts={}))
+    state = desk.wait(lambda s: s.answer.attribution is not None)
+    assert (state.answer.gate, state.answer.outside, state.shell.notice) == ("open", None, None)
+    assert "does not say" in state.answer.unknown
+    assert (UNKNOWN_USE, "text") in captions.explained(state, True).top_left
+    assert state.answer.attribution.prediction.unknown == state.answer.unknown
+    desk.presenter.explaining.load_model(write_model(tmp_path / "ct", accepts={"modality": ["CT"]}))
+    state = desk.wait(lambda s: s.answer.attribution is not None and s.answer.unknown is None)
+    assert (UNKNOWN_USE, "text") not in captions.explained(state, True).top_left
 
 
 def test_another_model_that_accepts_the_study_explains_it(desk: Desk, study: Path, tmp_path: Path) -> None:

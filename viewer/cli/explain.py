@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ from viewer.cli.options import (
     TrustOption,
 )
 from viewer.cli.output import print_json, print_lines, progress, remark
+
+if TYPE_CHECKING:
+    from viewer.explain import Explained
 
 WithinOption = Annotated[
     str | None,
@@ -118,7 +121,7 @@ def explain(
         print_json(document)
     else:
         remark(loaded.remarks)
-        _print_written(out, document, explained.refused)
+        _print_written(out, document, explained)
 
 
 def _read_export(
@@ -137,13 +140,14 @@ def _read_export(
     return kinds, looks
 
 
-def _print_written(out: Path, document: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> None:
+def _print_written(out: Path, document: Mapping[str, Any], explained: "Explained") -> None:
     """The written files, `result.json` last; on standard error what was refused, skipped or overridden."""
+    from viewer.caveats import use_text
     from viewer.export import RESULT
 
-    remark([f"{name}: {reason}" for name, reason in refused])
+    remark([f"{name}: {reason}" for name, reason in explained.refused])
     remark([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
-    remark([document["override"]] if document["override"] else [])
+    remark(dict.fromkeys(filter(None, map(use_text, explained.predictions))))
     files = [name for entry in document["attributions"] for name in entry["files"].values()]
     for name in (*(name for name in dict.fromkeys(files) if name != RESULT), RESULT):
         typer.echo(out / name)

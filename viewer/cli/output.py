@@ -4,7 +4,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -47,7 +47,7 @@ def print_lines(sentences: Iterable[str]) -> None:
         typer.echo(sentence)
 
 
-def remark(sentences: Sequence[str]) -> None:
+def remark(sentences: Iterable[str]) -> None:
     """What a reader should know besides the result, a line each, on standard error."""
     for sentence in sentences:
         typer.echo(sentence, err=True)

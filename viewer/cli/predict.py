@@ -60,12 +60,14 @@ def predict(
         results = [_facts(p) for p in found.predictions]
         print_json({"model": facts, "results": results} | _swept_facts(chosen, found.swept))
         return
+    from viewer.caveats import use_text
+
     if found.swept:
         _print_best(chosen, found.swept)
     else:
         _print_scores(found.predictions)
-    overrides = {p.override for p in found.predictions}
-    remark([f"{loaded.name} on {loaded.device_name}.", *loaded.remarks, *filter(None, overrides)])
+    uses = dict.fromkeys(filter(None, map(use_text, found.predictions)))
+    remark([f"{loaded.name} on {loaded.device_name}.", *loaded.remarks, *uses])
 
 
 def _swept_facts(series: Series, swept: Sequence[Swept]) -> dict[str, Any]:

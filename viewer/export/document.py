@@ -15,6 +15,7 @@ from viewer.export.provenance import (
     region_facts,
     resolution_facts,
     settings_facts,
+    use_facts,
     versions,
 )
 from viewer.overlay import shown_range
@@ -115,6 +116,7 @@ def document(
         "maps": [facts for one, facts in of if not isinstance(one, Attribution)],
         "skipped": skipped,
         "override": " ".join(sorted(str(o) for o in overrides)) or None,
+        "intended_use": use_facts(made[0].predictions[0]) if made else None,
         "versions": versions(*maps, libraries=(check.library for check in checks)),
         "use": RESEARCH_USE,
     } | ({"peer": [_peer_facts(check) for check in checks]} if checks else {})
@@ -150,6 +152,7 @@ def prediction_facts(prediction: Prediction) -> Document:
         "at": at,
         "looked_at": {name: looked_at[name] for name in ("voxels", "mm", "share")},
         "labels": labels,
+        "intended_use": use_facts(prediction),
     }
 
 

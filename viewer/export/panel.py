@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from viewer.caveats import unknown_text
 from viewer.export.drawing import (
     ACCENT,
     BAR_QUIET,
@@ -128,6 +129,9 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
     shown = snapshot.overlay.map
     if isinstance(shown, Attribution):
         _scores(result, shown.prediction, explained_labels(shown), len(shown.predictions))
+        unknown = shown.prediction.unknown
+        if unknown is not None:
+            result.paragraph(unknown_text(unknown), TEXT)
     result.heading("Explanation" if isinstance(shown, Attribution) else "Map that came with the study")
     _explanation(result, shown, remarks)
     if drawn:

@@ -131,6 +131,12 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def use_facts(prediction: Prediction) -> dict[str, str | None]:
+    """Whether the model was made for the study, as far as anybody knows, and why not, or why not known."""
+    verdict = "outside" if prediction.override else "unknown" if prediction.unknown else "fits"
+    return {"verdict": verdict, "reason": prediction.override or prediction.unknown}
+
+
 def looked_at_facts(series: Series, field: Field) -> dict[str, Any]:
     """The part of a series that a model was shown; sides along (slice, row, column), "mm" None if unknown."""
     spacing = series.geometry.spacing
@@ -219,6 +225,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "paper": explainer.paper,
         "versions": versions(attribution),
         "override": prediction.override,
+        "intended_use": use_facts(prediction),
         "use": RESEARCH_USE,
         "meaning": INFLUENCE,
     }

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from viewer.cache import Memo
 from viewer.errors import ModelError, WhyscopeError
 from viewer.models.architectures import FAULTS
-from viewer.models.card import Card, WindowValues
+from viewer.models.card import Card
 from viewer.models.dry_run import DryRun, dry_run
 from viewer.models.guard import Forward, ModuleSnapshot, guarded, starved
+from viewer.models.intended_use import outside, unstated
 from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
 from viewer.models.select import logits as chosen
@@ -137,30 +138,12 @@ class Model:
         return double
 
     def accepts(self, series: Series) -> str | None:
-        """None, or why this series lies outside what the model was made for, in words.
+        """None, or why this series lies outside what the model was made for; see `intended_use.outside`."""
+        return outside(self.card, series)
 
-        A fact that the file does not state (an absent body part or view) is no reason.
-        """
-        accepts = self.card.accepts
-        for name, allowed, value in (
-            ("modality", accepts.modality, series.modality),
-            ("body part", accepts.body_part, series.body_part),
-            ("view", accepts.view, series.view),
-        ):
-            if allowed is not None and value and value.upper() not in {a.upper() for a in allowed}:
-                this = "a picture" if value == "picture" else value
-                made_for = " or ".join(allowed)
-                return f"The model {self.name} was made for {name} {made_for}, and this is {this}."
-        if self._wants_hounsfield(series) and series.display.unit != "HU":
-            held = f"in {series.display.unit}" if series.display.unit else "not known to be that"
-            return f"The model {self.name} wants Hounsfield units, and the values of this series are {held}."
-        return None
-
-    def _wants_hounsfield(self, series: Series) -> bool:
-        """Whether the card asks for them of CT: by their name, or as the window of a network for CT alone."""
-        values, made_for = self.card.input.values, self.card.accepts.modality or ()
-        windowed = isinstance(values, WindowValues) and {a.upper() for a in made_for} == {"CT"}
-        return series.modality == "CT" and (values == "hu" or windowed)
+    def unstated(self, series: Series) -> str | None:
+        """None, or why nobody knows whether it was made for this series; see `intended_use.unstated`."""
+        return unstated(self.card, series)
 
     def prepare(
         self, series: Series, slice: int | None = None, at: Sequence[float] | None = None
@@ -242,6 +225,7 @@ class Model:
                     for label, logit, probability in zip(self.labels, row, chances, strict=True)
                 ),
                 override=override,
+                unknown=None if override else self.unstated(source.series),
             )
             for source, row, chances in zip(inputs, logits.tolist(), probabilities.tolist(), strict=True)
         )

@@ -123,6 +123,8 @@ class Prediction:
     scores: tuple[Score, ...]
     override: str | None = None
     """Why the study lies outside the card's `accepts`, where the reader went on all the same."""
+    unknown: str | None = None
+    """Why nobody knows whether the model was made for the study."""
 
     def score(self, label: str) -> Score:
         return next(s for s in self.scores if s.label == label)

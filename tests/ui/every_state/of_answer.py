@@ -160,6 +160,7 @@ def _prediction(seen: Seen, answer: AnswerState) -> None:
     assert found.input.series is seen.state.view.series
     assert found.input.slice == seen.place
     assert found.override == seen.why_outside
+    assert found.unknown == seen.why_unknown
     assert (found.model, found.weights) == (answer.model.name, answer.model.sha256)
     said = seen.said(seen.place, seen.state.at)
     wanted = leading(said)
@@ -407,6 +408,11 @@ def _gate(seen: Seen, answer: AnswerState) -> None:
 def _asked(seen: Seen, answer: AnswerState) -> None:
     notice = seen.state.shell.notice
     assert not answer.asked or notice is None or notice.wish != "show"
+
+
+@of(AnswerState, "unknown")
+def _unknown(seen: Seen, answer: AnswerState) -> None:
+    assert answer.unknown == seen.why_unknown
 
 
 @of(AnswerState, "outside")

@@ -53,6 +53,14 @@ class Seen:
         return None if model is None or series is None else model.accepts(self.known.series(series))
 
     @property
+    def why_unknown(self) -> str | None:
+        """Why nobody knows whether the model was made for the series."""
+        model, series = self.model, self.series
+        if model is None or series is None or self.why_outside is not None:
+            return None
+        return model.unstated(self.known.series(series))
+
+    @property
     def refused(self) -> bool:
         """Whether nothing may be said of the series, for the reader has not said to go on."""
         item, series = self.state.answer.model, self.series

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from viewer.caveats import unknown_text
 from viewer.types import Score
 from viewer.ui.commands import Run
 from viewer.ui.panels.answer import Answer, draw_score
@@ -196,7 +197,7 @@ class PredictionPanel(QWidget):
         self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
-        self.outside = Sentence("", "stop")
+        self.outside, self.unknown = Sentence("", "stop"), Sentence("")
         self.empty = Sentence(NO_MODEL, "quiet")
         self.open_model = QPushButton("Open model…")
         self.open_model.clicked.connect(self.model_requested)
@@ -218,6 +219,7 @@ class PredictionPanel(QWidget):
         below.setContentsMargins(8, 2, 8, 0)
         below.setSpacing(8)
         below.addWidget(self.outside)
+        below.addWidget(self.unknown)
         below.addWidget(self.caption)
         below.addWidget(self.empty)
         below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
@@ -237,6 +239,9 @@ class PredictionPanel(QWidget):
         model, prediction, outside = state.answer.model, state.answer.prediction, state.answer.overridden
         self.outside.setText("" if outside is None else outside_text(outside))
         self.outside.setVisible(outside is not None)
+        unknown = state.answer.unknown
+        self.unknown.setText("" if unknown is None else unknown_text(unknown))
+        self.unknown.setVisible(unknown is not None)
         self.empty.setVisible(model is None)
         loading = state.shell.loading
         self.empty.setText(NO_MODEL if loading is None else f"{loading.doing}…".capitalize())

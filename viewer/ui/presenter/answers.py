@@ -24,10 +24,10 @@ class Answers:
         """Map, scores, evidence by slice and gate of a state; of none that is not chosen or not accepted."""
         model, series = self._maps.model, state.view.series
         if model is None or series is None or state.view.number is None or state.answer.model is None:
-            return _nothing(state, gate="open", outside=None)
+            return _nothing(state, gate="open", outside=None, unknown=None)
         gate = self._maps.gate(series)
         if not gate.open:
-            return _nothing(state, gate="outside", outside=gate.reason)
+            return _nothing(state, gate="outside", outside=gate.reason, unknown=None)
         self._maps.requests.use(state.regions.regions)
         place, key = position_of(state), (model, position_of(state), choice_of(state), state.target_words)
         if state.answer.answers == key:
@@ -37,7 +37,9 @@ class Answers:
             found = state.answer.attribution  # let go of for want of room: it is still the answer
         negative = found is not None and found.negative
         changes: dict[str, Any] = {
-            "outside": gate.reason, "gate": "negative" if negative else "open", "attribution": found,
+            "outside": gate.reason if gate.verdict == "outside" else None,
+            "unknown": gate.reason if gate.verdict == "unknown" else None,
+            "gate": "negative" if negative else "open", "attribution": found,
             "answers": None if found is None else key,
             "prediction": self._maps.prediction(place) if found is None else found.prediction,
             "profile": self._profile(state, found), "preview": self._maps.is_preview(found),

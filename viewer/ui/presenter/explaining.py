@@ -127,10 +127,12 @@ class Explaining:
             self.study_changed()
 
     def first_accepted(self, series: Sequence[Series]) -> int | None:
-        """The place of the first series that the model was made for, if there is a model and such a one."""
+        """The place of the first series that the model was made for, if there is a model and such a one; else
+        of the first of which nobody knows."""
         if self._maps.model is None:
             return None
-        return next((place for place, one in enumerate(series) if self._maps.gate(one).reason is None), None)
+        verdicts = [self._maps.gate(one).verdict for one in series]
+        return next((verdicts.index(one) for one in ("fits", "unknown") if one in verdicts), None)
 
     # --- what is shown ----------------------------------------------------------------------------
 

@@ -146,6 +146,8 @@ class AnswerState:
     """Whether the reader asked to see a map that the gate hides."""
     outside: str | None = None
     """Why the study lies outside what the model accepts."""
+    unknown: str | None = None
+    """Why nobody knows whether the model was made for the study: what is shown then says so."""
 
     @property
     def overridden(self) -> str | None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from viewer.caveats import UNKNOWN_USE
 from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.captions import Blank
@@ -43,6 +44,7 @@ class ContactSheetGrid(QWidget):
         super().__init__()
         self.of = Segments(_OF, _TIPS)
         self.words, self.outside = Text("", "quiet"), Text(OUTSIDE_USE, "stop")
+        self.unknown = Text(UNKNOWN_USE)
         self.all = Link("Run for every label")
         self.negatives = Link("Show those not called")
         self.cells = _Cells(cache)
@@ -54,6 +56,7 @@ class ContactSheetGrid(QWidget):
         line.setSpacing(12)
         line.addWidget(self.of)
         line.addWidget(self.outside)
+        line.addWidget(self.unknown)
         line.addWidget(self.words, 1)
         line.addWidget(self.negatives)
         line.addWidget(self.all)
@@ -97,6 +100,7 @@ class ContactSheetGrid(QWidget):
         some = any(cell.tile is not None and cell.tile.negative for cell in state.answer.contact_sheet)
         self.negatives.setVisible(some and not state.answer.asked)
         self.outside.setVisible(state.answer.overridden is not None)
+        self.unknown.setVisible(state.answer.unknown is not None)
         self.words.set_text(sheet_words(state))
         self.cells.put(state)
 
