@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_maps import SCORES, explain, predict, series
 
-from viewer.types import Attribution, Identity, Region, Score, Series, Target
+from viewer.types import Attribution, Identity, Region, Score, Series, Target, Window
 from viewer.wording import (
     NOT_LOOKED_AT,
     NOTHING_REACHES,
@@ -23,6 +23,7 @@ from viewer.wording import (
     score_text,
     share_text,
     target_text,
+    window_text,
 )
 
 CALLED, NOT_CALLED, NO_THRESHOLD = (score.label for score in SCORES)
@@ -185,3 +186,15 @@ def test_a_patient_is_told_by_the_number_else_by_name_and_birth_date(
 ) -> None:
     who = [dataclasses.replace(series(), identity=identity) for identity in (one, other)]
     assert patients(who) == told
+
+
+@pytest.mark.parametrize(
+    ("window", "unit", "said"),
+    [
+        (Window(5, 10), "SUVbw", "SUVbw 0 to 10  inverted"),
+        (Window(3.5, 5), "SUVlbm", "SUVlbm 1 to 6  inverted"),
+        (Window(5, 10), "BQML", "C 5  W 10  inverted"),
+    ],
+)
+def test_a_window_of_uptake_is_told_by_its_ends(window: Window, unit: str, said: str) -> None:
+    assert window_text(window, True, unit) == said

@@ -291,14 +291,20 @@ def spacing_text(series: Series) -> str:
     return f"{size} mm{place} · {apart}"
 
 
-def window_text(shown: Window | Display, inverted: bool) -> str:
-    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it."""
+def window_text(shown: Window | Display, inverted: bool, unit: str = "") -> str:
+    """Centre and width of a window, or that a display's VOI table is shown; with what the file calls it.
+
+    Of standardised uptake values the two ends, as they are read.
+    """
     mark = "inverted" if inverted else ""
     if isinstance(shown, Display):
         parts: tuple[str, ...] = ("VOI LUT", clean(shown.voi_lut_name), mark)
     else:
         kind = "SIGMOID" if shown.function == "SIGMOID" else ""
-        numbers = (f"C {number(shown.center)}", f"W {number(shown.width)}")
+        numbers: tuple[str, ...] = (f"C {number(shown.center)}", f"W {number(shown.width)}")
+        if unit.startswith("SUV"):
+            ends = (shown.center - shown.width / 2, shown.center + shown.width / 2)
+            numbers = (f"{unit} {number(ends[0])} to {number(ends[1])}",)
         parts = (*numbers, kind, clean(shown.name), mark)
     return "  ".join(part for part in parts if part)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
+import numpy as np
 import pytest
 from desk import Desk
+from dicom_files import write
 from program import write_model, write_stack
 from PySide6.QtCore import Qt
 
@@ -136,3 +138,35 @@ def test_the_key_plays_and_the_bar_shows_it(qtbot, tmp_path: Path) -> None:
     qtbot.keyClick(window, Qt.Key.Key_Escape)
     assert not window.presenter.state.views.playing
     window.close()
+
+
+@pytest.mark.parametrize(
+    ("tags", "rate"),
+    [
+        ({"RecommendedDisplayFrameRate": 24, "CineRate": 15, "FrameTime": 50}, 24),
+        ({"CineRate": 15, "FrameTime": 50}, 15),
+        ({"FrameTime": 40}, 25),
+        ({"FrameTimeVector": [0, 100, 200, 100, 100, 0]}, 10),
+        ({"FrameTime": 0}, None),
+        ({"CineRate": 0, "FrameTime": 40}, 25),
+        ({}, None),
+    ],
+)
+def test_frames_are_played_at_the_rate_of_the_file(
+    desk: Desk, tmp_path: Path, tags: dict[str, Any], rate: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else at the one that is preferred."""
+    run: dict[str, Any] = {
+        "Modality": "US",
+        "SOPClassUID": "1.2.840.10008.5.1.4.1.1.3.1",
+        "NumberOfFrames": 6,
+    } | tags
+    write(tmp_path / "run.dcm", np.arange(6 * 8 * 8, dtype=np.uint8).reshape(6, 8, 8), **run)
+    desk.presenter.studies.open([tmp_path])
+    desk.wait(lambda s: s.view.values is not None)
+    desk.presenter.prefer("rate", 33)
+    started = create_autospec(desk.presenter.slices._cine.start)
+    monkeypatch.setattr(desk.presenter.slices._cine, "start", started)
+    desk.presenter.slices.play()
+    started.assert_called_once_with(33 if rate is None else pytest.approx(rate))
+    desk.presenter.cancel()

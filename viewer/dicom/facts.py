@@ -213,6 +213,8 @@ class Image:
     """Height of a pixel ÷ its width, where no spacing says it."""
     bad_orientation: bool = False
     in_time: bool = False
+    rate: float | None = None
+    """Frames a second at which they are to be played."""
     enhanced: bool = False
     """Whether it is known of each frame where it is, and of what (PS3.3 C.7.6.16)."""
     mosaic: int | None = None

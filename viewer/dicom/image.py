@@ -47,6 +47,8 @@ _VIEWS = {
     **dict.fromkeys(("399352003", "R-10228"), "LM"),
 }
 _TIME_POINTERS = frozenset({0x00181063, 0x00181065})  # Frame Time, Frame Time Vector
+_SLOWEST, _FASTEST = 0.1, 240.0
+"""Frames a second that a run may be meant to be played at; other numbers mean nothing."""
 _PER_FRAME = "PerFrameFunctionalGroupsSequence"
 _CINE = frozenset({"US", "IVUS", "XA", "RF", "ES"})
 _WHOSE = ("PatientName", "PatientID", "PatientBirthDate", "StudyDate")
@@ -111,6 +113,7 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
         patient_orientation=(sides[0], sides[1]) if len(sides) == 2 and all(sides) else None,
         in_time=_in_time(dataset, pixels),
         enhanced=places is not None or tiles is not None or bool(get.items(dataset, _PER_FRAME)),
+        rate=_rate(dataset) if pixels.frames > 1 else None,
         mosaic=mosaic,
         pet=pets_of(dataset, sop_class, pixels.frames),
         device="" if frames[0].rescale_type else get.text(dataset, "ManufacturerModelName"),
@@ -232,6 +235,17 @@ def _in_time(dataset: Dataset, pixels: Pixels) -> bool:
     if any(int(p) in _TIME_POINTERS for p in pointers):
         return True
     return not pointers and get.text(dataset, "Modality") in _CINE
+
+
+def _rate(dataset: Dataset) -> float | None:
+    """Frames a second at which a file wants to be played (PS3.3 C.7.6.5), else at which they were made."""
+    for keyword in ("RecommendedDisplayFrameRate", "CineRate"):
+        found = get.number(dataset, keyword)
+        if found and _SLOWEST <= found <= _FASTEST:
+            return found
+    steps = get.numbers(dataset, "FrameTimeVector")[1:] or get.numbers(dataset, "FrameTime")
+    each = sum(steps) / len(steps) if steps else 0.0
+    return 1000 / each if each > 0 and _SLOWEST <= 1000 / each <= _FASTEST else None
 
 
 def content_hash(path: Path) -> str:

@@ -63,6 +63,7 @@ def series_of(group: Group, limits: Limits) -> Series:
         laterality=first.laterality,
         syntax=", ".join(sorted({syntax_name(s.image.pixels.syntax) for s in slices})),
         frames_in_time=len(slices) if group.in_time else 1,
+        rate=first.rate if group.in_time else None,
         files=len(group.images),
         part=group.part,
         warnings=(*_about_stack(group, stack, space), *about_values, *_about_file(group)),

@@ -235,7 +235,8 @@ def _window_text(snapshot: Snapshot) -> str:
         return NO_WINDOW
     if snapshot.window is None and series.display.voi_lut is not None:
         return window_text(series.display, snapshot.inverted)
-    return window_text(snapshot.window or default_window(series, snapshot.slice), snapshot.inverted)
+    window = snapshot.window or default_window(series, snapshot.slice)
+    return window_text(window, snapshot.inverted, series.display.unit)
 
 
 def _view(image: Image.Image, texts: _Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:

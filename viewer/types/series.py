@@ -114,7 +114,7 @@ class Series:
     paths: tuple[Path, ...] = field(default=(), repr=False)
     """The file of every slice; names of files may name patients."""
     frame_numbers: tuple[int, ...] = ()
-    """DICOM frame number of each slice in its file, from 1; empty for pictures."""
+    """DICOM frame number of each slice in its file, from 1 (of a mosaic its tile); empty for pictures."""
     description: str = field(default="", repr=False)
     number: int | None = None
     """As the scanner counts its series (0020,0011)."""
@@ -125,6 +125,8 @@ class Series:
     laterality: str = ""
     syntax: str = ""
     frames_in_time: int = 1
+    rate: float | None = None
+    """Frames a second at which the file wants them played, where it says so."""
     files: int = 1
     """Files that this series is the first of the list to use, so that each is counted once."""
     part: SeriesPoint | None = None
@@ -146,6 +148,11 @@ class Series:
     @property
     def colour(self) -> bool:
         return len(self.voxels.shape) == 4
+
+    @property
+    def dark_first(self) -> bool:
+        """Whether large values are first shown dark: MONOCHROME1, and the uptake of PET, as it is read."""
+        return self.display.inverted or (self.modality == "PT" and not self.colour)
 
     @property
     def digest(self) -> str:

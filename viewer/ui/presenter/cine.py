@@ -14,12 +14,12 @@ class Cine:
         self._advance = advance
         self._clock = clock
         self._began = 0.0
-        self._rate = 1
+        self._rate = 1.0
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
 
-    def start(self, rate: int) -> None:
+    def start(self, rate: float) -> None:
         """Begin at `rate` slices per second."""
         self._began, self._rate = self._clock(), rate
         self._timer.start(round(1000 / rate))

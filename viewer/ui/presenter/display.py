@@ -142,7 +142,7 @@ class Displaying:
         """Show the image as it was opened: whole, unflipped, in the file's window."""
         series = self._state.view.series
         if series is not None:
-            self._change("reset", seen=None, flips=UNFLIPPED, window=None, inverted=series.display.inverted)
+            self._change("reset", seen=None, flips=UNFLIPPED, window=None, inverted=series.dark_first)
 
     def see(self, seen: Seen | None) -> None:
         """Show this part of the image in all views that are linked; None: the whole."""

@@ -88,7 +88,7 @@ class ScanPreview:
         self._store.note(
             number=None, series=one.series, slice=0, seen=None, flips=UNFLIPPED, window=None,
             values=None, graphics=None, probed=None,
-            inverted=one.series.display.inverted,
+            inverted=one.series.dark_first,
         )  # fmt: skip
         if image is not None:
             self._store.note(

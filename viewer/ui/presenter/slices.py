@@ -307,11 +307,11 @@ class Scrolling:
             self.start_playing()
 
     def start_playing(self) -> None:
-        """From the shown place, at the rate that is preferred now."""
+        """From the shown place, at the rate that the file wants, else the one that is preferred now."""
         state = self.state
         along_points = state.played == "points" and state.view.number is not None
         self._played_from = state.points.index(state.view.number or 0) if along_points else state.view.slice
-        self._cine.start(self.state.shell.preferences.rate)
+        self._cine.start((not along_points and state.view.rate) or state.shell.preferences.rate)
 
     def halt(self) -> bool:
         """Stop playing, without showing it yet; whether anything played."""

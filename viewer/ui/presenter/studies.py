@@ -198,7 +198,7 @@ class Studies:
         self._store.note(
             number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
             seen=view.seen if together else None, flips=view.flips if together else UNFLIPPED,
-            values=None, graphics=None, window=None, inverted=series.display.inverted, placed=None,
+            values=None, graphics=None, window=None, inverted=series.dark_first, placed=None,
             swept=None, probed=None, busy=None, asked=False, notice=self._store.lasting,
         )  # fmt: skip
         self._slices.enter(study)

@@ -50,7 +50,7 @@ class View:
     """The reader's window; without one `own`, the file's for this slice or an automatic one, is shown."""
     own: Window | None = None
     inverted: bool = False
-    """Whether low values are shown bright: MONOCHROME1 or the reader's wish, not both."""
+    """Whether low values are shown bright: MONOCHROME1, PET, or the reader's wish."""
     seen: Seen | None = None
     """The part of the image that is seen; None where the whole image is fitted."""
     flips: Flips = UNFLIPPED
@@ -59,6 +59,11 @@ class View:
     """The slice of the chosen map on the source grid, float32 (rows, columns), NaN where not seen."""
     outlines: tuple[Outline, ...] = ()
     """What a segmentation that came with the study marks on the slice."""
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second at which the file wants to be played, where it says so."""
+        return None if self.series is None else self.series.rate
 
     @property
     def curve(self) -> Window | Display | None:

@@ -175,7 +175,8 @@ def window_words(state: ViewState, view: View | None = None) -> str:
     if series is not None and isinstance(view.curve, Display):
         return window_text(series.display, inverted)
     low, high = view.levels
-    return window_text(window or Window((low + high) / 2, high - low), inverted)
+    unit = "" if series is None else series.display.unit
+    return window_text(window or Window((low + high) / 2, high - low), inverted, unit)
 
 
 def flipped(said: Corners, flips: Flips) -> Corners:
