@@ -213,7 +213,7 @@ class Reader:
         )()  # fmt: skip
 
     def mask(self) -> None:
-        self.desk.presenter.studies.toggle_mask()
+        self.desk.presenter.studies.mask(False)
 
     def header(self) -> None:
         self.any_of(self.desk.presenter.headers.look, self.desk.presenter.headers.leave)()

@@ -117,8 +117,12 @@ def shown(qtbot: QtBot, state: ViewState) -> Callable[..., Any]:
     """`shown(TopBar)` is the widget on the screen with the state in it; keywords change the state."""
 
     def make(kind: type[QWidget], **changes: Any) -> Any:
-        widget: Any = kind()
-        qtbot.addWidget(widget)
+        over = (QWidget(),) if kind is MessageBar else ()
+        widget: Any = kind(*over)
+        for one in (*over, widget):
+            qtbot.addWidget(one)
+        for one in over:
+            one.show()
         widget.show(state.changed(**changes))
         widget.resize(300, 600) if widget.maximumWidth() > 1000 else None
         if kind in (TopBar, StatusBar):
@@ -150,7 +154,7 @@ SIGNALS = {
         "cancel_requested",
     ),
     DisplayPanel: ("style_changed", "lock_toggled", "overlay_toggled"),
-    TopBar: ("mask_toggled", "layout_chosen", "open_requested", "model_requested", "export_requested"),
+    TopBar: ("mask_requested", "layout_chosen", "open_requested", "model_requested", "export_requested"),
     MessageBar: ("action", "dismissed"),
 }
 
@@ -537,7 +541,6 @@ def test_the_range_is_told_with_its_unit(shown: Callable[..., Any]) -> None:
 def test_the_top_bar_passes_on_every_button(shown: Callable[..., Any], qtbot: QtBot) -> None:
     bar = shown(TopBar)
     buttons = {
-        "mask_toggled": bar.patient,
         "search_requested": bar.search,
         "export_requested": bar.export,
         "settings_requested": bar.settings,
@@ -548,6 +551,11 @@ def test_the_top_bar_passes_on_every_button(shown: Callable[..., Any], qtbot: Qt
         qtbot.mouseClick(button, LEFT)
         qtbot.keyClick(button, Qt.Key.Key_Space)
         assert told == [(), ()]
+    told = heard(bar.mask_requested)
+    qtbot.mouseClick(bar.patient, LEFT)
+    qtbot.mouseClick(bar.patient, LEFT, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(bar.patient, Qt.Key.Key_Space)
+    assert told == [(True,), (False,), (True,)]  # it is masked
     told = heard(bar.layout_chosen)
     qtbot.mouseClick(bar.layouts.buttons["1|1"], LEFT)  # it is chosen already
     qtbot.mouseClick(bar.layouts.buttons["1"], LEFT)

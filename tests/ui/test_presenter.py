@@ -167,7 +167,7 @@ def test_signed_maps_wear_colours_with_a_middle(desk: Desk, study: Path, model: 
         lambda p: p.display.set_style("interpolation", "nearest"),
         lambda p: p.display.toggle_overlay(),
         lambda p: p.display.invert(),
-        lambda p: p.studies.toggle_mask(),
+        lambda p: p.studies.mask(False),
         lambda p: p.display.drag_window(10, -4),
         lambda p: p.display.preset(2),
         lambda p: p.display.preset(0),
@@ -609,7 +609,7 @@ def test_the_mask_covers_the_files_own_words_too(desk: Desk, tmp_path: Path) -> 
     study = write_stack(tmp_path / "named", 2, SeriesDescription="Chest of Zoidberg")
     desk.presenter.studies.open([study])
     assert desk.wait(lambda s: s.studies.items).studies.items[0].title == "Chest of ●●●"
-    desk.presenter.studies.toggle_mask()
+    desk.presenter.studies.mask(False)
     assert desk.state.studies.items[0].title == "Chest of Zoidberg"
 
 
@@ -729,7 +729,7 @@ def test_the_first_image_is_shown_and_not_explained_while_the_others_are_read(
         state.shell.reading is not None,
     ) == (None, 0, 1, True)
     assert captions.plain(state).top_left[1] == ("Im ? · still being read", "warning")
-    desk.presenter.studies.toggle_mask()
+    desk.presenter.studies.mask(False)
     desk.presenter.step(1)
     desk.presenter.explaining.explain()
     desk.presenter.point(1, 1)

@@ -77,7 +77,7 @@ def test_keys_change_the_drawing(explained: Window, qtbot) -> None:
     qtbot.keyClick(explained, Qt.Key.Key_W)
     qtbot.keyClick(explained, Qt.Key.Key_I)
     assert state().view.inverted
-    qtbot.keyClick(explained, Qt.Key.Key_M)
+    qtbot.keyClick(explained, Qt.Key.Key_M, Qt.KeyboardModifier.ControlModifier)
     assert not state().shell.masked
     qtbot.keyClick(explained, Qt.Key.Key_2)
     assert state().view.window.name == "soft tissue"
@@ -144,7 +144,7 @@ def test_the_header_follows_the_slice_and_hides_the_patient(explained: Window, q
     assert values(dialog) == ["4"]
     dialog.search.setText("patient's name")
     assert values(dialog) == ["●●●"]
-    explained.presenter.studies.toggle_mask()
+    explained.presenter.studies.mask(False)
     assert values(dialog) == ["Zoidberg^Wilhelmina"]
     assert not dialog.none.isVisible()
     dialog.search.setText("no such tag")

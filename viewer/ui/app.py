@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QPoint, QRect, QSize, QTimer
 from PySide6.QtWidgets import QApplication
 
 from viewer.errors import WhyscopeError
@@ -19,6 +19,8 @@ from viewer.ui.window import Window
 
 _SWITCH = 5e-4
 """Seconds that a thread of Python may go on while another waits."""
+_TITLE = 32
+"""Pixels that a window's title takes above it, as far as is known before it is shown."""
 _QUIET_MS = 400
 """How long nothing must happen before the window counts as ready."""
 
@@ -60,7 +62,10 @@ def run(
     )
     window = Window(settings, preferences, file, light)
     window.presenter.start(warning)
-    window.resize(*size)
+    if screenshot is None:
+        _open_on_screen(window, size)
+    else:
+        window.resize(*size)
     window.show()
 
     problems: list[WhyscopeError] = []
@@ -78,6 +83,23 @@ def run(
     application.exec()
     if problems:
         raise problems[0]
+
+
+def _open_on_screen(window: Window, size: tuple[int, int]) -> None:
+    """Open as large as wished, or as the screen has room for: at 200 % that is half as many pixels."""
+    place = inside(size, window.screen().availableGeometry())
+    least = window.minimumSize().boundedTo(place.size())
+    window.setMinimumSize(least)
+    window.resize(place.size())
+    window.move(place.topLeft() - QPoint(0, _TITLE))
+
+
+def inside(size: tuple[int, int], room: QRect) -> QRect:
+    """Where a window of this size, or a smaller one, lies in the middle of a screen, below its title."""
+    free = room.adjusted(0, _TITLE, 0, 0)
+    result = QRect(QPoint(0, 0), QSize(*size).boundedTo(free.size()))
+    result.moveCenter(free.center())
+    return result & free
 
 
 def share_the_interpreter() -> None:

@@ -76,7 +76,8 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         self._narrow: bool | None = None
         self._state = ViewState()
-        self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar()
+        self._stage = QWidget()
+        self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar(self._stage)
         cache = RenderCache()
         self.prediction, self.explaining = PredictionPanel(), ExplainPanel(cache)
         self.display = DisplayPanel()
@@ -96,16 +97,18 @@ class Window(QMainWindow):
     # --- places -----------------------------------------------------------------------------------
 
     def _place(self) -> None:
+        stage = QHBoxLayout(self._stage)
+        stage.setSpacing(0)
+        stage.setContentsMargins(0, 0, 0, 0)
+        for place in (self.start, self.views, self.planes, self.contact_sheet, self.compare):
+            stage.addWidget(place, 1)
         views = QHBoxLayout()
         views.setSpacing(0)
-        views.setContentsMargins(0, 0, 0, 0)
-        for place in (self.start, self.views, self.planes, self.contact_sheet, self.compare):
-            views.addWidget(place, 1)
+        views.addWidget(self._stage, 1)
         views.addWidget(self.slices)
         middle = QVBoxLayout()
         middle.setSpacing(0)
         middle.setContentsMargins(0, 0, 0, 0)
-        middle.addWidget(self.message)
         middle.addLayout(views, 1)
         middle.addWidget(self.points)
         inside = QWidget()
@@ -215,7 +218,15 @@ class Window(QMainWindow):
     def _card(self, name: str | None = None) -> None:
         panel, chooser = self.explaining, self.explaining.method
         top = QPoint(panel.mapTo(self, QPoint(0, 0)).x(), chooser.mapTo(self, QPoint(0, 0)).y())
-        self.card.open(QRect(top, chooser.size()), name)
+        stage = QRect(self._stage.mapTo(self, QPoint(0, 0)), self._stage.size())
+        self.card.open(QRect(top, chooser.size()), stage, self._evidence_in, name)
+
+    def _evidence_in(self, box: QRect) -> float:
+        """How much of the drawn maps lies below a part of the window."""
+        return sum(view.evidence_in(box.translated(-view.mapTo(self, QPoint(0, 0)))) for view in self._seen())
+
+    def _seen(self) -> list[SliceView]:
+        return [view for view in self.findChildren(SliceView) if view.isVisible()]
 
     def _check_library(self) -> None:
         if self.presenter.library_check.check() and not self.card.isVisible():

@@ -151,6 +151,11 @@ def _values(seen: Seen, view: View) -> None:
         np.testing.assert_array_equal(view.values, seen.known.values(view.series, view.slice))
 
 
+@of(View, "unread")
+def _unread(seen: Seen, view: View) -> None:
+    assert view.unread is None or view.unread.why
+
+
 @of(View, "graphics")
 def _graphics(seen: Seen, view: View) -> None:
     if view.values is None or view.number is None:

@@ -4,9 +4,9 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from viewer.settings import GIB, MIB
 from viewer.types import Series
@@ -15,10 +15,9 @@ from viewer.ui.keyboard import key_of
 from viewer.ui.panels.opening import MODEL, STUDY, MenuButton
 from viewer.ui.panels.prediction import device_name
 from viewer.ui.panels.search import SearchField
-from viewer.ui.state import Memory, Notice, ViewState
+from viewer.ui.state import Memory, ViewState
 from viewer.ui.widgets.controls import IconButton, Segments
-from viewer.ui.widgets.icons import Icon, draw_icon
-from viewer.ui.widgets.parts import Sentence, Text, by_tab, colours, dress_panel
+from viewer.ui.widgets.parts import Text, by_tab, colours, dress_panel
 from viewer.ui.widgets.theme import DARK
 from viewer.wording import RESEARCH_USE, true_minus
 
@@ -91,13 +90,15 @@ class _PatientButton(QPushButton):
         self.setText(
             self.fontMetrics().elidedText(self.full, Qt.TextElideMode.ElideMiddle, max(self.width() - 22, 40))
         )
-        self.setToolTip(f"{self.full}\nClick to show or mask the identity everywhere")
+        how = "Hold Ctrl and click to show" if self.full.endswith(_MASK) else "Click to mask"
+        self.setToolTip(f"{self.full}\n{how} the identity everywhere")
 
 
 class TopBar(QWidget):
     """Title, patient, layouts, command search, open, model, export, settings, theme."""
 
-    mask_toggled = Signal()
+    mask_requested = Signal(bool)
+    """To mask the patient, or with Ctrl held, where it is masked, to show it."""
     layout_chosen = Signal(str)
     open_requested = Signal(str)
     """"folder", "files" or "demo"."""
@@ -143,7 +144,7 @@ class TopBar(QWidget):
             (self.theme, 0),
         ):
             line.addWidget(widget, stretch)
-        self.patient.clicked.connect(lambda: self.mask_toggled.emit())
+        self.patient.clicked.connect(self._ask_mask)
         self.layouts.chosen.connect(self.layout_chosen)
         self.open.wished.connect(self.open_requested)
         self.model.wished.connect(self.model_requested)
@@ -173,7 +174,7 @@ class TopBar(QWidget):
         self.settings_requested.connect(partial(run, "settings"))
         self.export_requested.connect(partial(run, "export"))
         self.theme_toggled.connect(partial(run, "colours"))
-        self.mask_toggled.connect(presenter.studies.toggle_mask)
+        self.mask_requested.connect(presenter.studies.mask)
         self.layout_chosen.connect(presenter.display.choose_layout)
 
     def show(self, state: ViewState | None = None) -> None:
@@ -201,6 +202,10 @@ class TopBar(QWidget):
             if state.answer.model is None
             else f"Open another model than {state.answer.model.name}"
         )
+
+    def _ask_mask(self) -> None:
+        held = QApplication.keyboardModifiers() & Qt.KeyboardModifier.ControlModifier
+        self.mask_requested.emit(not (held and self.patient.full.endswith(_MASK)))
 
     def _name_keys(self, state: ViewState) -> None:
         """Search and settings with the keys that do the same."""
@@ -297,86 +302,6 @@ class StatusBar(QWidget):
                 _memory_words(state.shell.memory), "What slices take of the memory that they may take"
             )
         self.device.set_text("" if state.answer.model is None else device_name(state.answer.model.device))
-
-
-class MessageBar(QWidget):
-    """One message: a shape and a colour for its kind, a sentence, a button, and a way to close it."""
-
-    action = Signal(str)
-    dismissed = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._notice: Notice | None = None
-        self.sentence = Sentence("")
-        self.button = QPushButton()
-        by_tab(self.button)
-        self.close_button = IconButton("close", "Close this message")
-        line = QHBoxLayout(self)
-        line.setContentsMargins(44, 7, 8, 7)
-        line.setSpacing(12)
-        line.addWidget(self.sentence, 1)
-        line.addWidget(self.button)
-        line.addWidget(self.close_button)
-        self.button.clicked.connect(self._act)
-        self.close_button.clicked.connect(lambda: self.dismissed.emit())
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        self.hide()
-
-    def wire(self, presenter: "Presenter") -> None:
-        """Ask the presenter for what is asked of this part."""
-        self.action.connect(presenter.explaining.take_action)
-        self.dismissed.connect(presenter.dismiss)
-
-    def _act(self) -> None:
-        if self._notice is not None and self._notice.wish is not None:
-            self.action.emit(self._notice.wish)
-
-    def show(self, state: ViewState | None = None) -> None:
-        """Draw a state; emits nothing. Without one: Qt's `show`."""
-        if state is None:
-            super().show()
-            return
-        notice = state.shell.notice
-        if notice == self._notice:
-            return
-        self._notice = notice
-        if notice is not None:
-            self.sentence.setText(notice.text)
-            self.button.setText(notice.action or "")
-            self.button.setVisible(notice.action is not None)
-            self.setAccessibleName(f"{notice.kind}: {notice.text}")
-        self.setVisible(notice is not None)
-        self.updateGeometry()
-        self.update()
-
-    def sizeHint(self) -> QSize:
-        return QSize(320, self.heightForWidth(max(self.width(), 320)))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        if self._notice is None:
-            return
-        look = colours()
-        colour, icon = _KINDS[self._notice.kind]
-        tone = QColor(getattr(look, colour))
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(self.rect())
-        painter.fillRect(box, QColor(look.panel))
-        tint = QColor(tone)
-        tint.setAlpha(36 if self._notice.kind == "stop" else 20)
-        painter.fillRect(box, tint)
-        painter.fillRect(QRectF(0, 0, 4, box.height()), tone)
-        painter.setPen(QPen(QColor(look.line), 1))
-        painter.drawLine(0, self.height() - 1, self.width(), self.height() - 1)
-        draw_icon(painter, icon, QRectF(16, box.center().y() - 9, 18, 18), tone)
-
-
-_KINDS: dict[str, tuple[str, Icon]] = {
-    "info": ("accent", "info"),
-    "warning": ("warning", "warning"),
-    "stop": ("stop", "stop"),
-}
 
 
 def _gap(width: int) -> QWidget:

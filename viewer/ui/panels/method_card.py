@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The method card: what a method shows, what it costs, when not to believe it, and where it was published."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QRect, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -128,7 +128,7 @@ def _fold(count: int, unfolded: bool) -> QStandardItem:
 
 
 class MethodCard(QFrame):
-    """Opens beside the chooser, over the views; it is no dialogue, and goes with Esc or a click elsewhere.
+    """Opens over the views where less of the map lies below it; Esc or a click elsewhere closes it.
 
     Of the method whose map is drawn it offers the check with a library, and says what that found.
     """
@@ -144,7 +144,11 @@ class MethodCard(QFrame):
         self._state = ViewState()
         self._name: str | None = None
         self._stays = False
-        self._anchor = QRect()
+        self._anchor, self._stage = QRect(), QRect()
+        self._evidence: Callable[[QRect], float] = lambda _box: 0.0
+        self._over: object = self
+        """The map that the side was chosen for."""
+        self._left = False
         self.title, self.family = Text("", "title"), Text("", "quiet")
         self.unsuitable = Sentence("", "warning")
         self.shows, self.cost, self.paper = Sentence(), Sentence(), Sentence("", "quiet")
@@ -199,12 +203,19 @@ class MethodCard(QFrame):
         if changed and self.isVisible():
             self._fill()
 
-    def open(self, anchor: QRect, name: str | None = None) -> None:
-        """Open left of the chooser; of a method by name for as long as that is looked at, else to stay."""
+    def open(
+        self, anchor: QRect, stage: QRect, evidence: Callable[[QRect], float], name: str | None = None
+    ) -> None:
+        """Open at the height of `anchor`; of a method by name for as long as that is looked at, else to stay.
+
+        `stage` is where the views lie in the window, and `evidence` says how much of the map a part covers.
+        """
         if name is None and self.isVisible() and self._stays:
             self.give_up()
             return
-        self._anchor, self._name = anchor, name
+        self._anchor, self._stage, self._evidence, self._name = anchor, stage, evidence, name
+        if not self.isVisible():
+            self._over = self
         self._stays = self._stays or name is None
         if self._item() is None:
             return
@@ -259,7 +270,17 @@ class MethodCard(QFrame):
         room = self.window().height()
         self.resize(WIDTH, height)
         top = max(_GAP, min(self._anchor.top() - 10, room - height - 40))
-        self.move(QPoint(self._anchor.left() - WIDTH - _GAP, top))
+        self.move(self._place(top, height))
+
+    def _place(self, top: int, height: int) -> QPoint:
+        """Beside the chooser, or at the other edge of the views if that covers less; kept for one map."""
+        sides = (self._stage.right() - WIDTH - _GAP, self._stage.left() + _GAP)
+        near, far = (QPoint(left, top) for left in sides)
+        if self._over is not self._state.shown:
+            self._over = self._state.shown
+            covers = [self._evidence(QRect(at, QSize(WIDTH, height))) for at in (near, far)]
+            self._left = covers[1] < covers[0]
+        return far if self._left else near
 
     def _checks(self, item: MethodItem) -> Sequence[PeerCheck]:
         """What is known of the drawn map, where it is one of this method."""
@@ -287,7 +308,7 @@ class MethodCard(QFrame):
         kind = event.type()
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
             asked = isinstance(watched, QWidget) and watched.window() is self.window()
-            if self._stays and asked and QApplication.activePopupWidget() is None:
+            if asked and QApplication.activePopupWidget() is None:
                 if kind == QEvent.Type.ShortcutOverride:  # else the shortcut of the same key has it
                     event.accept()
                     return True

@@ -13,8 +13,8 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.display import levels
+from viewer.ui.presenter.read import Read, read
 from viewer.ui.presenter.rows import growing_row
-from viewer.ui.presenter.slices import Read, read
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import UNFLIPPED, SeriesItem
 

@@ -2,49 +2,31 @@
 """Which slice is shown, of which point of the fourth dimension: read once, kept, gone to, and played."""
 
 import weakref
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from viewer import dicom
-from viewer.dicom import Graphics, Study
+from viewer.dicom import Study
 from viewer.dicom.memory import KEPT, SliceMemory
-from viewer.errors import SeriesError
 from viewer.planes import Point, nearest_slice
 from viewer.settings import Limits
 from viewer.task import Task
-from viewer.types import Array, Series, Window
+from viewer.types import Series, Window
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.cine import Cine
 from viewer.ui.presenter.display import levels_of
 from viewer.ui.presenter.explaining import Explaining
+from viewer.ui.presenter.read import Place, Read, read, together
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Memory, Notice, ViewState
+from viewer.ui.state import Memory, Notice, Unread, ViewState
 
 _NEAR = 32
 """Slices on either side that are read before they are wanted, where each must be decoded."""
 _NEAR_POINTS = 4
 """Likewise points of the fourth dimension, of which the same place is read."""
 _LACKS = " has no slice at this place"
-_Index = tuple[int, int]
-"""The number of a series in the list, and a slice of it."""
-
-
-class Read(NamedTuple):
-    """A slice that has been read: its stored and shown values, its window, and what its file lays over it."""
-
-    stored: Array
-    values: Array
-    window: Window
-    graphics: Graphics | None = None
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """All that it takes memory for."""
-        graphics = () if self.graphics is None else (self.graphics.overlay, self.graphics.shutter)
-        return tuple(a for a in (self.stored, self.values, *graphics) if a is not None)
 
 
 class Scrolling:
@@ -60,7 +42,7 @@ class Scrolling:
         self._memory = memory
         self._own = object()
         weakref.finalize(self, memory.leave, self._own).atexit = False
-        self._lost: set[_Index] = set()
+        self._lost: set[Place] = set()
         """What could not be read ahead."""
         self._series: tuple[Series, ...] = ()
         self._at: Point | None = None
@@ -135,7 +117,7 @@ class Scrolling:
         self._explaining.slice_changed(run=not self.state.views.playing)
         self._read_slice()
 
-    def _show_place(self, place: _Index) -> None:
+    def _show_place(self, place: Place) -> None:
         """Note another place, with its slice where that is kept: the window then draws once."""
         self._jobs.cancel("ahead")
         kept = self._kept(place)
@@ -203,11 +185,11 @@ class Scrolling:
 
     # --- reading ----------------------------------------------------------------------------------
 
-    def _kept(self, place: _Index) -> Read | None:
+    def _kept(self, place: Place) -> Read | None:
         found: Read | None = self._memory.get(self._own, place)
         return found
 
-    def _keep(self, place: _Index, found: Read) -> None:
+    def _keep(self, place: Place, found: Read) -> None:
         self._memory.put(self._own, place, found, found.arrays)
         self._store.note(memory=Memory(self._memory.used, self._memory.room))
 
@@ -232,7 +214,7 @@ class Scrolling:
             "io", "slice", work, lambda found: self._slice_read((number, slice), found), self._slice_failed
         )
 
-    def _slice_read(self, key: _Index, found: Read) -> None:
+    def _slice_read(self, key: Place, found: Read) -> None:
         self._keep(key, found)
         self._show_slice(found)
         self._read_ahead(found)
@@ -262,11 +244,11 @@ class Scrolling:
                 self._store.show()  # how much memory it took
 
         every, limits = self._series, self._limits
-        work = lambda _task: _together(every, missing, limits)  # noqa: E731
+        work = lambda _task: together(every, missing, limits)  # noqa: E731
         self._jobs.run("io", "ahead", work, done, lambda _sentence: None)
         return True
 
-    def _nearby(self, most: int) -> Iterator[_Index]:
+    def _nearby(self, most: int) -> Iterator[Place]:
         """What the reader may want next: the place at the next points, then, if slow to read, slices."""
         series, number, here = self.state.view.series, self.state.view.number, self.state.view.slice
         if series is None or number is None:
@@ -292,7 +274,9 @@ class Scrolling:
         }  # fmt: skip
 
     def _slice_failed(self, sentence: str) -> None:
-        self._store.could_not(sentence, values=None)
+        view = self.state.view
+        unread = None if view.series is None else Unread(view.series, view.slice, sentence)
+        self._store.could_not(sentence, values=None, unread=unread)
 
     # --- playing ----------------------------------------------------------------------------------
 
@@ -344,7 +328,7 @@ class Scrolling:
         series, limits = self._series[due[0]], self._limits
         self._jobs.run("io", "cine", lambda _task: read(series, due[1], limits), done, failed)
 
-    def _due(self, steps: int) -> _Index | None:
+    def _due(self, steps: int) -> Place | None:
         """Where what plays should be after so many steps."""
         state = self.state
         if state.view.series is None or state.view.number is None:
@@ -354,7 +338,7 @@ class Scrolling:
         number = state.points[(self._played_from + steps) % len(state.points)]
         return number, state.view.slice if number == state.view.number else self._across(number)[0]
 
-    def _play_on(self, place: _Index) -> None:
+    def _play_on(self, place: Place) -> None:
         if place[0] == self.state.view.number:
             self._go(place[1])
         else:
@@ -364,30 +348,6 @@ class Scrolling:
         """Play no more, and keep nothing."""
         self._cine.stop()
         self._memory.forget(self._own)
-
-
-def read(series: Series, slice: int, limits: Limits) -> Read:
-    """A slice for the canvas and the probe: modality values, or colour as it is shown."""
-    try:
-        stored = series.voxels[slice]
-        values = dicom.displayed(series, slice) if series.colour else dicom.modality_values(series, slice)
-        graphics = dicom.graphics(series, slice, limits)
-        return Read(stored, values, dicom.default_window(series, slice), graphics)
-    except IndexError as error:
-        raise SeriesError(f"There is no slice {slice}.") from error
-
-
-def _together(series: Sequence[Series], places: Sequence[_Index], limits: Limits) -> tuple[Read | None, ...]:
-    """Several slices at once; None for what cannot be read."""
-
-    def attempt(place: _Index) -> Read | None:
-        try:
-            return read(series[place[0]], place[1], limits)
-        except SeriesError:
-            return None
-
-    with ThreadPoolExecutor(len(places), "whyscope ahead") as pool:
-        return tuple(pool.map(attempt, places))
 
 
 def _missing(series: Series, apart: float, now: Notice | None) -> Notice | None:

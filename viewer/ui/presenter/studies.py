@@ -25,6 +25,8 @@ from viewer.ui.presenter.store import Store
 from viewer.ui.state import UNFLIPPED, Busy, Notice, ViewState, one_stack
 from viewer.ui.views.captions import nothing_opened
 
+_MASKED = "The patient is masked already. Hold Ctrl, and click on it or press the same key, to show it."
+
 
 class Studies:
     """Opens studies and models, and goes from series to series; `preview` is of one that is still read."""
@@ -63,7 +65,8 @@ class Studies:
             "open-demo": self.open_demo,
             "next-series": partial(self.step_series, 1),
             "previous-series": partial(self.step_series, -1),
-            "mask": self.toggle_mask,
+            "mask": partial(self.mask, True),
+            "unmask": partial(self.mask, False),
         }
 
     # --- opening ----------------------------------------------------------------------------------
@@ -230,9 +233,12 @@ class Studies:
             "io", "thumbnails", lambda _task: thumbnail(series), done, lambda _sentence: done(None)
         )
 
-    def toggle_mask(self) -> None:
-        """Show or hide whose image this is, in the file's own descriptions too."""
-        masked = not self.state.shell.masked
+    def mask(self, masked: bool) -> None:
+        """Hide or show whose image this is, in the file's own descriptions too."""
+        if masked == self.state.shell.masked:
+            if masked:
+                self._store.show(notice=Notice(_MASKED))
+            return
         self._store.note(masked=masked)
         if self.preview:
             items = self.preview.rows()

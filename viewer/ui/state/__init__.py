@@ -11,7 +11,7 @@ from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
 from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState, ShownHeader
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
-from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, View, ViewsState
+from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, Unread, View, ViewsState
 from viewer.ui.state.window import OWNERS, ViewState
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Slab",
     "StudiesState",
     "Tile",
+    "Unread",
     "View",
     "ViewState",
     "ViewsState",

@@ -2,7 +2,7 @@
 """The views, what each of them shows, and how all of them are drawn."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from viewer.dicom import Graphics
 from viewer.overlay.outline import Outline
@@ -26,6 +26,14 @@ LAYOUTS: dict[Layout, tuple[Draws, ...]] = {
 """What the views of each layout draw, from the left and from above."""
 
 
+class Unread(NamedTuple):
+    """A slice that could not be read, and why."""
+
+    series: Series
+    slice: int
+    why: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """One image: a slice of a series, how it is seen, and what is drawn over it.
@@ -42,6 +50,8 @@ class View:
     values: Array | None = field(default=None, repr=False)
     """Modality values of the slice, float32 (rows, columns) or uint8 (rows, columns, 3); None while it is
     being read."""
+    unread: "Unread | None" = None
+    """Why a slice could not be read; of this view's only where it is of its series and slice."""
     graphics: Graphics | None = None
     """What the file lays over the slice that `values` are of."""
     levels: tuple[float, float] = (0.0, 1.0)

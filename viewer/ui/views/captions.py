@@ -30,6 +30,7 @@ from viewer.wording import (
 NOT_COMPUTED = "Came with the study, not computed here."
 EMPTY = "Drop a folder of DICOM files here"
 READING = "Reading the slice …"
+_AGAIN = "Once the file can be read again, go to another slice and back, or open the study anew."
 
 Line = tuple[str, str]
 """A text and the name of its colour in the palette."""
@@ -56,6 +57,9 @@ def sentence(state: ViewState) -> Line | None:
     """What stands in the middle of a view that has no image to show; None if it has one."""
     if state.view.values is not None and state.view.series is not None:
         return None
+    unread = state.view.unread
+    if unread is not None and (unread.series, unread.slice) == (state.view.series, state.view.slice):
+        return f"{unread.why}\n{_AGAIN}", "text"
     if state.shell.under_way:
         return f"{' · '.join(one.doing.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
     if state.view.series is not None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+
 from viewer import affine
 from viewer.affine import Matrix
 from viewer.dicom import Graphics
@@ -63,6 +65,14 @@ class Picture:
     """The patient's sides: left, right, top, bottom."""
     clear: tuple[float, float] = (2, 3)
     """Lines of text above and below that the letters keep clear of."""
+
+    def evidence_in(self, part: tuple[float, float, float, float]) -> float:
+        """The sum of what the map draws, in absolute value, from left, top to right, bottom in its pixels."""
+        if self.map is None:
+            return 0.0
+        left, top, right, bottom = (max(round(edge), 0) for edge in part)
+        values = np.abs(self.map[top:bottom, left:right])
+        return float(values[values >= self.style.threshold].sum())
 
 
 def _aspect_of(series: Series | None) -> float:

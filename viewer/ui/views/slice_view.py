@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QEnterEvent,
@@ -277,6 +277,17 @@ class SliceView(QWidget):
         box = QRectF(self.rect()).adjusted(24, 24, -24, -24)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(box, int(flags), sentence)
+
+    def evidence_in(self, box: QRect) -> float:
+        """The sum of what the map draws, in absolute value, below a part of the widget; 0 without a map."""
+        frame = self.frame()
+        if frame is None:
+            return 0.0
+        part = self._flips().mapRect(QRectF(box)).translated(-frame.topLeft())
+        across, down = self._columns / frame.width(), self._rows / frame.height()
+        return self._picture.evidence_in(
+            (part.left() * across, part.top() * down, part.right() * across, part.bottom() * down)
+        )
 
     def grab_map(self) -> QImage | None:
         """The map as it lies on the screen, for those who check it; None where none is drawn."""

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the window has to say, over the lower edge of the views."""
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QEvent, QObject, QRectF, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from viewer.ui.state import Notice, ViewState
+from viewer.ui.widgets.controls import IconButton
+from viewer.ui.widgets.icons import Icon, draw_icon
+from viewer.ui.widgets.parts import Sentence, by_tab, colours
+
+if TYPE_CHECKING:
+    from viewer.ui.presenter.presenter import Presenter
+
+
+_LEAST = 52
+"""Height that covers the two lowest lines that a view says, instead of cutting one in two."""
+
+
+class MessageBar(QWidget):
+    """One message: a shape and a colour for its kind, a sentence, a button, and a way to close it.
+
+    It lies over the lower edge of what it is given, and nothing moves for it.
+    """
+
+    action = Signal(str)
+    dismissed = Signal()
+
+    def __init__(self, over: QWidget) -> None:
+        super().__init__(over)
+        self._over = over
+        self._notice: Notice | None = None
+        over.installEventFilter(self)
+        self.sentence = Sentence("")
+        self.button = QPushButton()
+        by_tab(self.button)
+        self.close_button = IconButton("close", "Close this message")
+        line = QHBoxLayout(self)
+        line.setContentsMargins(44, 7, 8, 7)
+        line.setSpacing(12)
+        line.addWidget(self.sentence, 1)
+        line.addWidget(self.button)
+        line.addWidget(self.close_button)
+        self.button.clicked.connect(self._act)
+        self.close_button.clicked.connect(lambda: self.dismissed.emit())
+        self.hide()
+
+    def wire(self, presenter: "Presenter") -> None:
+        """Ask the presenter for what is asked of this part."""
+        self.action.connect(presenter.explaining.take_action)
+        self.dismissed.connect(presenter.dismiss)
+
+    def _act(self) -> None:
+        if self._notice is not None and self._notice.wish is not None:
+            self.action.emit(self._notice.wish)
+
+    def show(self, state: ViewState | None = None) -> None:
+        """Draw a state; emits nothing. Without one: Qt's `show`."""
+        if state is None:
+            super().show()
+            return
+        notice = state.shell.notice
+        if notice == self._notice:
+            return
+        self._notice = notice
+        if notice is not None:
+            self.sentence.setText(notice.text)
+            self.button.setText(notice.action or "")
+            self.button.setVisible(notice.action is not None)
+            self.setAccessibleName(f"{notice.kind}: {notice.text}")
+        self.setVisible(notice is not None)
+        self._lie()
+        self.update()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay at the lower edge."""
+        if event.type() == QEvent.Type.Resize:
+            self._lie()
+        return False
+
+    def _lie(self) -> None:
+        room = self._over.size()
+        height = max(self.heightForWidth(room.width()), _LEAST)
+        self.setGeometry(0, room.height() - height, room.width(), height)
+        self.raise_()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self._notice is None:
+            return
+        look = colours()
+        colour, icon = _KINDS[self._notice.kind]
+        tone = QColor(getattr(look, colour))
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect())
+        painter.fillRect(box, QColor(look.panel))
+        tint = QColor(tone)
+        tint.setAlpha(36 if self._notice.kind == "stop" else 20)
+        painter.fillRect(box, tint)
+        painter.fillRect(QRectF(0, 0, 4, box.height()), tone)
+        painter.setPen(QPen(QColor(look.line), 1))
+        painter.drawLine(0, 0, self.width(), 0)
+        draw_icon(painter, icon, QRectF(16, box.center().y() - 9, 18, 18), tone)
+
+
+_KINDS: dict[str, tuple[str, Icon]] = {
+    "info": ("accent", "info"),
+    "warning": ("warning", "warning"),
+    "stop": ("stop", "stop"),
+}
