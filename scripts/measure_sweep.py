@@ -34,7 +34,8 @@ VESSELS, SPECKS, NOISE = 20, 10, 0.2
 """Of every volume, with or without a lesion; the noise is in units of a lesion's contrast."""
 _LOW, _HIGH = -1.0, 3.0
 """The grey values that 8 bits hold."""
-_GAIN = 10.0
+_FLOOR, _GAIN = -4.0, 10.0
+"""The logit of a block with nothing in it, and what a lesion in its middle adds on average."""
 Floats = NDArray[np.float64]
 
 
@@ -42,7 +43,8 @@ Floats = NDArray[np.float64]
 
 
 def volume(seed: int, lesion: bool, shape: tuple[int, int, int] = SHAPE) -> tuple[Series, Floats | None]:
-    """A volume, and the middle of its lesion in voxels: anywhere that a block can have its middle."""
+    """A volume, and the middle of its lesion in voxels: anywhere that a block inside can have it where a
+    network wants it, a tenth off the middle."""
     random = np.random.default_rng(seed)
     image = random.normal(0, NOISE, shape)
     for _ in range(VESSELS * math.prod(shape) // math.prod(SHAPE)):
@@ -53,7 +55,7 @@ def volume(seed: int, lesion: bool, shape: tuple[int, int, int] = SHAPE) -> tupl
         _add(image, random.uniform(0, shape), random.uniform(0.7, 1.2), random.uniform(0.8, 1.5))
     middle = None
     if lesion:
-        half = (np.array(BLOCK) - 1) / 2
+        half = (np.array(BLOCK) - 1) * 0.6
         middle = random.uniform(half, np.array(shape) - 1 - half)
         _add(image, middle, random.uniform(0.9, 1.2), random.uniform(2.2, 3.0))
     return _series(image), middle
@@ -119,7 +121,6 @@ class Positional(nn.Module):
     fine: Tensor
     coarse: Tensor
     unit: Tensor
-    bias: Tensor
 
     def __init__(self, kind: Kind) -> None:
         super().__init__()
@@ -128,7 +129,6 @@ class Positional(nn.Module):
         self.register_buffer("fine", _gaussian(1.5))
         self.register_buffer("coarse", _gaussian(4.0))
         self.register_buffer("unit", torch.tensor(1.0))
-        self.register_buffer("bias", torch.tensor(0.0))
 
     def rise(self, x: Tensor) -> Tensor:
         """What a block shows of a ball, (n,)."""
@@ -137,7 +137,7 @@ class Positional(nn.Module):
         return (found.clamp(min=0) * self.window).flatten(1).amax(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _GAIN * (self.rise(x) / self.unit - self.bias)[:, None]
+        return (_FLOOR + _GAIN * self.rise(x) / self.unit)[:, None]
 
 
 def _window(kind: Kind) -> Tensor:
@@ -169,24 +169,29 @@ def _smooth(x: Tensor, weights: Tensor) -> Tensor:
 def model(kind: Kind, calls: int = 200) -> Model:
     """The network with its card: 95 % of `calls` blocks with a lesion where it wants one are called."""
     net = Positional(kind).eval()
+    bare = _carded(kind, net, 0.5)
+    room = (3 * BLOCK[0], 3 * BLOCK[1], 3 * BLOCK[2])
+    rises = []
+    for seed in range(calls):
+        series, middle = volume(10**6 + seed, True, room)
+        assert middle is not None
+        rises.append(float(net.rise(_centred(bare, kind, series, middle))))
+    net.unit.fill_(float(np.mean(rises)))
+    least = _FLOOR + _GAIN * float(np.quantile(rises, 0.05) / np.mean(rises))
+    return _carded(kind, net, 1 / (1 + math.exp(-least)))
+
+
+def _carded(kind: Kind, net: Positional, threshold: float) -> Model:
     card = Card.model_validate(
         {
             "name": kind.name,
             "architecture": "phantom:positional",
             "weights": "none",
             "input": {"dimensions": 3, "size": BLOCK, "fit": "patch", "values": {"range": [0, 1]}},
-            "output": {"labels": ["ball"], "thresholds": {"ball": 0.5}},
+            "output": {"labels": ["ball"], "thresholds": {"ball": threshold}},
         }
-    )  # fmt: skip
-    made = Model(card, net, "0" * 64, torch.device("cpu"))
-    room = tuple(3 * n for n in BLOCK)
-    rises = []
-    for seed in range(calls):
-        series, middle = volume(10**6 + seed, True, room)  # type: ignore[arg-type]
-        rises.append(float(net.rise(_centred(made, kind, series, middle))))  # type: ignore[arg-type]
-    net.unit.fill_(float(np.mean(rises)))
-    net.bias.fill_(float(np.quantile(rises, 0.05) / np.mean(rises)))
-    return made
+    )
+    return Model(card, net, "0" * 64, torch.device("cpu"))
 
 
 def _centred(model: Model, kind: Kind, series: Series, middle: Floats) -> Tensor:
@@ -205,6 +210,7 @@ class Case:
     plain: float
     best: float
     true: float
+    threshold: float
     grid: int
     blocks: int
     half_width: tuple[float | None, ...]
@@ -222,9 +228,10 @@ def sweep(made: Model, kind: Kind, seed: int, lesion: bool, finer: bool = False)
     if middle is not None:
         with torch.no_grad():
             true = float(made._module(_centred(made, kind, series, middle)))
-    return Case(
-        max(logits[:grid]), swept.best[0].score.logit, true, grid, swept.count, swept.half_width, swept.finer
-    )
+    chance = made.card.output.thresholds["ball"]
+    least = math.log(chance / (1 - chance))
+    best = swept.best[0].score.logit
+    return Case(max(logits[:grid]), best, true, least, grid, swept.count, swept.half_width, swept.finer)
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -257,7 +264,10 @@ def _report(name: str, cases: list[Case], empty: list[Case]) -> None:
     _line(f"  the grid alone: {share(sum(c.plain >= 0.95 * c.true for c in cases), len(cases))}")
     for what, some in (("with a lesion", cases), ("without", empty)):
         if some:
-            before, after = sum(c.plain >= 0 for c in some), sum(c.best >= 0 for c in some)
+            before, after = (
+                sum(c.plain >= c.threshold for c in some),
+                sum(c.best >= c.threshold for c in some),
+            )
             _line(f"  {what}: called by the grid {before}, by all blocks {after}, of {len(some)}")
     every = cases + empty
     times = [c.blocks / c.grid for c in every]

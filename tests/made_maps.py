@@ -3,6 +3,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from viewer import affine
 from viewer.overlay import automatic_style
 from viewer.types import (
     Attribution,
+    BestBlock,
     Display,
     Geometry,
     Identity,
@@ -21,6 +23,7 @@ from viewer.types import (
     Series,
     Snapshot,
     Style,
+    Swept,
     Target,
     Window,
 )
@@ -100,3 +103,33 @@ def explain(
 
 def snapshot(map: Any, slice: int = 1, style: Style | None = None, **facts: Any) -> Snapshot:
     return Snapshot(Overlay(map, style or automatic_style([map])), slice, **facts)
+
+
+def block(
+    source: Series,
+    size: tuple[int, int, int],
+    first: tuple[float, ...],
+    slice: int | None = None,
+    **facts: Any,
+) -> Prediction:
+    """What a model says of one block of this size whose first voxel is given; of a slice where one is."""
+    shape = (1, 1, *size) if slice is None else (1, 1, *size[1:])
+    matrix = affine.scale_offset((1, 1, 1), first)
+    given = ModelInput(source, slice, Tensor(*shape), matrix)  # type: ignore[arg-type]
+    return dataclasses.replace(predict(source, slice, **facts), input=given)
+
+
+def sweep(source: Series, size: tuple[int, int, int], label: str = "pneumonia", **facts: Any) -> Attribution:
+    """A map of blocks with half overlap; the first of them is the best."""
+    steps = (max(size[0] // 2, 1), size[1] // 2, size[2] // 2)
+    ends = (range(0, n - s + 1, step) for n, s, step in zip(source.shape, size, steps, strict=True))
+    firsts = list(product(*ends))
+    low = tuple(dataclasses.replace(score, logit=-4.0, probability=0.02) for score in SCORES)
+    said = [block(source, size, first, scores=low if i else SCORES) for i, first in enumerate(firsts)]
+    best = tuple(BestBlock(one.score(label), one.input.field) for one in said[:2])
+    how = {"refined": True, "half_width": (0.3, 0.3, 0.3), "weighted": True}
+    swept = Swept(label, len(said), len(said), size, steps, best, **{**how, **facts})
+    values = np.linspace(-0.2, 0.4, 2 * 6 * 8).reshape(2, 6, 8).astype(np.float32)
+    matrix = affine.cells(values.shape, source.shape)
+    target = Target(label, [s.label for s in SCORES].index(label))
+    return Attribution(values, matrix, "logit", tuple(said), Method(), target, "features.norm5", swept=swept)

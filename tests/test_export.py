@@ -38,7 +38,16 @@ from viewer.types import (
     Target,
     Window,
 )
-from viewer.wording import INFLUENCE, NOTHING_REACHES, RESEARCH_USE, clean, figures, number, spacing_text
+from viewer.wording import (
+    INFLUENCE,
+    NOTHING_REACHES,
+    RESEARCH_USE,
+    clean,
+    figures,
+    no_evidence_text,
+    number,
+    spacing_text,
+)
 
 
 def words(shot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -209,7 +218,7 @@ def test_a_negative_is_hatched_and_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_evidence_is_said_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     map = explain(predict(series()), values=-np.ones((1, 4, 4)))
     said = words(snapshot(map), monkeypatch)
-    assert "No positive evidence for pneumonia in this image." in said
+    assert no_evidence_text(map) in said
     assert "no map drawn" in said
     assert "inferno" not in said
 
@@ -220,7 +229,7 @@ def test_a_file_says_of_both_signs_what_the_window_says(monkeypatch: pytest.Monk
     for threshold, remarks in ((0.1, []), (2.0, [NOTHING_REACHES])):
         style = Style("blue-white-red", (-1, 1), threshold=threshold, sign="signed")
         said = words(snapshot(map, style=style), monkeypatch)
-        every = ("No positive evidence", "No evidence", NOTHING_REACHES)
+        every = ("no positive evidence", "no evidence", NOTHING_REACHES)
         assert [one for one in every if one in said] == remarks
         assert "no map drawn" not in said
 
@@ -232,7 +241,7 @@ def test_rounding_is_said_and_not_drawn(sign: Any, monkeypatch: pytest.MonkeyPat
     what = (
         "positive evidence for pneumonia" if sign == "positive" else "evidence for pneumonia above rounding"
     )
-    assert f"No {what} in this image." in said
+    assert f"Grad-CAM at layer features.norm5 shows no {what} in this slice; try another" in said
     assert "no map drawn" in said
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_maps import SCORES, explain, predict, series, snapshot
+from made_maps import SCORES, block, explain, predict, series, snapshot, sweep
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
@@ -55,11 +55,21 @@ def _that_came_with_the_study() -> Snapshot:
     return snapshot(map, 0)
 
 
+def _of_one_block() -> Snapshot:
+    return snapshot(explain(block(series((20, 60, 80)), (8, 20, 24), (6, 18, 40))), 9)
+
+
+def _of_the_best_of_many_blocks() -> Snapshot:
+    return snapshot(sweep(series((20, 60, 80)), (8, 20, 24), finer=2646), 3)
+
+
 SHOWN: dict[str, Callable[[], Snapshot]] = {
     "both signs": _of_both_signs,
     "a negative": _a_negative_outside_the_intended_use,
     "no label": _of_no_label_without_spacing,
     "no evidence": _without_evidence,
+    "one block": _of_one_block,
+    "best of many": _of_the_best_of_many_blocks,
     "loaded map": _that_came_with_the_study,
 }
 

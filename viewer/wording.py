@@ -205,7 +205,7 @@ def whole_text(series: Series, field: Field) -> str:
     return "image" if series.shape[0] == 1 else "slice"
 
 
-_ALL = 0.995
+NEARLY_ALL = 0.995
 """A part that a reader would call the whole: a border of rounding is no block."""
 
 
@@ -216,7 +216,9 @@ def looked_at_text(attribution: Attribution) -> str:
         return region_text(attribution.prediction)
     whole = attribution.looked_at
     share = whole.share(series.shape)
-    within = "" if share > _ALL else f", searched in {part_text(share)} of the {whole_text(series, whole)}"
+    within = (
+        "" if share > NEARLY_ALL else f", searched in {part_text(share)} of the {whole_text(series, whole)}"
+    )
     return f"{region_text(attribution.prediction, swept.count)}{within}"
 
 
@@ -346,7 +348,7 @@ def no_evidence_text(attribution: Attribution, of_any_sign: bool = False) -> str
     field = attribution.looked_at
     if attribution.swept is not None:
         where, further = f"any of {attribution.swept.grid} blocks", ""
-    elif field.share(attribution.series.shape) > _ALL:
+    elif field.share(attribution.series.shape) > NEARLY_ALL:
         where, further = f"this {whole_text(attribution.series, field)}", ""
     else:
         where = "this block"

@@ -3,7 +3,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from viewer.task import Task
 from viewer.types import ModelInput, Prediction, Shape3
 
 APART = 0.5
-"""Local maxima nearer than this share of a block along every axis are one."""
+"""Of best blocks nearer to each other than this share of a block along every axis, one is named."""
 
 
 class Looked:
@@ -84,20 +83,24 @@ class Looked:
         ends = (n - size for n, size in zip(self.tiling.whole.shape, self.tiling.size, strict=True))
         return tuple(min(max(round(o), 0), end) for o, end in zip(offset, ends, strict=True))  # type: ignore[return-value]
 
-    def apart(self, one: Shape3, other: Shape3) -> bool:
-        """Whether two blocks are so far apart that each may be a maximum of its own."""
+    def apart(self, one: Shape3, other: Shape3, share: float = APART) -> bool:
+        """Whether two blocks lie at least this share of a block apart along one axis."""
         sides = zip(one, other, self.tiling.size, strict=True)
-        return any(abs(a - b) >= APART * size for a, b, size in sides if size > 1)
+        return any(abs(a - b) >= share * size for a, b, size in sides if size > 1)
 
 
 def maxima(values: NDArray[np.float64]) -> list[tuple[int, ...]]:
-    """The places of a grid of which no neighbour, diagonal ones among them, is higher; the highest first."""
+    """The places of a grid of which no neighbour along an axis is higher; the highest first.
+
+    Diagonal neighbours do not count: a finding diagonally beside a brighter one has a place of its own.
+    """
     padded = np.pad(values, 1, constant_values=-math.inf)
-    shifts = product(range(3), repeat=values.ndim)
-    views = (
-        padded[tuple(slice(s, s + n) for s, n in zip(shift, values.shape, strict=True))] for shift in shifts
-    )
-    highest = np.maximum.reduce(list(views))
+    inner = [slice(1, -1)] * values.ndim
+    highest = np.full_like(values, -math.inf)
+    for axis in range(values.ndim):
+        for ends in (slice(None, -2), slice(2, None)):
+            beside = tuple(ends if i == axis else own for i, own in enumerate(inner))
+            highest = np.maximum(highest, padded[beside])
     found = [tuple(int(i) for i in place) for place in np.argwhere(values >= highest)]
     return sorted(found, key=lambda place: -float(values[place]))
 
@@ -105,19 +108,17 @@ def maxima(values: NDArray[np.float64]) -> list[tuple[int, ...]]:
 def middle_of_rise(
     values: NDArray[np.float64], place: Sequence[int], starts: Sequence[Sequence[int]]
 ) -> list[float]:
-    """Where between the blocks of a grid the top of a local maximum should lie, as a first pixel.
+    """Where between the blocks of a grid the top of a maximum should lie, as a first pixel.
 
-    It is the middle of what a place and its neighbours rise above the lowest of them.
+    Along each axis it is the middle of what a place and its two neighbours rise above the lowest of them.
     """
-    part = tuple(slice(max(i - 1, 0), i + 2) for i in place)
-    rise = values[part] - values[part].min()
-    total = rise.sum()
     found = []
-    for axis, some in enumerate(part):
+    for axis, here in enumerate(place):
+        some = slice(max(here - 1, 0), here + 2)
+        line = values[tuple(some if i == axis else at for i, at in enumerate(place))]
+        rise = line - line.min()
         along = np.array(starts[axis][some])
-        others = tuple(i for i in range(values.ndim) if i != axis)
-        at = starts[axis][place[axis]] if total <= 0 else float((rise.sum(others) * along).sum() / total)
-        found.append(float(at))
+        found.append(float((rise * along).sum() / rise.sum()) if rise.any() else float(starts[axis][here]))
     return found
 
 

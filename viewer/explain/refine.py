@@ -9,15 +9,16 @@ through the steps as its pattern move). Local maxima stay apart, and no block is
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
-from viewer.explain.grid import Looked, maxima, middle_of_rise
+from viewer.explain.grid import APART, Looked, maxima, middle_of_rise
 from viewer.models.tiling import Tiling
 from viewer.types import Shape3
 
 DOING = "refining around the best blocks"
-MOST = 8
+MOST = 12
 """Local maxima that are refined to the end."""
 LEAST_FORWARDS = 64
 """What a refinement may always take, however small the grid."""
@@ -25,6 +26,9 @@ _GUESSES = 1 / 4
 """Of what a refinement may take, the part for maxima of the grid that may not be refined further."""
 _GAIN = 0.01
 """A round that adds less than this share of what a block rises above the grid's median is the last ..."""
+_ONE = 1 / 8
+"""While they move, peaks nearer than this share of a block along every axis are one: a finding beside a
+brighter thing keeps a peak of its own."""
 _SMALL = 1 / 16
 """... once the step is no larger than this share of a block."""
 
@@ -66,7 +70,24 @@ def refine(looked: Looked, tiling: Tiling, label: str, most: int) -> list[Peak]:
             break
         stayed = [peak for peak in live if peak not in going]
         live = _kept_apart(looked, [*_round(looked, label, going, floor), *stayed])
-    return _kept_apart(looked, [*live, *rest])
+    return _polished(looked, label, _kept_apart(looked, [*live, *rest]), before + most)
+
+
+def _polished(looked: Looked, label: str, peaks: list[Peak], most: int) -> list[Peak]:
+    """The same, the best moved pixel by pixel until none of its neighbours, diagonal ones among them, is
+    higher, as far as forwards last."""
+    best = peaks[0]
+    moves = [
+        m for m in product((-1, 0, 1), repeat=3) if all(s or not d for s, d in zip(best.step, m, strict=True))
+    ]
+    while len(looked.offsets) + len(moves) <= most:
+        around = [looked.within([o + d for o, d in zip(best.offset, m, strict=True)]) for m in moves]
+        looked.look(around, DOING)
+        found = _best(looked, label, best, around)
+        if found.offset == best.offset:
+            break
+        best = found
+    return _kept_apart(looked, [best, *peaks[1:]], APART)
 
 
 def _first_step(stride: int, size: int) -> float:
@@ -129,10 +150,10 @@ def _best(looked: Looked, label: str, peak: Peak, offsets: Iterable[Shape3]) -> 
     return replace(peak, offset=best, value=looked.value(best, label))
 
 
-def _kept_apart(looked: Looked, peaks: Iterable[Peak]) -> list[Peak]:
+def _kept_apart(looked: Looked, peaks: Iterable[Peak], share: float = _ONE) -> list[Peak]:
     """The peaks with the highest values, none of them near a higher one."""
     kept: list[Peak] = []
     for peak in sorted(peaks, key=lambda one: -one.value):
-        if all(looked.apart(peak.offset, other.offset) for other in kept):
+        if all(looked.apart(peak.offset, other.offset, share) for other in kept):
             kept.append(peak)
     return kept

@@ -28,15 +28,19 @@ from viewer.export.drawing import (
 )
 from viewer.export.provenance import meaning, settings_facts, versions
 from viewer.overlay import clipped, native_facts, shown_range
-from viewer.types import Attribution, Map, Prediction, Score, Snapshot
+from viewer.types import Attribution, Map, Score, Snapshot
 from viewer.wording import (
+    ONE_BLOCK,
     clean,
     clipped_text,
     feature_words,
     figures,
+    looked_at_text,
     number,
+    stride_text,
     target_text,
     used_words,
+    weighed_text,
     without_identity,
 )
 
@@ -128,7 +132,7 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
     result = Column()
     shown = snapshot.overlay.map
     if isinstance(shown, Attribution):
-        _scores(result, shown.prediction, explained_labels(shown), len(shown.predictions))
+        _scores(result, shown, explained_labels(shown))
         unknown = shown.prediction.unknown
         if unknown is not None:
             result.paragraph(unknown_text(unknown), TEXT)
@@ -164,7 +168,8 @@ def explained_labels(attribution: Attribution) -> set[str]:
     return set() if target is None else {target.label, target.minus or target.label}
 
 
-def _scores(result: Column, prediction: Prediction, labels: set[str], predictions: int) -> None:
+def _scores(result: Column, shown: Attribution, labels: set[str]) -> None:
+    prediction, swept = shown.prediction, shown.swept
     scores = sorted(prediction.scores, key=lambda s: -s.probability)
     bars = all(0 <= s.probability <= 1 for s in scores)
     calibrated = bool(scores) and all(s.calibrated for s in scores)
@@ -181,8 +186,9 @@ def _scores(result: Column, prediction: Prediction, labels: set[str], prediction
         result.paragraph(f"… and {len(scores) - len(listed)} more")
     if any(s.threshold is not None for s in listed):
         result.paragraph("white mark: called from here on")
-    if predictions > 1:
-        result.paragraph(f"the highest of {predictions} patches")
+    result.paragraph(f"of {looked_at_text(shown)}", TEXT)
+    if swept is not None:
+        result.paragraph(f"{ONE_BLOCK} {stride_text(shown.series, swept)} {weighed_text(swept)}")
 
 
 def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:

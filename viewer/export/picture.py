@@ -10,6 +10,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from viewer import affine
 from viewer.dicom import default_window, displayed, graphics
 from viewer.dicom.overlays import MARK, RIM, rimmed, strongest_mark
 from viewer.export import drawing
@@ -47,10 +48,13 @@ from viewer.overlay import (
     on_source,
     visible,
 )
+from viewer.overlay.outline import border
 from viewer.types import Array, Attribution, Geometry, Snapshot
 from viewer.wording import (
+    NEARLY_ALL,
     NO_WINDOW,
     RESEARCH_USE,
+    best_of_text,
     clean,
     method_text,
     outside_text,
@@ -85,6 +89,7 @@ def compose(snapshot: Snapshot) -> Image.Image:
     mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
     if laid is not None and laid.overlay is not None:
         plain, mapped = (_drawn_on(p, _cropped(laid.overlay, snapshot)) for p in (plain, mapped))
+    plain, mapped = _bordered(plain, snapshot, image.shape), _bordered(mapped, snapshot, image.shape)
     text = column(snapshot, remarks, drawn)
     height = max(plain.height + 2 * STRIP, _LEAST, text.height)
     views = (
@@ -136,6 +141,26 @@ def _drawn_on(picture: Image.Image, overlay: Array) -> Image.Image:
     part = result[: kinds.shape[0], : kinds.shape[1]]
     part[kinds == MARK], part[kinds == RIM] = 255, 0
     return Image.fromarray(result)
+
+
+def _bordered(picture: Image.Image, snapshot: Snapshot, shape: tuple[int, ...]) -> Image.Image:
+    """The border of the block that the score is of, with a dark rim, where it lies on the slice; an input
+    that reaches over all of the image has none."""
+    shown = snapshot.overlay.map
+    if not isinstance(shown, Attribution):
+        return picture
+    field = shown.prediction.input.field
+    if field.share(shown.series.shape) > NEARLY_ALL:
+        return picture
+    top, left = (0, 0) if snapshot.crop is None else snapshot.crop[:2]
+    lines = border(field, affine.scale_offset((1, 1, 1), (snapshot.slice, top, left)))
+    scale = np.array([picture.height / shape[0], picture.width / shape[1]])
+    result = picture.copy()
+    draw = ImageDraw.Draw(result)
+    for thickness, colour in ((4, IMAGE), (2, ACCENT)):
+        for start, end in (lines + 0.5) * scale:
+            draw.line((start[1], start[0], end[1], end[0]), fill=colour, width=thickness)
+    return result
 
 
 def _size(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
@@ -223,6 +248,7 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> _Te
         title, what, score = method_text(shown), target_text(shown), shown.score
         if score is not None and len(explained_labels(shown)) == 1:
             what += f" · {score_text(score)}"
+            what += f", {best_of_text(shown.swept)}" if shown.swept else ""
     facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
     return {
         "top left": [(title, TEXT), (what, ACCENT if _label(snapshot) else TEXT)],
