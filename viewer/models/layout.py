@@ -136,12 +136,13 @@ def _best(some: list[Guess], how: list[Moved | None] | None) -> Guess | None:
 
 
 def _chosen(some: list[Guess], how: list[Moved | None] | None, agreed: Layer | None) -> Layer | None:
-    best = _best(some, how)
+    best, first = _best(some, how), how[0] if how else None
+    if some and _plain(some[0]):
+        # The sizes have told the axes: only an order of its own, or no change at all, speaks against it.
+        other = best is not None and best.layer is None and first is not None and first.placed
+        return None if other or (first is not None and first.still) else some[0].layer
     if best is not None:
         return best.layer
-    if some and _plain(some[0]):
-        first = how[0] if how else None
-        return some[0].layer if first is None or not first.still else None
     layers = [(g.layer, m) for g, m in zip_longest(some, how or ()) if g.layer is not None]
     for layer, m in layers:
         if m is not None and m.contradicts:

@@ -31,6 +31,9 @@ _CHANNELS = 64
 _APART = 0.4
 """Changes that are further apart have places; if they lie elsewhere, the order of the cells is another."""
 
+_TOGETHER = 0.02
+"""Changes that are hardly apart lie at the places by chance."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -47,7 +50,7 @@ class Moved:
     @property
     def fits(self) -> bool:
         """Whether it moves with the image."""
-        return self.worst <= 1
+        return self.worst <= 1 and self.apart > _TOGETHER
 
     @property
     def still(self) -> bool:
@@ -55,9 +58,14 @@ class Moved:
         return self.worst == inf
 
     @property
+    def placed(self) -> bool:
+        """Whether what changes has places, be they those of the image or others."""
+        return self.apart > _APART
+
+    @property
     def contradicts(self) -> bool:
         """Whether it changes at places of its own, which are not those of the image."""
-        return self.mean > 1.5 and self.apart > _APART
+        return self.mean > 1.5 and self.placed
 
 
 def changed(shape: tuple[int, ...], device: torch.device) -> Tensor:
