@@ -46,6 +46,7 @@ class AblationCAM(Explainer):
 
     name = "ablation-cam"
     title = "Ablation-CAM"
+    contribution = False
     family = "CAM"
     paper = "Desai & Ramaswamy, Ablation-CAM, WACV 2020"
     shows = (

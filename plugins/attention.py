@@ -38,6 +38,7 @@ class Attention(Explainer):
 
     name = "attention"
     title = "Attention"
+    contribution = False
     family = "attention"
     paper = "Dosovitskiy et al., An image is worth 16 × 16 words, ICLR 2021"
     shows = "Where one block looks, the same for every label; looking is not using."

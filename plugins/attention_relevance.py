@@ -16,6 +16,7 @@ class AttentionRelevance(Explainer):
 
     name = "attention-relevance"
     title = "Attention relevance"
+    contribution = False
     family = "attention"
     paper = "Chefer, Gur & Wolf, Generic attention-model explainability, ICCV 2021"
     shows = "Patches whose attention raises this label's score, followed through all blocks."

@@ -16,6 +16,7 @@ class AttentionRollout(Explainer):
 
     name = "attention-rollout"
     title = "Attention rollout"
+    contribution = False
     family = "attention"
     paper = "Abnar & Zuidema, Quantifying attention flow in transformers, ACL 2020"
     shows = "How much of each patch can have reached the classifier through all blocks, whatever the label."

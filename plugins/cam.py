@@ -21,6 +21,8 @@ class ClassActivationMap(CAM):
 
     name = "cam"
     title = "CAM"
+    contribution = True
+    total = "mean"
     paper = "Zhou et al., Learning deep features for discriminative localization, CVPR 2016"
     shows = "What each cell adds to the score, exactly; its mean over the cells and the bias are the score."
     caution = (

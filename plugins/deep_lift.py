@@ -246,6 +246,7 @@ class DeepLift(Gradient):
 
     name = "deep-lift"
     title = "DeepLift"
+    contribution = True
     family = "gradient"
     paper = (
         "Shrikumar et al., Learning important features through propagating activation differences, ICML 2017"

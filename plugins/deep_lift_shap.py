@@ -74,6 +74,7 @@ class DeepLiftSHAP(Gradient):
 
     name = "deep-lift-shap"
     title = "DeepLiftSHAP"
+    contribution = True
     family = "gradient"
     paper = "Lundberg & Lee, A unified approach to interpreting model predictions, NeurIPS 2017"
     shows = "How much each pixel adds to the score over the average of many baselines."

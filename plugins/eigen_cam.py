@@ -24,6 +24,7 @@ class EigenCAM(Explainer):
 
     name = "eigen-cam"
     title = "Eigen-CAM"
+    contribution = False
     family = "CAM"
     paper = "Muhammad & Yeasin, Eigen-CAM, IJCNN 2020"
     shows = "Where the layer's strongest pattern lies, the same for every label; not why a label was chosen."

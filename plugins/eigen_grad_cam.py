@@ -15,6 +15,7 @@ class EigenGradCAM(LibraryCAM):
 
     name = "eigen-grad-cam"
     title = "EigenGradCAM"
+    contribution = False
     paper = "Gildenblat et al., the grad-cam package, 2021; after Muhammad & Yeasin, Eigen-CAM, IJCNN 2020"
     shows = "Where the strongest pattern of gradient × activation lies in the layer."
     caution = (

@@ -55,6 +55,7 @@ class ExpectedGradients(Gradient):
 
     name = "expected-gradients"
     title = "Expected gradients"
+    contribution = True
     family = "gradient"
     paper = (
         "Erion et al., Improving performance of deep learning models with axiomatic attribution priors and \

@@ -31,6 +31,8 @@ class FeatureAblation(OverFeatures):
 
     name = "feature-ablation"
     title = "Feature ablation"
+    contribution = True
+    total = "largest"
     paper = "Zeiler & Fergus, ECCV 2014, over the superpixels of Achanta et al., SLIC superpixels, TPAMI 2012"
     shows = "How much the score falls when a part of like intensity, or a segment, is removed, one at a time."
     cost = Cost("1 per feature, for all labels")

@@ -25,6 +25,7 @@ class FEM(LibraryCAM):
 
     name = "fem"
     title = "FEM"
+    contribution = False
     paper = "Fuad et al., Features understanding in 3D CNNs for actions recognition in video, IPTA 2020"
     shows = "Where channels with rare strong cells are active, the same for every label."
     cost = Cost("1 per image")

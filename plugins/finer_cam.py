@@ -35,6 +35,7 @@ class FinerCAM(LibraryCAM):
 
     name = "finer-cam"
     title = "Finer-CAM"
+    contribution = True
     paper = "Zhang et al., Finer-CAM: spotting the difference reveals finer details, CVPR 2025"
     shows = "Places that speak for a label rather than for the labels most like it."
     caution = (

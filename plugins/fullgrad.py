@@ -22,6 +22,7 @@ class FullGrad(Explainer):
 
     name = "fullgrad"
     title = "FullGrad"
+    contribution = True
     family = "gradient"
     paper = "Srinivas & Fleuret, Full-gradient representation for neural network visualization, NeurIPS 2019"
     shows = "What each pixel, with the biases of all layers at its place, adds to the score; adds up to it."

@@ -23,6 +23,7 @@ class Gates(Explainer):
 
     name = "gates"
     title = "Spatial gates"
+    contribution = False
     family = "attention"
     paper = "Woo et al., CBAM, ECCV 2018; Oktay et al., Attention U-Net, MIDL 2018"
     shows = "How much of each cell a gate of the network lets through, the same for every label."

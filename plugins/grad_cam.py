@@ -15,6 +15,7 @@ class GradCAM(CAM):
 
     name = "grad-cam"
     title = "Grad-CAM"
+    contribution = True
     paper = "Selvaraju et al., Grad-CAM, ICCV 2017"
     shows = "Where the channels that raise the score on average are active; coarse, and not exact."
     caution = (

@@ -20,6 +20,7 @@ class GradCAMPlusPlus(CAM):
 
     name = "grad-cam-plus-plus"
     title = "Grad-CAM++"
+    contribution = True
     paper = "Chattopadhay et al., Grad-CAM++, WACV 2018, arXiv:1710.11063"
     shows = "Where channels are active that raise the score anywhere; meant for several findings of a kind."
     caution = (

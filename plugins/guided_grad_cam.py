@@ -46,6 +46,7 @@ class GuidedGradCAM(Explainer):
 
     name = "guided-grad-cam"
     title = "Guided Grad-CAM (research)"
+    contribution = False
     family = "gradient"
     paper = "Selvaraju et al., Grad-CAM, ICCV 2017; Springenberg et al., arXiv:1412.6806, 2014"
     shows = "Edges of the image within the region of Grad-CAM; for research on methods only."

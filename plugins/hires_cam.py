@@ -15,6 +15,7 @@ class HiResCAM(CAM):
 
     name = "hires-cam"
     title = "HiResCAM"
+    contribution = True
     paper = "Draelos & Carin, HiResCAM, arXiv:2011.08891, 2020"
     shows = (
         "What each cell adds to the score; exactly so where only pooling or flattening and one linear layer "

@@ -14,6 +14,7 @@ class InputXGradient(Gradient):
 
     name = "input-x-gradient"
     title = "Input × gradient"
+    contribution = True
     family = "gradient"
     paper = "Shrikumar et al., Not just a black box, arXiv:1605.01713, 2016"
     shows = "What each pixel would add to the score if the network were linear here."

@@ -60,6 +60,7 @@ class IntegratedGradients(Gradient):
 
     name = "integrated-gradients"
     title = "Integrated gradients"
+    contribution = True
     family = "gradient"
     paper = "Sundararajan et al., Axiomatic attribution for deep networks, ICML 2017"
     shows = "How much each pixel adds to the score over the baseline; the pixels add up to the difference."

@@ -15,6 +15,7 @@ class InternalInfluence(LibraryPath):
 
     name = "internal-influence"
     title = "Internal influence"
+    contribution = False
     paper = "Leino et al., Influence-directed explanations for deep convolutional networks, IEEE ITC 2018"
     shows = "How much the score would rise with each cell of the layer, on average on the way to the image."
     cost = Cost("steps per label and baseline", "steps per label and baseline")

@@ -64,6 +64,8 @@ class KernelSHAP(OverFeatures):
 
     name = "kernel-shap"
     title = "KernelSHAP"
+    contribution = True
+    total = "largest"
     counted = "players"
     paper = "Lundberg & Lee, A unified approach to interpreting model predictions, NeurIPS 2017"
     shows = "What each part of like intensity, or segment, adds to the score on average over sets of others."

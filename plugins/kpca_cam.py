@@ -30,6 +30,7 @@ class KPCACAM(LibraryCAM):
 
     name = "kpca-cam"
     title = "KPCA-CAM"
+    contribution = False
     paper = "Karmani et al., KPCA-CAM: visual explainability using kernel PCA, IEEE MMSP 2024"
     shows = "Where the layer's strongest pattern lies, curved ones too; not why a label was chosen."
     cost = Cost("1 per image")

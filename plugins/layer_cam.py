@@ -15,6 +15,7 @@ class LayerCAM(CAM):
 
     name = "layer-cam"
     title = "LayerCAM"
+    contribution = True
     paper = "Jiang et al., LayerCAM, IEEE TIP 2021"
     shows = (
         "Cells where more activation would raise the score; sharp at early layers, silent on what lowers it."

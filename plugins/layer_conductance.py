@@ -15,6 +15,7 @@ class LayerConductance(LibraryPath):
 
     name = "layer-conductance"
     title = "Layer conductance"
+    contribution = True
     paper = "Dhamdhere et al., How important is a neuron?, ICLR 2019"
     shows = "How much each cell of the layer adds to the score over the baseline."
     cost = Cost("steps per label and baseline, and 1 per baseline", "steps per label and baseline")

@@ -19,6 +19,7 @@ class LeGrad(Explainer):
 
     name = "legrad"
     title = "LeGrad"
+    contribution = False
     family = "attention"
     paper = "Bousselham et al., LeGrad, ICCV 2025 (arXiv:2404.03214, 2024)"
     shows = "Patches to which more attention, in any block, would raise this label's score read behind it."

@@ -80,6 +80,8 @@ class LIME(OverFeatures):
 
     name = "lime"
     title = "LIME"
+    contribution = True
+    total = "largest"
     paper = "Ribeiro et al., “Why should I trust you?”, KDD 2016"
     shows = "How much each part adds to the score in a linear stand-in for the network near this image."
     cost = Cost("samples, for all labels")

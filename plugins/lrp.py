@@ -70,6 +70,7 @@ class LRP(Gradient):
 
     name = "lrp"
     title = "LRP"
+    contribution = True
     family = "gradient"
     paper = "Bach et al., On pixel-wise explanations by layer-wise relevance propagation, PLoS ONE 2015"
     shows = "How the logit divides among the pixels when each sum is shared out by its parts."

@@ -72,6 +72,8 @@ class Occlusion(Explainer):
 
     name = "occlusion"
     title = "Occlusion"
+    contribution = True
+    total = "largest"
     family = "perturbation"
     paper = "Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014"
     shows = (

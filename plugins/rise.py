@@ -50,6 +50,7 @@ class RISE(Explainer):
 
     name = "rise"
     title = "RISE"
+    contribution = False
     family = "perturbation"
     paper = "Petsiuk, Das & Saenko, RISE: randomized input sampling for explanation, BMVC 2018"
     shows = "How high the score is on average when a pixel is left to see while random others are hidden."

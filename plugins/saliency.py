@@ -16,6 +16,7 @@ class Saliency(Gradient):
 
     name = "saliency"
     title = "Saliency"
+    contribution = False
     family = "gradient"
     paper = "Simonyan et al., Deep inside convolutional networks, arXiv:1312.6034, 2013"
     shows = "Pixels where a small change would move the score most, up or down; noisy."

@@ -40,6 +40,7 @@ class ScoreCAM(Explainer):
 
     name = "score-cam"
     title = "Score-CAM"
+    contribution = False
     family = "CAM"
     paper = "Wang et al., Score-CAM, CVPR Workshops 2020"
     shows = "Places that alone keep the score up, found by masking and not by gradients; slow."

@@ -16,6 +16,7 @@ class ShapleyCAM(LibraryCAM):
 
     name = "shapley-cam"
     title = "Shapley-CAM"
+    contribution = True
     paper = "Cai, CAMs as Shapley value-based explainers, arXiv:2501.06261, 2025"
     shows = "Places whose channels raise the score, their weights corrected by the score's curvature."
     cost = Cost("1 per label", "2 per label, through the whole network")

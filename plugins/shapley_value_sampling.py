@@ -40,6 +40,8 @@ class ShapleyValueSampling(OverFeatures):
 
     name = "shapley-value-sampling"
     title = "Shapley value sampling"
+    contribution = True
+    total = "largest"
     paper = (
         "Castro et al., Polynomial calculation of the Shapley value based on sampling, Computers & "
         "Operations Research 2009"

@@ -12,6 +12,7 @@ class SmoothGrad(Noisy):
 
     name = "smooth-grad"
     title = "SmoothGrad"
+    contribution = False
     paper = "Smilkov et al., SmoothGrad, arXiv:1706.03825, 2017"
     shows = "The same as the method that it averages, with less noise; small detail goes with it."
     caution = (

@@ -13,6 +13,7 @@ class VarGrad(Noisy):
 
     name = "var-grad"
     title = "VarGrad"
+    contribution = False
     paper = "Adebayo et al., Local explanation methods for deep neural networks, arXiv:1810.03307, 2018"
     shows = "Where the method that it watches changes most under noise: how unsteady it is, for or against."
     caution = (

@@ -15,6 +15,7 @@ class XGradCAM(CAM):
 
     name = "xgrad-cam"
     title = "XGrad-CAM"
+    contribution = True
     paper = "Fu et al., Axiom-based Grad-CAM, BMVC 2020, arXiv:2008.02312"
     shows = "Where the channels that raise the score from where they are active are active; coarse."
     caution = (

@@ -195,7 +195,9 @@ def test_a_sweep_is_one_map_and_shares_each_forward(
     sizes = counted(patches)
     found = session.explain(series, patches, asked)
     tilings = [patches.tiling(series, place.at, 2) for place in (where, box)]  # type: ignore[arg-type]
-    assert sum(sizes) == sum(map(len, tilings)) == len(found.predictions)
+    assert sum(map(len, tilings)) == len(found.predictions)
+    # Where the gradient says little of what Eigen-CAM shows of a patch, a further forward does.
+    assert 0 <= sum(sizes) - len(found.predictions) <= len(tilings[0])
     assert len(found.attributions) == len(asked)
     for one in asked:
         assert len(found.of(one).predictions) == len(tilings[one.place == box])

@@ -9,6 +9,12 @@ from itertools import product
 import numpy as np
 
 from viewer import affine
+from viewer.score_words import called_text as called_text
+from viewer.score_words import figures as figures
+from viewer.score_words import kind_of as kind_of
+from viewer.score_words import score_text as score_text
+from viewer.score_words import share_text as share_text
+from viewer.score_words import threshold_text as threshold_text
 from viewer.types import (
     Attribution,
     BestBlock,
@@ -17,7 +23,6 @@ from viewer.types import (
     Identity,
     Map,
     Prediction,
-    Score,
     Series,
     Swept,
     Window,
@@ -33,11 +38,6 @@ SAME_FOR_ALL = "same for every label"
 NOT_LOOKED_AT = "The model did not look at this slice."
 NO_VALUE = "The map has no value on this slice."
 NOTHING_REACHES = "All of the map on this slice is smaller than “Blank below”."
-NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, “Blank below” and sign."
-NOTHING_FURTHER = (
-    "No further: a slice with a higher score than those that are left has nothing of the map that is drawn. "
-    "See “Blank below” and sign of the map; N begins again with the highest score."
-)
 NO_WINDOW = "colour, no window"
 BELOW = "not called"
 
@@ -100,53 +100,6 @@ def counted(name: str, count: int) -> str:
 def used_words(attribution: Attribution) -> list[str]:
     """How many of each a method used as it ran, in words: "64 steps"."""
     return [counted(name, count) for name, count in attribution.found.items()]
-
-
-def share_text(value: float, decimals: int = 2) -> str:
-    """A score with so many decimals; never "1.00" of what is below 1, nor "0.00" of what is above 0."""
-    step = 10.0**-decimals
-    if 0 < value < step / 2:
-        return f"<{step:.{decimals}f}"
-    if 1 - step / 2 <= value < 1:
-        return f">{1 - step:.{decimals}f}"
-    return f"{value:.{decimals}f}".replace("-", "−")
-
-
-def figures(score: Score) -> str:
-    """The score with two decimals, or with as many more as tell its side of the threshold, up to four."""
-    value, threshold = score.probability, score.threshold
-    if threshold is None or value == threshold:
-        return share_text(value)
-    several = ((share_text(value, n), share_text(threshold, n)) for n in (2, 3, 4))
-    return next((own for own, other in several if own != other), share_text(value, 4))
-
-
-def threshold_text(threshold: float) -> str:
-    """A threshold with two decimals, or all that it has where those would make it 0 or 1."""
-    text = f"{threshold:.2f}"
-    return text if float(text) not in (0, 1) or float(text) == threshold else f"{threshold:g}"
-
-
-def kind_of(score: Score) -> str:
-    """What a label's number is: a probability only where the card gives a calibration."""
-    if not 0 <= score.probability <= 1:
-        return "output"
-    return "probability" if score.calibrated else "score"
-
-
-def score_text(score: Score) -> str:
-    """What the number is, the number, and where its label is called from: "score 0.82 (called from 0.50)"."""
-    threshold = "" if score.threshold is None else f" (called from {threshold_text(score.threshold)})"
-    return f"{kind_of(score)} {figures(score)}{threshold}"
-
-
-def called_text(score: Score) -> str:
-    """Whether the label is called, what its number is, and from where on it is called."""
-    kind = kind_of(score)
-    if score.threshold is None:
-        return kind.capitalize()
-    side = "Called" if score.positive else "Not called"
-    return f"{side} · {kind}, called from {threshold_text(score.threshold)}"
 
 
 # --- what was looked at ---------------------------------------------------------------------------
@@ -357,6 +310,18 @@ def no_evidence_text(attribution: Attribution, of_any_sign: bool = False) -> str
     return f"{method} shows no {what} in {where}; try another {other}{further}."
 
 
+def nothing_text(attribution: Attribution) -> str:
+    """That a method shows nothing, and by what it was measured; never that the model used nothing."""
+    label = "" if attribution.target is None else f" for {attribution.target.words}"
+    said, found = f"{method_text(attribution)} shows nothing{label} here", attribution.evidence
+    if found is None:
+        return f"{said}."
+    moved = f"{number(found.change)} beside a score of {number(found.size)}"
+    summed = found.measure in ("difference", "sum")
+    how = "its values come to" if summed else "without its strongest cells the score moves by"
+    return f"{said}: {how} {moved}. Another method or layer may show more."
+
+
 def outside_text(reason: str) -> str:
     """That the model was asked about an image that it was not made for, and why it was not."""
     return f"{OUTSIDE_USE}: {clean(reason)}"
@@ -388,6 +353,8 @@ def remark_text(map: Map, signed: bool, blank: bool, seen: bool, drawn: bool) ->
     reaches the threshold.
     """
     made = map if isinstance(map, Attribution) else None
+    if made is not None and made.shows_nothing:
+        return nothing_text(made)
     if made is not None and blank:
         return no_evidence_text(made, of_any_sign=signed)
     if not seen:

@@ -30,9 +30,10 @@ from viewer.settings import Limits
 from viewer.task import Task
 from viewer.types import Prediction, Window
 from viewer.ui.presenter.evidence import next_peak, volume_profile
+from viewer.ui.presenter.slice_profile import NOTHING_DRAWN
 from viewer.ui.state import ViewState, choice_of, position_of
 from viewer.ui.views import captions
-from viewer.wording import NOTHING_DRAWN, OUTSIDE_USE
+from viewer.wording import OUTSIDE_USE
 
 
 def test_a_study_opens_at_its_first_series_in_the_middle(desk: Desk, study: Path) -> None:

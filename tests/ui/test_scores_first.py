@@ -18,7 +18,7 @@ from viewer.ui.panels.explain import completeness_words
 from viewer.ui.panels.prediction import PredictionPanel
 from viewer.ui.presenter import maps
 from viewer.ui.presenter.scoring import GAVE_WAY
-from viewer.wording import NOTHING_FURTHER
+from viewer.ui.presenter.slice_profile import NOTHING_FURTHER
 
 SLOW = ("occlusion", "integrated-gradients", "smooth-grad")
 

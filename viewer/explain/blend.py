@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from viewer import affine
 from viewer.models.tiling import Tiling
-from viewer.types import Attribution, Prediction, Shape3, Swept
+from viewer.types import Attribution, Evidence, Prediction, Shape3, Swept
 
 _WIDTH = 1 / 8
 """Standard deviation of the weights ÷ side of a block."""
@@ -52,6 +52,7 @@ class Blend:
         self._places: list[tuple[Shape3, float]] = []
         self._errors: list[float] = []
         self._resolution = first.resolution
+        self._evidence: Evidence | None = None
         self._seconds = 0.0
 
     def add(self, offset: Shape3, attribution: Attribution, weight: float = 1.0) -> None:
@@ -61,6 +62,8 @@ class Blend:
         self._sum[_place(sides)] += np.float32(weight) * _outer([s.weights for s in sides]) * values
         self._places.append((offset, weight))
         self._seconds += attribution.seconds
+        if attribution.evidence is not None:
+            self._evidence = attribution.evidence.stronger(self._evidence)
         if attribution.resolution is not None:
             self._resolution = attribution.resolution.with_those_of(self._resolution)
         if attribution.completeness_error is not None:
@@ -72,7 +75,7 @@ class Blend:
         missing: Sequence[tuple[Shape3, float]],
         swept: Swept | None,
     ) -> Attribution:
-        """The blended map; its completeness error is the largest of a block.
+        """The blended map; its completeness error is the largest of a block, its evidence the strongest.
 
         Blocks that are `missing` a map count as zero, with their weight.
         """
@@ -89,6 +92,7 @@ class Blend:
             features={},  # a segment has a value in each block that it reaches, and none in all of them
             completeness_error=max(self._errors, default=None),
             resolution=self._resolution,
+            evidence=self._evidence,
             seconds=self._seconds,
             swept=swept,
         )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from viewer import affine
 from viewer.errors import ExplainerError, PluginError
+from viewer.explain.evidence import evidence
 from viewer.explain.layers import resolve
 from viewer.explain.peers import Peer
 from viewer.explain.probe import Probe
@@ -25,7 +26,7 @@ from viewer.explain.shared import INPUT
 from viewer.explain.values import Values
 from viewer.explain.wanted import wanted
 from viewer.models import Model
-from viewer.types import Attribution, Shape3, Target, Tip
+from viewer.types import Attribution, Evidence, Shape3, Target, Tip
 
 Family = Literal["CAM", "gradient", "perturbation", "attention"]
 Batch = Annotated[
@@ -81,6 +82,13 @@ class Explainer(ABC):
     display_sign: ClassVar[Literal["positive", "signed"]] = "positive"
     """How a signed map is first drawn: its positive part, or both."""
     unit: ClassVar[str] = "logit"
+    contribution: ClassVar[bool | None] = None
+    """Whether its values are parts of a difference of the score: a map is then measured by what they come to.
+    False: what it shows is erased, to find out whether it shows anything; None: it is not measured. See
+    `viewer/explain/evidence.py`."""
+    total: ClassVar[Literal["sum", "mean", "largest"]] = "sum"
+    """What of contributions is a part of the score: the cells' sum or mean; where a part of the image has
+    one value at all of its cells, the largest."""
     attention: ClassVar[bool] = False
     """Whether the method reads attention weights."""
     library: ClassVar[str] = ""
@@ -168,13 +176,25 @@ class Explainer(ABC):
         probe.unlimited()
         result = self.compute(probe)
         values = result if isinstance(result, Values) else Values(result)
-        return self.placed(probe, values, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self._check(values.values, probe)
+        known = None if self.contribution is None else evidence(self, probe, values)
+        return self.placed(probe, values, seconds, known)
 
     @final
-    def placed(self, probe: Probe, values: Values, seconds: float = 0.0) -> list[Attribution]:
-        """Values of the shape that `compute` gives as attributions at their place, once checked."""
+    def placed(
+        self,
+        probe: Probe,
+        values: Values,
+        seconds: float = 0.0,
+        found: Sequence[Sequence[Evidence]] | None = None,
+    ) -> list[Attribution]:
+        """Values of the shape that `compute` gives as attributions at their place, once checked.
+
+        `found` is the evidence of each; a preview has none.
+        """
         rows: list[tuple[Target, ...] | None] = list(probe.targets) if self.target_dependent else [None]
-        grid = self._check(values.values, len(rows), probe)
+        grid = self._check(values.values, probe)
         maps = values.values.detach().float().cpu().numpy()
         errors = values.completeness_error
         small = None if values.baselines is None else _thumbnails(values.baselines).cpu().numpy()
@@ -198,13 +218,14 @@ class Explainer(ABC):
                 resolution=values.resolution,
                 baselines=None if small is None else small[:, n],
                 seconds=seconds,
+                evidence=None if found is None else found[t][n],
             )
             for t, row in enumerate(rows)
             for n, source in enumerate(probe.inputs)
         ]
 
-    def _check(self, values: Tensor, rows: int, probe: Probe) -> Shape3:
-        spatial = probe.x.ndim - 2
+    def _check(self, values: Tensor, probe: Probe) -> Shape3:
+        spatial, rows = probe.x.ndim - 2, len(probe.targets) if self.target_dependent else 1
         if values.ndim != 2 + spatial or values.shape[:2] != (rows, len(probe.inputs)):
             raise PluginError(
                 f"{self.title} gave values of shape {tuple(values.shape)} instead of "

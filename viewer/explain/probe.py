@@ -322,6 +322,10 @@ class Probe:
                 self._gradients[layer] = rows_of(every, self.targets)
         return self._gradients[layer]
 
+    def known_gradients(self) -> str | None:
+        """A layer whose gradients have been asked for; the input rather than another."""
+        return min(self._gradients, key=lambda layer: layer != INPUT, default=None)
+
     # --- attention --------------------------------------------------------------------------------
 
     @cached_property

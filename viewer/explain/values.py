@@ -3,10 +3,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
+from viewer.models import Model
 from viewer.types import Attribution, Resolution
 
 
@@ -25,6 +26,16 @@ class Values:
     """For every input the values, (targets,), of what in it has a name."""
     resolution: Resolution | None = None
     """What a value stands for where that is larger than a cell, e.g. the window that was covered."""
+
+
+class Kind(Protocol):
+    """An explainer, as far as its maps are measured; see `Explainer`."""
+
+    contribution: ClassVar[bool | None]
+    total: ClassVar[Literal["sum", "mean", "largest"]]
+    target_dependent: ClassVar[bool]
+
+    def layers(self, model: Model) -> tuple[str, ...]: ...
 
 
 class Placing(Protocol):

@@ -19,7 +19,7 @@ from viewer.export.provenance import (
     versions,
 )
 from viewer.overlay import shown_range
-from viewer.types import Attribution, Map, PeerCheck, Prediction, Series, Snapshot, Style, Window
+from viewer.types import Attribution, Evidence, Map, PeerCheck, Prediction, Series, Snapshot, Style, Window
 from viewer.wording import RESEARCH_USE, kind_of
 
 Document = dict[str, Any]
@@ -84,6 +84,7 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "min": low,
         "max": high,
         "completeness_error": attribution.completeness_error,
+        "evidence": _evidence_facts(attribution.evidence),
         "seconds": attribution.seconds,
         "matrix": attribution.matrix,
         "style": style_facts(snapshot.overlay.style),
@@ -91,6 +92,14 @@ def _explained(attribution: Attribution, snapshot: Snapshot) -> Document:
         "files": {},
     }
     return {key: plain(value) for key, value in facts.items()}
+
+
+def _evidence_facts(found: Evidence | None) -> Document | None:
+    """What a map speaks of beside the score, and whether it is too little to be drawn; None if unmeasured."""
+    if found is None:
+        return None
+    names = ("measure", "change", "positive", "size", "share", "limit", "negligible")
+    return {name: plain(getattr(found, name)) for name in names}
 
 
 def document(

@@ -40,6 +40,7 @@ from viewer.export.panel import (
 from viewer.export.provenance import meaning
 from viewer.overlay import (
     Bytes,
+    as_drawn,
     blank,
     coloured,
     composite,
@@ -76,7 +77,8 @@ _HATCH = 12
 def compose(snapshot: Snapshot) -> Image.Image:
     """The picture of a snapshot, RGB. Raises `SeriesError` for a slice that cannot be decoded."""
     series = snapshot.overlay.map.series
-    values = on_source(snapshot.overlay.map, snapshot.slice, snapshot.overlay.style.interpolation)
+    shown = snapshot.overlay.map
+    values = as_drawn(shown, on_source(shown, snapshot.slice, snapshot.overlay.style.interpolation))
     drawn, remarks = _judged(snapshot, values)
     image = _cropped(displayed(series, snapshot.slice, snapshot.window), snapshot)
     if snapshot.inverted and not series.colour:
@@ -84,7 +86,6 @@ def compose(snapshot: Snapshot) -> Image.Image:
     laid = graphics(series, snapshot.slice) if snapshot.overlays else None
     if laid is not None and laid.shutter is not None:
         image = np.where(_like(_cropped(laid.shutter, snapshot), image), np.uint8(laid.shade), image)
-    letters = series.geometry.letters(snapshot.slice)
     plain = _scaled(image, _size(image.shape, series.geometry))
     mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
     if laid is not None and laid.overlay is not None:
@@ -93,8 +94,8 @@ def compose(snapshot: Snapshot) -> Image.Image:
     text = column(snapshot, remarks, drawn)
     height = max(plain.height + 2 * STRIP, _LEAST, text.height)
     views = (
-        _view(plain, _plain_texts(snapshot), letters, height),
-        _view(mapped, _map_texts(snapshot, remarks, drawn), letters, height, BAR),
+        _view(plain, _plain_texts(snapshot), series.geometry, height),
+        _view(mapped, _map_texts(snapshot, remarks, drawn), series.geometry, height, BAR),
     )
     if drawn:
         colour_bar(views[1], snapshot.overlay, views[1].width - BAR, height)
@@ -219,7 +220,6 @@ def _enlarged(values: Array, size: tuple[int, int]) -> Array:
     return np.divide(total, share, where=known, out=np.full(total.shape, np.nan, np.float32))
 
 
-_Sides = tuple[str, str, str, str] | None
 _Texts = dict[str, list[tuple[str, str]]]
 """Lines (text, colour) per corner: "top left", "top right", "bottom left", "bottom right"."""
 
@@ -227,8 +227,7 @@ _Texts = dict[str, list[tuple[str, str]]]
 def _plain_texts(snapshot: Snapshot) -> _Texts:
     series = snapshot.overlay.map.series
     description = masked(series.description, snapshot)
-    sided = series.geometry.letters(snapshot.slice) is not None
-    where = [series.laterality, series.view] if sided else ["side unknown"]
+    where = [series.laterality, series.view] if series.geometry.letters() is not None else ["side unknown"]
     facts = " · ".join(clean(text) for text in where if text)
     return {
         "top left": [
@@ -268,7 +267,7 @@ def _window_text(snapshot: Snapshot) -> str:
     return window_text(window, snapshot.inverted, series.display.unit)
 
 
-def _view(image: Image.Image, texts: _Texts, letters: _Sides, height: int, gutter: int = 0) -> Image.Image:
+def _view(image: Image.Image, texts: _Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
     """An image in black with texts in the corners and the patient's sides around it; nothing covers it.
 
     `gutter` is extra room on the right.
@@ -279,7 +278,7 @@ def _view(image: Image.Image, texts: _Texts, letters: _Sides, height: int, gutte
     left, top = (across - image.width) // 2, (height - image.height) // 2
     frame.paste(image, (left, top))
     _corners(draw, texts, frame.width, frame.height)
-    _letters(draw, letters, (left, top, left + image.width, top + image.height))
+    _letters(draw, geometry, (left, top, left + image.width, top + image.height))
     return frame
 
 
@@ -298,7 +297,8 @@ def _corners(draw: Draw, texts: _Texts, across: int, height: int) -> None:
             write(draw, (14, y), elide(left[0], face, room), left[1], face)
 
 
-def _letters(draw: Draw, letters: _Sides, box: tuple[int, int, int, int]) -> None:
+def _letters(draw: Draw, geometry: Geometry, box: tuple[int, int, int, int]) -> None:
+    letters = geometry.letters()
     if letters is None:
         return
     left, top, right, bottom = box

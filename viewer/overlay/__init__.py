@@ -21,6 +21,7 @@ from viewer.overlay.resolution import native_facts
 from viewer.overlay.style import (
     DIVERGING,
     NAMES,
+    as_drawn,
     automatic_style,
     blank,
     clipped,
@@ -30,6 +31,7 @@ from viewer.overlay.style import (
     restyled,
     shown_range,
     shows_both_signs,
+    shows_nothing,
     visible,
 )
 
@@ -39,6 +41,7 @@ __all__ = [
     "Bytes",
     "Floats",
     "Interpolation",
+    "as_drawn",
     "automatic_style",
     "between",
     "blank",
@@ -60,5 +63,6 @@ __all__ = [
     "rgba",
     "shown_range",
     "shows_both_signs",
+    "shows_nothing",
     "visible",
 ]

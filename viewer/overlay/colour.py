@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from viewer import affine
 from viewer.affine import Matrix
-from viewer.overlay.style import DIVERGING, NAMES, shown_range, visible
+from viewer.overlay.style import DIVERGING, NAMES, as_drawn, shown_range, visible
 from viewer.planes import Plane
 from viewer.planes.interpolate import Grid
 from viewer.task import Task
@@ -223,25 +223,26 @@ def coloured(values: Array, style: Style) -> Bytes:
     """RGBA, uint8 (…, 4), of values in the map's unit; alpha is one number or 0."""
     low, high = shown_range(style)
     shown = np.abs(values) if style.sign == "magnitude" else values
-    drawn = visible(values, style)
+    some = visible(values, style)
     scale = 255.0 / (high - low) if high > low else 0.0
     level = np.subtract(shown, np.float32(low), dtype=np.float32)
     level *= np.float32(scale)
     level += np.float32(0.5)
     np.clip(level, 0.0, 255.0, out=level)
-    np.copyto(level, 0.0, where=~drawn)
+    np.copyto(level, 0.0, where=~some)
     table = np.empty((256, 4), dtype=np.uint8)
     table[:, :3] = colour_table(style.colours, style.sign != "signed")
     table[:, 3] = round(255 * min(max(style.opacity, 0.0), 1.0))
     packed = table.view(np.uint32)[:, 0]  # one look-up per pixel instead of four
     result = np.take(packed, level.astype(np.uint8))
-    result *= drawn
+    result *= some
     return result.view(np.uint8).reshape(*values.shape, 4)
 
 
 def rgba(overlay: Overlay, slice: int) -> Bytes:
     """The overlay of one slice on the source grid, uint8 (rows, columns, 4)."""
-    return coloured(on_source(overlay.map, slice, overlay.style.interpolation), overlay.style)
+    values = as_drawn(overlay.map, on_source(overlay.map, slice, overlay.style.interpolation))
+    return coloured(values, overlay.style)
 
 
 def composite(image: Bytes, colours: Bytes) -> Bytes:

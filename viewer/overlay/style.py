@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.types import Array, Attribution, Map, Sign, Style
+from viewer.types import Array, Attribution, DerivedMap, Map, Sign, Style
 
 DIVERGING = "blue-white-red"
 NAMES = ("inferno", "viridis", "grey", DIVERGING)
@@ -73,8 +73,21 @@ def automatic_style(maps: Sequence[Map], sign: Sign | None = None) -> Style:
     return Style(NAMES[0], (0.0, top), threshold=threshold, sign=sign)
 
 
+def shows_nothing(map: Map) -> bool:
+    """Whether nothing of a map is drawn, whatever its range: it speaks of too little, or is made of such."""
+    made = map.parents if isinstance(map, DerivedMap) else (map,)
+    return any(isinstance(one, Attribution) and one.shows_nothing for one in made)
+
+
+def as_drawn(map: Map, values: Array) -> Array:
+    """Values of a map as they are drawn: none of them where it shows nothing. The one place that says so."""
+    return np.full_like(values, np.nan) if shows_nothing(map) else values
+
+
 def blank(map: Map, signed: bool) -> bool:
     """Whether a map has nothing to draw, of both signs or of the positive one."""
+    if shows_nothing(map):
+        return True
     return no_evidence(map) if signed else no_positive_evidence(map)
 
 
@@ -132,6 +145,8 @@ def clipped(map: Map, style: Style) -> tuple[int, int, int]:
 def no_positive_evidence(map: Map) -> bool:
     """Whether nothing in the map speaks for the target; its picture says so and stretches no noise."""
     low, high = _ends(map)
+    if isinstance(map, Attribution) and map.evidence is not None and map.evidence.negligible_positive:
+        return True
     return high <= max(NO_EVIDENCE * max(high, -low), rounding(map))
 
 

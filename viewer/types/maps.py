@@ -11,6 +11,7 @@ import numpy as np
 from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array, freeze
+from viewer.types.evidence import Evidence
 from viewer.types.prediction import Field, Prediction, Region, Score, Target
 from viewer.types.resolution import Resolution
 from viewer.types.series import Series, Window
@@ -94,6 +95,8 @@ class Attribution(Map):
     """How blocks were laid and which are the best, of a map that was put together from many."""
     baselines: Array | None = field(default=None, repr=False)
     """What the image was compared with, as the model reads it and small: (baselines, channels, …spatial)."""
+    evidence: Evidence | None = None
+    """What the map speaks of beside the score; None where that was not measured, as of a preview."""
 
     def __post_init__(self) -> None:
         Map.__post_init__(self)
@@ -113,6 +116,11 @@ class Attribution(Map):
     @property
     def title(self) -> str:
         return self.explainer.title
+
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether all that the map speaks of is too little beside the score to be drawn; see `Evidence`."""
+        return self.evidence is not None and self.evidence.negligible
 
     @property
     def prediction(self) -> Prediction:

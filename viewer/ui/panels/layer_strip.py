@@ -234,7 +234,9 @@ def _same_pictures(before: ViewState, now: ViewState) -> bool:
 
 
 def _size_words(tile: Tile) -> str:
-    """The native size of a map, without slices where there is one."""
+    """The native size of a map, without slices where there is one; or that it shows nothing."""
+    if tile.map.shows_nothing:
+        return "shows nothing"
     shape = tile.map.values.shape
     return "×".join(str(n) for n in (shape[1:] if shape[0] == 1 else shape))
 

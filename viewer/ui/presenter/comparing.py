@@ -15,7 +15,7 @@ from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import run
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Compared, MethodChoice, Side, ViewState, choice_of, position_of
-from viewer.wording import SAME_FOR_ALL, method_text
+from viewer.wording import SAME_FOR_ALL, method_text, nothing_text
 
 _ROOM = 256 * 2**20
 _RUN, _RANK = "compare", "ranks"
@@ -109,6 +109,8 @@ class Comparing:
         difference = Side("Difference of ranks", why="" if one is None or other is None else "Ranking …")
         if _HIDDEN in (left.why, right.why):
             difference = Side("Difference of ranks", why=_HIDDEN)
+        elif any(side is not None and side.shows_nothing for side in (one, other)):
+            difference = Side("Difference of ranks", why="A map that shows nothing has no ranks.")
         elif found is not None:
             style = _as_shown(state, ranks.DIFFERENCE)
             drawn = self._maps.drawn.on_slice(found[2], state.view.slice, style)
@@ -127,6 +129,8 @@ class Comparing:
         negative = map.negative
         if negative and not state.answer.asked:
             return Side(title, target, why=_HIDDEN, negative=True)
+        if map.shows_nothing:
+            return Side(title, target, why=nothing_text(map))
         if as_ranks and ranked is None:
             return Side(title, target, why="Ranking …")
         style = _as_shown(state, ranks.RANKS) if as_ranks else self._maps.style(map, {None: map}, True)

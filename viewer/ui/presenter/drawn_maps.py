@@ -21,7 +21,7 @@ class DrawnMaps:
         kept = self._kept.get((id(map), slice, style.interpolation))
         if kept is not None:
             return kept[1]
-        drawn = overlay.on_source(map, slice, style.interpolation)
+        drawn = overlay.as_drawn(map, overlay.on_source(map, slice, style.interpolation))
         self.put(map, slice, style.interpolation, drawn)
         return drawn
 
@@ -39,7 +39,8 @@ class DrawnMaps:
             rows, columns = (max(1, round(n * side / max(shape))) for n in shape)
             down, across = shape[0] / rows, shape[1] / columns
             here = affine.scale_offset((1, down, across), (slice, (down - 1) / 2, (across - 1) / 2))
-            kept = map, overlay.on_grid(map, here, (rows, columns), style.interpolation)
+            drawn = overlay.on_grid(map, here, (rows, columns), style.interpolation)
+            kept = map, overlay.as_drawn(map, drawn)
             self._kept.put(key, kept, kept[1].nbytes)
         return kept[1]
 

@@ -31,6 +31,8 @@ def scores(state: ViewState, maps: Maps) -> tuple[float | None, ...]:
 def volume_profile(attribution: Attribution) -> tuple[float, ...]:
     """The share of positive mass per source slice of a volume's map, adding up to 1 (or all 0)."""
     values = np.clip(attribution.values, 0, None)
+    if attribution.shows_nothing:
+        values = np.zeros_like(values)
     across = attribution.matrix[0]  # of the source slices, per native cell along each axis
     main = int(np.argmax(np.abs(across[:3])))
     others = tuple(axis for axis in range(3) if axis != main)

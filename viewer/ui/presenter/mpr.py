@@ -309,7 +309,8 @@ def _mapped(cut: Cut, shown: Map | None, interpolation: Interpolation, task: Tas
     map, remark = None, None
     if shown is not None:
         remark = overlay.off_plane(shown, cut.plane)
-        map = overlay.on_plane(shown, cut.plane, interpolation, task) if remark is None else None
+        if remark is None:
+            map = overlay.as_drawn(shown, overlay.on_plane(shown, cut.plane, interpolation, task))
     return replace(cut, of=shown, interpolation=interpolation, map=map, remark=remark)
 
 

@@ -184,7 +184,7 @@ def overlaid(explained: "Explained", words: str | None, slice: int, interpolatio
     for one in sorted(explained.attributions, key=lambda a: a.target is None or a.target.words != wanted):
         if found and sum(drawn.nbytes for _, drawn in found) + found[0][1].nbytes > _AHEAD:
             break
-        found.append((one, overlay.on_source(one, slice, interpolation)))
+        found.append((one, overlay.as_drawn(one, overlay.on_source(one, slice, interpolation))))
     return found
 
 

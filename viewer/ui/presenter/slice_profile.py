@@ -12,8 +12,13 @@ from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.running import predict_slices
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import Position, ViewState, choice_of
-from viewer.wording import NOTHING_DRAWN, NOTHING_FURTHER
+from viewer.wording import nothing_text
 
+NOTHING_DRAWN = "On no slice that was run is anything of the map drawn: see score, “Blank below” and sign."
+NOTHING_FURTHER = (
+    "No further: a slice with a higher score than those that are left has nothing of the map that is drawn. "
+    "See “Blank below” and sign of the map; N begins again with the highest score."
+)
 _CHUNK = 8
 """Slices that are scored in one piece: a click waits for no more."""
 
@@ -70,6 +75,8 @@ class SliceProfile:
         not known is gone to as long as its score is above those of all slices that are known to draw nothing.
         """
         state = self._store.state
+        if isinstance(state.shown, Attribution) and state.shown.shows_nothing and state.shown.slice is None:
+            return nothing_text(state.shown)
         profile, before = state.answer.profile, len(self._visited)
         blank = max((profile[i] or 0.0 for i in self._known_blank(state)), default=0.0)
         place = next_peak(profile, self._visited, partial(self._drawn, state, blank))

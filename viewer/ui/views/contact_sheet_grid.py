@@ -255,6 +255,8 @@ def cell_words(cell: Cell, why: str = "", blank: Blank = blank) -> str:
     if cell.tile is None:
         return "not computed yet"
     style, map = cell.tile.style, cell.tile.map
+    if map.shows_nothing:
+        return "this method shows nothing here"
     if blank(map, style.sign != "positive"):
         return "no positive evidence" if style.sign == "positive" else "no evidence above rounding"
     low, high = shown_range(style)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A score in words: what its number is, with as many decimals as say no more than is known."""
+
+from viewer.types import Score
+
+
+def share_text(value: float, decimals: int = 2) -> str:
+    """A score with so many decimals; never "1.00" of what is below 1, nor "0.00" of what is above 0."""
+    step = 10.0**-decimals
+    if 0 < value < step / 2:
+        return f"<{step:.{decimals}f}"
+    if 1 - step / 2 <= value < 1:
+        return f">{1 - step:.{decimals}f}"
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def figures(score: Score) -> str:
+    """The score with two decimals, or with as many more as tell its side of the threshold, up to four."""
+    value, threshold = score.probability, score.threshold
+    if threshold is None or value == threshold:
+        return share_text(value)
+    several = ((share_text(value, n), share_text(threshold, n)) for n in (2, 3, 4))
+    return next((own for own, other in several if own != other), share_text(value, 4))
+
+
+def threshold_text(threshold: float) -> str:
+    """A threshold with two decimals, or all that it has where those would make it 0 or 1."""
+    text = f"{threshold:.2f}"
+    return text if float(text) not in (0, 1) or float(text) == threshold else f"{threshold:g}"
+
+
+def kind_of(score: Score) -> str:
+    """What a label's number is: a probability only where the card gives a calibration."""
+    if not 0 <= score.probability <= 1:
+        return "output"
+    return "probability" if score.calibrated else "score"
+
+
+def score_text(score: Score) -> str:
+    """What the number is, the number, and where its label is called from: "score 0.82 (called from 0.50)"."""
+    threshold = "" if score.threshold is None else f" (called from {threshold_text(score.threshold)})"
+    return f"{kind_of(score)} {figures(score)}{threshold}"
+
+
+def called_text(score: Score) -> str:
+    """Whether the label is called, what its number is, and from where on it is called."""
+    kind = kind_of(score)
+    if score.threshold is None:
+        return kind.capitalize()
+    side = "Called" if score.positive else "Not called"
+    return f"{side} · {kind}, called from {threshold_text(score.threshold)}"
