@@ -161,6 +161,9 @@ def test_what_a_stream_says() -> None:
     assert coloured == Stream("JPEG", ROWS, COLUMNS, 3, 8, None, luminance=True)
     assert [stream_of(j2k(values)[:n]) for n in (0, 3, 20, 41)] == [None] * 4
     assert stream_of(b"\xff\xd8\xff" + b"\xff" * 50) is None
+    for at, size in ((8, b"\xdd\xe0\1\0"), (8, b"\0\0\0\0"), (12, b"\0\1\0\0")):  # no image has it
+        whole = j2k(values)
+        assert stream_of(whole[:at] + size + whole[at + 4 :]) is None
 
 
 # --- frames -----------------------------------------------------------------------------------------

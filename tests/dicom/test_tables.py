@@ -247,6 +247,18 @@ def test_a_constant_modality_table_is_not_applied(make: Make, entries: np.ndarra
     assert f"makes {entries[0]} of every value" in about(series, "modality table")[0]
 
 
+@pytest.mark.parametrize(("filled", "claimed"), [(12, 8), (10, 9), (16, 12)])
+def test_a_modality_table_of_more_bits_than_it_claims(make: Make, filled: int, claimed: int) -> None:
+    entries = np.arange(256) * ((1 << filled) - 1) // 255
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    drop = ("RescaleSlope", "RescaleIntercept")
+    series = only(make("a.dcm", pixels=pixels, ModalityLUTSequence=[table(entries, 0, claimed)], drop=drop))
+    np.testing.assert_array_equal(modality_values(series, 0).ravel(), entries)
+    assert (
+        f"claims {claimed} bits an entry, and the largest of its 256 is" in about(series, "modality table")[0]
+    )
+
+
 def palette(entries: np.ndarray, bits: int) -> dict[str, Any]:
     """A palette that makes greys of indices."""
     found: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}

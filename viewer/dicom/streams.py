@@ -10,6 +10,8 @@ from viewer.dicom.fragments import Span
 JPEG, JPEG_LOSSLESS, JPEG_LS, JPEG_2000 = "JPEG", "lossless JPEG", "JPEG-LS", "JPEG 2000"
 _ENOUGH = 2048, 1 << 20
 """Bytes in which the frame header is looked for, and where it is not among them."""
+_LARGEST = 65_535
+"""Rows and columns that an image of DICOM may have."""
 _SIZES = "\xc0\xc1\xc2\xc3\xc5\xc6\xc7\xc9\xca\xcb\xcd\xce\xcf\xf7".encode("latin-1")
 """Markers of a frame header: SOF of JPEG (ISO/IEC 10918-1 B.1.1.3) and of JPEG-LS (ISO/IEC 14495-1)."""
 _LOSSLESS = b"\xc3\xc7\xcb\xcf"
@@ -64,6 +66,8 @@ def _jpeg_2000(data: bytes, at: int) -> Stream | None:
     if len(depths) > 1 or not across or not down:
         return None
     rows, columns = -(-bottom // down) - -(-top // down), -(-right // across) - -(-left // across)
+    if not (0 < rows <= _LARGEST and 0 < columns <= _LARGEST):  # damaged: the standard's own sizes end there
+        return None
     return Stream(JPEG_2000, rows, columns, components, (depth & 0x7F) + 1, bool(depth & 0x80))
 
 

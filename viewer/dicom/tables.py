@@ -59,6 +59,11 @@ def _first(items: Iterable[Dataset], name: str, words: str, little: bool, pixels
             if name == "VOI table":
                 bits = _filled(entries, bits, pixels, name, notes)
                 entries = (entries / float((1 << bits) - 1)).clip(0, 1).astype(np.float32)
+            elif int(entries.max()) >> bits:
+                said = (
+                    f"claims {bits} bits an entry, and the largest of its {entries.size} is {entries.max()}"
+                )
+                notes.append((name, f"The file's {name} {said}; its entries are used as they are."))
         except _Unusable as reason:
             notes.append((name, f"The file's {name} {reason}: it is not applied."))
         else:
