@@ -26,10 +26,10 @@ _ALIKE, _SAME = 0.95, 0.99
 _CELLS = 8
 """A map of fewer cells says too little about where."""
 
-_SIDE = {2: 128, 3: 32}
-"""The side of the image that is tried, by its dimensions, where the network takes it."""
+_SIDES = {2: (128,), 3: (32, 64)}
+"""The sides of images that are tried, by their dimensions, where the network takes them."""
 
-_MOST = 2**20
+_MOST = {2: 2**20, 3: 2**18}
 """More pixels than this are not tried: the whole graph of a forward is kept."""
 
 
@@ -55,9 +55,9 @@ def telling(model: Model) -> tuple[str, ...]:
 def _alike(model: Model) -> dict[str, float]:
     """How alike, as a correlation, a layer's maps of two regions or of two classes in one are at most."""
     channels, *size = model.input_shape
-    small = [min(n, _SIDE[len(size)]) for n in size]
-    for some in (small, size):
-        if prod(some) <= _MOST:
+    small = [[min(n, side) for n in size] for side in _SIDES[len(size)]]
+    for some in (*small, size):
+        if prod(some) <= _MOST[len(size)]:
             x = torch.randn(1, channels, *some, generator=torch.Generator().manual_seed(0))
             with model.guarded(Task()) as forward, torch.enable_grad():
                 try:

@@ -48,8 +48,12 @@ def layouts(module: nn.Module, ran: DryRun, shape: Shape, told: tuple[int, Shape
         found = guessed(name, own, shape[1:], growth, ran)
         if isinstance(found, str):
             refused[name] = found
-        else:
+        elif found:
             guesses[name] = found
+        else:
+            refused[name] = (
+                f"gives {numbers(own)}, which are as many as no grid of the image's proportions has"
+            )
     measured = _measured(module, ran, shape, guesses, growth)
     chosen: dict[str, Layer] = {}
     agreed = _agreed(module, ran, guesses, measured)
