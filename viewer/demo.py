@@ -7,8 +7,12 @@ the networks are made stands in `scripts/demo`.
 
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from viewer.task import Task
+
+if TYPE_CHECKING:
+    from viewer.types import Series
 
 METHODS = ("grad-cam", "hires-cam", "integrated-gradients", "occlusion")
 
@@ -26,6 +30,15 @@ def studies() -> tuple[Path, ...]:
 def models() -> dict[str, Path]:
     """The folders of the networks by name: `cnn` and `vit` read radiographs, `cnn3d` reads CTs."""
     return {path.name: path for path in sorted((folder() / "models").iterdir()) if path.is_dir()}
+
+
+def model_for(series: "Series", opened: Path | None) -> Path | None:
+    """The network that reads a series of the demo, where another of the demo's is opened; else None."""
+    own = series.paths and series.paths[0].is_relative_to(folder())
+    if not own or opened is None or not opened.is_relative_to(folder()):
+        return None
+    found = models()["cnn3d" if series.modality == "CT" else "cnn"]
+    return None if found == opened else found
 
 
 def run(out: Path, task: Task | None = None) -> list[Path]:

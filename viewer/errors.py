@@ -17,16 +17,26 @@ class ModelError(WhyscopeError):
 
 
 class UntrustedError(ModelError):
-    """A model whose own program would run: `path` is the file, the SHA-256 are its and its weights'."""
+    """A model whose own program would run: `path` is the file, the SHA-256 are its and its weights'.
 
-    def __init__(self, path: Path, code: str, weights: str) -> None:
+    `model` is the name on the card.
+    """
+
+    def __init__(self, path: Path, code: str, weights: str, model: str) -> None:
+        self.model = "".join(c for c in model if c.isprintable())
         super().__init__(
-            f"This model brings a program of its own, {path}, SHA-256 {code}, which would run with "
-            f"your rights; {self.advice(path)}, and repeat with --trust if you trust it."
+            f"{self.question(path, code)}; {self.advice(path)}, and repeat with --trust if you trust it."
         )
         self.path = path
         self.code = code
         self.weights = weights
+
+    def question(self, path: Path, code: str) -> str:
+        """Which model brings which program, and what that would do."""
+        return (
+            f"The model “{self.model}” brings a program of its own, {path}, SHA-256 {code}, which would "
+            "run with your rights"
+        )
 
     @staticmethod
     def advice(path: Path) -> str:

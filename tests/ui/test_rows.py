@@ -71,7 +71,7 @@ def test_a_thumbnail_is_as_the_image_is_seen(
 
 
 def test_rows_that_look_alike_are_told_apart() -> None:
-    """Of which patient by a number, as the name is masked; of pictures by the file's name once it is not."""
+    """Of which patient by a number, as the name is masked; of pictures by the file's name."""
     one, other = (
         made(description="Chest", identity=DOE),
         made(description="Chest", identity=Identity("ROE", "12")),
@@ -79,8 +79,9 @@ def test_rows_that_look_alike_are_told_apart() -> None:
     pictures = [made(modality="picture", paths=(Path(f"a/wrist-{i}.png"),)) for i in (1, 2)]
     masked = rows([one, other, one, *pictures], True)
     assert [item.facts[-1] for item in masked] == [
-        "patient 1", "patient 2", "patient 1", "picture 1 of 2", "picture 2 of 2",
+        "patient 1", "patient 2", "patient 1", "wrist-1.png", "wrist-2.png",
     ]  # fmt: skip
     assert [item.title for item in masked[3:]] == ["picture", "picture"]
+    assert rows(pictures[:1], True)[0].facts[-1] == "wrist-1.png"  # of a single one too
     assert [item.title for item in rows(pictures, False)] == ["wrist-1.png", "wrist-2.png"]
     assert rows([one, one], True)[0].facts == row(one, True).facts

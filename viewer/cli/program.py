@@ -37,7 +37,7 @@ class _Program(TyperGroup):
     """The commands, and in the help before them the window, which has no word of its own."""
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
-        formatter.write_usage(ctx.command_path, "[PATH]... [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "[PATH]... [--model MODEL] [OPTIONS]")
         formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...")
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -62,7 +62,7 @@ def load(
     state = read_weights(weights, card.weights_key)
     code = _code(card, folder)
     if code is not None and not allowed(code.sha256, digest):
-        raise UntrustedError(code.path, code.sha256, digest)
+        raise UntrustedError(code.path, code.sha256, digest, card.name)
     with QUIET:
         module = _made(card, state, weights.name) if code is None else _run_code(code, card.arguments)
     _check_inputs(_wanted(module))
@@ -113,7 +113,7 @@ def _program(
     path = folder / card.weights
     check_program(path, path.stat().st_size)
     if not allowed(digest, digest):
-        raise UntrustedError(path, digest, digest)
+        raise UntrustedError(path, digest, digest, card.name)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise ModelError(f"The program {path.name} changed while it was read; open it again.")

@@ -26,6 +26,7 @@ from viewer.ui.commands import Bindings, assigned
 from viewer.ui.jobs import Jobs
 from viewer.ui.keyboard import Keyboard
 from viewer.ui.panels import (
+    CodeDialog,
     CommandSearch,
     CompanionsPanel,
     DisplayPanel,
@@ -142,7 +143,7 @@ class Window(QMainWindow):
         self.setCentralWidget(whole)
         self.setMinimumSize(1024, 640)
         self.search, self.settings = CommandSearch(self), PreferencesDialog(self)
-        self.header, self.card = HeaderDialog(self), MethodCard(self)
+        self.header, self.card, self.code = HeaderDialog(self), MethodCard(self), CodeDialog(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         narrow = event.size().width() < _NARROW
@@ -172,6 +173,7 @@ class Window(QMainWindow):
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
             self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
+            self.code,
         ):  # fmt: skip
             part.wire(self.presenter)
         for asking in (self.top, self.start, self.search, self.prediction, self.explaining, self.display):
@@ -308,7 +310,7 @@ class Window(QMainWindow):
             self.top, self.series, self.message, self.views, self.slices,
             self.prediction, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
-            self.contact_sheet, self.compare,
+            self.contact_sheet, self.compare, self.code,
         ):  # fmt: skip
             widget.show(state)
         if began:
@@ -326,5 +328,6 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         self.keyboard.close()
         self.settings.close()
+        self.code.close()
         self.presenter.close()
         super().closeEvent(event)

@@ -116,6 +116,17 @@ def _notice_text(seen: Seen, notice: Notice) -> None:
     assert "went wrong inside" not in notice.text
 
 
+@of(ShellState, "code")
+def _code(seen: Seen, shell: ShellState) -> None:
+    assert shell.code is None  # no model of these brings a program
+
+
+@of(Notice, "other", "other_wish")
+def _notice_otherwise(seen: Seen, notice: Notice) -> None:
+    assert notice.other is None  # neither a program nor the demo is open
+    assert notice.other_wish is None
+
+
 @of(Notice, "kind", "action", "stays")
 def _notice_kind(seen: Seen, notice: Notice) -> None:
     assert notice.kind in ("info", "warning", "stop")

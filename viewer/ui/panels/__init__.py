@@ -2,6 +2,7 @@
 """The panels and bars around the views."""
 
 from viewer.ui.panels.bars import StatusBar, TopBar
+from viewer.ui.panels.code import CodeDialog
 from viewer.ui.panels.companions import CompanionsPanel
 from viewer.ui.panels.display import DisplayPanel
 from viewer.ui.panels.explain import ExplainPanel
@@ -17,6 +18,7 @@ from viewer.ui.panels.search import CommandSearch
 from viewer.ui.panels.series import SeriesPanel
 
 __all__ = [
+    "CodeDialog",
     "CommandSearch",
     "CompanionsPanel",
     "DisplayPanel",

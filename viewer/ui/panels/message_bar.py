@@ -35,16 +35,19 @@ class MessageBar(QWidget):
         self._notice: Notice | None = None
         over.installEventFilter(self)
         self.sentence = Sentence("")
-        self.button = QPushButton()
-        by_tab(self.button)
+        self.button, self.other = QPushButton(), QPushButton()
+        for button in (self.button, self.other):
+            by_tab(button)
         self.close_button = IconButton("close", "Close this message")
         line = QHBoxLayout(self)
         line.setContentsMargins(44, 7, 8, 7)
         line.setSpacing(12)
         line.addWidget(self.sentence, 1)
+        line.addWidget(self.other)
         line.addWidget(self.button)
         line.addWidget(self.close_button)
         self.button.clicked.connect(self._act)
+        self.other.clicked.connect(self._act_otherwise)
         self.close_button.clicked.connect(lambda: self.dismissed.emit())
         self.hide()
 
@@ -56,6 +59,10 @@ class MessageBar(QWidget):
     def _act(self) -> None:
         if self._notice is not None and self._notice.wish is not None:
             self.action.emit(self._notice.wish)
+
+    def _act_otherwise(self) -> None:
+        if self._notice is not None and self._notice.other_wish is not None:
+            self.action.emit(self._notice.other_wish)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -70,6 +77,8 @@ class MessageBar(QWidget):
             self.sentence.setText(notice.text)
             self.button.setText(notice.action or "")
             self.button.setVisible(notice.action is not None)
+            self.other.setText(notice.other or "")
+            self.other.setVisible(notice.other is not None)
             self.setAccessibleName(f"{notice.kind}: {notice.text}")
         self.setVisible(notice is not None)
         self._lie()

@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewer.errors import UntrustedError
 from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Series, Style
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
-from viewer.ui.presenter.loading import loaded
+from viewer.ui.presenter.loading import Question, loaded
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
+from viewer.ui.presenter.refusing import DEMO_MODEL, demo_model, refused
 from viewer.ui.presenter.running import BaselineImages, RunResult, baseline_images, result_of, run, target_of
 from viewer.ui.presenter.scoring import GAVE_WAY, Scoring
 from viewer.ui.presenter.slice_profile import SliceProfile
@@ -49,7 +49,7 @@ class Explaining:
         self._slice_profile = SliceProfile(store, jobs, maps)
         self._scoring = Scoring(store, jobs, maps, self._slice_profile.score_slices)
         self._explained_place: Position | None = None  # whose map is under way, or was last
-        self._asked: tuple[Path, Trusted] | None = None
+        self._asked: tuple[Path, Question] | None = None
         self._series: Sequence[Series] = ()
         self.arrived: Callable[[], bool] = lambda: False
         """Whether somebody shows another series, now that there is a model; it then says what follows."""
@@ -83,13 +83,13 @@ class Explaining:
         warned = lasting if lasting is not None and lasting.kind == "warning" else None
         self._rest()
         # What was asked of the model until now is given up.
-        self._store.show(loading=Busy("opening the model"), busy=None, notice=warned)
+        self._store.show(loading=Busy("opening the model"), busy=None, notice=warned, code=None)
 
-        def work(_task: Task) -> tuple[Any, ModelItem] | UntrustedError:
+        def work(_task: Task) -> tuple[Any, ModelItem] | Question:
             return loaded(path, trust, settings, known if decided is None else (*known, decided))
 
-        def done(found: tuple[Any, ModelItem] | UntrustedError) -> None:
-            if isinstance(found, UntrustedError):
+        def done(found: tuple[Any, ModelItem] | Question) -> None:
+            if isinstance(found, Question):
                 self._ask(path, found)
                 return
             if decided is not None and (found[0].code, found[0].sha256) == (decided.code, decided.weights):
@@ -99,14 +99,14 @@ class Explaining:
 
         self._jobs.run("model", "load", work, done, partial(self._store.failed, work="loading"))
 
-    def _ask(self, path: Path, question: UntrustedError) -> None:
+    def _ask(self, path: Path, question: Question) -> None:
         """Whether the program beside the weights may run: the reader decides for these bytes alone."""
-        self._asked = (path, Trusted(question.code, question.weights))
-        text = (
-            f"This model brings a program of its own, {question.path}, SHA-256 {question.code}, which would "
-            f"run with your rights; {question.advice(question.path)} first."
-        )
-        self._store.show(loading=None, notice=Notice(text, "stop", "Trust and run it", "trust", stays=True))
+        self._asked = (path, question)
+        self._store.show(loading=None, notice=question.notice)
+
+    def leave_code(self) -> None:
+        """Nobody looks at the model's program any more."""
+        self._store.show(code=None)
 
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
@@ -173,8 +173,7 @@ class Explaining:
 
     def _refuse(self) -> None:
         """Say that the model was not made for this series, and leave the decision to the reader."""
-        text = self._state.answer.outside or "This lies outside what the model accepts."
-        self._store.show(notice=Notice(text, "stop", "Go on all the same", "override"))
+        self._store.show(notice=refused(self._state, self._maps.model))
 
     def rest(self) -> None:
         """Slices are about to be played: what runs for the one that is left stops."""
@@ -205,8 +204,12 @@ class Explaining:
         elif wish == "show":
             self._store.show(asked=True, notice=None)
         elif wish == "trust" and self._asked is not None:
-            path, decided = self._asked
-            self.load_model(path, decided=decided)
+            path, question = self._asked
+            self.load_model(path, decided=question.decides)
+        elif wish == "show-code" and self._asked is not None:
+            self._store.show(code=self._asked[1].code)
+        elif wish == DEMO_MODEL and (offered := demo_model(self._state, self._maps.model)) is not None:
+            self.load_model(offered)
 
     # --- wishes -----------------------------------------------------------------------------------
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opening a model for the window, on the model's worker."""
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from viewer.errors import UntrustedError
+from viewer.errors import ModelError, UntrustedError
 from viewer.settings import Settings, Trusted
 from viewer.ui import engine
-from viewer.ui.state import MethodItem, ModelItem
+from viewer.ui.state import BroughtCode, MethodItem, ModelItem, Notice
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -17,21 +19,59 @@ _FACTS = ("target_dependent", "caution", "paper", "unit", "signed", "library")
 """Of a method, those that a broken one does not tell."""
 
 
+_LONGEST = 4_000_000
+"""Bytes of a program that can be shown; nobody reads more."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether a model's own program may run: in words, for which bytes, and the program to be read."""
+
+    notice: Notice
+    decides: Trusted
+    code: BroughtCode | None
+    """None for a program that is no text."""
+
+
 def loaded(
     path: Path, trust: bool, settings: Settings, trusted: Collection[Trusted]
-) -> "tuple[Model, ModelItem] | UntrustedError":
+) -> "tuple[Model, ModelItem] | Question":
     """A model and what the window shows of it, or the question whether its own program may run."""
     engine.start()
     from viewer import session
 
     try:
         model = session.load_model(path, trust, settings, trusted)
-    except UntrustedError as question:
-        return question
+    except UntrustedError as error:
+        return _question(error)
     hints = session.setting_types()
     return model, _model_item(
         model, session.describe(model), session.suggest(model), session.stages(model), hints
     )
+
+
+def _question(error: UntrustedError) -> Question:
+    code = _text_of(error) if error.path.suffix == ".py" else None
+    text = f"{error.question(error.path, error.code)}; {error.advice(error.path)} first."
+    shows = ("Show the code", "show-code") if code is not None else (None, None)
+    notice = Notice(text, "stop", "Trust and run it", "trust", True, *shows)
+    return Question(notice, Trusted(error.code, error.weights), code)
+
+
+def _text_of(error: UntrustedError) -> BroughtCode | None:
+    """The very bytes that were hashed as text, with all that a reader could not see written out."""
+    try:
+        with error.path.open("rb") as file:
+            content = file.read(_LONGEST + 1)
+    except OSError:
+        raise ModelError(f"The program {error.path.name} cannot be read any more.") from None
+    if len(content) > _LONGEST:
+        return None
+    if hashlib.sha256(content).hexdigest() != error.code:
+        raise ModelError(f"The program {error.path.name} changed while it was read; open the model again.")
+    text = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    seen = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+    return BroughtCode(error.model, str(error.path), error.code, seen)
 
 
 def _model_item(

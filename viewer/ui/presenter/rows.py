@@ -45,14 +45,16 @@ def row(series: Series, masked: bool) -> SeriesItem:
 
 
 def rows(series: Sequence[Series], masked: bool) -> tuple[SeriesItem, ...]:
-    """The rows of an open study: besides, of several patients which, and of several pictures which."""
-    pictures = {one: i for i, one in enumerate((s for s in series if s.modality == "picture"), 1)}
+    """The rows of an open study: besides, of several patients which, and of a picture the name of its file.
+
+    Nothing else tells pictures apart, so it stands there while the patient is masked too; see `title`.
+    """
     found = []
     for one, whose in zip(series, patients(series), strict=True):
         item = row(one, masked)
         which = f"patient {whose}" if whose else ""
-        if masked and one in pictures and len(pictures) > 1:  # the names of the files may name somebody
-            which = f"picture {pictures[one]} of {len(pictures)}"
+        if one.modality == "picture" and one.paths and item.title != one.paths[0].name:
+            which = one.paths[0].name
         found.append(replace(item, facts=(*item.facts, which)) if which else item)
     return tuple(found)
 

@@ -9,7 +9,7 @@ from viewer.ui.state.asked import Position, choice_of, position_of, shows
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
-from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState, ShownHeader
+from viewer.ui.state.shell import BroughtCode, Busy, Memory, Notice, Probed, ShellState, ShownHeader
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
 from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, Unread, View, ViewsState
 from viewer.ui.state.window import OWNERS, ViewState
@@ -24,7 +24,7 @@ __all__ = [
     "WHOLE",
     "AnswerState",
     "At",
-    "Busy",
+    "BroughtCode", "Busy",
     "Cell",
     "Compared",
     "Cut",

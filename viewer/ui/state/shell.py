@@ -39,8 +39,21 @@ class ShownHeader:
 
 
 @dataclass(frozen=True, slots=True)
+class BroughtCode:
+    """The program that a model brings: the model's name, the file, its SHA-256, and its text."""
+
+    model: str
+    path: str
+    sha256: str
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence in the message bar; `action` is the text of its button, `wish` what the button asks."""
+    """A sentence in the message bar; `action` is the text of its button, `wish` what the button asks.
+
+    `other` and `other_wish` are the same of a second button, which commits to less.
+    """
 
     text: str
     kind: Literal["info", "warning", "stop"] = "info"
@@ -48,6 +61,8 @@ class Notice:
     wish: str | None = None
     stays: bool = False
     """Until it is answered or dismissed, whatever happens meanwhile."""
+    other: str | None = None
+    other_wish: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,8 @@ class ShellState:
     probed: Probed | None = None
     header: ShownHeader | None = None
     """The shown slice's header, while somebody looks at it."""
+    code: BroughtCode | None = None
+    """The program of a model, while the reader looks at it."""
     preferences: Preferences = field(default_factory=Preferences)
     memory: Memory | None = None
     """What the slices that are kept take, once there are some."""
