@@ -33,8 +33,9 @@ from viewer import dicom
 from viewer.dicom.decode import read_frame
 from viewer.dicom.decoder_pool import DecodingError
 from viewer.dicom.facts import LOSSY, PERHAPS_LOSSY, Image
-from viewer.dicom.header import NATIVE, header_of, syntax_name
+from viewer.dicom.header import NATIVE, decodable, header_of, syntax_name
 from viewer.dicom.image import object_of
+from viewer.dicom.pixel_codecs import DEFLATED_FRAMES, JPEG_XL
 from viewer.errors import SeriesError
 from viewer.settings import Limits
 from viewer.types import Series
@@ -368,6 +369,10 @@ def page(every: list[Line]) -> str:
     for title, outcome in (("Listed: healthy, but no image", "listed"), ("Refused", "refused")):
         text += ["", f"## {title}", "", "| file | sentence |", "|---|---|"]
         text += [f"| {one.file} | {one.sentence} |" for one in every if one.outcome == outcome]
+    text += ["", "## Transfer syntaxes, retired ones too", "", "| syntax | decoded |", "|---|---|"]
+    known = [uid for uid, entry in pydicom.uid.UID_dictionary.items() if entry[1] == "Transfer Syntax"]
+    for uid in (*known, DEFLATED_FRAMES, *sorted(JPEG_XL)):
+        text.append(f"| {syntax_name(uid)} ({uid}) | {'yes' if decodable(uid) else 'no'} |")
     return "\n".join(text) + "\n"
 
 
