@@ -96,7 +96,8 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
     sides = get.texts(dataset, "PatientOrientation")
     places = reconstructed(dataset, pixels.frames)
     frames = _stacked(frames_of(dataset, pixels.frames, pixels.stated_frames), places)
-    mosaic = tiles_in(dataset, frames[0].marks.image_type)
+    modality = get.text(dataset, "Modality")
+    mosaic = tiles_in(dataset, frames[0].marks.image_type) if modality == "MR" else None
     tiles = None if mosaic is None else cut(dataset, pixels, frames[0], mosaic)
     if tiles is not None:
         (pixels, frames), mosaic = tiles, None
@@ -115,8 +116,11 @@ def _image(header: Header, pixels: Pixels, sop_class: str, fingerprint: bytes) -
         enhanced=places is not None or tiles is not None or bool(get.items(dataset, _PER_FRAME)),
         rate=_rate(dataset) if pixels.frames > 1 else None,
         mosaic=mosaic,
-        pet=pets_of(dataset, sop_class, pixels.frames),
-        device="" if frames[0].rescale_type else get.text(dataset, "ManufacturerModelName"),
+        pet=pets_of(dataset, sop_class, pixels.frames) if modality == "PT" else (),
+        device=get.text(dataset, "ManufacturerModelName")
+        if not frames[0].rescale_type and modality == "CT"
+        else "",
+        modality=modality or "OT",
         **_named(dataset),
         **_measured(dataset, pixels),
         **_meant(dataset, pixels),  # the last, with all that was noted
@@ -128,7 +132,6 @@ def _named(dataset: Dataset) -> dict[str, Any]:
     return {
         "series_uid": get.text(dataset, "SeriesInstanceUID"),
         "study_uid": get.text(dataset, "StudyInstanceUID"),
-        "modality": get.text(dataset, "Modality") or "OT",
         "identity": _identity(*(get.text(dataset, keyword) for keyword in _WHOSE)),
         "instance": get.integer(dataset, "InstanceNumber"),
         "series_number": get.integer(dataset, "SeriesNumber"),
@@ -149,7 +152,6 @@ def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
     if pixels.resized:
         return {"frame_of_reference": get.text(dataset, "FrameOfReferenceUID") or None}
     detector = get.spacing(dataset, "ImagerPixelSpacing")
-    stated = get.numbers(dataset, "ImageOrientationPatient")
     return {
         "frame_of_reference": get.text(dataset, "FrameOfReferenceUID") or None,
         "imager_spacing": detector or get.spacing(dataset, "NominalScannedPixelSpacing"),
@@ -157,7 +159,8 @@ def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
         "region_spacing": region_spacing(dataset, pixels.rows, pixels.columns),
         "pixel_aspect": pixel_aspect(dataset),
         "calibrated": bool(get.text(dataset, "PixelSpacingCalibrationType")),
-        "bad_orientation": bool(stated) and get.cosines(dataset) is None,
+        "bad_orientation": get.cosines(dataset) is None
+        and bool(get.numbers(dataset, "ImageOrientationPatient")),
     }
 
 

@@ -23,9 +23,7 @@ _MOST_TAGS, _MOST_ITEMS = 512, 1024
 
 
 def tiles_in(dataset: Dataset, image_type: tuple[str, ...]) -> int | None:
-    """How many slices a mosaic holds, 0 where only its name says that it is one; None for other files."""
-    if get.text(dataset, "Modality") != "MR":
-        return None
+    """How many slices a mosaic of MR holds, 0 where only its name says that it is one; None for others."""
     found = get.private(dataset, 0x0019, "SIEMENS MR HEADER", 0x0A, "SIEMENS")
     text = found.decode("latin-1") if isinstance(found, bytes) and len(found) > 2 else found
     try:

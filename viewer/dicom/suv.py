@@ -55,9 +55,7 @@ class _Missing(Exception):  # noqa: N818 - a finding, not an error
 
 
 def pets_of(dataset: Dataset, sop_class: str, frames: int) -> tuple[Pet, ...]:
-    """What each frame of a PET file (modality PT) says of SUV, or which fact is missing; () elsewhere."""
-    if get.text(dataset, "Modality") != "PT":
-        return ()
+    """What each frame of a PET file (modality PT) says of SUV, or which fact is missing."""
     shared, own = _functional_groups(dataset, frames)
     if sop_class == _ENHANCED:
         return tuple(_settled(_enhanced, dataset, shared, frame) for frame in own)
