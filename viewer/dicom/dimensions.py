@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from viewer.dicom.facts import Marks, Slice
+from viewer.dicom.further import COMPONENTS, Further, asked, component_of
 from viewer.dicom.geometry import SAME_PLACE, along
 from viewer.types import SeriesPoint
 
@@ -28,9 +29,9 @@ class Dimension:
 
     `values` gives one comparable value per slice, None where the file is silent. A dimension that is
     `always` used splits wherever values differ; one that is `stated` does too, unless every slice has a
-    value of its own; one that is `ranked` may be counted from the first at
-    each place, as trigger times drift from slice to slice; one that is `loose` also changes within a
-    stack, and counts only where it explains every repetition.
+    value of its own; one of a `kind` of picture does also where there is but one place; one that is
+    `ranked` may be counted from the first at each place, as trigger times drift from slice to slice; one
+    that is `loose` also changes within a stack, and counts only where it explains every repetition.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Dimension:
     words: Callable[["Point"], str]
     always: bool = False
     stated: bool = False
+    kind: bool = False
     loose: bool = False
     ranked: bool = False
 
@@ -136,9 +138,28 @@ def _type_words(point: Point) -> str:
     return str(point.value).replace("\\", " ").lower() or "image type not stated"
 
 
+def _component_words(point: Point) -> str:
+    return point.value if isinstance(point.value, str) else "complex part not stated"
+
+
+def _quantity_words(point: Point) -> str:
+    return str(point.value or "quantity not stated")
+
+
+def _asked(read: Callable[[Further], Value]) -> Callable[[Sequence[Slice]], Values]:
+    """A fact that is read from the files only now, as nothing before has told the slices apart."""
+    return lambda slices: asked(read, slices, places(slices))
+
+
+def _agent_words(point: Point) -> str:
+    return f"contrast agent {point.value}" if point.value else "no contrast agent stated"
+
+
 DIMENSIONS = (
     Dimension("echo", _echoes, _echo_words, always=True),
     Dimension("b-value", _each(lambda m: m.b_value), _b_words, always=True),
+    Dimension("complex part", _each(lambda m: component_of(m.image_type)), _component_words, kind=True),
+    Dimension("quantity", _each(lambda m: m.quantity or None), _quantity_words),
     Dimension("image type", _each(lambda m: m.image_type[3:]), _type_words),
     Dimension("inversion time", _each(lambda m: m.inversion_time), _stated("TI", "ms")),
     Dimension("flip angle", _each(lambda m: m.flip_angle), _stated("flip angle", "°")),
@@ -146,8 +167,12 @@ DIMENSIONS = (
     Dimension("kernel", _each(lambda m: m.kernel or None), lambda p: f"kernel {p.value or 'not stated'}"),
     Dimension("station", _stations, _counted("station")),
     Dimension("temporal position", _each(lambda m: m.temporal_position), _time_words, stated=True),
-    Dimension("trigger time", _each(lambda m: m.trigger_time), _time_words, loose=True, ranked=True),
     Dimension("gradient direction", _each(lambda m: m.gradient), _counted("direction")),
+    Dimension("complex part", _asked(lambda f: f.component), _component_words, kind=True),
+    Dimension("quantity", _asked(lambda f: f.quantity or None), _quantity_words),
+    Dimension("b-value", _asked(lambda f: f.b_value), _b_words),
+    Dimension("contrast agent", _asked(lambda f: f.agent), _agent_words, kind=True),
+    Dimension("trigger time", _each(lambda m: m.trigger_time), _time_words, loose=True, ranked=True),
     Dimension("acquisition", _each(lambda m: m.acquisition), _counted("acquisition"), loose=True),
     Dimension("acquisition time", _each(lambda m: m.acquired), _counted("time"), loose=True, ranked=True),
     Dimension("file", lambda slices: [_file(s) for s in slices], _counted("file")),
@@ -199,7 +224,7 @@ def branches(
         everywhere = len(set(numbers))
         for index, key in enumerate(sorted(members, key=_sortable)):
             mine = tuple(slices[i] for i in members[key])
-            point = Point(dimension, _shown(dimension, mine), index, len(members), mine)
+            point = Point(dimension, _shown(dimension, mine, key), index, len(members), mine)
             there = len({numbers[i] for i in members[key]})
             lack = () if there == everywhere else (_lacking(point, there, everywhere),)
             for branch in branches(mine, dimensions[k + 1 :], (*trail, point)):
@@ -220,7 +245,8 @@ def _sortable(key: Value) -> tuple[bool, Value]:
 def _explained(dimension: Dimension, slices: tuple[Slice, ...], numbers: list[int]) -> Values | None:
     """One key per slice by which a dimension divides the slices, or None where it should not."""
     repeats = _most(numbers)
-    if not dimension.always and (len(set(numbers)) == 1 or (repeats == 1 and not dimension.stated)):
+    several = len(set(numbers)) > 1 or (dimension.kind and repeats > 1)
+    if not dimension.always and (not several or (repeats == 1 and not dimension.stated)):
         return None  # nothing repeats, or nothing but one place does: that is a run of pictures
     keys = dimension.values(slices)
     kinds = len(set(keys))
@@ -254,8 +280,8 @@ def _ranks(dimension: Dimension, keys: Values, numbers: list[int]) -> Values | N
     return [ordered[number].index(key) for key, number in zip(keys, numbers, strict=True)]
 
 
-def _shown(dimension: Dimension, slices: tuple[Slice, ...]) -> float | str | None:
-    """The value of a part for the list: a number in DICOM's unit, or words."""
+def _shown(dimension: Dimension, slices: tuple[Slice, ...], key: Value) -> float | str | None:
+    """The value of a part for the list, which has a key: a number in DICOM's unit, or words."""
     marks = slices[0].frame.marks
     match dimension.name:
         case "echo":
@@ -264,7 +290,7 @@ def _shown(dimension: Dimension, slices: tuple[Slice, ...]) -> float | str | Non
         case "trigger time":
             return float(np.median([s.frame.marks.trigger_time or 0.0 for s in slices]))
         case "image type":
-            return "\\".join(marks.image_type[3:])
+            return "\\".join(key)
         case "gradient direction":
             return None if marks.gradient is None else " ".join(f"{v:.4g}" for v in marks.gradient)
         case "acquisition time":
@@ -273,8 +299,9 @@ def _shown(dimension: Dimension, slices: tuple[Slice, ...]) -> float | str | Non
             return " ".join(f"{v:g}" for v in _stations(slices[:1])[0])
         case "file":
             return _file(slices[0])[1] if slices[0].image.enhanced else None
-    (value,) = dimension.values(slices[:1])
-    return value  # type: ignore[no-any-return]
+        case "complex part":
+            return None if key is None else COMPONENTS[key]
+    return key  # type: ignore[no-any-return]
 
 
 def _clock(seconds: float) -> str:

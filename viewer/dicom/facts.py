@@ -135,6 +135,8 @@ class Marks:
     acquisition: int | None = None
     acquired: float | None = None
     """Seconds since the beginning of the calendar, or of the day where the file gives no date."""
+    quantity: str = ""
+    """What a frame's real-world values are of, with their unit; of single images it is read if it matters."""
     index: tuple[int, ...] = ()
     """Dimension Index Values (0020,9157)."""
 

@@ -13,6 +13,7 @@ from viewer.dicom.diffusion import b_value, gradient
 from viewer.dicom.elements import Dataset
 from viewer.dicom.facts import Doubt, Frame, Marks
 from viewer.dicom.faults import note
+from viewer.dicom.further import quantity_of
 from viewer.errors import SeriesError
 from viewer.types import Window
 
@@ -151,6 +152,7 @@ def _marks(group: Callable[[str], Dataset], common: Marks) -> Marks:
         "trigger_time": get.number(group("CardiacSynchronizationSequence"), "NominalCardiacTriggerDelayTime"),
         "acquisition": get.integer(content, "FrameAcquisitionNumber"),
         "acquired": moment(get.text(content, "FrameAcquisitionDateTime")),
+        "quantity": quantity_of(group("RealWorldValueMappingSequence")),
         "index": tuple(int(n) for n in get.numbers(content, "DimensionIndexValues")),
     }
     told = {name: value for name, value in found.items() if value not in (None, "", ())}

@@ -149,14 +149,20 @@ def pixel_spacing(image: Image, frame: Frame) -> tuple[tuple[float, float], Spac
 
 
 def geometry(
-    image: Image, frame: Frame, step: Vector | None, origins: Sequence[Vector] | None = None
+    image: Image,
+    frame: Frame,
+    step: Vector | None,
+    origins: Sequence[Vector] | None = None,
+    turns: Sequence[Cosines | None] | None = None,
 ) -> Geometry:
     """The geometry of a stack whose slice 0 is `frame`; `step` is None for a slice without neighbours.
 
-    `origins` are the positions of all slices where the step does not lead from each to the next.
+    `origins` are the positions of all slices where the step does not lead from each to the next, `turns`
+    their orientations where each has its own.
     """
     (between_rows, between_columns), kind = pixel_spacing(image, frame)
     placed = frame.position is not None and frame.orientation is not None and kind == "patient"
+    placed = placed and turns is None
     orientation: Cosines = (frame.orientation if placed else None) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     thickness = frame.thickness if frame.thickness and 0 < frame.thickness < 1e6 else 1.0
     matrix = np.eye(4)
@@ -167,8 +173,7 @@ def geometry(
         matrix[:3, 3] = frame.position
     sides = image.patient_orientation
     if frame.orientation is not None:  # letters stay known where millimetres are not
-        along_row, down = np.asarray(frame.orientation).reshape(2, 3)
-        sides = None if placed else (direction_letters(along_row), direction_letters(down))
+        sides = None if placed or turns else _sides(frame.orientation)
     return Geometry(
         matrix=matrix,
         spacing_kind=kind,
@@ -177,4 +182,11 @@ def geometry(
         frame_of_reference=image.frame_of_reference,
         patient_orientation=sides,
         origins=np.asarray(origins) if placed and origins is not None else None,
+        turns=tuple(_sides(one) for one in turns if one is not None) if turns else None,
     )
+
+
+def _sides(orientation: Cosines) -> tuple[str, str]:
+    """Towards what a row's and a column's index increase."""
+    along_row, down = np.asarray(orientation).reshape(2, 3)
+    return direction_letters(along_row), direction_letters(down)

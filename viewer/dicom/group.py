@@ -17,9 +17,12 @@ import numpy as np
 
 from viewer.dicom.dimensions import TIMES, Branch, branches, in_order_of_time, places
 from viewer.dicom.facts import GREYS, Image, Lut, Slice
+from viewer.dicom.further import COMPONENTS, component_of
 from viewer.dicom.geometry import PROJECTION, pixel_spacing, stacking
 from viewer.dicom.header import NATIVE
 from viewer.dicom.image import content_hash
+from viewer.dicom.joined import whole
+from viewer.dicom.turned import LEAST, turned
 from viewer.types import SeriesPoint
 
 Key = tuple[Any, ...]
@@ -41,6 +44,8 @@ class Group:
     part: SeriesPoint | None = None
     kind: str = ""
     across: str = ""
+    turned: bool = False
+    """Whether each slice is a view of its own orientation, turned from the one before."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -174,7 +179,7 @@ def groups(images: Iterable[Image]) -> list[Group]:
     for image in images:
         by_series[_series_uid(image)].append(image)
     found: list[tuple[Key, Group]] = []
-    for uid, members in by_series.items():
+    for uid, members in whole(by_series).items():
         number = (min(i.study_uid for i in members), *min(_number(i) for i in members), uid)
         found += [((*number, k), group) for k, group in enumerate(_split(uid, members))]
     return [group for _, group in sorted(found, key=lambda entry: entry[0])]
@@ -191,7 +196,9 @@ def _split(uid: str, members: list[Image]) -> list[Group]:
     found: list[Group] = []
     for kind in by_kind.values():
         words = _type_words(kind[0].frame.marks.image_type[:3], types)
-        for cluster in _clusters(kind):
+        views, clusters = _views(kind, _clusters(kind))
+        found += [Group(uid, run, _images(run), True, kind=words, turned=True) for run in views]
+        for cluster in clusters:
             found += [replace(group, kind=words) for group in _stacks(uid, tuple(cluster))]
     used: set[int] = set()
     for k, group in enumerate(found):
@@ -201,8 +208,37 @@ def _split(uid: str, members: list[Image]) -> list[Group]:
     return found
 
 
+def _views(
+    kind: list[Slice], clusters: list[list[Slice]]
+) -> tuple[list[tuple[Slice, ...]], list[list[Slice]]]:
+    """Runs of views that turn, out of slices alone in their orientation, and the clusters that are none.
+
+    One view may come twice, as the first and the last of a full turn do.
+    """
+    if sum(len(cluster) == 1 for cluster in clusters) < LEAST:
+        return [], clusters
+    few = [c for c in clusters if len(c) == 1 or (len(c) == 2 and c[0].frame.position == c[1].frame.position)]
+    alone = {id(one) for cluster in few for one in cluster}
+    alike: dict[Key, list[Slice]] = defaultdict(list)
+    for one in kind:
+        if id(one) not in alone:
+            continue
+        image, marks = one.image, one.frame.marks
+        spacing = tuple(float(f"{mm:.3g}") for mm in one.frame.spacing or ())
+        tables = _lut_key(image.lut), _lut_key(image.voi_lut)
+        alike[spacing, tables, marks.echo_number, marks.b_value, component_of(marks.image_type)].append(one)
+    runs = [tuple(views) for views in alike.values() if turned(views)]
+    joined = {id(one) for run in runs for one in run}
+    left = [[one for one in cluster if id(one) not in joined] for cluster in clusters]
+    return runs, [cluster for cluster in left if cluster]
+
+
 def _type_words(one: tuple[str, ...], types: set[tuple[str, ...]]) -> str:
     """What of an image type differs from the others of the series, e.g. "localizer"; "" if all are alike."""
+    parts = {each: component_of(each) for each in types}
+    mine = parts[one]
+    if mine is not None and len(set(parts.values())) == len(types) > 1 and len({t[:2] for t in types}) == 1:
+        return COMPONENTS[mine]
     differing = [k for k in range(3) if len({t[k : k + 1] for t in types}) > 1]
     return " ".join(one[k] for k in differing if k < len(one)).lower()
 

@@ -32,7 +32,8 @@ def series_of(group: Group, limits: Limits) -> Series:
     stack = _stacking(group)
     positions = [s.frame.position for s in slices if s.frame.position is not None]
     origins = None if stack.even or len(positions) < len(slices) else positions
-    space = geometry(first, slices[0].frame, stack.step, origins)
+    turns = [s.frame.orientation for s in slices] if group.turned else None
+    space = geometry(first, slices[0].frame, stack.step, origins, turns)
     display, about_values = display_of(slices)
     pixels = first.pixels
     voxels = Slices(
@@ -85,6 +86,9 @@ def _stacking(group: Group) -> Stacking:
         placed = first.frame.position is not None and first.image.modality in _STACKED
         alone = placed and not localizer(first) and first.image.pixels.frames == 1
         return Stacking(None, ("This is a single slice, so there is no volume.",) if alone else ())
+    if group.turned:
+        said = f"These are {count} views, each turned from the one before: they are shown one by one, "
+        return Stacking(None, (f"{said}{_how(group)}, and no volume is built.",), even=False)
     if group.proven and first.frame.orientation is not None:
         if group.across:
             return Stacking(None, (_one_place(group),), even=False)
@@ -100,10 +104,14 @@ def _stacking(group: Group) -> Stacking:
         how = "as stored" if numbers == sorted(numbers) else "in the order of their dimension indices"
         said = f"The frames are not proven to be one stack: shown {how}, and no volume is built."
         return Stacking(None, (said,), even=False)
-    numbered = all(s.image.instance is not None for s in group.slices)
-    how = "in the order of their instance numbers" if numbered else "in an order that the files do not give"
-    said = f"The slices have no position: they are shown {how}, which geometry does not prove."
+    said = f"The slices have no position: they are shown {_how(group)}, which geometry does not prove."
     return Stacking(None, (said,), even=False)
+
+
+def _how(group: Group) -> str:
+    """In which order slices are that places do not order."""
+    numbered = all(s.image.instance is not None for s in group.slices)
+    return "in the order of their instance numbers" if numbered else "in an order that the files do not give"
 
 
 _STACKED = frozenset({"CT", "MR", "PT"})
@@ -145,7 +153,7 @@ def _about_place(group: Group, space: Geometry) -> list[str]:
     images = [s.image for s in group.slices]
     if any(i.bad_orientation for i in images):
         found.append("The orientation in the file is not one that can be; it is not used.")
-    elif not space.orientation_known and space.letters() is None and first.mosaic is None:
+    elif not space.orientation_known and space.letters(0) is None and first.mosaic is None:
         found.append("The file does not say how the image lies in the patient.")
     if first.modality in PROJECTION and space.patient_orientation and not first.laterality:
         sided = first.modality == "MG" or first.body_part.upper() in ("HAND", "FOOT", "KNEE", "BREAST")
@@ -165,6 +173,11 @@ def _about_file(group: Group) -> list[str]:
         found.append("Words are burned into the image, perhaps the patient's name: masking cannot hide them.")
     if not images[0].series_uid:
         found.append("The file names no series, so the image stands alone.")
+    if len({i.series_uid for i in images}) > 1:
+        found.append(
+            f"The {len(images)} files name a series each; by study, description, numbers and geometry "
+            "they are one."
+        )
     names = [i.sop_uid for i in images]
     if len(set(names)) < len(names) or not all(names):
         found.append("Some images carry no identifier of their own.")

@@ -39,6 +39,8 @@ def no_volume(series: Series) -> str | None:
         return "This is a series of colour pictures, which make no volume."
     if series.frames_in_time > 1:
         return "The images follow each other in time, so they make no volume."
+    if series.geometry.turns is not None:
+        return "The images are views turned against each other, so they make no volume."
     if not series.geometry.orientation_known:
         return "The files do not say where the slices lie in the patient, so no volume is built."
     if not series.geometry.between:

@@ -86,6 +86,7 @@ def compose(snapshot: Snapshot) -> Image.Image:
     laid = graphics(series, snapshot.slice) if snapshot.overlays else None
     if laid is not None and laid.shutter is not None:
         image = np.where(_like(_cropped(laid.shutter, snapshot), image), np.uint8(laid.shade), image)
+    letters = series.geometry.letters(snapshot.slice)
     plain = _scaled(image, _size(image.shape, series.geometry))
     mapped = _laid_over(plain, _cropped(values, snapshot), snapshot) if drawn else plain
     if laid is not None and laid.overlay is not None:
@@ -94,8 +95,8 @@ def compose(snapshot: Snapshot) -> Image.Image:
     text = column(snapshot, remarks, drawn)
     height = max(plain.height + 2 * STRIP, _LEAST, text.height)
     views = (
-        _view(plain, _plain_texts(snapshot), series.geometry, height),
-        _view(mapped, _map_texts(snapshot, remarks, drawn), series.geometry, height, BAR),
+        _view(plain, _plain_texts(snapshot), letters, height),
+        _view(mapped, _map_texts(snapshot, remarks, drawn), letters, height, BAR),
     )
     if drawn:
         colour_bar(views[1], snapshot.overlay, views[1].width - BAR, height)
@@ -220,6 +221,7 @@ def _enlarged(values: Array, size: tuple[int, int]) -> Array:
     return np.divide(total, share, where=known, out=np.full(total.shape, np.nan, np.float32))
 
 
+_Sides = tuple[str, str, str, str] | None
 _Texts = dict[str, list[tuple[str, str]]]
 """Lines (text, colour) per corner: "top left", "top right", "bottom left", "bottom right"."""
 
@@ -227,7 +229,8 @@ _Texts = dict[str, list[tuple[str, str]]]
 def _plain_texts(snapshot: Snapshot) -> _Texts:
     series = snapshot.overlay.map.series
     description = masked(series.description, snapshot)
-    where = [series.laterality, series.view] if series.geometry.letters() is not None else ["side unknown"]
+    sided = series.geometry.letters(snapshot.slice) is not None
+    where = [series.laterality, series.view] if sided else ["side unknown"]
     facts = " · ".join(clean(text) for text in where if text)
     return {
         "top left": [
@@ -267,7 +270,7 @@ def _window_text(snapshot: Snapshot) -> str:
     return window_text(window, snapshot.inverted, series.display.unit)
 
 
-def _view(image: Image.Image, texts: _Texts, geometry: Geometry, height: int, gutter: int = 0) -> Image.Image:
+def _view(image: Image.Image, texts: _Texts, letters: _Sides, height: int, gutter: int = 0) -> Image.Image:
     """An image in black with texts in the corners and the patient's sides around it; nothing covers it.
 
     `gutter` is extra room on the right.
@@ -278,7 +281,7 @@ def _view(image: Image.Image, texts: _Texts, geometry: Geometry, height: int, gu
     left, top = (across - image.width) // 2, (height - image.height) // 2
     frame.paste(image, (left, top))
     _corners(draw, texts, frame.width, frame.height)
-    _letters(draw, geometry, (left, top, left + image.width, top + image.height))
+    _letters(draw, letters, (left, top, left + image.width, top + image.height))
     return frame
 
 
@@ -297,8 +300,7 @@ def _corners(draw: Draw, texts: _Texts, across: int, height: int) -> None:
             write(draw, (14, y), elide(left[0], face, room), left[1], face)
 
 
-def _letters(draw: Draw, geometry: Geometry, box: tuple[int, int, int, int]) -> None:
-    letters = geometry.letters()
+def _letters(draw: Draw, letters: _Sides, box: tuple[int, int, int, int]) -> None:
     if letters is None:
         return
     left, top, right, bottom = box

@@ -35,6 +35,8 @@ class Geometry:
     """DICOM (0020,0020) for projections: towards what a row's and a column's index increase."""
     origins: Matrix | None = None
     """LPS position of every slice's first pixel, (slices, 3), where no one matrix places them all."""
+    turns: tuple[tuple[str, str], ...] | None = None
+    """Of views that turn, for each slice towards what a row's and a column's index increase."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "matrix", grid.frozen(self.matrix))
@@ -95,9 +97,14 @@ class Geometry:
             return None
         return tuple(float(v) for v in (*direction[:, 2], *direction[:, 1]))
 
-    def letters(self) -> tuple[str, str, str, str] | None:
-        """The patient's side at the picture's left, right, top and bottom ("R", "AL", …), or None."""
-        if self.orientation_known:
+    def letters(self, slice: int | None = None) -> tuple[str, str, str, str] | None:
+        """The patient's side at the picture's left, right, top and bottom ("R", "AL", …), or None.
+
+        Views that turn have them for a slice only; of all other series they are the same for all.
+        """
+        if self.turns is not None and slice is not None:
+            right, bottom = self.turns[slice]
+        elif self.orientation_known:
             right, bottom = (direction_letters(self.matrix[:3, i]) for i in (2, 1))
         elif self.patient_orientation is not None:
             right, bottom = self.patient_orientation

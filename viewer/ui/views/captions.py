@@ -95,7 +95,7 @@ def plain(state: ViewState, view: View | None = None) -> Corners:
         state.studies.items[state.current].title if state.current is not None and state.studies.items else ""
     )
     name = series.modality if title == series.modality else f"{series.modality}  {clean(title)}"
-    if series.geometry.letters() is None:
+    if series.geometry.letters(view.slice) is None:
         where = ["side unknown"]
     else:
         side = "" if series.laterality == "U" else series.laterality  # unpaired: there is no side to name
@@ -323,9 +323,9 @@ def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool, blank
 
 
 _SEVERAL = {
-    "echo": "echoes", "temporal position": "points in time", "trigger time": "phases",
-    "acquisition time": "points in time",
-    "gradient direction": "directions",
+    "echo": "echoes", "acquisition time": "points in time",
+    "gradient direction": "directions", "contrast agent": "states of contrast agent",
+    "quantity": "quantities",
 }  # fmt: skip
 
 
@@ -347,4 +347,6 @@ def several_points(part: SeriesPoint) -> str:
     """What there is of a fourth dimension: "3 b-values", "20 phases"."""
     if "," in part.by:
         return f"{part.count} points: {part.by.replace(',', ' and', 1)}"
+    if part.by in ("temporal position", "trigger time"):
+        return f"{part.count} {'phases' if part.words.startswith('phase') else 'points in time'}"
     return f"{part.count} {_SEVERAL.get(part.by, f'{part.by}s')}"

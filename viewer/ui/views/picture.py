@@ -113,7 +113,7 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == state.views.shown[0] else ("", "quiet"),
         says=says,
-        letters=flipped(None if view.series is None else view.series.geometry.letters(), view.flips),
+        letters=flipped(view.series.geometry.letters(view.slice) if view.series else None, view.flips),
         clear=(2 + 2 * lone + reads + (not plain and state.answer.overridden is not None), 3 + 2 * lone),
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ def absent(painter: QPainter, box: QRectF, why: str) -> None:
 def sides(painter: QPainter, state: ViewState, box: QRectF) -> None:
     """The patient's left and right, or what lies there, at the edges of a small picture."""
     painter.setFont(font(12))
-    letters = None if state.view.series is None else state.view.series.geometry.letters()
+    letters = None if state.view.series is None else state.view.series.geometry.letters(state.view.slice)
     letters = flipped(letters, state.flips)
     for letter, at, align in zip(
         (letters or ("", ""))[:2],
