@@ -238,6 +238,8 @@ class Image:
     voi_lut_name: str = ""
     notes: tuple[Note, ...] = ()
     """What is told of the file's faults, and of what is made of them."""
+    version: int = 0
+    """Which it is of several images that bear one identifier at one place."""
     device: str = ""
     """The model of the device, where the file does not state the unit of its values."""
 

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from viewer.dicom.copies import Copy, apart, told
 from viewer.dicom.dimensions import TIMES, Branch, branches, in_order_of_time, places
 from viewer.dicom.facts import GREYS, Image, Lut, Slice
 from viewer.dicom.further import COMPONENTS, component_of
 from viewer.dicom.geometry import PROJECTION, pixel_spacing, stacking
-from viewer.dicom.header import NATIVE
 from viewer.dicom.image import content_hash
 from viewer.dicom.joined import whole
 from viewer.dicom.turned import LEAST, turned
+from viewer.settings import Limits
+from viewer.task import Task
 from viewer.types import SeriesPoint
 
 Key = tuple[Any, ...]
@@ -72,6 +74,7 @@ def _apart(one: Slice) -> Key:
         image.modality,
         frame.marks.image_type[:3],
         image.mosaic is not None,
+        image.version,
         pixels.rows,
         pixels.columns,
         pixels.photometric if pixels.photometric in GREYS else "colour",
@@ -124,6 +127,7 @@ def _rank(image: Image) -> Key:
     return (
         image.study_uid,
         image.identity.patient_id,
+        image.version,
         image.instance is None,
         image.instance or 0,
         image.sop_uid,
@@ -149,11 +153,8 @@ def _clusters(slices: Iterable[Slice]) -> list[list[Slice]]:
     return list(found.values())
 
 
-def once(images: Iterable[Image]) -> tuple[list[Image], list[Image]]:
-    """The images, each once, and the copies: same identifier, place, number and size.
-
-    Of the copies the one with native pixels is kept, so that nothing is decoded for nothing.
-    """
+def once(images: Iterable[Image], limits: Limits, task: Task) -> tuple[list[Image], list[Copy]]:
+    """The images, each once, and the copies: same identifier, place, number, size and pixels."""
     by_name: dict[Key, list[Image]] = defaultdict(list)
     kept: list[Image] = []
     for image in images:
@@ -162,15 +163,12 @@ def once(images: Iterable[Image]) -> tuple[list[Image], list[Image]]:
             by_name[(_series_uid(image), image.sop_uid, place, *_apart(Slice(image, 0)))].append(image)
         else:
             kept.append(image)
-    copies: list[Image] = []
+    copies: list[Copy] = []
     for same in by_name.values():
-        if len(same) > 1:
-            same.sort(
-                key=lambda i: (i.pixels.syntax not in NATIVE, i.lossy is not False, content_hash(i.path))
-            )
-        kept.append(same[0])
-        copies.extend(same[1:])
-    return kept, copies
+        differing, others = (same, []) if len(same) == 1 else apart(same, limits, task)
+        kept.extend(differing)
+        copies.extend(others)
+    return told(kept) if len({i.sop_uid for i in kept}) < len(kept) else kept, copies
 
 
 def groups(images: Iterable[Image]) -> list[Group]:
@@ -196,6 +194,8 @@ def _split(uid: str, members: list[Image]) -> list[Group]:
     found: list[Group] = []
     for kind in by_kind.values():
         words = _type_words(kind[0].frame.marks.image_type[:3], types)
+        version = kind[0].image.version
+        words = " ".join(w for w in (words, f"copy {version + 1} with other pixels" if version else "") if w)
         views, clusters = _views(kind, _clusters(kind))
         found += [Group(uid, run, _images(run), True, kind=words, turned=True) for run in views]
         for cluster in clusters:

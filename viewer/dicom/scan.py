@@ -76,7 +76,7 @@ def scan(
             if isinstance(finding, Image):
                 arrivals.take(finding)
             arrivals.tell()
-    return _study(kinds, limits)
+    return _study(kinds, limits, task or Task())
 
 
 class _Kinds:
@@ -108,11 +108,11 @@ class _Kinds:
                 self.refused.append(Listed(path, str(error)))
 
 
-def _study(kinds: _Kinds, limits: Limits) -> Study:
+def _study(kinds: _Kinds, limits: Limits, task: Task) -> Study:
     """The series that the files make, and all others."""
     as_given, other = kinds.as_given, kinds.other
-    kept, copies = once(kinds.images)
-    other += [Listed(as_given[i.path], "This is the same image again.") for i in copies]
+    kept, copies = once(kinds.images, limits, task)
+    other += [Listed(as_given[one.image.path], one.reason) for one in copies]
     series = [series_of(group, limits) for group in groups(kept)]
     other += [Listed(as_given[one.path], _place(one, series)) for one in kinds.placed]
     return Study(
