@@ -65,7 +65,7 @@ class Occlusion(Explainer):
         Tip(
             "Windows that coarse to fine may cover",
             "finds smaller causes, and takes longer",
-            "a quarter of all of the finest size",
+            "a quarter of all of the finest size, and enough to halve the best of the first",
         ),
     ] = 0
     batch: Batch = 0
@@ -145,7 +145,9 @@ class Occlusion(Explainer):
         sides, children = probe.x.shape[2:], 2 ** len(finest)
         whole = _Grid(sides, finest, finest, probe.x.device)
         level = max(0, (max(whole.counts) // 4).bit_length() - 1)  # at first about four windows a side
-        left = self.budget or whole.count // 4
+        coarsest = [w << level for w in finest]
+        first = _Grid(sides, coarsest, coarsest, probe.x.device)
+        left = self.budget or max(whole.count // 4, 2 * first.count)
         values = probe.x.new_zeros(len(probe.targets), len(probe.inputs), *sides)
         covers = baselines(probe, self.baseline)
         parents: list[Tensor] | None = None

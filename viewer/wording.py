@@ -285,6 +285,13 @@ def feature_words(attribution: Attribution, most: int = 12) -> list[tuple[str, s
     return words + ([(f"and {len(found) - len(listed)} more", "")] if len(found) > len(listed) else [])
 
 
+def refitted_text(asked: Sequence[float], drawn: Sequence[float], sign: str) -> str:
+    """That a range which does not fit the sign that is drawn was made to fit it, and why."""
+    whys = {"positive": "only positive values are drawn", "signed": "zero is the middle of both signs"}
+    ends = [f"{number(low)} … {number(high)}" for low, high in (asked, drawn)]
+    return f"The range {ends[0]} is drawn as {ends[1]}: {whys.get(sign, 'sizes begin at zero')}."
+
+
 def clipped_text(below: int, above: int, count: int, sign: str) -> str:
     """How many cells lie beyond the ends of a range, of those that could be drawn; "" where none does."""
     ends = [f"{some} {where}" for some, where in ((above, "above"), (below, "below")) if some]

@@ -158,9 +158,10 @@ def test_coarse_to_fine_keeps_to_its_budget_and_refines_for_every_label() -> Non
         (Occlusion(window=100), "plain CNN", [[32, 32]], [[32, 32]]),
         (Occlusion(coarse_to_fine=True, budget=64), "plain CNN", [[8, 8], [4, 4]], [[8, 8], [4, 4]]),
         (Occlusion(coarse_to_fine=True, budget=16), "plain CNN", [[8, 8]], [[8, 8]]),
+        (Occlusion(coarse_to_fine=True), "plain CNN", [[8, 8], [4, 4]], [[8, 8], [4, 4]]),
         (Occlusion(), "3D CNN", [[1, 2, 2]], [[1, 1, 1]]),
     ],
-    ids=["automatic", "larger than the image", "two levels", "one level", "a volume"],
+    ids=["automatic", "larger than the image", "two levels", "one level", "as it is set", "a volume"],
 )
 def test_the_windows_that_were_covered_are_recorded_once(
     method: Occlusion, kind: str, sizes: list[list[int]], steps: list[list[int]]

@@ -144,8 +144,10 @@ def _print_written(out: Path, document: Mapping[str, Any], explained: "Explained
     """The written files, `result.json` last; on standard error what was refused, skipped or overridden."""
     from viewer.caveats import use_text
     from viewer.export import RESULT
-    from viewer.wording import nothing_text
+    from viewer.wording import nothing_text, refitted_text
 
+    styles = [entry["style"] for entry in document["attributions"] if "range_asked" in entry["style"]]
+    remark(dict.fromkeys(refitted_text(s["range_asked"], s["range"], s["sign"]) for s in styles))
     remark([nothing_text(one) for one in explained.attributions if one.shows_nothing])
     remark([f"{name}: {reason}" for name, reason in explained.refused])
     remark([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])

@@ -26,9 +26,10 @@ Document = dict[str, Any]
 
 
 def style_facts(style: Style) -> Document:
-    """How a map was drawn; its range is the one that the colour bar shows."""
+    """How a map was drawn; its range is the one that the colour bar shows, beside one that did not fit."""
     drawn = replace(style, range=shown_range(style))
-    return {name: plain(getattr(drawn, name)) for name in Style.__dataclass_fields__}
+    facts = {name: plain(getattr(drawn, name)) for name in Style.__dataclass_fields__}
+    return facts if drawn.range == style.range else {**facts, "range_asked": plain(style.range)}
 
 
 def display_facts(snapshot: Snapshot) -> Document:

@@ -202,7 +202,7 @@ def _explanation(result: Column, shown: Map, remarks: tuple[str, ...]) -> None:
             result.fact("Layer", shown.layer)
         settings = {k: v for k, v in settings_facts(shown).items() if k != "layer" and v is not None}
         if settings:
-            result.fact("Settings", [f"{k} {_setting(v)}" for k, v in settings.items()])
+            result.fact("Settings", [f"{k} {_setting(v)}{_ran(shown, k, v)}" for k, v in settings.items()])
         if shown.within is not None:
             words = (shown.within.name, shown.within.remark)
             result.fact("Only within", [some for some in words if some])
@@ -229,6 +229,15 @@ def _completeness(error: float | None) -> tuple[str, str]:
 
 def _setting(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
+
+
+def _ran(shown: Attribution, name: str, value: object) -> str:
+    """The side of the smallest window that was covered, where it is another than the one that is set."""
+    found = shown.resolution
+    if name != "window" or found is None or found.part != "window" or not found.sizes:
+        return ""
+    smallest = max(found.sizes[-1])
+    return "" if value in (0, smallest) else f" ({number(smallest)} ran)"
 
 
 def _display(result: Column, snapshot: Snapshot) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.overlay import NAMES, colour_table, shown_range
-from viewer.types import Style
+from viewer.overlay import NAMES, clipped, colour_table, shown_range, shows_nothing
+from viewer.types import Map, Style
 from viewer.ui.commands import BY_NAME, Run
 from viewer.ui.keyboard import key_of
 from viewer.ui.state import ViewState
@@ -25,7 +25,7 @@ from viewer.ui.widgets.parts import (
     rows,
     swatch,
 )
-from viewer.wording import number
+from viewer.wording import clipped_text, number
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -69,6 +69,7 @@ class DisplayPanel(QWidget):
         self.image = {name: QPushButton(words) for name, words in _IMAGE.items()}
         self.overlay_key = Text("", "quiet", right=True)
         self._keys: object = None
+        self._counted: tuple[tuple[Any, ...], str] | None = None
         self._fill()
         self._lay_out()
         self._connect()
@@ -159,6 +160,15 @@ class DisplayPanel(QWidget):
             own, words = key_of(name, keys), BY_NAME[name].title
             button.setToolTip(f"{words} ({own})" if own else words)
 
+    def _beyond(self, shown: Map, style: Style) -> str:
+        """How many cells lie beyond the range, in words; counted anew where map or range are others."""
+        low, _ = shown_range(style)
+        key = (shown.values, style.range, style.sign, style.threshold if low > 0 else None)
+        if self._counted is None or self._counted[0][0] is not key[0] or self._counted[0][1:] != key[1:]:
+            nothing = shows_nothing(shown)
+            self._counted = key, "" if nothing else clipped_text(*clipped(shown, style), style.sign)
+        return self._counted[1]
+
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
         if state is None:
@@ -186,7 +196,9 @@ class DisplayPanel(QWidget):
         else:
             low, high = shown_range(style)
             words = f"± {number(high)}" if low == -high else f"{number(low)} … {number(high)}"
-            self.range.set_text(words, f"{number(low)} … {number(high)}\nUnit: {shown.unit or 'none'}")
+            beyond = self._beyond(shown, style)
+            facts = (f"{number(low)} … {number(high)}", f"Unit: {shown.unit or 'none'}", beyond.capitalize())
+            self.range.set_text(f"{words} · clipped" if beyond else words, "\n".join(filter(None, facts)))
         if state.views.locked:
             tip = "One range for all slices and labels of this method on this series: they compare"
             self.lock.wear("locked", tip, _LOCKED)
