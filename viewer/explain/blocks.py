@@ -121,7 +121,7 @@ def streams(structure: Structure) -> tuple[str, ...] | None:
 def _gives_tokens(structure: Structure, name: str) -> bool:
     layer = structure.layer(structure.aliases.get(name, name))
     holds = sum(attention.startswith(f"{name}.") for attention in structure.attention)
-    return layer is not None and layer.layout == "tokens" and holds == 1
+    return layer is not None and layer.axes == (2, 1) and holds == 1
 
 
 @contextmanager
