@@ -89,7 +89,7 @@ class _Room:
 
 def _plain(name: str) -> PurePosixPath:
     """A member's name for messages, without steps upwards or a root."""
-    parts = [p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "..", ".")]
+    parts = [p for p in PurePosixPath(name.replace("\\", "/")).parts if p not in ("/", "//", "..", ".")]
     return PurePosixPath(*parts) if parts else PurePosixPath("unnamed")
 
 
