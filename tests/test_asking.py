@@ -52,6 +52,7 @@ def counted(request: pytest.FixtureRequest) -> Callable[[Model], list[int]]:
 
     def count(model: Model) -> list[int]:
         assert model.structure.layers  # found out once, by a run of its own
+        model.try_out()  # and so is what made-up images show
         sizes: list[int] = []
         handle = model._module.register_forward_pre_hook(lambda _m, given: sizes.append(len(given[0])))
         request.addfinalizer(handle.remove)

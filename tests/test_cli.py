@@ -632,6 +632,50 @@ def test_a_study_outside_the_intended_use(stack: Path, tmp_path: Path, whyscope:
     assert reason in whyscope("predict", stack, "--model", model, "--outside-intended-use").err
 
 
+DOUBTFUL = {
+    "squashed twice": ("self.fc(x.flatten(1)).softmax(1)", 1, "activation: none in the card"),
+    "the same for all": ("self.fc(x.flatten(1)) * 0 + 2", 1, "are the same for 4 different made-up images"),
+    "random": (
+        "torch.nn.functional.dropout(self.fc(x.flatten(1)), 0.4)",
+        10,
+        "of 10 runs, and a map is of a",
+    ),
+}
+
+
+@pytest.mark.parametrize(("says", "runs", "words"), DOUBTFUL.values(), ids=DOUBTFUL)
+def test_doubtful_scores_are_marked_in_words_and_in_every_file(
+    stack: Path, tmp_path: Path, whyscope: Whyscope, says: str, runs: int, words: str
+) -> None:
+    code = (
+        "import torch\n\n\nclass Net(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        f"        self.fc = torch.nn.Linear(256, 3)\n\n    def forward(self, x):\n        return {says}\n"
+    )
+    output = {"labels": ["effusion", "mass", "nodule"], "activation": "softmax"}
+    model = write_model(tmp_path / "m", architecture="network.py:Net", arguments={}, output=output)
+    (model / "network.py").write_text(code, "utf-8")
+    torch.manual_seed(2)
+    save_file({"fc.weight": torch.randn(3, 256), "fc.bias": torch.zeros(3)}, model / "model.safetensors")
+    ask = ("--model", model, "--trust")
+    done = whyscope("predict", stack, *ask)
+    assert done.status == 0
+    assert words in done.err
+    assert ("±" in done.out) is (runs > 1)
+    (result,) = whyscope("predict", stack, *ask, "--json").document["results"]
+    assert result["runs"] == runs
+    assert (result["implausible"] is None) is (runs > 1)
+    assert all((label["spread"] is None) is (runs == 1) for label in result["labels"])
+    out = tmp_path / "out"
+    done = whyscope(
+        "explain", stack, *ask, "--method", "occlusion", "--set", "window=8", "--out", out, "--json"
+    )
+    facts = done.document["predictions"][0]
+    assert (facts["runs"], facts["implausible"]) == (runs, result["implausible"])
+    files = done.document["attributions"][0]["files"]
+    kept = json.loads(str(arrays_of(out / files["npz"])["provenance"]))
+    assert (kept["runs"], kept["implausible"]) == (runs, result["implausible"])
+
+
 UNKNOWN = {
     "a card that says nothing": ({}, {}, "the card of Block CNN does not say which studies it accepts"),
     "no body part": (

@@ -15,8 +15,11 @@ def share_text(value: float, decimals: int = 2) -> str:
 
 
 def figures(score: Score) -> str:
-    """The score with two decimals, or with as many more as tell its side of the threshold, up to four."""
+    """The score with two decimals, or with as many more as tell its side of the threshold, up to four; of
+    several runs with their spread."""
     value, threshold = score.probability, score.threshold
+    if score.spread is not None:
+        return f"{share_text(value)} ± {share_text(score.spread)}"
     if threshold is None or value == threshold:
         return share_text(value)
     several = ((share_text(value, n), share_text(threshold, n)) for n in (2, 3, 4))

@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 
 from viewer.errors import ModelError
 from viewer.models import load
-from viewer.models.card import AttentionFacts, WindowValues, find_card, read_card
+from viewer.models.card import AttentionFacts, find_card, read_card
+from viewer.models.card_values import WindowValues
 
 CARDS = Path(__file__).parents[1] / "cards"
 FULL = """

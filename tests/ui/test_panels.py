@@ -14,6 +14,7 @@ from PySide6.QtGui import QStandardItemModel
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
+from viewer.caveats import IMPLAUSIBLE, VARIES
 from viewer.export.formats import BY_NAME
 from viewer.types import (
     Attribution,
@@ -40,6 +41,7 @@ from viewer.ui.panels import (
 from viewer.ui.panels.refused import _MOST_REASONS, RefusedFiles
 from viewer.ui.panels.series_rows import gist
 from viewer.ui.state import Busy, Memory, MethodItem, ModelItem, Notice, Probed, SeriesItem, ViewState
+from viewer.ui.views import captions
 from viewer.ui.widgets.parts import Text
 
 LEFT = Qt.MouseButton.LeftButton
@@ -664,6 +666,16 @@ def test_enter_in_the_folder_field_exports(qtbot: QtBot, tmp_path: Path) -> None
     with qtbot.waitSignal(dialog.accepted):
         qtbot.keyClick(dialog.folder, Qt.Key.Key_Return)
     assert dialog.values().folder == tmp_path / "new"
+
+
+def test_doubtful_scores_are_said_beside_them_and_over_the_map(shown: Callable[..., Any]) -> None:
+    said = dataclasses.replace(_state().answer.prediction, implausible="The outputs are the same.", runs=10)
+    panel = shown(PredictionPanel, prediction=said)
+    assert panel.doubts.isVisible()
+    assert panel.doubts.text().startswith("The outputs are the same. The network gives another answer")
+    state = ViewState().changed(prediction=said)
+    assert captions.caveats(state) == ((IMPLAUSIBLE, "warning"), (VARIES, "warning"))
+    assert not shown(PredictionPanel, prediction=_state().answer.prediction).doubts.isVisible()
 
 
 def test_an_unknown_intended_use_is_said_beside_the_scores(shown: Callable[..., Any]) -> None:

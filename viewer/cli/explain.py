@@ -142,7 +142,7 @@ def _read_export(
 
 def _print_written(out: Path, document: Mapping[str, Any], explained: "Explained") -> None:
     """The written files, `result.json` last; on standard error what was refused, skipped or overridden."""
-    from viewer.caveats import use_text
+    from viewer.caveats import doubts, use_text
     from viewer.export import RESULT
     from viewer.wording import nothing_text, refitted_text
 
@@ -151,7 +151,8 @@ def _print_written(out: Path, document: Mapping[str, Any], explained: "Explained
     remark([nothing_text(one) for one in explained.attributions if one.shows_nothing])
     remark([f"{name}: {reason}" for name, reason in explained.refused])
     remark([f"{item['format']}: {item['reason']}" for item in document["skipped"] if "format" in item])
-    remark(dict.fromkeys(filter(None, map(use_text, explained.predictions))))
+    told = (some for one in explained.predictions for some in (use_text(one), *doubts(one)) if some)
+    remark(dict.fromkeys(told))
     files = [name for entry in document["attributions"] for name in entry["files"].values()]
     for name in (*(name for name in dict.fromkeys(files) if name != RESULT), RESULT):
         typer.echo(out / name)

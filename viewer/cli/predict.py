@@ -60,14 +60,14 @@ def predict(
         results = [_facts(p) for p in found.predictions]
         print_json({"model": facts, "results": results} | _swept_facts(chosen, found.swept))
         return
-    from viewer.caveats import use_text
+    from viewer.caveats import doubts, use_text
 
     if found.swept:
         _print_best(chosen, found.swept)
     else:
         _print_scores(found.predictions)
-    uses = dict.fromkeys(filter(None, map(use_text, found.predictions)))
-    remark([f"{loaded.name} on {loaded.device_name}.", *loaded.remarks, *uses])
+    told = (some for one in found.predictions for some in (use_text(one), *doubts(one)) if some)
+    remark([f"{loaded.name} on {loaded.device_name}.", *loaded.remarks, *dict.fromkeys(told)])
 
 
 def _swept_facts(series: Series, swept: Sequence[Swept]) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def _print_scores(predictions: Sequence[Prediction]) -> None:
         for label in result["labels"]:
             where = "volume" if result["slice"] is None else str(result["slice"])
             threshold = label["threshold"]
-            row = (f"{label['logit']:+.3f}", share_text(label["probability"], 3))
+            spread = "" if label["spread"] is None else f" ± {share_text(label['spread'], 3)}"
+            row = (f"{label['logit']:+.3f}", share_text(label["probability"], 3) + spread)
             rows.add_row(where, escape(label["label"]), *row, "" if threshold is None else f"{threshold:g}")
     console().print(rows)

@@ -85,7 +85,7 @@ class Probe:
     @cached_property
     def predictions(self) -> tuple[Prediction, ...]:
         """What the model says of each input, from the shared forward."""
-        return self.model.predictions(self.inputs, self.output, self._override)
+        return self.model.said(self._forward, self.x, self.inputs, self.output, self._override)
 
     @cached_property
     def targets(self) -> tuple[tuple[Target, ...], ...]:

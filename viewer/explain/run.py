@@ -102,6 +102,7 @@ def outcome(
     kept: ForwardCache | None = None,
 ) -> Outcome:
     """Predict inputs and carry out assignments, all of them on one forward a batch; see `explain`."""
+    model.try_out(task)
     fitting, refused = suited([a.method for a in assignments], model)
     found = _Found(refused=refused)
     work = {i: replace(assignments[i], method=method) for i, method in fitting.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 from viewer import affine
 from viewer.export.provenance import (
+    doubt_facts,
     looked_at_and_swept,
     looked_at_facts,
     meaning,
@@ -149,7 +150,7 @@ def prediction_facts(prediction: Prediction) -> Document:
     "kind" says what "probability" is, whose name is older: a score, a probability where the card gives a
     calibration, or a plain output.
     """
-    names = ("label", "logit", "probability", "calibrated", "threshold")
+    names = ("label", "logit", "probability", "calibrated", "threshold", "spread")
     labels = [
         {name: plain(getattr(score, name)) for name in names} | {"kind": kind_of(score)}
         for score in prediction.scores
@@ -163,6 +164,7 @@ def prediction_facts(prediction: Prediction) -> Document:
         "looked_at": {name: looked_at[name] for name in ("voxels", "mm", "share")},
         "labels": labels,
         "intended_use": use_facts(prediction),
+        **doubt_facts(prediction),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from viewer.caveats import unknown_text
+from viewer.caveats import doubts, unknown_text
 from viewer.export.drawing import (
     ACCENT,
     BAR_QUIET,
@@ -92,7 +92,7 @@ class Column:
         figure = figures(score)
         room = 150 if bars else _INNER - 70
         name = elide(score.label, font(13, explained), room)
-        left, right = MARGIN + 164, WIDTH - MARGIN - 48
+        left, right = MARGIN + 164, WIDTH - MARGIN - (48 if score.spread is None else 96)
 
         def mark(draw: Draw) -> None:
             if explained:
@@ -136,6 +136,8 @@ def column(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> Column:
         unknown = shown.prediction.unknown
         if unknown is not None:
             result.paragraph(unknown_text(unknown), TEXT)
+        for doubt in doubts(shown.prediction):
+            result.paragraph(doubt, WARNING)
     result.heading("Explanation" if isinstance(shown, Attribution) else "Map that came with the study")
     _explanation(result, shown, remarks)
     if drawn:

@@ -131,6 +131,11 @@ def region_facts(attribution: Attribution) -> dict[str, Any]:
     }
 
 
+def doubt_facts(prediction: Prediction) -> dict[str, Any]:
+    """Of how many runs the scores are, and what about the outputs cannot be as the card has it."""
+    return {"runs": prediction.runs, "implausible": prediction.implausible}
+
+
 def use_facts(prediction: Prediction) -> dict[str, str | None]:
     """Whether the model was made for the study, as far as anybody knows, and why not, or why not known."""
     verdict = "outside" if prediction.override else "unknown" if prediction.unknown else "fits"
@@ -226,6 +231,7 @@ def _how_made(attribution: Attribution) -> dict[str, Any]:
         "versions": versions(attribution),
         "override": prediction.override,
         "intended_use": use_facts(prediction),
+        **doubt_facts(prediction),
         "use": RESEARCH_USE,
         "meaning": INFLUENCE,
     }

@@ -7,21 +7,19 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from viewer.errors import ModelError
+from viewer.models.card_values import Pair, Part, Positive, Values
 
 CARD = "model.yaml"
 TO_FILL = "TO FILL"
@@ -30,69 +28,8 @@ WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl"
 _MAX_CARD_BYTES = 1024**2
 _MAX_NUMBERS = 2**29  # of one input: 2 GiB as float32
 
-Pair = tuple[float, float]
-Positive = Annotated[float, Field(gt=0)]
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class WindowValues(_Part):
-    """Modality values through a linear window (centre, width) to 0 … 1."""
-
-    window: tuple[float, Positive]
-
-
-class RangeValues(_Part):
-    """The stored range (what the stored bits can hold) to low … high."""
-
-    range: Pair
-
-    @model_validator(mode="after")
-    def _wide(self) -> Self:
-        if self.range[0] == self.range[1]:
-            raise ValueError("wants two different numbers")
-        return self
-
-
-class PercentileValues(_Part):
-    """These percentiles of the input's modality values to 0 … 1."""
-
-    percentiles: Pair
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
-            raise ValueError("wants two rising numbers from 0 to 100")
-        return self
-
-
-def _way(value: Any) -> str | None:
-    """Which of the ways to values is meant, so that its own fault is told and not that of the others."""
-    if isinstance(value, str):
-        return "word"
-    if isinstance(value, dict):
-        ways = {"window": "WindowValues", "range": "RangeValues", "percentiles": "PercentileValues"}
-        close = [way for key in value for way in difflib.get_close_matches(str(key), ways, 1)]
-        return ways[close[0]] if close else None
-    return type(value).__name__
-
-
-Values = Annotated[
-    Annotated[Literal["voi", "hu"], Tag("word")]
-    | Annotated[WindowValues, Tag("WindowValues")]
-    | Annotated[RangeValues, Tag("RangeValues")]
-    | Annotated[PercentileValues, Tag("PercentileValues")],
-    Discriminator(
-        _way,
-        custom_error_type="way",
-        custom_error_message="wants voi, hu, or one of window, range and percentiles with its two numbers",
-    ),
-]
-
-
-class Input(_Part):
+class Input(Part):
     """The tensor that the network reads, and how it is made from a series."""
 
     dimensions: Literal[2, 3] = 2
@@ -143,7 +80,7 @@ def _orientation(text: str, dimensions: int) -> str:
     return letters
 
 
-class Output(_Part):
+class Output(Part):
     """The numbers that the network gives."""
 
     labels: tuple[str, ...] = Field(min_length=1)
@@ -164,7 +101,7 @@ class Output(_Part):
         return self
 
 
-class AttentionFacts(_Part):
+class AttentionFacts(Part):
     """Where a transformer's tokens lie, if the program cannot see it."""
 
     prefix: int = Field(default=0, ge=0)
@@ -174,7 +111,7 @@ class AttentionFacts(_Part):
     """Whether the first token or the mean of the patches feeds the classifier."""
 
 
-class Explain(_Part):
+class Explain(Part):
     """Hints for explainers."""
 
     layers: tuple[str, ...] = ()
@@ -191,7 +128,7 @@ class Explain(_Part):
         return name
 
 
-class Accepts(_Part):
+class Accepts(Part):
     """The studies this model was made for; an absent list accepts everything."""
 
     modality: tuple[str, ...] | None = None
@@ -199,11 +136,11 @@ class Accepts(_Part):
     view: tuple[str, ...] | None = None
 
 
-class Calibration(_Part):
+class Calibration(Part):
     temperature: Positive
 
 
-class Card(_Part):
+class Card(Part):
     """A model card, `model.yaml`."""
 
     name: str = Field(min_length=1)
@@ -334,6 +271,7 @@ def _close(name: str) -> str | None:
 def _names(part: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every field with the parts it lies in, e.g. "input.values.window"."""
     for name, info in part.model_fields.items():
+        name = info.alias or name
         yield prefix + name
         for kind in _parts(info.annotation):
             yield from _names(kind, f"{prefix}{name}.")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a model was made for a series: what its card accepts, beside what the file states."""
 
-from viewer.models.card import Card, WindowValues
+from viewer.models.card import Card
+from viewer.models.card_values import IntervalValues, WindowValues
 from viewer.types import Series
 
 
@@ -50,5 +51,6 @@ def _intended(card: Card, series: Series) -> list[tuple[str, tuple[str, ...], st
 def _wants_hounsfield(card: Card, series: Series) -> bool:
     """Whether the card asks for them of CT: by their name, or as the window of a network for CT alone."""
     values, made_for = card.input.values, card.accepts.modality or ()
-    windowed = isinstance(values, WindowValues) and {a.upper() for a in made_for} == {"CT"}
+    interval = isinstance(values, IntervalValues) and values.from_ != "stored"
+    windowed = (interval or isinstance(values, WindowValues)) and {a.upper() for a in made_for} == {"CT"}
     return series.modality == "CT" and (values == "hu" or windowed)

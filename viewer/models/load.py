@@ -20,6 +20,7 @@ from viewer.errors import ModelError, UntrustedError
 from viewer.models.architectures import build, outline
 from viewer.models.card import Card, find_card, read_card
 from viewer.models.guard import QUIET
+from viewer.models.interval import remark
 from viewer.models.model import Model
 from viewer.models.program import PROGRAM, check_program, open_program
 from viewer.models.weights import fit, left_out, matched, read_weights, sha256
@@ -93,6 +94,9 @@ def _status(path: Path) -> tuple[int, ...] | None:
 
 def _checked(model: Model, card_path: Path) -> Model:
     """The model, if it gives as many numbers as its card has labels."""
+    odd = remark(model.card.input)
+    model.remarks += () if odd is None else (odd,)
+    model.untried = True
     labels = model.card.output.labels
     shape = model.dry_run.output
     if shape is not None and shape[:1] != (len(labels),):

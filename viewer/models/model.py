@@ -5,10 +5,12 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,9 +26,13 @@ from viewer.models.program import PROGRAM
 from viewer.models.select import logits as chosen
 from viewer.models.structure import Structure, attention_modules, structure
 from viewer.models.tiling import Tiling, tiling
+from viewer.models.trial import Trial, tried
 from viewer.task import Task
 from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
 from viewer.types.digest import digest
+
+RUNS = 10
+"""How often a network that answers at random is run for its scores."""
 
 
 class Model:
@@ -50,6 +56,9 @@ class Model:
         self.device = device
         self.remarks: tuple[str, ...] = ()
         """What was decided in opening it, in sentences for the reader."""
+        self.untried = False
+        """Whether the network is still to be tried before it is first asked; see `try_out`."""
+        self.tried = Trial()
         self.memo = Memo()
         """What was found out about the network, such as the layers worth explaining at."""
         # Convolutions read channels side by side faster, on the CPU a tenth to a third of their time.
@@ -173,13 +182,45 @@ class Model:
         override: str | None = None,
     ) -> tuple[Prediction, ...]:
         """Predictions of inputs, `batch` at a time; cancellable between batches."""
+        self.try_out(task)
         result: list[Prediction] = []
         with self.guarded(task or Task()) as forward, torch.no_grad():
             forward.expect(-(-len(inputs) // batch), "predicting")
             for first in range(0, len(inputs), batch):
                 some = inputs[first : first + batch]
-                result += self.predictions(some, self.run(forward, self.batch(some)), override)
+                x = self.batch(some)
+                result += self.said(forward, x, some, self.run(forward, x), override)
         return tuple(result)
+
+    def try_out(self, task: Task | None = None) -> Trial:
+        """What a trial on made-up images shows of the network, made once; see `viewer.models.trial`."""
+        if self.untried:
+            with self.guarded(task or Task()) as forward, torch.no_grad():
+                forward.expect(2, "trying the model on made-up images")
+                self.tried = tried(lambda x: self.run(forward, x), self.card, self.device)
+            self.untried = False
+        return self.tried
+
+    def said(
+        self,
+        forward: Forward,
+        x: Tensor,
+        inputs: Sequence[ModelInput],
+        output: Tensor,
+        override: str | None = None,
+    ) -> tuple[Prediction, ...]:
+        """Predictions from the output of a batch `x`.
+
+        Of a network that answers at random it is run further, and mean and standard deviation are said.
+        """
+        first = self.predictions(inputs, output, override)
+        if not self.tried.varies:
+            return first
+        with torch.no_grad():
+            forward.expect(RUNS - 1, "running again, as the answers vary")
+            more = (self.run(forward, x.clone()) for _ in range(RUNS - 1))
+            runs = [first, *(self.predictions(inputs, one, override) for one in more)]
+        return tuple(_mean(some) for some in zip(*runs, strict=True))
 
     def run(self, forward: Forward, x: Tensor) -> Tensor:
         """A forward whose faults are told in words."""
@@ -226,6 +267,7 @@ class Model:
                 ),
                 override=override,
                 unknown=None if override else self.unstated(source.series),
+                implausible=self.tried.implausible,
             )
             for source, row, chances in zip(inputs, logits.tolist(), probabilities.tolist(), strict=True)
         )
@@ -245,6 +287,18 @@ class Model:
     def _select(self, output: Any) -> Tensor:
         """The logits among what the network returns."""
         return chosen(output, self.card.output.select, len(self.labels))
+
+
+def _mean(runs: Sequence[Prediction]) -> Prediction:
+    """What several runs said of one input: of every label mean and standard deviation."""
+    logits = np.array([[score.logit for score in run.scores] for run in runs])
+    shares = np.array([[score.probability for score in run.scores] for run in runs])
+    ends = zip(logits.mean(0).tolist(), shares.mean(0).tolist(), shares.std(0, ddof=1).tolist(), strict=True)
+    scores = tuple(
+        replace(score, logit=logit, probability=share, spread=spread)
+        for score, (logit, share, spread) in zip(runs[0].scores, ends, strict=True)
+    )
+    return replace(runs[0], scores=scores, runs=len(runs))
 
 
 def _copied_to_cpu(module: nn.Module) -> nn.Module:

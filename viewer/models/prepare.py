@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from viewer import dicom
 from viewer.affine import Matrix
 from viewer.errors import ModelError
-from viewer.models.card import Input, PercentileValues, RangeValues, WindowValues
+from viewer.models.card import Input
+from viewer.models.card_values import IntervalValues, PercentileValues, RangeValues, WindowValues
+from viewer.models.interval import target
 from viewer.types import Field, ModelInput, Series
 
 Floats = NDArray[np.float32]
@@ -259,8 +261,8 @@ def _resample(source: Floats, axes: Sequence[Axis], fill: float) -> Floats:
 
 
 def _raw(series: Series, index: int, card: Input) -> Floats:
-    """Modality values, or the stored ones for `range`."""
-    if isinstance(card.values, RangeValues):
+    """Modality values, or the stored ones for `range` and `from: stored`."""
+    if _stored(card):
         return np.asarray(series.voxels[index], dtype=np.float32)
     if card.values == "voi":
         return dicom.presented(series, index)
@@ -272,9 +274,14 @@ def _values(raw: Floats, series: Series, card: Input) -> Floats:
     return _channels(_presentation(_scale(raw, series, card), series, card), series.colour, card)
 
 
+def _stored(card: Input) -> bool:
+    interval = isinstance(card.values, IntervalValues) and card.values.from_ == "stored"
+    return interval or isinstance(card.values, RangeValues)
+
+
 def _scale(values: Floats, series: Series, card: Input) -> Floats:
     match card.values:
-        case RangeValues(range=(low, high)):
+        case RangeValues(range=(low, high)) | IntervalValues(from_="stored", to=(low, high)):
             bottom, top = series.display.stored_range
             scale = np.float32((high - low) / (top - bottom))
             return np.asarray((values - np.float32(bottom)) * scale + np.float32(low))
@@ -282,6 +289,9 @@ def _scale(values: Floats, series: Series, card: Input) -> Floats:
             return np.asarray(
                 np.clip((values - np.float32(center)) / np.float32(width) + np.float32(0.5), 0, 1)
             )
+        case IntervalValues(from_=(first, last), to=(low, high)):
+            share = (np.clip(values, first, last) - np.float32(first)) / np.float32(last - first)
+            return np.asarray(share * np.float32(high - low) + np.float32(low), np.float32)
         case PercentileValues(percentiles=(low, high)):
             bottom, top = np.percentile(values, (low, high))
             return np.asarray(
@@ -294,7 +304,7 @@ def _presentation(values: Floats, series: Series, card: Input) -> Floats:
     """MONOCHROME1 turned, so that a network sees what a reader sees; Hounsfield units stay."""
     if not series.display.inverted or card.values in ("hu", "voi"):  # `presented` has turned it
         return values
-    low, high = card.values.range if isinstance(card.values, RangeValues) else (0.0, 1.0)
+    low, high = target(card)
     return np.float32(low + high) - values
 
 
@@ -316,7 +326,7 @@ def _fill(source: Floats, card: Input) -> float:
         return card.clip[0]
     if card.values == "hu":
         return float(source.min())
-    return min(card.values.range) if isinstance(card.values, RangeValues) else 0.0
+    return min(target(card))
 
 
 def _tensor(pixels: Floats, card: Input) -> torch.Tensor:

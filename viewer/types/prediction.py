@@ -104,6 +104,8 @@ class Score:
     probability: float
     calibrated: bool = False
     threshold: float | None = None
+    spread: float | None = None
+    """Of a network that answers at random: the standard deviation of `probability` over its runs."""
 
     @property
     def positive(self) -> bool | None:
@@ -125,6 +127,10 @@ class Prediction:
     """Why the study lies outside the card's `accepts`, where the reader went on all the same."""
     unknown: str | None = None
     """Why nobody knows whether the model was made for the study."""
+    implausible: str | None = None
+    """What about the model's outputs cannot be as its card has it: no score is what it seems then."""
+    runs: int = 1
+    """Of how many runs the scores are the mean: more than one where a network answers at random."""
 
     def score(self, label: str) -> Score:
         return next(s for s in self.scores if s.label == label)

@@ -111,6 +111,13 @@ def _model_facts(seen: Seen, item: ModelItem) -> None:
     assert item.patch == (card.size if card.fit == "patch" else None)
 
 
+@of(ModelItem, "remarks")
+def _model_remarks(seen: Seen, item: ModelItem) -> None:
+    model = seen.known.models[item.name]
+    doubt = model.try_out().implausible
+    assert item.remarks == (*model.remarks, *(() if doubt is None else (doubt,)))
+
+
 @of(ModelItem, "layers", "stages")
 def _model_layers(seen: Seen, item: ModelItem) -> None:
     model = seen.known.models[item.name]

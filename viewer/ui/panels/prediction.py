@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from viewer.caveats import unknown_text
+from viewer.caveats import doubts, unknown_text
 from viewer.types import Score
 from viewer.ui.commands import Run
 from viewer.ui.panels.answer import Answer, draw_score
@@ -41,6 +41,8 @@ ROW = 26
 _MOST_ROWS = 12
 _NUMBER = 46
 """Width of the column of numbers."""
+_SPREAD = 44
+"""What a spread behind the number takes from the bar."""
 _Index = QModelIndex | QPersistentModelIndex
 _ROW = Qt.ItemDataRole.UserRole
 
@@ -108,8 +110,9 @@ class _ScoreDelegate(QStyledItemDelegate):
             painter.setPen(QPen(QColor(look.accent), 1.5))
             painter.drawRoundedRect(box.adjusted(1, 2, -1, -2), 5, 5)
         inner = box.adjusted(8, 0, -8, 0)
-        bar = QRectF(0, 0, max(70.0, inner.width() * 0.40), 6)
-        bar.moveRight(inner.right() - _NUMBER - 4)
+        more = 0 if score is None or score.spread is None else _SPREAD
+        bar = QRectF(0, 0, max(70.0, inner.width() * 0.40) - more, 6)
+        bar.moveRight(inner.right() - _NUMBER - more - 4)
         bar.moveTop(box.center().y() - 3)
         self._text(painter, label, score, inner, bar, explained)
         draw_score(painter, score, bar, explained, chosen=explained)
@@ -197,7 +200,7 @@ class PredictionPanel(QWidget):
         self.list = _ScoreList()
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
-        self.outside, self.unknown = Sentence("", "stop"), Sentence("")
+        self.outside, self.unknown, self.doubts = Sentence("", "stop"), Sentence(""), Sentence("", "warning")
         self.empty = Sentence(NO_MODEL, "quiet")
         self.open_model = QPushButton("Open model…")
         self.open_model.clicked.connect(self.model_requested)
@@ -220,6 +223,7 @@ class PredictionPanel(QWidget):
         below.setSpacing(8)
         below.addWidget(self.outside)
         below.addWidget(self.unknown)
+        below.addWidget(self.doubts)
         below.addWidget(self.caption)
         below.addWidget(self.empty)
         below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
@@ -242,6 +246,8 @@ class PredictionPanel(QWidget):
         unknown = state.answer.unknown
         self.unknown.setText("" if unknown is None else unknown_text(unknown))
         self.unknown.setVisible(unknown is not None)
+        self.doubts.setText(" ".join(doubts(prediction)))
+        self.doubts.setVisible(bool(doubts(prediction)))
         self.empty.setVisible(model is None)
         loading = state.shell.loading
         self.empty.setText(NO_MODEL if loading is None else f"{loading.doing}…".capitalize())

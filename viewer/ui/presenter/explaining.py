@@ -13,7 +13,7 @@ from viewer.types import Attribution, Series, Style
 from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
-from viewer.ui.presenter.loading import Question, loaded
+from viewer.ui.presenter.loading import Question, loaded, said_of
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.refusing import DEMO_MODEL, demo_model, refused
@@ -110,7 +110,6 @@ class Explaining:
 
     def _loaded(self, model: "Model", item: ModelItem, known: Collection[Trusted]) -> None:
         remembered = model.code is not None and Trusted(model.code, model.sha256) in known
-        text = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
         # What was asked of the old one meanwhile is no answer of this one; what is written stays so.
         self._jobs.cancel_all("model", but="export")
         self._maps.drop_previews()
@@ -121,7 +120,7 @@ class Explaining:
         self._store.note(
             model=item, loading=None, busy=None, method=method, settings={}, layer=None, within=None,
             target=None, against=None, placed=None, swept=None, reference=None, asked=False,
-            notice=Notice(text, stays=True) if remembered else self._store.lasting,
+            notice=said_of(item, remembered) or self._store.lasting,
         )  # fmt: skip
         if not self.arrived():
             self.study_changed()

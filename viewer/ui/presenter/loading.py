@@ -44,6 +44,7 @@ def loaded(
         model = session.load_model(path, trust, settings, trusted)
     except UntrustedError as error:
         return _question(error)
+    model.try_out()
     hints = session.setting_types()
     return model, _model_item(
         model, session.describe(model), session.suggest(model), session.stages(model), hints
@@ -90,8 +91,17 @@ def _model_item(
         )
         for d in described
     )  # fmt: skip
+    doubt = model.tried.implausible
+    remarks = (*model.remarks, *(() if doubt is None else (doubt,)))
     patch = model.card.input.size if model.card.input.fit == "patch" else None
     return ModelItem(
         model.name, model.sha256, model.device_name, model.labels, tuple(layers), methods,
-        model.card.input.dimensions == 3, tuple(stages), patch,
+        model.card.input.dimensions == 3, tuple(stages), patch, remarks,
     )  # fmt: skip
+
+
+def said_of(item: ModelItem, remembered: bool) -> Notice | None:
+    """What is said of a model that has been opened: that its program runs, and what was found."""
+    program = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
+    said = " ".join((*([program] if remembered else []), *item.remarks))
+    return Notice(said, "warning" if item.remarks else "info", stays=True) if said else None

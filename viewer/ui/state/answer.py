@@ -61,6 +61,8 @@ class ModelItem:
     """A layer of each stage, from the input to the output."""
     patch: tuple[int, ...] | None = None
     """The size of the patch that it reads, in its pixels; None where it reads the whole."""
+    remarks: tuple[str, ...] = ()
+    """What was found in opening it that a reader should know."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

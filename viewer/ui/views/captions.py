@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from viewer.caveats import UNKNOWN_USE
+from viewer.caveats import UNKNOWN_USE, marks
 from viewer.overlay import blank, native_facts
 from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
@@ -202,14 +202,14 @@ def explained(state: ViewState, drawn: bool, view: View | None = None, blank: Bl
         outside = f"No map: {state.answer.outside or 'outside what the model accepts'}"
         return Corners(top_right=(("image, no map", "text"),), bottom_left=((outside, "stop"),))
     if shown is None:
-        above = (*intended_use(state), *patched(state))
+        above = (*caveats(state), *patched(state))
         return Corners(top_left=above, top_right=(("image, no map yet", "text"),))
     title = method_text(shown)
     if shown.within is not None:
         title += f" · only inside {region_name(state, shown.within)}"
     remark = _remark(state, view, shown, drawn, blank)
     return Corners(
-        top_left=((title, "text"), _target(state, shown), *intended_use(state), *patched(state)),
+        top_left=((title, "text"), _target(state, shown), *caveats(state), *patched(state)),
         top_right=((_what(state, view), "text"),),
         # Above the two lines on the right: a remark may need the whole width.
         bottom_left=(*remark, ("", "text"), ("", "text")) if remark else (),
@@ -228,12 +228,13 @@ def with_image(said: Corners, state: ViewState, view: View) -> Corners:
     return replace(said, top_left=(*image.top_left, *said.top_left), bottom_left=(*remark, *laid))
 
 
-def intended_use(state: ViewState) -> tuple[Line, ...]:
-    """That the model was not made for this image, or that nobody knows: for as long as what it says of it is
-    shown."""
+def caveats(state: ViewState) -> tuple[Line, ...]:
+    """That the model was not made for this image, or that nobody knows, that its outputs are implausible or
+    vary: for as long as what it says of the image is shown."""
+    doubts = tuple((mark, "warning") for mark in marks(state.answer.prediction))
     if state.answer.overridden is not None:
-        return ((OUTSIDE_USE, "stop"),)
-    return () if state.answer.unknown is None else ((UNKNOWN_USE, "text"),)
+        return ((OUTSIDE_USE, "stop"), *doubts)
+    return doubts if state.answer.unknown is None else ((UNKNOWN_USE, "text"), *doubts)
 
 
 def _came_along(state: ViewState, view: View, shown: LoadedMap, drawn: bool) -> Corners:

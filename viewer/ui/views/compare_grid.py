@@ -54,7 +54,7 @@ def _corners(state: ViewState, side: Side) -> captions.Corners:
     several = isinstance(side.map, DerivedMap) and len(side.map.parents) > 1
     meaning = ORDER_ONLY if several else INFLUENCE_ONLY
     return captions.Corners(
-        top_left=(*(line for line in lines if line[0]), *captions.intended_use(state)),
+        top_left=(*(line for line in lines if line[0]), *captions.caveats(state)),
         top_right=((side.why, "quiet"),) if side.why else (),
         bottom_right=((facts, "text"), (meaning, "text")) if facts else (),
     )

@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from viewer.caveats import UNKNOWN_USE
+from viewer.caveats import UNKNOWN_USE, marks
 from viewer.overlay import blank, shown_range
 from viewer.ui.state import Cell, ViewState
 from viewer.ui.views.captions import Blank
@@ -44,7 +44,7 @@ class ContactSheetGrid(QWidget):
         super().__init__()
         self.of = Segments(_OF, _TIPS)
         self.words, self.outside = Text("", "quiet"), Text(OUTSIDE_USE, "stop")
-        self.unknown = Text(UNKNOWN_USE)
+        self.unknown, self.doubts = Text(UNKNOWN_USE), Text("", "warning")
         self.all = Link("Run for every label")
         self.negatives = Link("Show those not called")
         self.cells = _Cells(cache)
@@ -57,6 +57,7 @@ class ContactSheetGrid(QWidget):
         line.addWidget(self.of)
         line.addWidget(self.outside)
         line.addWidget(self.unknown)
+        line.addWidget(self.doubts)
         line.addWidget(self.words, 1)
         line.addWidget(self.negatives)
         line.addWidget(self.all)
@@ -101,6 +102,8 @@ class ContactSheetGrid(QWidget):
         self.negatives.setVisible(some and not state.answer.asked)
         self.outside.setVisible(state.answer.overridden is not None)
         self.unknown.setVisible(state.answer.unknown is not None)
+        self.doubts.set_text(" · ".join(marks(state.answer.prediction)))
+        self.doubts.setVisible(bool(marks(state.answer.prediction)))
         self.words.set_text(sheet_words(state))
         self.cells.put(state)
 

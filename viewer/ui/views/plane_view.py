@@ -173,7 +173,7 @@ class PlaneView(SliceView):
         said = captions.Corners()
         if self._first:
             said = captions.explained(state, seen, view, self._cache.blank)
-        marked = captions.intended_use(state) if self._first else ()
+        marked = captions.caveats(state) if self._first else ()
         if state.planes.enlarged == self.name:
             above, below = said.top_left, said.bottom_right
         remark = () if self._waits else tuple((_of_plane(t), role) for t, role in said.bottom_left)
