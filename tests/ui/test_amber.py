@@ -30,6 +30,7 @@ MAY_WARN = {
     "viewer/ui/presenter/studies.py": "a message that warns",
     "viewer/ui/state/shell.py": "the kinds of messages",
     "viewer/ui/views/captions.py": "remarks on a map or an image",
+    "viewer/ui/views/compare_grid.py": "a strongest fifth that does not speak for its label",
     "viewer/ui/widgets/icons.py": "the sign of a warning",
     "viewer/ui/widgets/parts.py": "the kinds of text",
     "viewer/ui/widgets/theme.py": "the colour itself",

@@ -46,9 +46,14 @@ def test_regions_are_offered_where_they_lie(qtbot: QtBot, state: ViewState) -> N
     panel = ExplainPanel()
     qtbot.addWidget(panel)
     panel.show(state)
+    assert not panel.within.isHidden()  # it keeps its place when the method changes
+    assert not panel.within.isEnabled()
+    assert panel.within.toolTip() == "Grad-CAM changes nothing of the image."
+    panel.show(state.changed(regions=()))
     assert panel.within.isHidden()
     panel.show(state.changed(method="occlusion"))
     assert not panel.within.isHidden()
+    assert panel.within.isEnabled()
     told = []
     panel.within_chosen.connect(told.append)
     qtbot.keyClick(panel.within, Qt.Key.Key_Down)

@@ -32,6 +32,19 @@ def difference(one: Map, other: Map) -> DerivedMap:
     return DerivedMap(values.astype(np.float32), finer.matrix, UNIT, (one, other), how)
 
 
+def not_positive(ranks: DerivedMap) -> float:
+    """The share of the cells that are drawn of a map's ranks whose values are not above zero, 0 to 1.
+
+    Of a map that has less positive than a fifth the strongest fifth reaches into what speaks against.
+    """
+    return float(ranks.memo.get("not positive", lambda: _not_positive(ranks)))
+
+
+def _not_positive(ranks: DerivedMap) -> float:
+    drawn = overlay.visible(ranks.values, RANKS)
+    return float((ranks.parents[0].values[drawn] <= 0).mean()) if drawn.any() else 0.0
+
+
 def _ranks(values: Array) -> Array:
     result = np.full(values.shape, np.nan, dtype=np.float32)
     known = np.isfinite(values)

@@ -10,6 +10,7 @@ import numpy as np
 
 from viewer import affine as grid
 from viewer.affine import Matrix
+from viewer.cache import Memo
 from viewer.types.arrays import Array, freeze
 from viewer.types.evidence import Evidence
 from viewer.types.prediction import Field, Prediction, Region, Score, Target
@@ -182,6 +183,8 @@ class DerivedMap(Map):
 
     parents: tuple[Map, ...]
     how: str
+    memo: Memo = field(default_factory=Memo, init=False, repr=False)
+    """What was found out about the map, such as how much of it is not positive."""
 
     def __post_init__(self) -> None:
         Map.__post_init__(self)

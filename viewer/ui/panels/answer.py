@@ -39,7 +39,9 @@ class Answer(QWidget):
         """Show what is said of the target, or that nothing is known yet."""
         prediction = state.answer.prediction
         score = _of_target(state)
-        name = state.request.target if score is None else score.label
+        model = state.answer.model
+        only = model.labels[0] if model is not None and len(model.labels) == 1 else None
+        name = (state.request.target or only) if score is None else score.label
         self.label.set_text(clean(name or "–"))
         self.number.set_text("–" if score is None else figures(score))
         self.bar.put(score)

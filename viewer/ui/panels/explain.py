@@ -20,7 +20,7 @@ from viewer.ui.panels.values import FeatureValues
 from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
 from viewer.ui.views.captions import patch_place, region_name, swept_name
 from viewer.ui.views.layers import RenderCache
-from viewer.ui.widgets.controls import Combo, IconButton
+from viewer.ui.widgets.controls import Combo, IconButton, Link
 from viewer.ui.widgets.form import SettingsForm
 from viewer.ui.widgets.parts import (
     MARGIN,
@@ -68,6 +68,8 @@ class ExplainPanel(QWidget):
         self.about.setProperty("opens-card", True)
         self.completeness = Text("", "quiet")
         self.form = SettingsForm()
+        self.settings = Link()
+        self.settings.inset, self._unfolded = 0, False
         self.run_bar = RunBar()
         self.layer_strip = LayerStripView(cache)
         column = QVBoxLayout(self)
@@ -89,16 +91,16 @@ class ExplainPanel(QWidget):
         self._within_row = grid.rowCount() - 1
         self._patch_name = add_row(grid, "Patch", self.patch)
         self._patch_row = grid.rowCount() - 1
-        self.within.setToolTip("Where the method may change the image: anywhere, or in one region only")
         self._regions: tuple[object, ...] = ()
         self._sweeps: tuple[object, ...] = ()
         column.addLayout(grid)
         column.addWidget(self.layer_strip)
-        column.addWidget(self.form)
-        column.addSpacing(2)
         column.addWidget(self.run_bar)
         self.values, self.baselines = FeatureValues(), BaselineThumbnails()
         column.addWidget(self.completeness)
+        # Below what every method has, and folded: methods have from none to eight of them.
+        column.addWidget(self.settings, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.form)
         column.addWidget(self.values)
         column.addWidget(self.baselines)
         self.within.activated.connect(lambda place: self.within_chosen.emit(self.within.itemData(place)))
@@ -113,6 +115,7 @@ class ExplainPanel(QWidget):
         self.layer_strip.layer_chosen.connect(self.layer_chosen)
         self.layer_strip.wished.connect(self.layer_strip_requested)
         self.form.changed.connect(self.setting_changed)
+        self.settings.clicked.connect(self._fold)
         self.run_bar.run.clicked.connect(lambda: self.explain_requested.emit())
         self.run_bar.cancel.clicked.connect(lambda: self.cancel_requested.emit())
         self.show(ViewState())
@@ -163,6 +166,7 @@ class ExplainPanel(QWidget):
         self.form.show_fields(
             settings, state.request.settings, {} if item is None else item.hints, closed, idle
         )
+        self._show_fold(state)
         self.run_bar.put(state.shell.under_way, self._obstacle(state, item))
         self.about.setEnabled(item is not None)
         self.completeness.set_text(*completeness_words(state))
@@ -170,6 +174,28 @@ class ExplainPanel(QWidget):
         self.baselines.put(state.answer.baselines, state.flips)
         self._show_regions(state, item)
         self._show_patch(state)
+
+    def _fold(self) -> None:
+        self._unfolded = not self._unfolded
+        if self._shown is not None:
+            self._show_fold(self._shown)
+
+    def _show_fold(self, state: ViewState) -> None:
+        """The settings while they are unfolded, and how many there are and are changed."""
+        count, item = len(self.form.controls), state.chosen_method
+        changed = 0
+        if item is not None:
+            given = {
+                name: state.request.settings.get(name, item.settings[name]) for name in self.form.controls
+            }
+            changed = sum(str(value) != str(item.settings[name]) for name, value in given.items())
+        self.form.setVisible(self._unfolded and count > 0)
+        sign = "▾" if self._unfolded else "▸"
+        more = f" · {changed} changed" if changed else ""
+        self.settings.setText(f"{sign} Settings · {count}{more}" if count else "No settings")
+        self.settings.setEnabled(count > 0)
+        self.settings.setToolTip("Show or hide the settings of this method" if count else "")
+        self.settings.updateGeometry()
 
     def _show_targets(self, state: ViewState, item: MethodItem | None) -> None:
         """The target and what it is compared with, greyed where the method is the same for every label."""
@@ -187,10 +213,12 @@ class ExplainPanel(QWidget):
         )
 
     def _show_regions(self, state: ViewState, item: MethodItem | None) -> None:
-        """The regions that the method may be limited to, where there are any and it can be."""
-        offered = item is not None and item.limited and bool(state.regions.regions)
+        """The regions that a method may be limited to, where there are any; grey where this one cannot be."""
+        offered = state.answer.model is not None and bool(state.regions.regions)
+        limited = item is not None and item.limited
         for widget in (self._within_name, self.within):
             widget.setVisible(offered)
+        self.within.setEnabled(limited)
         self._grid.setRowMinimumHeight(self._within_row, ROW if offered else 0)
         regions = (state.shell.masked, *state.regions.regions)
         if offered and regions != self._regions:
@@ -200,6 +228,10 @@ class ExplainPanel(QWidget):
             for region in state.regions.regions:
                 self.within.addItem(region_name(state, region), region.source)
         self.within.choose(None if state.region is None else state.region.source)
+        if item is not None and not limited:
+            self.within.setToolTip(f"{item.title} changes nothing of the image.")
+        else:
+            self.within.setToolTip("Where the method may change the image: anywhere, or in one region only")
 
     def _show_patch(self, state: ViewState) -> None:
         """What a model that reads patches is shown: one, or many over something; for no other model."""

@@ -20,7 +20,7 @@ from viewer.ui.state import Tile, ViewState
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.tiles import TilePainter, absent
 from viewer.ui.widgets.controls import Link
-from viewer.ui.widgets.parts import by_tab, colours
+from viewer.ui.widgets.parts import Text, by_tab, colours
 from viewer.ui.widgets.theme import DARK, font
 
 _GAP, _LARGEST, _LINE = 6, 72, 15
@@ -42,11 +42,14 @@ class LayerStripView(QWidget):
         self.row.chosen.connect(lambda name: self.layer_chosen.emit(name))
         self.all = Link("Show it at every layer")
         self.all.clicked.connect(lambda: self.wished.emit())
+        self.none = Text("", "quiet")
+        self._height = 0
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 2, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.row)
         column.addWidget(self.all, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.none)
 
     def show(self, state: ViewState | None = None) -> None:
         """Draw a state; emits nothing. Without one: Qt's `show`."""
@@ -55,12 +58,24 @@ class LayerStripView(QWidget):
             return
         some = any(tile is not None for tile in state.answer.layer_strip)
         unasked = state.free and state.answer.model is not None and not state.answer.model.volume
-        self.setVisible(len(state.answer.layer_strip) > 1)
+        there = len(state.answer.layer_strip) > 1
+        item, model = state.chosen_method, state.answer.model
+        # A method without layers leaves the room of the strip as it was: what is below keeps its place.
+        self.setVisible(there or (item is not None and model is not None and len(model.stages) > 1))
+        self.none.setVisible(not there)
+        if not there:
+            self.none.set_text("" if item is None or item.layered else f"{item.title} reads no single layer.")
+            self.row.hide()
+            self.all.hide()
+            self.setMinimumHeight(self._height)
+            return
         whole = all(tile is not None for tile in state.answer.layer_strip)
         self.row.setVisible(some or unasked)
         self.all.setVisible(not whole and not unasked)
         self.all.setEnabled(not state.shell.under_way)
         self.row.put(state)
+        self.setMinimumHeight(0)
+        self._height = self.sizeHint().height()
 
 
 class _Row(QWidget):

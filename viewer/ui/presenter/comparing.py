@@ -162,6 +162,8 @@ class Comparing:
             task.check()
             second = ranks.ranked(other)
             task.check()
+            for each in (first, second):
+                ranks.not_positive(each)  # which is kept with it, for the window to say
             return first, second, ranks.difference(one, other)
 
         self._jobs.run("io", _RANK, work, done, self._store.failed)

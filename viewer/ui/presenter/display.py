@@ -15,6 +15,7 @@ from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.history import History, Step
 from viewer.ui.presenter.store import Store
 from viewer.ui.state import UNFLIPPED, Notice, Seen, ViewState
+from viewer.wording import number
 
 # Exact, so that the command line draws the same with their two numbers.
 PRESETS = {
@@ -187,6 +188,10 @@ class Displaying:
         changed = [f for f in type(new).__dataclass_fields__ if getattr(old, f) != getattr(new, f)]
         before, after = ({f: getattr(style, f) for f in changed} for style in (old, new))
         self._history.record(Step(f"{_STYLE} {name}", self._belongs(before), before, after), joins=True)
+        if name == "sign" and old.range != new.range and self._state.shown is not None:
+            low, high = (number(end) for end in new.range)
+            text = f"Colours now run from {low} to {high}: another sign has a range of its own."
+            self._store.show(notice=self._store.lasting or Notice(text))
 
     def change_opacity(self, by: float) -> None:
         """More or less opacity, within 0 and 1."""

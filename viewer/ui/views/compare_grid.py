@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from viewer.overlay import native_facts
-from viewer.types import DerivedMap
+from viewer.overlay import native_facts, ranks
+from viewer.types import DerivedMap, Map
 from viewer.ui.state import Compared, Side, ViewState
 from viewer.ui.views import captions
 from viewer.ui.views.layers import RenderCache
@@ -122,6 +122,7 @@ class _Facts(QWidget):
         self.left, self.right = Text(), Text()
         self.how = Segments(_AS, _TIPS)
         self.words, self.apart = Sentence("", "quiet"), Sentence()
+        self.against = Sentence("", "warning")
         self.keep = QPushButton("Keep the right one on the left")
         by_tab(self.keep)
         column = QVBoxLayout(self)
@@ -134,6 +135,7 @@ class _Facts(QWidget):
         add_row(grid, "As", self.how)
         column.addLayout(grid)
         column.addWidget(self.apart)
+        column.addWidget(self.against)
         column.addWidget(self.words)
         column.addWidget(self.keep)
         column.addStretch(1)  # where numbers of agreement will stand
@@ -154,8 +156,23 @@ class _Facts(QWidget):
         same = found.one.map is not None and found.one.map is found.other.map
         hint = "Choose another method, layer or label on the right: it is compared with the one kept here."
         self.apart.setText(hint if same or _alike(found) else found.apart)
+        against = [
+            words
+            for where, side in (("left", found.one), ("right", found.other))
+            if (words := _against(where, side.map))
+        ]
+        self.against.setText("\n".join(against))
+        self.against.setVisible(bool(against))
         self.words.setText(_RANK if found.ranks else f"{_VALUES} {_RANK.partition('. The')[0]}.")
         self.keep.setEnabled(found.other.map is not None)
+
+
+def _against(where: str, map: Map | None) -> str:
+    """How much of the strongest fifth of a map does not speak for its label; "" for none, or for values."""
+    if not isinstance(map, DerivedMap) or map.unit != ranks.UNIT or len(map.parents) > 1:
+        return ""
+    share = ranks.not_positive(map)
+    return f"On the {where} {share:.0%} of the strongest fifth is not above zero." if share > 0 else ""
 
 
 def _said(side: Side) -> str:
