@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers, names and sentences that the window and the exported files share."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -243,7 +244,9 @@ def spacing_text(series: Series) -> str:
     if between is None:
         return f"{size} mm{place}"
     apart = f"{number(between)} mm between slices" if series.geometry.volume else "slices uneven"
-    return f"{size} mm{place} · {apart}"
+    shift = series.geometry.shift
+    shifted = "" if shift is None else f", each shifted by {number(math.hypot(*shift))} mm"
+    return f"{size} mm{place} · {apart}{shifted}"
 
 
 def window_text(shown: Window | Display, inverted: bool, unit: str = "") -> str:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from pydicom.errors import InvalidDicomError
 
 from viewer.dicom import modality_values, scan
-from viewer.types import Series
+from viewer.dicom.listing import listing
+from viewer.types import Geometry, Series
+from viewer.wording import spacing_text
 
 REAL = {"slicer/CTHeadAxialDicom": 93, "mr-t1-oblique/dicoms": 40}
 
@@ -253,10 +255,31 @@ def test_a_tilted_gantry_is_a_sheared_matrix_and_a_bent_stack_is_none(tmp_path: 
     assert "The slices are stacked at a slant of 17.2°, as with a tilted gantry." in tilted.warnings
     assert tilted.geometry.volume
     np.testing.assert_allclose(tilted.geometry.matrix[:3, 0], [0, 3 * np.sin(0.3), 3 * np.cos(0.3)])
+    assert tilted.geometry.spacing == pytest.approx((3 * np.cos(0.3), 0.5, 0.25))
+    assert tilted.geometry.shift == pytest.approx((3 * np.sin(0.3), 0.0))
+    (entry,) = listing(scan([tmp_path / "tilted"]))["series"]
+    assert entry["spacing"][0] == pytest.approx(3 * np.cos(0.3), abs=1e-6)
+    assert entry["shift"] == pytest.approx([3 * np.sin(0.3), 0.0], abs=1e-6)
+    assert spacing_text(tilted).endswith("2.87 mm between slices, each shifted by 0.887 mm")
     bent = only(tmp_path / "bent")
     assert any("do not lie on a straight line" in w for w in bent.warnings)
     assert not bent.geometry.volume
     assert bent.geometry.position(5) == (0, 9, 15)
+    assert bent.geometry.shift is None
+
+
+@pytest.mark.parametrize("lean", [-20.0, 5.0, 12.5, 30.0])
+@pytest.mark.parametrize("turn", [0.0, 35.0])
+def test_the_distance_of_slanted_slices_is_along_their_normal(lean: float, turn: float) -> None:
+    """Whatever way the stack leans and lies: distance and shift are the legs of the step."""
+    t, a = np.radians(lean), np.radians(turn)
+    steps = np.array([[2 * np.cos(t), 0, 0], [0, 0.7, 0], [2 * np.sin(t), 0, 0.5]])
+    rotation = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotation @ steps[[2, 1, 0]]
+    found = Geometry(matrix, "patient", orientation_known=True, between=True)
+    assert found.spacing == pytest.approx((2 * np.cos(t), 0.7, 0.5))
+    assert found.shift == pytest.approx((0, 2 * np.sin(t)))
 
 
 @pytest.mark.parametrize(("beyond", "told"), [(0.0, False), (-1e-9, True)])

@@ -10,7 +10,8 @@ from viewer.types import Geometry, Series, SeriesPoint
 def listing(study: Study) -> dict[str, Any]:
     """`{"series": […], "other": […], "refused": […]}`; every file is counted once.
 
-    Nothing in a series depends on the names of its files.
+    Distances between slices are along their normal; only slanted stacks have a `shift`, in millimetres down
+    and across. Nothing in a series depends on the names of its files.
     """
     return {
         "series": [_series(s) for s in study.series],
@@ -32,6 +33,7 @@ def _series(series: Series) -> dict[str, Any]:
         "slices": slices,
         "frames_in_time": series.part.times if series.part else series.frames_in_time,
         "spacing": _rounded(geometry.spacing),
+        **({} if geometry.shift is None else {"shift": _rounded(geometry.shift)}),
         "spacing_kind": geometry.spacing_kind,
         "orientation": _rounded(geometry.orientation),
         "origin": _rounded(geometry.origin),

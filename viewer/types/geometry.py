@@ -60,12 +60,36 @@ class Geometry:
     def spacing(self) -> tuple[float | None, float, float] | None:
         """Millimetres between slices (None for a single one), rows and columns, or None.
 
-        Between uneven slices it is the usual distance.
+        That between slices is along their normal, however slanted the stack is: see `shift`. Between uneven
+        slices it is the usual distance.
         """
         if self.spacing_kind == "absent":
             return None
-        between, rows, columns = (float(np.linalg.norm(self.matrix[:3, i])) for i in range(3))
-        return (between if self.between else None, rows, columns)
+        step, rows, columns = self.matrix[:3, 0], *(float(np.linalg.norm(self.matrix[:3, i])) for i in (1, 2))
+        return (abs(float(step @ self._normal)) if self.between else None, rows, columns)
+
+    @property
+    def shift(self) -> tuple[float, float] | None:
+        """Millimetres down and across by which each slice is shifted in its plane against the one before.
+
+        None where the slices lie straight above each other, to half a degree, or no one step leads
+        through them.
+        """
+        if not self.volume:
+            return None
+        step = self.matrix[:3, 0]
+        down, across = (
+            float(step @ (self.matrix[:3, i] / np.linalg.norm(self.matrix[:3, i]))) for i in (1, 2)
+        )
+        slanted = float(np.hypot(down, across)) > _SLANT * float(np.linalg.norm(step))
+        return (down, across) if slanted else None
+
+    @property
+    def _normal(self) -> Matrix:
+        """Unit vector across the slices."""
+        found = np.cross(self.matrix[:3, 2], self.matrix[:3, 1])
+        length = float(np.linalg.norm(found))
+        return found / length if length else found
 
     @property
     def pixel_aspect(self) -> float:
@@ -113,6 +137,7 @@ class Geometry:
         return (_opposite(right), right, _opposite(bottom), bottom)
 
 
+_SLANT = float(np.sin(np.radians(0.5)))
 _OPPOSITE = str.maketrans("LRAPHFSI", "RLPAFHIS")
 
 
