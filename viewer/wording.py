@@ -235,7 +235,8 @@ def spacing_text(series: Series) -> str:
     """How large a pixel is, and where that length is measured."""
     spacing, kind = series.geometry.spacing, series.geometry.spacing_kind
     if spacing is None:
-        return "no millimetres: spacing unknown"
+        sizes = dict.fromkeys(r.words for r in series.geometry.regions if r.measures)
+        return f"{', '.join(sizes)} by ultrasound region" if sizes else "no millimetres: spacing unknown"
     between, rows, columns = spacing
     size = number(rows)
     if number(columns) != size:

@@ -63,12 +63,68 @@ def test_an_ultrasound_has_the_spacing_of_its_region(
     space = series.geometry
     if spacing is None:
         assert (space.spacing_kind, space.spacing) == ("absent", None)
-        assert spacing_text(series) == "no millimetres: spacing unknown"
+        measured = any(one.measures for one in space.regions)
+        assert spacing_text(series).endswith("by ultrasound region") == measured
+        assert (spacing_text(series) == "no millimetres: spacing unknown") != measured
         return
     assert space.spacing_kind == "region"
     assert space.spacing == (None, pytest.approx(spacing[0]), pytest.approx(spacing[1]))
     assert spacing_text(series) == "0.3 × 0.2 mm in the ultrasound region"
     assert any("beside it nothing has a length" in w for w in series.warnings)
+
+
+TWO = [
+    region(RegionLocationMaxX1=39),
+    region(RegionLocationMinX0=45, PhysicalDeltaX=0.05, PhysicalDeltaY=0.05),
+]
+
+
+def pictured(make: Make, regions: list[Dataset], **tags: Any) -> Series:
+    facts = {"Modality": "US", "SequenceOfUltrasoundRegions": regions} | tags
+    return only(make("us.dcm", pixels=PICTURE, drop=("PixelSpacing", *UNPLACED), **facts))
+
+
+def test_lengths_are_those_of_the_region_under_the_points(make: Make) -> None:
+    series = pictured(make, TWO)
+    space = series.geometry
+    assert space.spacing is None
+    assert space.millimetres((10, 15), (10, 25)) == pytest.approx(2)
+    assert space.millimetres((10, 15), (20, 15)) == pytest.approx(3)
+    assert space.millimetres((10, 50), (13, 54)) == pytest.approx(2.5)
+    assert space.millimetres((10, 15), (10, 60)) is None  # from one into the other
+    assert space.millimetres((1, 1), (2, 2)) is None  # beside both
+    assert spacing_text(series) == "0.3 mm × 0.2 mm, 0.5 mm by ultrasound region"
+    assert not any("only be given in pixels" in text for text in series.warnings)
+    assert any("Lengths hold only inside the ultrasound's 2 regions" in text for text in series.warnings)
+
+
+def test_a_spectrum_beside_a_picture_has_no_millimetres_and_says_its_axes(make: Make) -> None:
+    spectrum = region(
+        RegionSpatialFormat=3, RegionDataType=3, PhysicalUnitsXDirection=4, PhysicalUnitsYDirection=7,
+        PhysicalDeltaX=0.005, PhysicalDeltaY=-0.5, RegionLocationMinY0=30,
+    )  # fmt: skip
+    space = pictured(make, [region(RegionLocationMaxY1=25), spectrum]).geometry
+    assert space.millimetres((10, 20), (10, 30)) == pytest.approx(2)
+    assert space.millimetres((40, 20), (40, 30)) is None
+    found = space.region_at(40, 20)
+    assert found is not None
+    assert (found.units, found.words, found.measures) == (("cm/s", "s"), "0.5 cm/s × 0.005 s", False)
+
+
+def test_depth_over_time_is_no_picture(make: Make) -> None:
+    mode = region(RegionSpatialFormat=2, PhysicalUnitsXDirection=4, PhysicalDeltaX=0.01)
+    series = pictured(make, [mode])
+    assert series.geometry.millimetres((10, 20), (20, 20)) is None
+    assert spacing_text(series) == "no millimetres: spacing unknown"
+
+
+def test_regions_of_a_larger_picture_are_none(make: Make) -> None:
+    series = pictured(make, [region(RegionLocationMaxX1=160)])
+    assert series.geometry.regions == ()
+
+
+def test_pictures_without_regions_measure_by_their_spacing(make: Make) -> None:
+    assert only(make("ct.dcm")).geometry.millimetres((0, 0), (3, 4)) == pytest.approx(np.hypot(1.5, 1))
 
 
 def test_pixel_spacing_of_an_ultrasound_comes_first(make: Make) -> None:

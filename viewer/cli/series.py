@@ -11,6 +11,7 @@ from viewer.cli.output import console, fail, print_json, progress, table
 
 if TYPE_CHECKING:
     from viewer.dicom import Study
+    from viewer.types import Series
 
 
 def series(path: PathArgument, limit: LimitOption = None, as_json: JsonOption = False) -> None:
@@ -27,6 +28,11 @@ def series(path: PathArgument, limit: LimitOption = None, as_json: JsonOption = 
         _print_study(study)
     if not study.series:
         fail("There is no image to open.")
+
+
+def _without(series: "Series") -> str:
+    """What stands where a series has no one spacing."""
+    return "by region" if any(region.measures for region in series.geometry.regions) else "unknown"
 
 
 def _print_study(study: "Study") -> None:
@@ -46,7 +52,7 @@ def _print_study(study: "Study") -> None:
             escape(s.modality),
             escape(called),
             " × ".join(map(str, s.shape)),
-            " × ".join("–" if v is None else f"{v:.3g}" for v in spacing) if spacing else "unknown",
+            " × ".join("–" if v is None else f"{v:.3g}" for v in spacing) if spacing else _without(s),
             s.syntax,
             str(s.files),
         )

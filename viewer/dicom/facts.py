@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.types import Identity, Window
+from viewer.types import CalibratedRegion, Identity, Window
 
 Vector = tuple[float, float, float]
 Cosines = tuple[float, float, float, float, float, float]
@@ -211,6 +211,8 @@ class Image:
     """Size at the detector ÷ size in the patient, as the file estimates it."""
     region_spacing: tuple[float, float] | None = None
     """Millimetres between rows and between columns in the ultrasound region of the picture's middle."""
+    regions: tuple[CalibratedRegion, ...] = ()
+    """The calibrated parts of an ultrasound picture."""
     pixel_aspect: float = 1.0
     """Height of a pixel ÷ its width, where no spacing says it."""
     bad_orientation: bool = False

@@ -180,6 +180,7 @@ def geometry(
         orientation_known=placed,
         between=placed and step is not None,
         frame_of_reference=image.frame_of_reference,
+        regions=image.regions,
         patient_orientation=sides,
         origins=np.asarray(origins) if placed and origins is not None else None,
         turns=tuple(_sides(one) for one in turns if one is not None) if turns else None,

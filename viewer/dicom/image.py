@@ -18,7 +18,7 @@ from viewer.dicom.nuclear import reconstructed
 from viewer.dicom.parametric import PARAMETRIC_MAP, ParametricMap, parametric_of
 from viewer.dicom.pixel_data import pixels_of
 from viewer.dicom.segmentation import SEGMENTATIONS, Segmentation, segmentation_of
-from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing
+from viewer.dicom.spacing import magnification, pixel_aspect, region_spacing, regions
 from viewer.dicom.suv import pets_of
 from viewer.dicom.tables import modality_table, voi_table, with_palette
 from viewer.settings import Limits
@@ -157,6 +157,7 @@ def _measured(dataset: Dataset, pixels: Pixels) -> dict[str, Any]:
         "imager_spacing": detector or get.spacing(dataset, "NominalScannedPixelSpacing"),
         "magnification": magnification(dataset),
         "region_spacing": region_spacing(dataset, pixels.rows, pixels.columns),
+        "regions": regions(dataset, pixels.rows, pixels.columns),
         "pixel_aspect": pixel_aspect(dataset),
         "calibrated": bool(get.text(dataset, "PixelSpacingCalibrationType")),
         "bad_orientation": get.cosines(dataset) is None

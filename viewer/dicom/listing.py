@@ -4,7 +4,7 @@
 from typing import Any
 
 from viewer.dicom.scan import Study
-from viewer.types import Geometry, Series, SeriesPoint
+from viewer.types import CalibratedRegion, Geometry, Series, SeriesPoint
 
 
 def listing(study: Study) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def _series(series: Series) -> dict[str, Any]:
         "spacing": _rounded(geometry.spacing),
         **({} if geometry.shift is None else {"shift": _rounded(geometry.shift)}),
         "spacing_kind": geometry.spacing_kind,
+        **({"regions": [_region(one) for one in geometry.regions]} if geometry.regions else {}),
         "orientation": _rounded(geometry.orientation),
         "origin": _rounded(geometry.origin),
         "patient_orientation": list(geometry.patient_orientation) if geometry.patient_orientation else None,
@@ -50,6 +51,11 @@ def _series(series: Series) -> dict[str, Any]:
         "part": _part(series.part),
         "warnings": list(series.warnings),
     }
+
+
+def _region(region: CalibratedRegion) -> dict[str, Any]:
+    """Where a calibrated region lies (first row and column, last ones), and what a pixel is, down and across."""
+    return {"box": list(region.box), "units": list(region.units), "deltas": list(region.deltas)}
 
 
 def _origins(geometry: Geometry) -> list[list[float | None]] | None:

@@ -136,11 +136,23 @@ def _about_stack(group: Group, stack: Stacking, space: Geometry) -> tuple[str, .
     return (said + "mean nothing.", *group.warnings, *_about_place(group, space))
 
 
+_NO_SPACING = "No pixel spacing in the file; lengths can only be given in pixels."
+
+
+def _about_regions(space: Geometry) -> str:
+    """Warning on an ultrasound whose regions have scales of their own; "" where none has millimetres."""
+    if not any(region.measures for region in space.regions):
+        return ""
+    words = ", ".join(region.words for region in space.regions)
+    many = f"{len(space.regions)} regions" if len(space.regions) > 1 else "region"
+    return f"Lengths hold only inside the ultrasound's {many}, one pixel of which is: {words}."
+
+
 def _about_place(group: Group, space: Geometry) -> list[str]:
     """Warnings on spacing and orientation."""
     first, found = group.slices[0].image, []
     if space.spacing_kind == "absent":
-        found.append("No pixel spacing in the file; lengths can only be given in pixels.")
+        found.append(_about_regions(space) or _NO_SPACING)
     if space.spacing_kind == "detector":
         found.append("The pixel spacing is measured at the detector; in the patient lengths are smaller.")
     if space.spacing_kind == "magnified":

@@ -3,6 +3,7 @@
 
 from viewer.dicom import elements as get
 from viewer.dicom.elements import Dataset
+from viewer.types import CalibratedRegion
 
 _LARGEST_MAGNIFICATION = 20.0
 _TWO_DIMENSIONS = 1
@@ -49,6 +50,49 @@ def region_spacing(dataset: Dataset, rows: int, columns: int) -> tuple[float, fl
     return first if covered else None
 
 
+_UNITS = {
+    1: "%",
+    2: "dB",
+    4: "s",
+    5: "Hz",
+    6: "dB/s",
+    7: "cm/s",
+    8: "cm²",
+    9: "cm²/s",
+    10: "cm³",
+    11: "cm³/s",
+}
+_UNITS |= {12: "°"}
+"""Physical Units X and Y Direction beside centimetres (PS3.3 C.8.5.5.1.15)."""
+
+
+def regions(dataset: Dataset, rows: int, columns: int) -> tuple[CalibratedRegion, ...]:
+    """The calibrated regions of an ultrasound; none where one does not lie within the picture."""
+    found = []
+    for region in get.items(dataset, "SequenceOfUltrasoundRegions"):
+        box, kinds = _box(region, rows, columns), _directions(region)
+        deltas = [get.number(region, f"PhysicalDelta{axis}") for axis in "YX"]
+        if box is None:
+            return ()
+        if None in deltas or not all(1e-9 < abs(d) < 1e9 for d in deltas if d is not None):
+            continue
+        picture = get.integer(region, "RegionSpatialFormat") == _TWO_DIMENSIONS
+        sizes, units = [], []
+        for kind, delta in zip(kinds, deltas, strict=True):
+            length = kind == _CENTIMETRES
+            sizes.append((10 if length else 1) * (delta or 0.0))
+            units.append("mm" if length and picture else "mm deep" if length else _UNITS.get(kind or 0, ""))
+        left, top, right, bottom = box
+        inside = (top, left, min(bottom, rows - 1), min(right, columns - 1))
+        found.append(CalibratedRegion(inside, (units[0], units[1]), (sizes[0], sizes[1])))
+    return tuple(found)
+
+
+def _directions(region: Dataset) -> list[int | None]:
+    """The units down and across."""
+    return [get.integer(region, f"PhysicalUnits{axis}Direction") for axis in "YX"]
+
+
 def _agree(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return all(abs(a - b) <= 1e-3 * b for a, b in zip(one, other, strict=True))
 
@@ -64,7 +108,7 @@ def _box(region: Dataset, rows: int, columns: int) -> tuple[int, int, int, int] 
 
 def _spacing(region: Dataset) -> tuple[float, float] | None:
     """Millimetres down and across; None where a region's axes are not both lengths."""
-    units = [get.integer(region, f"PhysicalUnits{axis}Direction") for axis in "YX"]
+    units = _directions(region)
     down, across = (get.number(region, f"PhysicalDelta{axis}") for axis in "YX")
     if units != [_CENTIMETRES] * 2 or down is None or across is None:
         return None

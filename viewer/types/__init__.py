@@ -9,6 +9,7 @@ Axis order is (slice, row, column) everywhere; patient coordinates are DICOM's L
 """
 
 from viewer.types.arrays import Array, Shape3
+from viewer.types.calibration import CalibratedRegion
 from viewer.types.evidence import Evidence
 from viewer.types.geometry import Geometry, SpacingKind, direction_letters
 from viewer.types.maps import Attribution, DerivedMap, LoadedMap, Map, Method, Overlay, Sign, Snapshot, Style
@@ -25,6 +26,7 @@ __all__ = [
     "Asked",
     "Attribution",
     "BestBlock",
+    "CalibratedRegion",
     "DerivedMap",
     "Display",
     "Evidence",

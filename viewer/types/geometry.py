@@ -9,6 +9,7 @@ import numpy as np
 from viewer import affine as grid
 from viewer.affine import Matrix
 from viewer.types.arrays import Array
+from viewer.types.calibration import CalibratedRegion
 
 SpacingKind = Literal["patient", "pixel", "detector", "magnified", "region", "absent"]
 """Where a pixel's millimetres are measured: in the patient; as calibrated; at the detector; that divided by
@@ -35,6 +36,8 @@ class Geometry:
     """DICOM (0020,0020) for projections: towards what a row's and a column's index increase."""
     origins: Matrix | None = None
     """LPS position of every slice's first pixel, (slices, 3), where no one matrix places them all."""
+    regions: tuple[CalibratedRegion, ...] = ()
+    """The parts of an ultrasound picture, each with its own calibration."""
     turns: tuple[tuple[str, str], ...] | None = None
     """Of views that turn, for each slice towards what a row's and a column's index increase."""
 
@@ -90,6 +93,27 @@ class Geometry:
         found = np.cross(self.matrix[:3, 2], self.matrix[:3, 1])
         length = float(np.linalg.norm(found))
         return found / length if length else found
+
+    def region_at(self, row: float, column: float) -> CalibratedRegion | None:
+        """The calibrated region at a place, the smallest of several; None beside all of them."""
+        here = [region for region in self.regions if region.holds(row, column)]
+        return min(here, key=lambda r: (r.box[2] - r.box[0]) * (r.box[3] - r.box[1]), default=None)
+
+    def millimetres(self, first: tuple[float, float], second: tuple[float, float]) -> float | None:
+        """Millimetres between two places (row, column) of one slice, or None where there are none.
+
+        In a picture with regions both must lie in one, whose axes are both lengths; not so in a spectrum.
+        """
+        here, there = self.region_at(*first), self.region_at(*second)
+        down, across = second[0] - first[0], second[1] - first[1]
+        if here is not there:
+            return None
+        if here is not None:
+            sides = here.deltas if here.measures else None
+        else:
+            spacing = None if self.spacing_kind == "region" else self.spacing
+            sides = None if spacing is None else spacing[1:]
+        return None if sides is None else float(np.hypot(down * sides[0], across * sides[1]))
 
     @property
     def pixel_aspect(self) -> float:

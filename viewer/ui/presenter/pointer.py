@@ -43,6 +43,9 @@ class Pointer:
             return
         raw = "" if kept is None else str(kept.stored[r, c])
         value = f"{view.values[r, c]:g} {view.series.display.unit}".strip() if not view.series.colour else ""
+        region = view.series.geometry.region_at(r, c)
+        if region is not None:
+            value = " · ".join(text for text in (value, f"1 px is {region.words}") if text)
         self._store.show(probed=Probed(r, c, raw, value, ""))
 
 
