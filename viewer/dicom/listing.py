@@ -54,7 +54,7 @@ def _series(series: Series) -> dict[str, Any]:
 
 
 def _region(region: CalibratedRegion) -> dict[str, Any]:
-    """Where a calibrated region lies (first row and column, last ones), and what a pixel is, down and across."""
+    """Where a region lies (first row and column, last ones), and what a pixel is, down, across."""
     return {"box": list(region.box), "units": list(region.units), "deltas": list(region.deltas)}
 
 
