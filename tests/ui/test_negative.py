@@ -82,7 +82,7 @@ def test_a_map_of_rounding_is_said_and_blank_in_the_window(
 
     monkeypatch.setattr(session, "explain", numb)
     state = desk.explained(study, model)
-    assert captions.explained(state, False).bottom_left[0][0].startswith("No positive evidence")
+    assert captions.explained(state, False).bottom_left[0][0].startswith("Grad-CAM at layer blocks shows no")
     signed = state.changed(style=replace(state.views.style, sign="signed"))
     assert "above rounding" in captions.explained(signed, False).bottom_left[0][0]
     assert state.view.map is not None
