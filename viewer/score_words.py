@@ -52,3 +52,12 @@ def called_text(score: Score) -> str:
         return kind.capitalize()
     side = "Called" if score.positive else "Not called"
     return f"{side} · {kind}, called from {threshold_text(score.threshold)}"
+
+
+def best_called_text(score: Score, count: int) -> str:
+    """The same of the best of many blocks: no call, for the threshold holds for one block."""
+    kind = f"{kind_of(score).capitalize()}, best of {count} blocks"
+    if score.threshold is None:
+        return kind
+    side = "above" if score.positive else "below"
+    return f"{kind} · {side} {threshold_text(score.threshold)}, from which one block is called"

@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 
 from viewer import affine
+from viewer.score_words import best_called_text as best_called_text
 from viewer.score_words import called_text as called_text
 from viewer.score_words import figures as figures
 from viewer.score_words import kind_of as kind_of
@@ -85,6 +86,17 @@ def number(value: float, sign: bool = False) -> str:
         mantissa = mantissa.rstrip("0").rstrip(".")
     text = f"{mantissa}e{int(exponent)}" if e else mantissa
     return f"−{text}" if value < 0 else f"+{text}" if sign else text
+
+
+def time_text(seconds: float) -> str:
+    """A length of time as one plans by it: "40 s", "3 min", "2 h 10 min"."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(round(minutes, -1), 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def true_minus(text: str) -> str:

@@ -318,17 +318,20 @@ def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: De
     placed.at_rest()
     state: ViewState = placed.state
     assert (state.answer.attribution, state.answer.prediction, state.shell.busy) == (None, None, None)
-    assert ("not swept yet: whole " + {2: "slice", 3: "volume"}[dimensions], "accent") in captions.patched(
-        state
+    assert ("not searched yet: the whole " + {2: "slice", 3: "scan"}[dimensions], "accent") in (
+        captions.patched(state)
     )
+    assert state.request.search.blocks == len(wanted(placed, Sweep(refine=False)).predictions)
     state = run(placed)
     found = wanted(placed, Sweep())
     same(state, found)
     assert np.isfinite(state.view.map).all()
-    assert state.request.patch is None  # its border is that of the image
+    best = state.answer.attribution.swept.best[0]
+    assert state.request.patch is best.field  # the border of the best block
+    assert best.score.logit == state.answer.attribution.score.logit
     many = len(found.predictions)
     assert many > 10
-    assert captions.patched(state)[0][0].endswith(f", {many} patches")
+    assert captions.patched(state)[0][0].endswith(f", {many} blocks")
     score = lambda p: p.score(state.request.target).logit  # noqa: E731
     assert score(state.answer.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
     asked = idle(placed)
@@ -508,7 +511,7 @@ def test_a_region_is_swept_in_its_box(regions: Desk, dimensions: int) -> None:
     state = swept(regions, region.source)
     assert state.at == Sweep(box)
     same(state, wanted(regions, Sweep(box)))
-    assert captions.patched(state)[0][0].startswith("swept: thing 2, ")
+    assert captions.patched(state)[0][0].startswith("searched: thing 2, ")
     low, high = (
         affine.apply(state.request.patch.matrix, corner)
         for corner in ((-0.5,) * 3, np.array(state.request.patch.shape) - 0.5)
@@ -528,7 +531,7 @@ def test_a_region_that_is_not_on_the_slice_is_said(desk: Desk, tmp_path: Path) -
     desk.at_rest()
     assert desk.state.at == NOWHERE
     assert captions.patched(desk.state) == (
-        ("thing 1 does not lie on this slice: nothing to sweep", "warning"),
+        ("thing 1 does not lie on this slice: nothing to search", "warning"),
     )
     desk.presenter.explaining.explain()
     desk.at_rest()

@@ -25,7 +25,7 @@ from viewer.models.prepare import field, prepare
 from viewer.models.program import PROGRAM
 from viewer.models.select import logits as chosen
 from viewer.models.structure import Structure, attention_modules, structure
-from viewer.models.tiling import Tiling, tiling
+from viewer.models.tiling import Tiling, blocks, tiling
 from viewer.models.trial import Trial, tried
 from viewer.task import Task
 from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
@@ -167,6 +167,10 @@ class Model:
     def tiling(self, series: Series, sweep: Sweep, slice: int | None = None) -> Tiling:
         """The patches that cover a slice or a volume; see `viewer.models.tiling`."""
         return tiling(series, self.card.input, sweep, slice)
+
+    def blocks(self, series: Series, sweep: Sweep) -> int:
+        """How many patches the grid of a sweep has; see `viewer.models.tiling`."""
+        return blocks(series, self.card.input, sweep)
 
     def batch(self, inputs: Sequence[ModelInput]) -> Tensor:
         """The tensors of inputs as one batch on the model's device."""

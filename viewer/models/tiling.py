@@ -88,6 +88,14 @@ def tiling(series: Series, card: Input, sweep: Sweep, slice: int | None = None) 
     return Tiling(whole, (depth, rows, columns), (first, second, third), sweep)
 
 
+def blocks(series: Series, card: Input, sweep: Sweep) -> int:
+    """How many patches the grid of a sweep has, without preparing its input; raises as `tiling` does."""
+    check_sweep(sweep, card)
+    sides = axes(series, card)
+    spans = [_span(axis, series, sweep)[1] for axis in sides]
+    return math.prod(len(_starts(n, axis.size, sweep.overlap)) for n, axis in zip(spans, sides, strict=True))
+
+
 def check_sweep(sweep: Sweep, card: Input) -> None:
     """Raise `ModelError` for a sweep that no series has for a network with such an input."""
     if card.fit != "patch":

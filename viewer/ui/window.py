@@ -38,6 +38,7 @@ from viewer.ui.panels import (
     PointBar,
     PredictionPanel,
     PreferencesDialog,
+    SearchResultPanel,
     SeriesPanel,
     StartPanel,
     StatusBar,
@@ -81,7 +82,7 @@ class Window(QMainWindow):
         self.top, self.series, self.message = TopBar(), SeriesPanel(), MessageBar(self._stage)
         cache = RenderCache()
         self.prediction, self.explaining = PredictionPanel(), ExplainPanel(cache)
-        self.display = DisplayPanel()
+        self.display, self.found = DisplayPanel(), SearchResultPanel()
         self.views, self.planes, self.compare = SliceGrid(cache), PlaneGrid(cache), CompareGrid(cache)
         self.contact_sheet, self.slices = ContactSheetGrid(cache), SliceBar()
         self.points, self.companions = PointBar(), CompanionsPanel()
@@ -117,7 +118,7 @@ class Window(QMainWindow):
         column = QVBoxLayout(inside)
         column.setSpacing(0)
         column.setContentsMargins(0, 0, 0, 0)
-        for panel in (self.prediction, self.explaining, self.companions, self.display):
+        for panel in (self.prediction, self.found, self.explaining, self.companions, self.display):
             column.addWidget(panel)
         column.addStretch(1)
         self.right = QScrollArea()
@@ -172,7 +173,7 @@ class Window(QMainWindow):
         self.keyboard.held.connect(lambda command, down: self.bindings[command](down))
         for part in (
             self.message, self.settings, self.header, self.series, self.companions, self.points,
-            self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
+            self.found, self.slices, self.planes, self.views, self.contact_sheet, self.compare, self.card,
             self.code,
         ):  # fmt: skip
             part.wire(self.presenter)
@@ -308,7 +309,7 @@ class Window(QMainWindow):
             place.setVisible(place is shown)
         for widget in (
             self.top, self.series, self.message, self.views, self.slices,
-            self.prediction, self.explaining, self.display, self.status, self.start,
+            self.prediction, self.found, self.explaining, self.display, self.status, self.start,
             self.search, self.settings, self.header, self.card, self.planes, self.points, self.companions,
             self.contact_sheet, self.compare, self.code,
         ):  # fmt: skip

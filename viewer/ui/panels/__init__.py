@@ -15,6 +15,7 @@ from viewer.ui.panels.points import PointBar
 from viewer.ui.panels.prediction import PredictionPanel
 from viewer.ui.panels.preferences import PreferencesDialog
 from viewer.ui.panels.search import CommandSearch
+from viewer.ui.panels.search_result import SearchResultPanel
 from viewer.ui.panels.series import SeriesPanel
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PointBar",
     "PredictionPanel",
     "PreferencesDialog",
+    "SearchResultPanel",
     "SeriesPanel",
     "StartPanel",
     "StatusBar",

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from viewer.types import Prediction, Score
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.parts import Text, colours
-from viewer.wording import called_text, clean, figures, region_text
+from viewer.wording import best_called_text, called_text, clean, figures, region_text
 
 _BAR = 14
 """Height of the bar with its mark."""
@@ -46,7 +46,7 @@ class Answer(QWidget):
         self.number.set_text("–" if score is None else figures(score))
         self.bar.put(score)
         tip = "The mark on the bar is where the card calls the label from."
-        self.called.set_text("" if score is None else called_text(score), tip)
+        self.called.set_text("" if score is None else _called(score, _many(state)), tip)
         looked = "" if score is None or prediction is None else f"of {region_text(prediction, _many(state))}"
         self.region.set_text(looked, "What the model looked at for this score")
 
@@ -57,6 +57,10 @@ def _of_target(state: ViewState) -> Score | None:
     if said is None or not said.scores:
         return None
     return next((one for one in said.scores if one.label == state.request.target), said.top)
+
+
+def _called(score: Score, blocks: int) -> str:
+    return called_text(score) if blocks == 1 else best_called_text(score, blocks)
 
 
 def _many(state: ViewState) -> int:

@@ -18,7 +18,7 @@ from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
 from viewer.ui.panels.values import FeatureValues
 from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
-from viewer.ui.views.captions import patch_place, region_name, swept_name
+from viewer.ui.views.captions import patch_place, region_name, search_words, swept_name
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.widgets.controls import Combo, IconButton, Link
 from viewer.ui.widgets.form import SettingsForm
@@ -89,7 +89,7 @@ class ExplainPanel(QWidget):
         self._grid = grid
         self._within_name = add_row(grid, "Only inside", self.within)
         self._within_row = grid.rowCount() - 1
-        self._patch_name = add_row(grid, "Patch", self.patch)
+        self._patch_name = add_row(grid, "Look at", self.patch)
         self._patch_row = grid.rowCount() - 1
         self._regions: tuple[object, ...] = ()
         self._sweeps: tuple[object, ...] = ()
@@ -129,7 +129,7 @@ class ExplainPanel(QWidget):
         self.layer_chosen.connect(explaining.choose_layer)
         self.within_chosen.connect(explaining.choose_within)
         self.setting_changed.connect(explaining.set_setting)
-        self.explain_requested.connect(explaining.explain)
+        self.explain_requested.connect(presenter.patches.explain)
         self.sweep_chosen.connect(presenter.patches.sweep)
         self.layer_strip_requested.connect(presenter.layer_strip.wish)
         self.cancel_requested.connect(presenter.cancel)
@@ -246,14 +246,14 @@ class ExplainPanel(QWidget):
         if sweeps != self._sweeps:
             self._sweeps = sweeps
             self.patch.clear()
-            self.patch.addItem("one patch", None)
+            self.patch.addItem("one block", None)
             for over in (WHOLE, *(region.source for region in state.regions.regions)):
-                self.patch.addItem(f"sweep: {swept_name(state, over)}", over)
+                self.patch.addItem(f"search {swept_name(state, over)}", over)
         self.patch.choose(state.request.swept)
         size = " × ".join(map(str, model.patch))
         self.patch.setToolTip(
-            f"The model reads patches of {size} pixels. One lies {patch_place(state)}: hold Ctrl and click\n"
-            f"to place it. A sweep lays patches over all and blends their maps."
+            f"The model reads blocks of {size} pixels. One lies {patch_place(state)}: hold Ctrl and click\n"
+            f"to place it. A search shows the model many, refines the best and blends their maps."
         )
 
     @staticmethod
@@ -287,7 +287,7 @@ def _waiting_words(state: ViewState) -> tuple[str, str]:
     if item is None or item.unsuitable or state.free or not asked or state.shell.under_way:
         return "", ""
     if isinstance(state.at, Sweep):
-        return "A sweep waits for Explain.", "It shows the model many patches, so it does not run unasked."
+        return f"Waits for Explain. {search_words(state)}", "A search shows the model many blocks."
     if item.quick:
         return f"{item.title} waits for Explain.", "It took long on this model, so it does not run unasked."
     tip = f"It asks the model often, so it does not run unasked. Its cost: {item.cost}."

@@ -283,7 +283,7 @@ class PredictionPanel(QWidget):
             if state.shell.under_way:
                 return f"{' · '.join(one.doing for one in state.shell.under_way)}…".capitalize()
             return (
-                "Not swept yet: Explain runs it."
+                "Not searched yet: Explain runs it."
                 if state.request.swept is not None
                 else "Not run on this slice yet."
             )

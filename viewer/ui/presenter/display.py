@@ -204,6 +204,10 @@ class Displaying:
         self._history.record(Step(_LOOK, (_LOOK, self._state.answer.model), before, after))
         self._explaining.look(placed, swept)
 
+    def explain(self, finer: bool = False) -> None:
+        """Run the chosen method; see `Explaining.explain`."""
+        self._explaining.explain(finer)
+
     # --- taking back ------------------------------------------------------------------------------
 
     def undo(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Series, Style
-from viewer.ui.commands import Bindings
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
 from viewer.ui.presenter.loading import Question, loaded, said_of
@@ -60,10 +59,6 @@ class Explaining:
     @property
     def _state(self) -> ViewState:
         return self._store.state
-
-    def commands(self) -> Bindings:
-        """What keys and lists may ask of this part."""
-        return {"explain": self.explain}
 
     # --- model ------------------------------------------------------------------------------------
 
@@ -202,6 +197,8 @@ class Explaining:
             self.study_changed()
         elif wish == "show":
             self._store.show(asked=True, notice=None)
+        elif wish == "start":
+            self._run()
         elif wish == "trust" and self._asked is not None:
             path, question = self._asked
             self.load_model(path, decided=question.decides)
@@ -246,7 +243,7 @@ class Explaining:
         if (placed, swept) == (self._state.request.placed, self._state.request.swept):
             return
         self._slice_profile.rest()
-        self._wish(placed=placed, swept=swept, asked=False)
+        self._wish(placed=placed, swept=swept, asked=False, best=0)
         if self._state.answer.attribution is not None:
             self._slice_profile.score_slices()
 
@@ -276,11 +273,14 @@ class Explaining:
 
     # --- running ----------------------------------------------------------------------------------
 
-    def explain(self) -> None:
-        """Run the chosen method on the shown slice or volume, for all labels where that is free."""
-        self._run()
+    def explain(self, finer: bool = False) -> None:
+        """Run the chosen method on the shown slice or volume, for all labels where that is free.
 
-    def _run(self) -> bool:
+        `finer` has a sweep go on with a finer grid; what it found before stays until then.
+        """
+        self._run(finer)
+
+    def _run(self, finer: bool = False) -> bool:
         """Run it, or say why not; False, and the state not shown, where there is nothing to run."""
         model, series, item = self._maps.model, self._state.view.series, self._state.chosen_method
         if model is None or series is None or item is None or self._state.view.number is None:
@@ -314,7 +314,9 @@ class Explaining:
                     (so_far, baseline_images(so_far)),
                 )
 
-            explained = run(self._maps, asking, series, place, choice, target, task, preview, regions)
+            explained = run(
+                self._maps, asking, series, place, choice, target, task, preview, regions, finer=finer
+            )
             return result_of(self._maps, explained, place, words, slice, interpolation)
 
         def failed(sentence: str) -> None:

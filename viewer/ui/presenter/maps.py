@@ -59,6 +59,8 @@ class Maps:
         self.requests = Requests()
         self.slow: frozenset[str] = frozenset()
         """Methods that took long on this model when they last ran."""
+        self.seconds: dict[str, float] = {}
+        """Those that a map of one place took when a method last ran on this model."""
         self._found: Cache[Key, dict[str | None, Attribution]] = Cache(_ROOM, latest=True)
         self._previews: dict[Key, dict[str | None, Attribution]] = {}
         self._pictures: ArrayCache[tuple[Array, ...]] = ArrayCache(2**20)
@@ -87,6 +89,7 @@ class Maps:
         self.forget()
         self._looks.clear()
         self.slow = frozenset()
+        self.seconds = {}
         self.model = model
         self.requests.open(model)
 
@@ -175,7 +178,9 @@ class Maps:
         """Take from finished maps whether their method is too slow here to run unasked."""
         took: dict[str, float] = {}
         for one in attributions:
-            took[one.explainer.name] = max(took.get(one.explainer.name, 0.0), one.seconds)
+            blocks = 1 if one.swept is None else one.swept.grid
+            took[one.explainer.name] = max(took.get(one.explainer.name, 0.0), one.seconds / blocks)
+        self.seconds |= took
         slow = {name for name, seconds in took.items() if seconds > _PATIENCE}
         self.slow = (self.slow - took.keys()) | slow
 

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from viewer import affine
-from viewer.errors import ModelError
+from viewer.errors import ModelError, WhyscopeError
 from viewer.planes import Point, within
 from viewer.types import Field, Sweep
 from viewer.ui.commands import Bindings
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
+from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import WHOLE, Notice, ViewState, position_of
+from viewer.ui.state import NOWHERE, Notice, SearchSize, ViewState, position_of
+from viewer.ui.views.captions import best_blocks, chosen_block, search_words
 
 _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place."
 
@@ -23,12 +25,14 @@ _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place.
 class Patches:
     """Turns a place on the screen into what the model is shown, and says where its border lies."""
 
-    def __init__(self, store: Store, maps: Maps, display: Displaying, mpr: MPR) -> None:
+    def __init__(self, store: Store, maps: Maps, display: Displaying, mpr: MPR, slices: Scrolling) -> None:
         self._store = store
         self._maps = maps
         self._display = display
         self._mpr = mpr
+        self._slices = slices
         self._last: tuple[tuple[object, ...], Field | None] = ((), None)
+        self._counted: tuple[tuple[object, ...], int | None] = ((), None)
 
     @property
     def _state(self) -> ViewState:
@@ -36,47 +40,56 @@ class Patches:
 
     def commands(self) -> Bindings:
         """What keys and lists may ask of this part."""
-        return {"place-patch": self.place_here, "middle-patch": self.middle}
+        return {"explain": self.explain, "place-patch": self.place_here, "middle-patch": self.middle}
 
     # --- following --------------------------------------------------------------------------------
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
-        """The field of a state that is about to be shown: of its own place, or none."""
-        return {"patch": self._field(state)}
+        """The field of a state that is about to be shown, and how large its sweep is: of its own place."""
+        return {"patch": self._field(state), "search": self._size(state)}
 
     def ask(self, state: ViewState) -> None:
         """Nothing: a field is known at once."""
 
+    def _reads(self, state: ViewState) -> bool:
+        """Whether the model reads a patch of the shown series."""
+        model = state.answer.model
+        patch = model is not None and model.patch is not None and state.answer.gate != "outside"
+        return patch and state.view.series is not None and state.view.number is not None
+
     def _field(self, state: ViewState) -> Field | None:
-        """Where the patch lies that the model reads; of a region that is swept, once it has been."""
-        model, series, at, shown = self._maps.model, state.view.series, state.at, state.answer.attribution
-        reads = (
-            state.answer.model is not None
-            and state.answer.model.patch is not None
-            and state.answer.gate != "outside"
-        )
-        # All of an image has no border but its own.
-        if (
-            model is None
-            or series is None
-            or state.view.number is None
-            or not reads
-            or state.request.swept == WHOLE
-        ):
+        """Where the patch lies that the model reads; of a sweep, once it has been, the best one chosen."""
+        model, series, at = self._maps.model, state.view.series, state.at
+        if model is None or series is None or not self._reads(state):
             return None
+        if isinstance(at, Sweep):
+            block = chosen_block(state)
+            return None if block is None else block.field
         place = position_of(state)
-        key = (model, series, place, shown if isinstance(at, Sweep) else None)
-        if key != self._last[0]:
+        if (model, series, place) != self._last[0]:
             found: Field | None = None
-            if not isinstance(at, Sweep):
-                try:
-                    found = model.field(series, place.slice, at)
-                except ModelError:
-                    found = None  # the run says why
-            elif shown is not None:
-                found = Field(shown.matrix, shown.values.shape)
-            self._last = key, found
+            try:
+                found = model.field(series, place.slice, at)
+            except ModelError:
+                found = None  # the run says why
+            self._last = (model, series, place), found
         return self._last[1]
+
+    def _size(self, state: ViewState) -> SearchSize | None:
+        """How many blocks the wished sweep has, and what one takes; None of one block, or of nowhere."""
+        model, series, at = self._maps.model, state.view.series, state.at
+        if model is None or series is None or not isinstance(at, Sweep) or at == NOWHERE:
+            return None
+        if not self._reads(state):
+            return None
+        key = (model, series, at)
+        if key != self._counted[0]:
+            try:
+                self._counted = key, model.blocks(series, at)
+            except WhyscopeError:
+                self._counted = key, None  # the run says why
+        count = self._counted[1]
+        return None if count is None else SearchSize(count, self._maps.seconds.get(state.request.method))
 
     # --- wishes -----------------------------------------------------------------------------------
 
@@ -126,6 +139,34 @@ class Patches:
         """Lay patches over all of the slice or volume (`WHOLE`) or the region of this source; None: one."""
         if self._ready():
             self._display.look(self._state.request.placed, over)
+
+    def show_block(self, number: int) -> None:
+        """Go to one of the best blocks: its slice, the crosshair, and its border around it."""
+        state, series = self._state, self._state.view.series
+        blocks = best_blocks(state)
+        if series is None or not 0 <= number < len(blocks):
+            return
+        place = blocks[number].place
+        self._store.note(best=number)
+        if state.three:
+            slice, row, column = (round(i) for i in place)
+            self._mpr.mark(_point(series.geometry.matrix, (slice, row, column)))
+        slice = min(max(round(place[0]), 0), series.shape[0] - 1)
+        if slice != self._state.view.slice:
+            self._slices.go_to(slice)
+        else:
+            self._store.show()
+
+    def explain(self) -> None:
+        """Run the chosen method; of a long search it is said how long it takes, and a button starts it."""
+        if self._state.long:
+            self._store.show(notice=Notice(search_words(self._state), "info", "Start the search", "start"))
+        else:
+            self._display.explain()
+
+    def search_finer(self) -> None:
+        """Search a grid that is fine enough for the network; what the coarse one found stays until then."""
+        self._display.explain(finer=True)
 
     def _ready(self) -> bool:
         """Whether there is a patch to place; says why not."""

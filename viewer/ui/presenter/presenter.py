@@ -64,7 +64,7 @@ class Presenter:
         self.headers = Headers(self._store, jobs, settings.limits)
         self.display = Displaying(self._store, self.explaining, self.companions)
         self.mpr = MPR(self._store, jobs, self.slices)
-        self.patches = Patches(self._store, maps, self.display, self.mpr)
+        self.patches = Patches(self._store, maps, self.display, self.mpr, self.slices)
         self.pointer = Pointer(self._store, self.slices)
         # The regions say what is swept, the answer which map the planes and the small maps go with.
         self._store.parts = (
@@ -132,7 +132,7 @@ class Presenter:
             "cancel": self.cancel,
         }
         parts = (
-            self.studies, self.slices, self.display, self.explaining, self.mpr, self.patches, self.comparing,
+            self.studies, self.slices, self.display, self.mpr, self.patches, self.comparing,
         )  # fmt: skip
         return {name: action for part in parts for name, action in part.commands().items()} | own
 

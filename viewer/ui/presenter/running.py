@@ -68,10 +68,14 @@ def run(
     preview: Callable[[Attribution], None] | None = None,
     regions: Sequence[Region] = (),
     layer: str | None = None,
+    finer: bool = False,
 ) -> "Explained":
     """Explain one place as wished; `regions` are those of the series, `layer` stands over that of the choice
-    and may name several."""
+    and may name several. `finer` has a sweep go on with a grid that is fine enough for the network."""
     from viewer import session
+
+    if finer and isinstance(place.at, Sweep):
+        place = place._replace(at=replace(place.at, finer=True))
 
     within = next((one for one in regions if one.source == choice.within), None)
     asked = session.requests(

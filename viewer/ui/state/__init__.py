@@ -8,7 +8,16 @@ from viewer.ui.state.answer import AnswerState, Cell, Compared, MethodItem, Mode
 from viewer.ui.state.asked import Position, choice_of, position_of, shows
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
-from viewer.ui.state.request import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, At, MethodChoice, RequestState
+from viewer.ui.state.request import (
+    NO_SEGMENTS,
+    NOWHERE,
+    SEGMENTS,
+    WHOLE,
+    At,
+    MethodChoice,
+    RequestState,
+    SearchSize,
+)
 from viewer.ui.state.shell import BroughtCode, Busy, Memory, Notice, Probed, ShellState, ShownHeader
 from viewer.ui.state.studies import SeriesItem, StudiesState, one_stack
 from viewer.ui.state.views import LAYOUTS, UNFLIPPED, Draws, Flips, Layout, Seen, Unread, View, ViewsState
@@ -42,6 +51,7 @@ __all__ = [
     "Probed",
     "RegionsState",
     "RequestState",
+    "SearchSize",
     "Seen",
     "SeriesItem",
     "ShellState",

@@ -39,6 +39,14 @@ class MethodChoice:
         return SEGMENTS in self.settings
 
 
+@dataclass(frozen=True, slots=True)
+class SearchSize:
+    """How many blocks a sweep shows the model, and the seconds of one by the chosen method, where known."""
+
+    blocks: int
+    seconds: float | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RequestState:
     """Which label is explained, by which method as it is set, and where the model looks."""
@@ -56,7 +64,11 @@ class RequestState:
     None: that of the image."""
     swept: str | None = None
     """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
+    best: int = 0
+    """Which of the best blocks of a sweep is outlined."""
+    search: SearchSize | None = None
+    """How large the sweep is that is wished for."""
     reference: tuple[object, MethodChoice, str | None, str | None] | None = None
     """What others are compared with: model, the method as it was set, its target and its rival."""
     patch: Field | None = None
-    """Where the patch lies, or the box of the region that has been swept."""
+    """Where the patch lies; of what has been swept, the best block that the reader has chosen."""

@@ -18,6 +18,9 @@ from viewer.ui.state.shell import Busy, Memory, Notice, Probed, ShellState
 from viewer.ui.state.studies import StudiesState
 from viewer.ui.state.views import UNFLIPPED, Flips, View, ViewsState
 
+_LONG, _MANY_BLOCKS = 60, 100
+"""Seconds of a sweep from which on it is told before it starts, and blocks where those are not known."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewState:
@@ -122,6 +125,16 @@ class ViewState:
         item = self.chosen_method
         quick = item is not None and item.quick and item.name not in self.answer.slow
         return quick and not isinstance(self.at, Sweep)
+
+    @property
+    def long(self) -> bool:
+        """Whether a sweep takes, or may take, so long that the reader is told how long before it starts."""
+        size, item = self.request.search, self.chosen_method
+        if size is None or item is None:
+            return False
+        if size.seconds is None:
+            return not item.quick and size.blocks > _MANY_BLOCKS
+        return size.seconds * size.blocks > _LONG
 
     @property
     def target_words(self) -> str | None:

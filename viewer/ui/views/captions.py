@@ -8,7 +8,7 @@ import numpy as np
 
 from viewer.caveats import UNKNOWN_USE, marks
 from viewer.overlay import blank, native_facts
-from viewer.types import Attribution, Display, LoadedMap, Map, Region, SeriesPoint, Window
+from viewer.types import Attribution, BestBlock, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
 from viewer.wording import (
     INFLUENCE_ONLY,
@@ -23,6 +23,7 @@ from viewer.wording import (
     score_text,
     spacing_text,
     target_text,
+    time_text,
     window_text,
     without_identity,
 )
@@ -133,12 +134,45 @@ def patched(state: ViewState) -> tuple[Line, ...]:
         return ((f"patch {patch_place(state)}", "accent"),)
     name = swept_name(state, state.request.swept)
     if state.at == NOWHERE:
-        return ((f"{name} does not lie on this slice: nothing to sweep", "warning"),)
+        return ((f"{name} does not lie on this slice: nothing to search", "warning"),)
     shown = state.answer.attribution
     if shown is None:
-        return ((f"not swept yet: {name}", "accent"),)
-    count = len(shown.predictions)
-    return ((f"swept: {name}, {count} {'patch' if count == 1 else 'patches'}", "accent"),)
+        return ((f"not searched yet: {name}", "accent"),)
+    return ((f"searched: {name}, {_searched(shown)}", "accent"),)
+
+
+def _searched(shown: Attribution) -> str:
+    count = len(shown.predictions) if shown.swept is None else shown.swept.count
+    return f"{count} {'block' if count == 1 else 'blocks'}"
+
+
+def best_blocks(state: ViewState) -> tuple[BestBlock, ...]:
+    """The best blocks of the sweep that is shown; none where the shown map is of one block."""
+    shown = state.answer.attribution
+    return () if shown is None or shown.swept is None else shown.swept.best
+
+
+def chosen_block(state: ViewState) -> BestBlock | None:
+    """The one of them that is outlined."""
+    blocks = best_blocks(state)
+    return blocks[min(state.request.best, len(blocks) - 1)] if blocks else None
+
+
+def block_words(block: BestBlock) -> str:
+    """Where a block has its middle, as patches are placed: "Im 45, row 120, column 88"."""
+    slice, row, column = (round(i) for i in block.place)
+    return f"Im {slice + 1}, row {row}, column {column}"
+
+
+def search_words(state: ViewState) -> str:
+    """How long a sweep takes, as far as that is known."""
+    size, item = state.request.search, state.chosen_method
+    if size is None or item is None:
+        return ""
+    what = f"{item.title} on {size.blocks} {'block' if size.blocks == 1 else 'blocks'}"
+    if size.seconds is None:
+        return f"{what}: how long that takes is known once it has run on one block."
+    return f"{what} takes about {time_text(size.seconds * size.blocks)}, {number(size.seconds)} s for each."
 
 
 def patch_place(state: ViewState) -> str:
@@ -153,7 +187,9 @@ def swept_name(state: ViewState, swept: str) -> str:
     """What patches are laid over."""
     if swept == WHOLE:
         return (
-            "whole volume" if state.answer.model is not None and state.answer.model.volume else "whole slice"
+            "the whole scan"
+            if state.answer.model is not None and state.answer.model.volume
+            else "the whole slice"
         )
     region = next((one for one in state.regions.regions if one.source == swept), None)
     return "a region of another series" if region is None else region_name(state, region)
