@@ -2,6 +2,7 @@
 """What a search found stands in the window: a list that leads there, what it may miss, what it takes."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -14,6 +15,7 @@ from test_placing_window import choose, deep, flat
 from test_three_planes import settled
 
 from viewer.types import Score, Sweep
+from viewer.ui.presenter import running
 from viewer.ui.state import WHOLE, SearchSize
 from viewer.ui.views.captions import best_blocks, block_words, chosen_block, search_words
 from viewer.ui.window import Window
@@ -30,6 +32,10 @@ def searched(window: Window, qtbot: QtBot) -> None:
     settled(window, qtbot)
 
 
+def on_slice(window: Window, slice: int) -> bool:
+    return window.presenter.state.view.slice == slice
+
+
 # --- the list -------------------------------------------------------------------------------------
 
 
@@ -43,7 +49,7 @@ def test_the_best_blocks_are_listed_and_a_click_goes_there(deep: Window, qtbot: 
     for number in (1, 0, len(blocks) - 1):
         qtbot.mouseClick(listed[number], LEFT)
         there = round(blocks[number].place[0])
-        qtbot.waitUntil(lambda there=there: deep.presenter.state.view.slice == there)
+        qtbot.waitUntil(partial(on_slice, deep, there))
         state = settled(deep, qtbot)
         assert chosen_block(state) is blocks[number]
         assert state.request.patch is blocks[number].field
@@ -102,12 +108,10 @@ def test_a_finer_search_takes_the_place_of_the_coarse_one_when_it_is_done(
     qtbot: QtBot,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from viewer.ui.presenter import explaining
-
     searched(deep, qtbot)
     coarse = deep.presenter.state.answer.attribution
-    asked = Mock(wraps=explaining.run)
-    monkeypatch.setattr(explaining, "run", asked)
+    asked = Mock(wraps=running.run)
+    monkeypatch.setattr("viewer.ui.presenter.explaining.run", asked)
     deep.presenter.patches.search_finer()
     assert deep.presenter.state.answer.attribution is coarse  # and stays where this is cancelled
     state = settled(deep, qtbot)

@@ -274,10 +274,7 @@ class Explaining:
     # --- running ----------------------------------------------------------------------------------
 
     def explain(self, finer: bool = False) -> None:
-        """Run the chosen method on the shown slice or volume, for all labels where that is free.
-
-        `finer` has a sweep go on with a finer grid; what it found before stays until then.
-        """
+        """Run the chosen method on what is shown; `finer` has a sweep go on with a finer grid."""
         self._run(finer)
 
     def _run(self, finer: bool = False) -> bool:
