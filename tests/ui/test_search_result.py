@@ -19,7 +19,7 @@ from viewer.ui.presenter import running
 from viewer.ui.state import WHOLE, SearchSize
 from viewer.ui.views.captions import best_blocks, block_words, chosen_block, search_words
 from viewer.ui.window import Window
-from viewer.wording import best_called_text, time_text
+from viewer.wording import best_called_text, figures, time_text
 
 LEFT = Qt.MouseButton.LeftButton
 FIXTURES = (paths, deep, flat)  # those of the tests of placing
@@ -46,6 +46,9 @@ def test_the_best_blocks_are_listed_and_a_click_goes_there(deep: Window, qtbot: 
     listed = [link for link, _ in deep.found.rows if link.isVisibleTo(deep)]
     assert len(listed) == len(blocks) > 1
     assert deep.found.title.text() == f"Best of {deep.presenter.state.answer.attribution.swept.count} blocks"
+    for (_, score), block in zip(deep.found.rows, blocks, strict=False):
+        assert score.text() == score.full == figures(block.score)  # not elided
+        assert score.geometry().right() < deep.found.width()
     for number in (1, 0, len(blocks) - 1):
         qtbot.mouseClick(listed[number], LEFT)
         there = round(blocks[number].place[0])

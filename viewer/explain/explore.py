@@ -51,6 +51,10 @@ class Search:
         self._best = [peak.offset for peak in found]
         floor = float(np.median(self.looked.values(self._first, self.label)))
         self._widths = half_width(self.looked, self._first, self.label, self._best[0], floor)
+        # What was looked at to measure it may be higher still.
+        top = max(self.looked.offsets, key=lambda one: self.looked.value(one, self.label))
+        if self.looked.value(top, self.label) > self.looked.value(self._best[0], self.label):
+            self._best = [top, *(one for one in self._best if self.looked.apart(one, top))]
 
     def _highest(self) -> list[Shape3]:
         """The best blocks of those that were looked at, kept apart, without a further forward."""

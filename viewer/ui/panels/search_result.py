@@ -5,18 +5,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.ui.state import ViewState
 from viewer.ui.views.captions import block_words, chosen_block
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, dress_panel, heading
-from viewer.wording import ONE_BLOCK, best_of_text, figures, place_text, stride_text, weighed_text
+from viewer.wording import ONE_BLOCK, best_of_text, figures, place_text, score_text, stride_text, weighed_text
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-_MOST = 8
+_MOST, _NUMBER = 8, 52
+"""Rows, and the width of their numbers."""
 
 
 class SearchResultPanel(QWidget):
@@ -41,6 +42,9 @@ class SearchResultPanel(QWidget):
         for number, (link, score) in enumerate(self.rows):
             grid.addWidget(link, number, 0)
             grid.addWidget(score, number, 1)
+            link.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            score.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
+            score.setFixedWidth(_NUMBER)
             link.clicked.connect(partial(self._choose, number))
         self.finer.clicked.connect(lambda: self.finer_requested.emit())
         column = QVBoxLayout(self)
@@ -83,7 +87,7 @@ class SearchResultPanel(QWidget):
                 mark = "▸ " if block is chosen else ""
                 link.setText(f"{mark}{block_words(block)}")
                 link.setToolTip(f"Go there: {place_text(series, block)}")
-                score.set_text(figures(block.score))
+                score.set_text(figures(block.score), score_text(block.score))
         self.about.setText(f"{stride_text(series, swept)} {ONE_BLOCK}")
         self.about.setToolTip(weighed_text(swept))
         self.finer.setVisible(swept.finer > 0)

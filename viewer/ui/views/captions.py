@@ -15,6 +15,7 @@ from viewer.wording import (
     NO_WINDOW,
     OUTSIDE_USE,
     below_text,
+    best_of_text,
     clean,
     feature_words,
     method_text,
@@ -341,8 +342,8 @@ def _target(state: ViewState, shown: Attribution) -> Line:
         score = shown.score
     if score is None or shown.target.minus is not None:
         return target_text(shown), "accent"
-    highest = "" if len(shown.predictions) == 1 else "highest "
-    return f"{target_text(shown)} · {highest}{score_text(score)}", "accent"
+    best = "" if shown.swept is None else f", {best_of_text(shown.swept)}"
+    return f"{target_text(shown)} · {score_text(score)}{best}", "accent"
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool, blank: Blank) -> tuple[Line, ...]:
