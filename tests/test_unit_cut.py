@@ -12,7 +12,7 @@ from PySide6.QtGui import QImage, QPainter
 
 from viewer.export import colourbar
 from viewer.types import Overlay, Style
-from viewer.ui.views import marks
+from viewer.ui.views import marks, writing
 
 LONG = "change of the mean logit inside the region per unit of the standardised intensity of each voxel"
 
@@ -38,7 +38,8 @@ def test_in_the_window(unit: str, cut: bool, qtbot: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr(marks, "text", text)
     canvas = QImage(240, 400, QImage.Format.Format_ARGB32)
     painter = QPainter(canvas)
-    marks.colour_bar(painter, Style(), unit, QRectF(200, 80, 12, 200))
+    bar = writing.Bar(QRectF(200, 80, 12, 200))
+    writing.colour_bar(painter, Style(), unit, bar, 240)
     painter.end()
     assert written[0].endswith("…") is cut
     assert cut or written[0] == unit

@@ -4,6 +4,7 @@
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from viewer import overlay
 from viewer.types import (
@@ -68,7 +69,7 @@ def explained(values: np.ndarray, map_values: np.ndarray, score: float = 0.82, *
     base = image(values)
     assert base.view.series is not None
     said = Prediction(
-        ModelInput(base.view.series, 0, None, np.eye(4)),
+        ModelInput(base.view.series, 0, torch.zeros(1, 1, *values.shape[:2]), np.eye(4)),
         "net",
         "00ff",
         "cpu",

@@ -366,11 +366,14 @@ def test_the_colour_bar_is_blank_below_the_threshold(qtbot: QtBot) -> None:
     shown = view(
         qtbot, state.changed(style=replace(state.views.style, threshold=0.5)), plain=False, height=800
     )
-    x = SIDE - 14 - 6
-    assert np.abs(np.array(seen(shown, x, 84)) - colour_table("inferno")[253]).max() < 12
-    assert seen(shown, x, 82 + 140) == (0, 0, 0)
+    assert seen(shown, 1, 1) == (0, 0, 0)
+    assert shown.bar is not None
+    box = shown.bar.box
+    x = box.center().x()
+    assert np.abs(np.array(seen(shown, x, box.top() + 1)) - colour_table("inferno")[253]).max() < 12
+    assert seen(shown, x, box.top() + 0.65 * box.height()) == (0, 0, 0)
     arrow = QColor(DARK.text)
-    assert seen(shown, SIDE - 14 - 12 - 5, 82 + 110) == (arrow.red(), arrow.green(), arrow.blue())
+    assert seen(shown, box.left() - 5, box.center().y()) == (arrow.red(), arrow.green(), arrow.blue())
 
 
 @pytest.mark.parametrize(

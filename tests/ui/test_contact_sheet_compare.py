@@ -331,7 +331,7 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     window.run("compare")
     assert window.compare.isVisible()
     for view in window.compare.views:  # the window is as small as 1280 × 720
-        box = view._bar_box(2)  # with the line that says how it is flipped
+        box = view.bar.box if view.bar else None
         assert box is not None
         assert QRectF(view.rect()).contains(box)
     assert not window.contact_sheet.isVisible()

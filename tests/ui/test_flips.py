@@ -22,7 +22,6 @@ from viewer.ui.panels.explain_parts import BaselineThumbnails
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.state import Flips, ModelItem, Tile, ViewState
 from viewer.ui.views import marks, tiles
-from viewer.ui.views.captions import Corners
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import picture
 from viewer.ui.views.slice_view import SliceView
@@ -121,7 +120,7 @@ def test_it_is_said(qtbot: QtBot, flips: Flips) -> None:
     plain, turned = (shown(qtbot, uneven(), f) for f in ((False, False), flips))
     for view in (plain, turned):
         view.grab()
-    said = [next(w for w in view._written if isinstance(w, Corners)).top_right for view in (plain, turned)]
+    said = [view._said().corners.top_right for view in (plain, turned)]
     assert said == [(), ((f"flipped {words}", "warning"),)]
 
 
@@ -253,8 +252,7 @@ def test_what_is_said_of_the_flip_does_not_meet_the_colour_bar(
     view.grab()
     said, unit = covered["flipped left–right and top–bottom"], covered[state.shown.unit]
     assert not said.intersects(unit)
-    assert said.bottom() <= unit.top()
-    bar = view._bar_box(2)
+    bar = view.bar and view.bar.box
     assert bar is not None
     assert unit.bottom() <= bar.top()
 

@@ -37,9 +37,9 @@ def test_texts_stand_out(palette: Palette) -> None:
 
 def test_texts_over_a_white_image_stand_out() -> None:
     """The dark ground under each text keeps it readable on white."""
-    from viewer.ui.views.marks import _GROUND
+    from viewer.ui.views.marks import GROUND
 
-    grey = round(255 * (1 - _GROUND.alphaF()))
+    grey = round(255 * (1 - GROUND.alphaF()))
     for role in ("text", "quiet", "warning", "stop"):
         assert contrast(getattr(DARK, role), QColor(grey, grey, grey).name()) >= 4.5, role
 

@@ -13,7 +13,7 @@ from viewer.affine import Matrix
 from viewer.planes import Plane, Point, tilt
 from viewer.types import Array
 from viewer.ui.state import Cut, Slab, View, ViewState, one_stack
-from viewer.ui.views import captions, marks
+from viewer.ui.views import captions
 from viewer.ui.views.layers import RenderCache
 from viewer.ui.views.picture import Picture
 from viewer.ui.views.slice_view import SliceView
@@ -33,6 +33,8 @@ _ARM = 0.36
 
 class PlaneView(SliceView):
     """A plane through the volume; `with_bar` says whether it carries the map's colour bar."""
+
+    _small = True
 
     marked = Signal(object)
     """An LPS position that the pointer marks: Shift is held."""
@@ -148,9 +150,6 @@ class PlaneView(SliceView):
             return (len(shown.top_left), 3)
         tilted = self.plane is not None and tilt(self.plane) >= _TILTED  # then the title is long
         return (int(tilted), len(shown.bottom_left) - int(self._first))
-
-    def _bar_box(self, lines: int) -> QRectF | None:
-        return marks.bar_box(self.width(), self.height(), lines, small=True)
 
     def _sentence(self) -> captions.Line | None:
         """What is said until the plane has been cut."""

@@ -13,7 +13,6 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPixmap,
     QResizeEvent,
     QTransform,
     QWheelEvent,
@@ -21,12 +20,12 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from viewer.overlay import outline
-from viewer.types import Array, Style
-from viewer.ui.views import captions, marks
+from viewer.types import Array
+from viewer.ui.views import captions, marks, writing
 from viewer.ui.views.graphics import GraphicsLayer
 from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.views.picture import Picture
-from viewer.ui.widgets.theme import DARK, font
+from viewer.ui.widgets.theme import DARK
 
 _NOTCH = 120
 """Eighths of a degree in one notch of a mouse wheel."""
@@ -56,6 +55,9 @@ class SliceView(QWidget):
     view_changed = Signal(object)
     """The part of the image that is seen, as `Seen` has it, or None where the whole image is fitted."""
 
+    _small = False
+    """Whether the colour bar begins right below the texts."""
+
     touched = Signal()
     """A button was pressed or the wheel turned: the reader works with this view."""
 
@@ -68,8 +70,7 @@ class SliceView(QWidget):
         self._graphics = GraphicsLayer()
         self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
         self._seen: QRectF | None = None
-        self._texts: QPixmap | None = None
-        self._written: tuple[object, ...] = ()
+        self._writing = writing.Writing(self)
         self._from: QPointF | None = None
         self._start = QPointF()
         self._button = Qt.MouseButton.NoButton
@@ -216,7 +217,8 @@ class SliceView(QWidget):
                 marks.outlines(painter, self._picture.outlines, frame, values.shape[:2])
                 marks.patch_border(painter, self.border(), frame, values.shape[:2])
             painter.resetTransform()
-        painter.drawPixmap(0, 0, self._writing())
+        image = QRectF() if frame is None else self._flips().mapRect(frame)
+        self._writing.draw(painter, self._said(), image, self.evidence_in)
         painter.end()
 
     def border(self) -> Array:
@@ -229,54 +231,24 @@ class SliceView(QWidget):
             self._border = key, outline.border(shown.patch, shown.matrix)
         return self._border[1]
 
-    def _writing(self) -> QPixmap:
-        """Texts, letters and colour bar: drawn anew only when one of them changes."""
-        picture, sentence = self._picture, self._picture.sentence
-        said = picture.says(self._map.anything) if sentence is None else captions.Corners()
-        shown = captions.flipped(said, picture.flips)
-        letters = picture.letters if sentence is None else None
-        bar = picture.style if sentence is None and picture.bar else None
-        key = (
-            sentence, shown, letters, bar and (*_bar_key(bar), picture.unit), self.size(),
-            self.devicePixelRatioF(),
-        )  # fmt: skip
-        if self._texts is None or key != self._written:
-            self._written = key
-            self._texts = self._blank_pixmap()
-            painter = QPainter(self._texts)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            if sentence is not None:
-                self._write_sentence(painter, *sentence)
-            if letters is not None:
-                marks.sides(painter, letters, self.width(), self.height(), self._lines_free(shown))
-            marks.corners(painter, shown, self.width(), self.height())
-            box = self._bar_box(len(shown.top_right))
-            if bar is not None and box is not None:
-                marks.colour_bar(painter, bar, picture.unit, box)
-            painter.end()
-        return self._texts
+    def _said(self) -> writing.Said:
+        """What is written over the picture."""
+        picture = self._picture
+        if picture.sentence is not None:
+            return writing.Said(picture.sentence)
+        corners = captions.flipped(picture.says(self._map.anything), picture.flips)
+        style = picture.style if picture.bar else None
+        clear = self._lines_free(corners)
+        return writing.Said(None, corners, picture.letters, clear, style, picture.unit, self._small)
 
     def _lines_free(self, shown: captions.Corners) -> tuple[float, float]:
         """Lines of text above and below that the patient's sides keep clear of."""
         return self._picture.clear
 
-    def _bar_box(self, lines: int) -> QRectF | None:
-        """Where the colour bar stands below so many lines, if there is room."""
-        return marks.bar_box(self.width(), self.height(), lines)
-
-    def _blank_pixmap(self) -> QPixmap:
-        ratio = self.devicePixelRatioF()
-        result = QPixmap((self.size().toSizeF() * ratio).toSize())
-        result.setDevicePixelRatio(ratio)
-        result.fill(Qt.GlobalColor.transparent)
-        return result
-
-    def _write_sentence(self, painter: QPainter, sentence: str, role: str) -> None:
-        painter.setFont(font(15) if role == "text" else font())
-        painter.setPen(marks.colour(role))
-        box = QRectF(self.rect()).adjusted(24, 24, -24, -24)
-        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(box, int(flags), sentence)
+    @property
+    def bar(self) -> writing.Bar | None:
+        """Where the colour bar was drawn last."""
+        return self._writing.bar
 
     def evidence_in(self, box: QRect) -> float:
         """The sum of what the map draws, in absolute value, below a part of the widget; 0 without a map."""
@@ -390,8 +362,3 @@ class SliceView(QWidget):
             if steps:
                 (self.point_wheel if along else self.slice_wheel).emit(-steps)
         event.accept()
-
-
-def _bar_key(style: Style) -> tuple[object, ...]:
-    """What of a style the colour bar shows: its opacity it does not."""
-    return (style.colours, style.range, style.threshold, style.sign)
