@@ -300,7 +300,8 @@ class Window(QMainWindow):
         """Hand the state to every widget; each redraws what changed."""
         before, self._state = self._state.shell.preferences, state
         self._follow(before, state.shell.preferences)
-        empty = not state.studies.items and state.view.series is None and not state.shell.under_way
+        # A model alone that is opened changes nothing here: what could be opened stays in its place.
+        empty = not state.studies.items and state.view.series is None and state.shell.reading is None
         layout = "" if state.views.layout == "3" and not state.three else state.views.layout
         grids: dict[str, QWidget] = {"3": self.planes, "sheet": self.contact_sheet, "compare": self.compare}
         shown = self.start if empty else grids.get(layout, self.views)

@@ -187,10 +187,15 @@ class DisplayPanel(QWidget):
         self.sign.choose(style.sign)
         self.interpolation.choose(style.interpolation)
         self.overlay.setChecked(state.views.overlay)
-        shown = state.shown
+        shown, compared = state.shown, state.answer.compared
+        # Ranks are drawn in a range, colours and signs of their own.
+        ranked = state.views.layout == "compare" and compared is not None and compared.ranks
         for control in (self.threshold, self.threshold_number):
-            control.setEnabled(shown is not None)
-        self.lock.setEnabled(state.answer.attribution is not None and state.regions.loaded is None)
+            control.setEnabled(shown is not None and not ranked)
+        for choice in (self.table, self.sign):
+            choice.setEnabled(not ranked)
+        fixed = ranked or state.answer.attribution is None or state.regions.loaded is not None
+        self.lock.setEnabled(not fixed)
         if shown is None:
             self.range.set_text("no map yet")
         else:
