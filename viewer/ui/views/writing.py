@@ -93,7 +93,7 @@ class Writing:
         if self._apart[0] != (said.corners, size):
             self._apart = (said.corners, size), apart(said.corners, size.width())
         shown = self._apart[1]
-        self.bar = None if said.style is None else self._place(bars(size, shown, said, image), evidence)
+        self.bar = None if said.style is None else self._place(_bars(size, shown, said, image), evidence)
         key = (*said.key, self.bar, size, ratio)
         if self._pixmap is None or key != self._key:
             self._key, self._pixmap = key, _blank(size, ratio)
@@ -209,7 +209,7 @@ def sides(
             marks.text(painter, at, letter, "text", align)
 
 
-def bars(size: QSizeF, shown: Corners, said: Said, image: QRectF) -> tuple[Bar, ...]:
+def _bars(size: QSizeF, shown: Corners, said: Said, image: QRectF) -> tuple[Bar, ...]:
     """Where the colour bar may stand: in the upper half at the right and at the left, below the texts.
 
     It ends above the `image` where there is room for its numbers; else so that the side's letter stays free.
