@@ -415,7 +415,7 @@ def test_the_picture_is_drawn_as_asked(
     }  # fmt: skip
     assert asked["display"]["inverted"]
     # The method speaks for a label only: what lies below zero of the range is not drawn.
-    chosen = {"opacity": 0.25, "range": [0.0, 2.0], "colours": "viridis"}
+    chosen = {"opacity": 0.25, "range": [0.0, 2.0], "range_asked": [-0.5, 2.0], "colours": "viridis"}
     assert asked["style"] == plain["style"] | chosen
     with Image.open(tmp_path / "asked" / asked["files"]["png"]) as picture:
         facts = json.loads(picture.info["whyscope:provenance"])
