@@ -14,6 +14,7 @@ from test_patches import noise, patch_model, series_of, small
 from torch import Tensor, nn
 
 from plugins.grad_cam import GradCAM
+from plugins.hires_cam import HiResCAM
 from plugins.saliency import Saliency
 from viewer import session
 from viewer.explain import sweep
@@ -119,7 +120,7 @@ def test_a_block_is_known_in_millimetres_where_the_series_is() -> None:
 # --- each block once ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("methods", [(), (GradCAM(),), (GradCAM(), Saliency())], ids=len)
+@pytest.mark.parametrize("methods", [(), (GradCAM(),), (GradCAM(), HiResCAM())], ids=len)
 def test_no_block_is_run_twice_but_the_few_best_that_are_explained(
     methods: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
