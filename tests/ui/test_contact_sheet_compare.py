@@ -330,7 +330,9 @@ def test_the_window_shows_sheet_and_comparison(window: Window, study: Path, mode
     assert p.state.answer.contact_sheet_of == "methods"
     window.run("compare")
     assert window.compare.isVisible()
+    qtbot.waitUntil(lambda: not p.working, timeout=20_000)
     for view in window.compare.views:  # the window is as small as 1280 × 720
+        view.grab()
         box = view.bar.box if view.bar else None
         assert box is not None
         assert QRectF(view.rect()).contains(box)
