@@ -113,6 +113,16 @@ def test_the_bar_keeps_its_side_until_it_must_leave(qtbot: QtBot) -> None:
         assert view.bar.left is left
 
 
+def test_the_bar_stays_where_both_sides_are_covered_alike(qtbot: QtBot) -> None:
+    view = shown(qtbot, made(spot(0.0, 1.0, rows=90)), 400, 600)
+    for edge in (0.02, 0.98, 0.02):
+        state = made(spot(0.0, edge, rows=90) if edge > 0.5 else spot(edge, 1.0, rows=90))
+        view.show(picture(state, state.views.active))
+        view.grab()
+        assert view.bar is not None
+        assert not view.bar.left
+
+
 @pytest.mark.parametrize(("width", "height"), [(461, 648), (500, 800), (400, 700)])
 def test_the_bar_stays_off_the_image_where_there_is_room(qtbot: QtBot, width: int, height: int) -> None:
     view = shown(qtbot, made(spot(0.2, 0.6, rows=46)), width, height)

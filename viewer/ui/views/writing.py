@@ -110,12 +110,15 @@ class Writing:
         painter.drawPixmap(0, 0, self._pixmap)
 
     def _place(self, found: Sequence[Bar], evidence: Callable[[QRect], float]) -> Bar | None:
-        """The bar leaves its side only where it covers more of the map than it would on the other."""
+        """The bar leaves its side only for one where it covers less than half as much of the map.
+
+        Else it would go to and fro from slice to slice where a map lies on both sides.
+        """
         if len(found) < 2:
             return found[0] if found else None
         right, left = (evidence(one.covers.toAlignedRect()) for one in found)
-        if right != left:
-            self._left = left < right
+        here, there = (left, right) if self._left else (right, left)
+        self._left ^= there < here / 2
         return found[self._left]
 
 
