@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweeps measured where the truth is known: lesions off the grid at random, networks of known half-width.
 
-Volumes of noise hold vessels (tubes) and specks with the grey values of the lesions, and in half of them one
-lesion, a ball. The networks tell a ball by its shape (a difference of Gaussians), and answer by how near the
-middle of the block it lies: `half_width` is how far, as a share of a block, until half of the rise is gone.
-Their threshold is that of a card: 95 % of single blocks with a lesion in the middle are above it.
+Volumes of noise hold vessels (tubes) and specks with the grey values of the lesions, and in half of them
+one lesion, a ball. The networks tell a ball in one of two ways, and answer by how near the middle of the
+block it lies: `half_width` is how far, as a share of a block, until half of the rise is gone. *Specific*
+ones want grey that falls off along all three axes (the determinant of the Hessian), and so reject most
+vessels. *Unspecific* ones take a difference of Gaussians, which a vessel or a crossing of two has as well.
+Their threshold is that of a card: 95 % of single blocks with a lesion in the middle are above it. Whether
+any block of a volume is above it is computed for every place of the block, to the voxel.
 
     python scripts/measure_sweep.py                      # as in docs/full-check.md
-    python scripts/measure_sweep.py --cases 20 --empty 10 --narrow 5
+    python scripts/measure_sweep.py --cases 20 --empty 10 --narrow 5 --nets specific
 """
 
 import argparse
@@ -120,21 +123,39 @@ class Positional(nn.Module):
     window: Tensor
     fine: Tensor
     coarse: Tensor
+    ball: Tensor
     unit: Tensor
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, specific: bool) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind, self.specific = kind, specific
         self.register_buffer("window", _window(kind))
         self.register_buffer("fine", _gaussian(1.5))
         self.register_buffer("coarse", _gaussian(4.0))
+        self.register_buffer("ball", _gaussian(2.0))
         self.register_buffer("unit", torch.tensor(1.0))
+
+    def found(self, x: Tensor) -> Tensor:
+        """How much of a ball there is around each voxel, of (n, 1, depth, rows, columns)."""
+        grey = x * (_HIGH - _LOW) + _LOW
+        if self.specific:
+            return _bent(_smooth(grey, self.ball))
+        return (_smooth(grey, self.fine) - _smooth(grey, self.coarse)).clamp(min=0)
 
     def rise(self, x: Tensor) -> Tensor:
         """What a block shows of a ball, (n,)."""
-        grey = x * (_HIGH - _LOW) + _LOW
-        found = _smooth(grey, self.fine) - _smooth(grey, self.coarse)
-        return (found.clamp(min=0) * self.window).flatten(1).amax(1)
+        return (self.found(x) * self.window).flatten(1).amax(1)
+
+    def highest(self, image: Tensor) -> float:
+        """The highest logit of any block inside an image, wherever it is laid; borders of blocks left out."""
+        want = [(n - 1) / 2 + middle * n for n, middle in zip(BLOCK, self.kind.middle, strict=True)]
+        inside = [
+            slice(math.floor(w), length - (n - 1 - math.ceil(w)))
+            for w, n, length in zip(want, BLOCK, image.shape[2:], strict=True)
+        ]
+        depth, rows, columns = inside
+        found = self.found(image)[0, 0, depth, rows, columns]
+        return float(_FLOOR + _GAIN * found.max() / self.unit)
 
     def forward(self, x: Tensor) -> Tensor:
         return (_FLOOR + _GAIN * self.rise(x) / self.unit)[:, None]
@@ -148,6 +169,18 @@ def _window(kind: Kind) -> Tensor:
         sides.append((place / half) ** 2)
     far = sides[0][:, None, None] + sides[1][:, None] + sides[2]
     return 2.0 ** -(far**kind.flat)
+
+
+def _bent(smooth: Tensor) -> Tensor:
+    """The cube root of the negative determinant of the Hessian where all of its curvatures are negative."""
+    first = [torch.gradient(smooth, dim=axis)[0] for axis in (2, 3, 4)]
+    xx, xy, xz = (torch.gradient(first[0], dim=axis)[0] for axis in (2, 3, 4))
+    yy, yz = (torch.gradient(first[1], dim=axis)[0] for axis in (3, 4))
+    zz = torch.gradient(first[2], dim=4)[0]
+    minors = xx * yy - xy * xy
+    whole = xx * (yy * zz - yz * yz) - xy * (xy * zz - yz * xz) + xz * (xy * yz - yy * xz)
+    negative = (xx < 0) & (minors > 0) & (whole < 0)  # Sylvester's criterion
+    return torch.where(negative, -whole, 0.0) ** (1 / 3)
 
 
 def _gaussian(width: float) -> Tensor:
@@ -166,9 +199,9 @@ def _smooth(x: Tensor, weights: Tensor) -> Tensor:
     return x
 
 
-def model(kind: Kind, calls: int = 200) -> Model:
+def model(kind: Kind, specific: bool, calls: int = 200) -> Model:
     """The network with its card: 95 % of `calls` blocks with a lesion where it wants one are called."""
-    net = Positional(kind).eval()
+    net = Positional(kind, specific).eval()
     bare = _carded(kind, net, 0.5)
     room = (3 * BLOCK[0], 3 * BLOCK[1], 3 * BLOCK[2])
     rises = []
@@ -205,10 +238,11 @@ def _centred(model: Model, kind: Kind, series: Series, middle: Floats) -> Tensor
 
 @dataclass(frozen=True)
 class Case:
-    """One volume swept: the best logit of the grid alone and of all blocks, and what it took."""
+    """One volume swept: the best logit of the grid, of all blocks looked at, of any there is; its cost."""
 
     plain: float
     best: float
+    highest: float
     true: float
     threshold: float
     grid: int
@@ -225,13 +259,19 @@ def sweep(made: Model, kind: Kind, seed: int, lesion: bool, finer: bool = False)
     (swept,) = found.swept
     logits = [one.scores[0].logit for one in found.predictions]
     true = -math.inf
-    if middle is not None:
-        with torch.no_grad():
-            true = float(made._module(_centred(made, kind, series, middle)))
+    net = made._module
+    assert isinstance(net, Positional)
+    with torch.no_grad():
+        image = torch.tensor(np.array(series.voxels), dtype=torch.float32)[None, None] / 255
+        highest = net.highest(image)
+        if middle is not None:
+            true = float(net(_centred(made, kind, series, middle)))
     chance = made.card.output.thresholds["ball"]
     least = math.log(chance / (1 - chance))
     best = swept.best[0].score.logit
-    return Case(max(logits[:grid]), best, true, least, grid, swept.count, swept.half_width, swept.finer)
+    return Case(
+        max(logits[:grid]), best, highest, true, least, grid, swept.count, swept.half_width, swept.finer
+    )
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
@@ -264,11 +304,14 @@ def _report(name: str, cases: list[Case], empty: list[Case]) -> None:
     _line(f"  the grid alone: {share(sum(c.plain >= 0.95 * c.true for c in cases), len(cases))}")
     for what, some in (("with a lesion", cases), ("without", empty)):
         if some:
-            before, after = (
-                sum(c.plain >= c.threshold for c in some),
-                sum(c.best >= c.threshold for c in some),
+            grid, blocks, any_block = (
+                sum(value >= c.threshold for value, c in zip(values, some, strict=True))
+                for values in zip(*((c.plain, c.best, c.highest) for c in some), strict=True)
             )
-            _line(f"  {what}: called by the grid {before}, by all blocks {after}, of {len(some)}")
+            _line(
+                f"  {what}, above the threshold: by the grid {grid}, by all blocks that were looked at "
+                f"{blocks}, by any block there is {any_block}; of {len(some)}"
+            )
     if empty:
         _line(f"  with no more volumes without a lesion than by the grid: {_matched(cases, empty)}")
     every = cases + empty
@@ -300,19 +343,22 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=300)
     parser.add_argument("--empty", type=int, default=100)
     parser.add_argument("--narrow", type=int, default=60)
+    parser.add_argument("--nets", choices=["specific", "unspecific"])
     asked = parser.parse_args()
-    for title, kinds, count, empty, finer in (
-        ("Half-width ≥ .3 of a block", BROAD, asked.cases, asked.empty, False),
-        ("Narrower, with the finer grid", NARROW, asked.narrow, asked.narrow, True),
-    ):
-        _line(f"\n{title}\n")
+    nets = [asked.nets] if asked.nets else ["specific", "unspecific"]
+    runs = [
+        *(("Half-width ≥ .3 of a block", BROAD, asked.cases, asked.empty, False, one) for one in nets),
+        ("Narrower, with the finer grid", NARROW, asked.narrow, asked.narrow, True, nets[0]),
+    ]
+    for title, kinds, count, empty, finer, net in runs:
+        _line(f"\n{title}, {net} networks\n")
         start = time.monotonic()
         every: list[Case] = []
         without: list[Case] = []
         if not count:
             continue
         for (kind, some), (_, none) in zip(shared_out(kinds, count), shared_out(kinds, empty), strict=True):
-            made = model(kind)
+            made = model(kind, net == "specific")
             cases = [sweep(made, kind, seed, True, finer) for seed in some]
             bare = [sweep(made, kind, 10**5 + seed, False, finer) for seed in none]
             _report(kind.name, cases, bare)
