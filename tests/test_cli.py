@@ -199,7 +199,9 @@ def test_predict_is_one_document_of_the_promised_shape(
     assert (result["series"], result["slice"]) == ("1.2.826.77", 1)
     assert [label["label"] for label in result["labels"]] == list(LABELS)
     for label in result["labels"]:
-        assert set(label) == {"label", "logit", "probability", "kind", "calibrated", "threshold"}
+        assert set(label) == {
+            "label", "logit", "probability", "kind", "calibrated", "threshold", "spread",
+        }  # fmt: skip
         assert label["probability"] == pytest.approx(1 / (1 + np.exp(-label["logit"])))
         assert label["calibrated"] is False
     assert [label["threshold"] for label in result["labels"]] == [None, 0.25, None]

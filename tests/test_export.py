@@ -388,6 +388,7 @@ def test_the_document(tmp_path: Path) -> None:
         "calibrated": False,
         "threshold": 0.5,
         "kind": "score",
+        "spread": None,
     }
     assert [s["format"] for s in document["skipped"]] == ["sr", "tiff"]
     assert document["skipped"][0]["reason"] == "not written by this version"

@@ -98,11 +98,12 @@ def test_backspace_takes_a_key_away_and_all_come_back(window: Window, qtbot) -> 
     qtbot.keyClick(keys.buttons["mask"], Key.Key_Backspace)
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
-    qtbot.keyClick(window, Key.Key_M)
-    assert window.presenter.state.shell.masked
-    qtbot.mouseClick(keys.all, LEFT)
+    window.run("unmask")
     qtbot.keyClick(window, Key.Key_M)
     assert not window.presenter.state.shell.masked
+    qtbot.mouseClick(keys.all, LEFT)
+    qtbot.keyClick(window, Key.Key_M)
+    assert window.presenter.state.shell.masked
 
 
 def test_a_button_that_loses_the_keyboard_listens_no_more(window: Window, qtbot) -> None:
@@ -197,7 +198,7 @@ def test_what_was_opened_is_offered_again(window: Window, qtbot, tmp_path: Path)
     assert entries(window)[:3] == ["Folder…", "Files…", "Demo"]
     assert entries(window)[3].startswith(HIDDEN)
     assert "Zoidberg" not in "".join(entries(window))
-    qtbot.keyClick(window, Key.Key_M)
+    qtbot.keyClick(window, Key.Key_M, Qt.KeyboardModifier.ControlModifier)
     assert entries(window)[3] == "Zoidberg"
     assert [a.text() for a in window.top.model.menu_below.actions()][2] == "model"
     qtbot.mouseClick(window.top.open, LEFT)

@@ -266,7 +266,7 @@ def test_a_key_that_means_something_is_refused_by_name(reader: ReaderPreferences
     assert reader.set_key("invert", "J") is None
     assert reader.set_key("mask", "J") == "J already means “Invert the grey values”."
     assert reader.set_key("mask", "I") is None
-    assert reader.default_key("invert") == "I already means “Show or mask the patient”."
+    assert reader.default_key("invert") == "I already means “Mask the patient”."
     assert reader.set_key("mask", None) is None
     assert reader.default_key("invert") is None
     assert reader.now.keys == {"mask": ()}

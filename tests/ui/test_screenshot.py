@@ -25,13 +25,13 @@ def photographed(*words: object) -> tuple[int, str, str]:
 
 
 def numb(folder: Path) -> Path:
-    """A network whose weights are all zero, of which a method of gradients makes no map."""
+    """A network whose weights are all zero: it says the same of every image."""
     weights = write_model(folder) / "model.safetensors"
     save_file({name: torch.zeros_like(one) for name, one in load_file(weights).items()}, weights)
     return folder
 
 
-@pytest.mark.parametrize("case", ["no folder", "below a file", "no model", "no image", "no map"])
+@pytest.mark.parametrize("case", ["no folder", "below a file", "no model", "no image"])
 def test_a_picture_that_cannot_be_made_is_one_sentence(case: str, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("- no *model\n- and no image")
@@ -41,12 +41,19 @@ def test_a_picture_that_cannot_be_made_is_one_sentence(case: str, tmp_path: Path
         "below a file": ("--screenshot", text / "z.png"),
         "no model": (write_stack(tmp_path / "s", 3), "--model", text, "--screenshot", out),
         "no image": (text, "--screenshot", out),
-        "no map": (write_stack(tmp_path / "s", 3), "--model", numb(tmp_path / "m"), "--screenshot", out),
     }[case]
     status, written, said = photographed(*words)
     assert (status, written) == (1, "")
     assert is_sentence(said), said
     assert not out.exists()
+
+
+def test_a_network_that_sees_nothing_is_a_picture_of_its_own(tmp_path: Path) -> None:
+    """Nothing failed: its scores are marked, and its map is blank."""
+    out = tmp_path / "z.png"
+    words = (write_stack(tmp_path / "s", 3), "--model", numb(tmp_path / "m"), "--screenshot", out)
+    assert photographed(*words) == (0, "", "")
+    assert out.exists()
 
 
 def test_a_picture_under_the_name_of_another_kind_is_refused(tmp_path: Path) -> None:
