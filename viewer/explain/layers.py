@@ -21,10 +21,10 @@ CLOSED = (
 def suggest(model: Model) -> tuple[str, ...]:
     """Layers worth explaining at, the best first: those of the card, else the last of each stage.
 
-    Only layers whose output is a map over the image. Of a network with an output per pixel they are the last
-    that still tell regions and classes apart, the coarsest first. For a network whose classifier reads the
-    class token only, layers from whose patches no gradient flows (everything behind the last block's keys and
-    values) are left out: their map is blank.
+    Only layers whose output is a map over the image. Of a network with an output per pixel they are the
+    last that still tell regions and classes apart, the last of them first. For a network whose classifier
+    reads the class token only, layers from whose patches no gradient flows (everything behind the last
+    block's keys and values) are left out: their map is blank.
     """
     structure = model.structure
     known = {layer.name for layer in structure.layers}

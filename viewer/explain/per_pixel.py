@@ -34,7 +34,7 @@ _MOST = {2: 2**20, 3: 2**18}
 
 
 def telling(model: Model) -> tuple[str, ...]:
-    """The last layer at each resolution whose map tells regions and classes apart, the coarsest first.
+    """The last layer at each resolution whose map tells regions and classes apart, the last of them first.
 
     Of a block the end is taken, where it still tells them apart at all. Tried on noise; where that cannot be,
     the last layer at each resolution.
@@ -49,7 +49,8 @@ def telling(model: Model) -> tuple[str, ...]:
     if not found and min(alike.values(), default=1) < 1:  # a shallow network: where they are least alike
         return (min(alike, key=lambda name: alike[name]),)
     last = found or {layer.grid: layer.name for layer in structure.stages}
-    return tuple(name for _, name in sorted(last.items(), key=lambda item: prod(item[0])))
+    place = {layer.name: i for i, layer in enumerate(structure.layers)}
+    return tuple(sorted(last.values(), key=lambda name: -place[name]))
 
 
 def _alike(model: Model) -> dict[str, float]:
