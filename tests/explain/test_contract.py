@@ -203,7 +203,12 @@ def test_an_error_in_the_network_leaves_nothing_behind(pair: tuple[Explainer, Mo
     before = fingerprint(net)
     for state["fail"] in sorted({1, (total + 1) // 2, total}):
         calls[0] = 0
-        if state["fail"] == 1:
+        if state["fail"] == 1 and (explainer.layers(model) or explainer.attention):
+            # Listening may be what a network takes amiss, so that every method tries once more by itself.
+            explained = run(explainer, model)
+            assert explained.refused == ()
+            assert len(explained.attributions) == 1
+        elif state["fail"] == 1:
             with pytest.raises(ModelError, match="the machine stumbled"):
                 run(explainer, model)
         else:

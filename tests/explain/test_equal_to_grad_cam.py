@@ -129,16 +129,19 @@ def test_channels_that_are_the_same_everywhere_share_one_masked_image() -> None:
     assert model.structure.layers  # found out by a dry run, which is not to be counted
     seen: list[int] = []
     handle = model._module.register_forward_pre_hook(lambda _m, arguments: seen.append(len(arguments[0])))
-    found = one(model, ScoreCAM("layer2", 5), TARGET).values[0]
+    attribution = one(model, ScoreCAM("layer2", 5), TARGET)
     handle.remove()
-    assert near(found, wanted, 1e-4)
+    assert near(attribution.values[0], wanted, 1e-4)
     kept: list[Tensor] = []
     handle = model._module.layer2.register_forward_hook(lambda _m, _a, output: kept.append(output[0]))
     model.predict(inputs_of(model))
     handle.remove()
     living = sum(bool(channel.any()) for channel in kept[0])
     assert 2 <= living <= 6
-    assert sum(seen) == 1 + living + 1  # the image, the living channels, one for all the dead
+    assert attribution.evidence is not None
+    assert attribution.evidence.measure == "erasing"
+    # The image, the living channels, one for all the dead, and the image without what the map shows.
+    assert sum(seen) == 1 + living + 1 + 1
     sources = inputs_of(model, 3)
     sources[1].tensor.zero_()
     together = explain(model, sources, [ScoreCAM("layer2")], [TARGET]).attributions

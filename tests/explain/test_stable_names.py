@@ -31,7 +31,7 @@ Attribution.values Attribution.matrix Attribution.unit Attribution.predictions A
 Attribution.layer Attribution.completeness_error
 """
 DECLARED = "name title family paper shows cost"
-ALLOWED = "caution target_dependent signed display_sign unit attention"
+ALLOWED = "caution target_dependent signed display_sign unit attention contribution total"
 EXPLAINERS = """
 Explainer.compute(self, probe)
 Explainer.unsuitable(self, model)
