@@ -37,8 +37,8 @@ from viewer.ui.window import Window
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "guide"
 LARGE, SMALL = (1600, 1000), (1160, 660)
-HEAD = (0, 0, SMALL[0], 300)
-"""The upper part of a small window, with the message bar."""
+FOOT = (0, SMALL[1] - 360, SMALL[0], 360)
+"""The lower part of a small window, with the message bar."""
 CALM = 40
 """How many looks in a row must find no work under way: between two jobs there is a moment without any."""
 
@@ -125,6 +125,7 @@ def panels() -> None:
     with opened(0, size=LARGE) as window:
         window.presenter.explaining.choose_method("integrated-gradients")
         window.presenter.explaining.explain()
+        window.explaining.settings.click()
         settle(window)
         right = window.right.widget()
         assert right is not None
@@ -194,7 +195,7 @@ def planes() -> None:
 
 def refused() -> None:
     with opened(2) as window:
-        save(window, GUIDE / "refused.png", HEAD)
+        save(window, GUIDE / "refused.png", FOOT)
 
 
 def negative() -> None:
@@ -219,7 +220,7 @@ def trust() -> None:
             settle(window)
         finally:
             os.chdir(here)
-        save(window, GUIDE / "trust.png", HEAD)
+        save(window, GUIDE / "trust.png", FOOT)
 
 
 def light() -> None:

@@ -384,12 +384,12 @@ def test_the_answer_is_what_how_sure_and_of_what(shown: Callable[..., Any], stat
     panel = shown(PredictionPanel)
     answer = panel.answer
     assert (answer.label.full, answer.number.full) == ("pneumonia", "0.82")
-    assert answer.called.full == "Called · score, called from 0.50"
-    assert answer.region.full == "of the whole image"
+    assert answer.called.text() == "Called · score, called from 0.50"
+    assert answer.region.text() == "of the whole image"
     assert answer.mapTo(panel, QPoint()).y() < panel.list.mapTo(panel, QPoint()).y()
     panel.show(state.changed(target="nodule"))
     assert (answer.label.full, answer.number.full) == ("nodule", "0.41")
-    assert answer.called.full == "Not called · score, called from 0.50"
+    assert answer.called.text() == "Not called · score, called from 0.50"
 
 
 def test_a_model_of_one_label_says_it_once(shown: Callable[..., Any], state: ViewState) -> None:
@@ -404,9 +404,10 @@ def test_a_model_of_one_label_says_it_once(shown: Callable[..., Any], state: Vie
 
 
 def test_nothing_is_said_of_the_place_before_its_score(shown: Callable[..., Any]) -> None:
-    answer = shown(PredictionPanel, prediction=None).answer
+    panel = shown(PredictionPanel, prediction=None)
+    answer = panel.answer
     assert (answer.label.full, answer.number.full) == ("pneumonia", "–")
-    assert (answer.called.full, answer.region.full) == ("", "")
+    assert (answer.called.text(), answer.region.text()) == ("", "")
 
 
 def test_the_rows_are_there_before_the_scores(shown: Callable[..., Any], state: ViewState) -> None:

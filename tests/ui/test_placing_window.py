@@ -313,7 +313,7 @@ def test_a_sweep_is_chosen_run_and_left(deep: Window, qtbot: QtBot) -> None:
     state = settled(deep, qtbot)
     assert len(state.answer.attribution.predictions) > 1
     many = len(state.answer.attribution.predictions)
-    assert deep.prediction.answer.region.full.startswith(f"of the best of {many} blocks, each ")
+    assert deep.prediction.answer.region.text().startswith(f"of the best of {many} blocks, each ")
     choose(deep, 0)
     assert deep.presenter.state.answer.attribution is one
 

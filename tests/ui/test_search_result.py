@@ -61,11 +61,11 @@ def test_the_best_blocks_are_listed_and_a_click_goes_there(deep: Window, qtbot: 
 
 
 def test_no_call_is_made_of_the_best_of_many(deep: Window, qtbot: QtBot) -> None:
-    assert "best of" not in deep.prediction.answer.called.full
+    assert "best of" not in deep.prediction.answer.called.text()
     searched(deep, qtbot)
     count = deep.presenter.state.answer.attribution.swept.count
-    assert f"best of {count} blocks" in deep.prediction.answer.called.full
-    assert not deep.prediction.answer.called.full.startswith(("Called", "Not called"))
+    assert f"best of {count} blocks" in deep.prediction.answer.called.text()
+    assert not deep.prediction.answer.called.text().startswith(("Called", "Not called"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from viewer.types import Prediction, Score
 from viewer.ui.state import ViewState
-from viewer.ui.widgets.parts import Text, colours
+from viewer.ui.widgets.parts import Sentence, Text, colours
 from viewer.wording import best_called_text, called_text, clean, figures, region_text
 
 _BAR = 14
@@ -22,7 +22,7 @@ class Answer(QWidget):
         self.label, self.number = Text("", "answer"), Text("", "answer", right=True)
         self.number.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         self.bar = _ScoreBar()
-        self.called, self.region = Text(""), Text("", "quiet")
+        self.called, self.region = Sentence(), Sentence("", "quiet")
         first = QHBoxLayout()
         first.setSpacing(10)
         first.addWidget(self.label, 1)
@@ -46,9 +46,14 @@ class Answer(QWidget):
         self.number.set_text("–" if score is None else figures(score))
         self.bar.put(score)
         tip = "The mark on the bar is where the card calls the label from."
-        self.called.set_text("" if score is None else _called(score, _many(state)), tip)
+        self.called.setText("" if score is None else _called(score, _many(state)))
+        self.called.setToolTip(tip)
         looked = "" if score is None or prediction is None else f"of {region_text(prediction, _many(state))}"
-        self.region.set_text(looked, "What the model looked at for this score")
+        self.region.setText(looked)
+        self.region.setToolTip("What the model looked at for this score")
+        lines = 1 if model is None or model.patch is None else 2  # a block has its size and its share
+        for sentence in (self.called, self.region):
+            sentence.setMinimumHeight(lines * sentence.fontMetrics().height())
 
 
 def _of_target(state: ViewState) -> Score | None:

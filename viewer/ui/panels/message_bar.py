@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the window has to say, over the lower edge of the views."""
 
+import re
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Signal
@@ -74,7 +75,7 @@ class MessageBar(QWidget):
             return
         self._notice = notice
         if notice is not None:
-            self.sentence.setText(notice.text)
+            self.sentence.setText(_breakable(notice.text))
             self.button.setText(notice.action or "")
             self.button.setVisible(notice.action is not None)
             self.other.setText(notice.other or "")
@@ -113,6 +114,11 @@ class MessageBar(QWidget):
         painter.setPen(QPen(QColor(look.line), 1))
         painter.drawLine(0, 0, self.width(), 0)
         draw_icon(painter, icon, QRectF(16, box.center().y() - 9, 18, 18), tone)
+
+
+def _breakable(text: str) -> str:
+    """The same where a word that no line has room for, such as a digest, may be broken."""
+    return re.sub(r"\w{33,}", lambda word: "\u200b".join(re.findall(".{1,16}", word[0])), text)
 
 
 _KINDS: dict[str, tuple[str, Icon]] = {
