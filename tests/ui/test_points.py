@@ -200,7 +200,7 @@ def test_many_points_have_one_row() -> None:
         (
             SeriesPoint("1", "temporal position", (3.0,), 2, 20, "phase 3 of 20 · 240 ms"),
             "phase 3 / 20 · 240 ms",
-            "20 points in time",
+            "20 phases",
         ),
         (SeriesPoint("1", "echo", (4.6,), 0, 2, "echo 1 · 4.6 ms"), "echo 1 · 4.6 ms · 1 / 2", "2 echoes"),
         (

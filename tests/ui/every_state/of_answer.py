@@ -14,13 +14,14 @@ from viewer.types import Attribution, DerivedMap, Map, Sweep
 from viewer.ui.presenter.evidence import volume_profile
 from viewer.ui.presenter.running import baseline_images, leading
 from viewer.ui.state import (
-    WHOLE,
+    NOWHERE,
     AnswerState,
     Cell,
     Compared,
     MethodItem,
     ModelItem,
     RequestState,
+    SearchSize,
     Side,
     Tile,
     shows,
@@ -82,18 +83,45 @@ def _kept(seen: Seen, request: RequestState) -> None:
 def _patch(seen: Seen, request: RequestState) -> None:
     item, state = seen.state.answer.model, seen.state
     shut = state.answer.gate == "outside"
-    if seen.series is None or item is None or item.patch is None or shut or request.swept == WHOLE:
+    if seen.series is None or item is None or item.patch is None or shut:
         assert request.patch is None
     elif isinstance(state.at, Sweep):
         shown = state.answer.attribution
-        assert (request.patch is None) == (shown is None)
-        if shown is not None:
-            np.testing.assert_array_equal(request.patch.matrix, shown.matrix)
-            assert request.patch.shape == shown.values.shape
+        best = () if shown is None or shown.swept is None else shown.swept.best
+        assert request.patch is (best[min(request.best, len(best) - 1)].field if best else None)
     else:
         wanted = seen.model.field(seen.known.series(seen.series), seen.place, state.at)
         np.testing.assert_array_equal(request.patch.matrix, wanted.matrix)
         assert request.patch.shape == wanted.shape
+
+
+@of(RequestState, "best")
+def _best(seen: Seen, request: RequestState) -> None:
+    assert request.best >= 0
+    assert request.best == 0 or request.swept is not None
+
+
+@of(RequestState, "search")
+def _search(seen: Seen, request: RequestState) -> None:
+    """The blocks of the sweep that is wished for, of this model over this series; none of a single one."""
+    at, item = seen.state.at, seen.state.answer.model
+    if (
+        not isinstance(at, Sweep)
+        or at == NOWHERE
+        or seen.series is None
+        or item is None
+        or seen.state.answer.gate == "outside"
+    ):
+        assert request.search is None
+    elif request.search is not None:
+        assert request.search.blocks == seen.model.blocks(seen.known.series(seen.series), at)
+        every(seen, request.search)
+
+
+@of(SearchSize, "blocks", "seconds")
+def _size(seen: Seen, size: SearchSize) -> None:
+    assert size.blocks > 0
+    assert size.seconds is None or size.seconds > 0
 
 
 @of(AnswerState, "model")
@@ -244,7 +272,8 @@ def _tile(seen: Seen, tile: Tile) -> None:
     view = seen.state.view
     assert tile.map.series is view.series
     assert tile.negative == negative(seen, tile.map)
-    wanted = overlay.on_source(tile.map, view.slice, tile.style.interpolation)
+    found = overlay.on_source(tile.map, view.slice, tile.style.interpolation)
+    wanted = overlay.as_drawn(tile.map, found)
     if tile.drawn.shape == wanted.shape:
         np.testing.assert_allclose(tile.drawn, wanted, 1e-5, 1e-7)
     else:
