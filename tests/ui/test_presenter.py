@@ -420,7 +420,8 @@ def of_its_place(state: ViewState, values: list[np.ndarray], truth: Sequence[Pre
             assert one.explainer.name == state.request.method
             assert one.target.words == state.request.target
     if state.view.map is not None:
-        expected = overlay.on_source(state.answer.attribution, state.view.slice)
+        shown = state.answer.attribution
+        expected = overlay.as_drawn(shown, overlay.on_source(shown, state.view.slice))
         assert np.array_equal(state.view.map, expected, equal_nan=True)
 
 
