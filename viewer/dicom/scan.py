@@ -203,8 +203,8 @@ def segmentation_in(path: Path, limits: Limits) -> Segmentation:
 def _attempt(path: Path, limits: Limits) -> Finding:
     """Read one file's header, and turn whatever goes wrong into a sentence.
 
-    The one broad `except` of this package: on damaged or hostile files the parsers raise nearly
-    anything, from `struct.error` to `RecursionError`, and one file must not stop the others.
+    The `except` is broad: on damaged or hostile files the parsers raise nearly anything, from
+    `struct.error` to `RecursionError`, and one file must not stop the others.
     """
     try:
         return _read(path, limits)
