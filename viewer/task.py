@@ -61,3 +61,27 @@ class Task:
         self.check()
         if self._report is not None:
             self._report(Progress(done, total, doing))
+
+
+class Part(Task):
+    """A part of a task: what is said to it, and whether it is cancelled, is the whole's."""
+
+    def __init__(self, whole: Task) -> None:
+        super().__init__()
+        self.whole = whole
+
+    @property
+    def cancelled(self) -> bool:
+        return self.whole.cancelled
+
+    def cancel(self) -> None:
+        self.whole.cancel()
+
+    def check(self) -> None:
+        self.whole.check()
+
+    def announce(self, sentence: str) -> None:
+        self.whole.announce(sentence)
+
+    def progress(self, done: int, total: int, doing: str) -> None:
+        self.whole.progress(done, total, doing)

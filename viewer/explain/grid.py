@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.task import Task
+from viewer.task import Part, Task
 from viewer.types import ModelInput, Prediction, Shape3
 
 APART = 0.5
@@ -122,19 +122,12 @@ def middle_of_rise(
     return found
 
 
-class _Named(Task):
+class _Named(Part):
     """A task whose work is called by one name, whatever does it."""
 
     def __init__(self, whole: Task, doing: str) -> None:
-        super().__init__()
-        self._whole, self._doing = whole, doing
-
-    @property
-    def cancelled(self) -> bool:
-        return self._whole.cancelled
-
-    def check(self) -> None:
-        self._whole.check()
+        super().__init__(whole)
+        self._doing = doing
 
     def progress(self, done: int, total: int, doing: str) -> None:
-        self._whole.progress(done, total, self._doing)
+        self.whole.progress(done, total, self._doing)

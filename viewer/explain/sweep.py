@@ -20,7 +20,7 @@ from viewer.explain.grid import Looked
 from viewer.explain.run import Assignment, Explained, Outcome, outcome, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.task import Task
+from viewer.task import Part, Task
 from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Shape3, Target
 
 _MOST_BYTES = 2**31
@@ -256,23 +256,16 @@ class _Swept:
         return blends[key]
 
 
-class _Share(Task):
+class _Share(Part):
     """The part of a task that some of its patches are."""
 
     def __init__(self, whole: Task, first: int, count: int, total: int, doing: str) -> None:
-        super().__init__()
-        self._whole, self._first, self._count, self._total = whole, first, count, total
+        super().__init__(whole)
+        self._first, self._count, self._total = first, count, total
         self._doing = doing
         self._done = 0
-
-    @property
-    def cancelled(self) -> bool:
-        return self._whole.cancelled
-
-    def check(self) -> None:
-        self._whole.check()
 
     def progress(self, done: int, total: int, doing: str) -> None:
         # One method after another begins at nothing.
         self._done = max(self._done, self._count * done // max(total, 1))
-        self._whole.progress(self._first + self._done, self._total, self._doing)
+        self.whole.progress(self._first + self._done, self._total, self._doing)
