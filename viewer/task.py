@@ -63,7 +63,7 @@ class Task:
             self._report(Progress(done, total, doing))
 
 
-class Part(Task):
+class Subtask(Task):
     """A part of a task: what is said to it, and whether it is cancelled, is the whole's."""
 
     def __init__(self, whole: Task) -> None:

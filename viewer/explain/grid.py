@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.task import Part, Task
+from viewer.task import Subtask, Task
 from viewer.types import ModelInput, Prediction, Shape3
 
 APART = 0.5
@@ -122,7 +122,7 @@ def middle_of_rise(
     return found
 
 
-class _Named(Part):
+class _Named(Subtask):
     """A task whose work is called by one name, whatever does it."""
 
     def __init__(self, whole: Task, doing: str) -> None:

@@ -20,7 +20,7 @@ from viewer.explain.grid import Looked
 from viewer.explain.run import Assignment, Explained, Outcome, outcome, suited
 from viewer.models import Model
 from viewer.models.tiling import Tiling
-from viewer.task import Part, Task
+from viewer.task import Subtask, Task
 from viewer.types import Asked, Attribution, ModelInput, Prediction, Region, Shape3, Target
 
 _MOST_BYTES = 2**31
@@ -256,7 +256,7 @@ class _Swept:
         return blends[key]
 
 
-class _Share(Part):
+class _Share(Subtask):
     """The part of a task that some of its patches are."""
 
     def __init__(self, whole: Task, first: int, count: int, total: int, doing: str) -> None:
