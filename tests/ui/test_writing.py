@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made import explained
 from PySide6.QtCore import QRectF
+from PySide6.QtGui import QFontMetricsF
 from pytestqt.qtbot import QtBot
 
 from viewer.ui.state import ViewState
@@ -15,6 +16,7 @@ from viewer.ui.views import captions, marks, writing
 from viewer.ui.views.captions import Corners
 from viewer.ui.views.picture import picture
 from viewer.ui.views.slice_view import SliceView
+from viewer.ui.widgets.theme import font
 
 COLUMNS = 60
 
@@ -156,3 +158,19 @@ def test_lines_that_would_meet_stand_below_each_other() -> None:
     assert [words for words, _ in narrow.bottom_left] == [one[0]]
     below = writing.apart(Corners((), (), (one,), (other,)), 240)
     assert [words for words, _ in below.bottom_left] == [one[0], ""]
+
+
+LONG = (
+    "Grad-CAM · blocks shows nothing for nodule here: its values come to 2.8e-5 beside a score of 3.8. "
+    "Another method or layer may show more."
+)
+
+
+@pytest.mark.parametrize("width", [300, 461, 600, 900])
+def test_a_remark_longer_than_the_view_is_said_in_full(qtbot: QtBot, width: int) -> None:
+    said = writing.apart(Corners(bottom_left=((LONG, "warning"), ("short", "text"))), width)
+    lines = [words for words, role in said.bottom_left if role == "warning"]
+    assert " ".join(lines) == LONG
+    metrics = QFontMetricsF(font())
+    assert max(metrics.horizontalAdvance(words) for words in lines) <= width - 2 * writing.MARGIN
+    assert said.bottom_left[-1] == ("short", "text")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt
-from PySide6.QtGui import QFontMetricsF, QImage, QPainter, QPixmap, QPolygonF
+from PySide6.QtGui import QFontMetrics, QFontMetricsF, QImage, QPainter, QPixmap, QPolygonF
 from PySide6.QtWidgets import QWidget
 
 from viewer.overlay import shown_range
@@ -14,6 +14,7 @@ from viewer.types import Style
 from viewer.ui.views import marks, pixels
 from viewer.ui.views.captions import Corners, Line
 from viewer.ui.views.marks import GROUND, LEADING, MARGIN
+from viewer.ui.widgets.parts import wrapped
 from viewer.ui.widgets.theme import font
 from viewer.wording import number
 
@@ -34,6 +35,8 @@ _LEFT, _RIGHT, _MIDDLE = (
     Qt.AlignmentFlag.AlignRight,
     Qt.AlignmentFlag.AlignHCenter,
 )
+_MOST_LINES = 4
+"""Of one sentence that is longer than the view is wide."""
 _NOTHING: Line = ("", "text")
 
 
@@ -139,8 +142,12 @@ def _sentence(painter: QPainter, sentence: Line, size: QSizeF) -> None:
 
 
 def apart(said: Corners, width: float) -> Corners:
-    """The same in a view of this width, with lines below or above each other that would meet side by side."""
+    """The same in a view of this width, with lines below or above each other that would meet side by side.
+
+    A sentence at the lower left that is longer than the view is wide is broken: a remark is said in full.
+    """
     metrics, room = QFontMetricsF(font()), width - 2 * MARGIN - _BETWEEN
+    remarks = _broken(said.bottom_left, int(width - 2 * MARGIN) - 1)
 
     def meet(one: Line, other: Line) -> bool:
         both = bool(one[0] and other[0])
@@ -157,9 +164,19 @@ def apart(said: Corners, width: float) -> Corners:
     return Corners(
         top_left=said.top_left,
         top_right=beside(said.top_left, said.top_right),
-        bottom_left=beside(said.bottom_right[::-1], said.bottom_left[::-1])[::-1],
+        bottom_left=beside(said.bottom_right[::-1], remarks[::-1])[::-1],
         bottom_right=said.bottom_right,
     )
+
+
+def _broken(lines: Sequence[Line], room: int) -> tuple[Line, ...]:
+    """The same with each sentence that no view of this room could hold in a line over several."""
+    metrics = QFontMetrics(font())
+    result: list[Line] = []
+    for words, role in lines:
+        long = metrics.horizontalAdvance(words) > room
+        result += [(part, role) for part in (wrapped(words, metrics, room, _MOST_LINES) if long else [words])]
+    return tuple(result)
 
 
 def corners(painter: QPainter, said: Corners, size: QSizeF) -> list[QRectF]:

@@ -106,7 +106,9 @@ def wrapped(
         line = words.pop(0)
         while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= room:
             line += f" {words.pop(0)}"
-        lines.append(metrics.elidedText(line, cut, room))
+        # Of a line that fits Qt would still cut a part of a pixel's width.
+        fits = metrics.horizontalAdvance(line) <= room
+        lines.append(line if fits else metrics.elidedText(line, cut, room))
     return lines
 
 
