@@ -78,9 +78,9 @@ def test_ranks_of_noise_are_blank() -> None:
 def test_the_sentence_names_method_layer_label_and_measure() -> None:
     said = nothing_text(made(NOISE))
     assert said.startswith("Grad-CAM · features.norm5 shows nothing for pneumonia here: ")
-    assert "2.8e-5 beside a score of 3.8" in said
+    assert "its values come to 2.8e-5 logits, and up to" in said
     erased = nothing_text(made(Evidence("erasing", 1e-8, 3.8, 1e-5)))
-    assert "without its strongest cells the score moves by 1e-8" in erased
+    assert "without its strongest cells the answer moves by 1e-8 logits" in erased
     for text in (said, erased):
         assert "used nothing" not in text
         assert remark_text(made(NOISE), False, True, False, False) == said

@@ -339,10 +339,12 @@ def nothing_text(attribution: Attribution) -> str:
     said, found = f"{method_text(attribution)} shows nothing{label} here", attribution.evidence
     if found is None:
         return f"{said}."
-    moved = f"{number(found.change)} beside a score of {number(found.size)}"
+    plain = attribution.target is not None and attribution.target.plain
+    moved = f"{number(found.change)} {'of the output' if plain else 'logits'}"
+    least = f"up to {number(found.limit * found.size)} counts as nothing"
     summed = found.measure in ("difference", "sum")
-    how = "its values come to" if summed else "without its strongest cells the score moves by"
-    return f"{said}: {how} {moved}. Another method or layer may show more."
+    how = "its values come to" if summed else "without its strongest cells the answer moves by"
+    return f"{said}: {how} {moved}, and {least}. Another method or layer may show more."
 
 
 def outside_text(reason: str) -> str:

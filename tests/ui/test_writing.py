@@ -161,7 +161,8 @@ def test_lines_that_would_meet_stand_below_each_other() -> None:
 
 
 LONG = (
-    "Grad-CAM · blocks shows nothing for nodule here: its values come to 2.8e-5 beside a score of 3.8. "
+    "Grad-CAM · blocks shows nothing for nodule here: its values come to 2.8e-5 logits, and up to "
+    "0.00038 counts as nothing. "
     "Another method or layer may show more."
 )
 
@@ -172,5 +173,5 @@ def test_a_remark_longer_than_the_view_is_said_in_full(qtbot: QtBot, width: int)
     lines = [words for words, role in said.bottom_left if role == "warning"]
     assert " ".join(lines) == LONG
     metrics = QFontMetricsF(font())
-    assert max(metrics.horizontalAdvance(words) for words in lines) <= width - 2 * writing.MARGIN
+    assert max(metrics.horizontalAdvance(words) for words in lines) <= width - 2 * marks.MARGIN
     assert said.bottom_left[-1] == ("short", "text")

@@ -35,7 +35,7 @@ _LEFT, _RIGHT, _MIDDLE = (
     Qt.AlignmentFlag.AlignRight,
     Qt.AlignmentFlag.AlignHCenter,
 )
-_MOST_LINES = 4
+_MOST_LINES = 6
 """Of one sentence that is longer than the view is wide."""
 _NOTHING: Line = ("", "text")
 
