@@ -54,9 +54,10 @@ def load_model(
     trust: bool = False,
     settings: Settings | None = None,
     trusted: Collection[Trusted] = (),
+    task: Task | None = None,
 ) -> Model:
     """Open a model folder or card; `trust` allows the code beside the weights, `trusted` known code only."""
-    return models.load(Path(path), trust, settings, trusted)
+    return models.load(Path(path), trust, settings, trusted, task)
 
 
 def setting_types() -> dict[str, dict[str, Any]]:

@@ -5,6 +5,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+OPENING = (
+    "starting the engine", "reading the file", "loading the weights", "building the network",
+    "checking its outputs", "trying the model on made-up images", "finding its layers",
+    "finding the methods that suit it",
+)  # fmt: skip
+"""The phases in which a model is opened, in order; a task that opens one is told each when it begins."""
+ENGINE, READING, LOADING, BUILDING, CHECKING, TRYING, LAYERS, METHODS = OPENING
+
 
 class Cancelled(BaseException):
     """The reader cancelled.

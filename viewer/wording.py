@@ -17,6 +17,7 @@ from viewer.score_words import kind_of as kind_of
 from viewer.score_words import score_text as score_text
 from viewer.score_words import share_text as share_text
 from viewer.score_words import threshold_text as threshold_text
+from viewer.settings import GIB, MIB
 from viewer.types import (
     Attribution,
     BestBlock,
@@ -97,6 +98,11 @@ def time_text(seconds: float) -> str:
         return f"{minutes} min"
     hours, rest = divmod(round(minutes, -1), 60)
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def bytes_text(count: int) -> str:
+    """A number of bytes, e.g. "412 MiB", "1.25 GiB"."""
+    return f"{count / GIB:.3g} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
 
 
 def true_minus(text: str) -> str:

@@ -420,7 +420,7 @@ def test_the_rows_are_there_before_the_scores(shown: Callable[..., Any], state: 
 def test_without_a_model_a_button_opens_one(shown: Callable[..., Any], qtbot: QtBot) -> None:
     panel = shown(PredictionPanel, model=None, prediction=None)
     told = heard(panel.model_requested)
-    qtbot.mouseClick(panel.open_model, LEFT)
+    qtbot.mouseClick(panel.no_model.open_model, LEFT)
     assert len(told) == 1
 
 

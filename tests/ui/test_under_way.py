@@ -12,7 +12,8 @@ from program import write_stack
 
 from viewer import dicom, session
 from viewer.ui.panels.explain_parts import RunBar
-from viewer.ui.panels.prediction import NO_MODEL, PredictionPanel
+from viewer.ui.panels.opening import NO_MODEL
+from viewer.ui.panels.prediction import PredictionPanel
 from viewer.ui.state import Busy, ViewState
 from viewer.ui.views.captions import sentence
 
@@ -38,7 +39,8 @@ def test_a_model_that_is_opened_is_said_until_it_is_there(
     assert (desk.state.shell.reading is None, desk.state.shell.loading is None) == (False, False)
     desk.wait(lambda s: s.view.values is not None)
     assert (desk.state.shell.reading, desk.state.answer.model) == (None, None)
-    assert desk.state.shell.loading == Busy("opening the model")
+    assert desk.state.shell.loading is not None
+    assert desk.state.shell.loading.doing == "opening the model"
     go()
     desk.wait(lambda s: s.answer.model is not None)
     assert desk.state.shell.loading is None
@@ -84,14 +86,14 @@ def test_both_are_written_where_there_is_room(qtbot) -> None:
     panel, bar = PredictionPanel(), RunBar()
     qtbot.addWidget(panel)
     qtbot.addWidget(bar)
-    assert panel.empty.text() == NO_MODEL
+    assert panel.no_model.sentence.text() == NO_MODEL
     state = ViewState().changed(loading=loading, reading=reading)
     panel.show(state)
-    assert panel.empty.text() == "Opening the model…"
-    assert panel.open_model.isHidden()
+    assert panel.no_model.sentence.text() == "Opening the model…"
+    assert panel.no_model.open_model.isHidden()
     panel.show(ViewState())
-    assert panel.empty.text() == NO_MODEL
+    assert panel.no_model.sentence.text() == NO_MODEL
     bar.put(state.shell.under_way, "")
     assert bar.words.full == "reading files · opening the model…"
-    assert (bar.progress.value(), bar.progress.maximum()) == (3, 62)
+    assert (bar.progress.value(), bar.progress.maximum()) == (300, 6200)
     assert sentence(state) == ("reading files · opening the model …", "quiet")

@@ -22,4 +22,4 @@ def open_series_and_model(
 
     study = dicom.scan([path], settings, task)
     chosen = session.choose_series(study, series)
-    return chosen, session.load_model(model, trust, settings), study.segmentations
+    return chosen, session.load_model(model, trust, settings, task=task), study.segmentations

@@ -25,12 +25,17 @@ from viewer.models.model import Model
 from viewer.models.program import PROGRAM, check_program, open_program
 from viewer.models.weights import fit, left_out, matched, read_weights, sha256
 from viewer.settings import Settings, Trusted
+from viewer.task import BUILDING, Task
 
 _CODE = re.compile(r"(?P<file>[\w\-]+\.py):(?P<name>\w+)")
 
 
 def load(
-    path: Path, trust: bool = False, settings: Settings | None = None, trusted: Collection[Trusted] = ()
+    path: Path,
+    trust: bool = False,
+    settings: Settings | None = None,
+    trusted: Collection[Trusted] = (),
+    task: Task | None = None,
 ) -> Model:
     """Open a model folder or card.
 
@@ -39,7 +44,7 @@ def load(
     weights that hold objects.
     Raises `UntrustedError` for code that is not allowed, and `ModelError` for all else, in one sentence.
     """
-    settings = settings or Settings()
+    settings, task = settings or Settings(), task or Task()
     card_path = find_card(Path(path))
     card = read_card(card_path)
     folder = card_path.parent
@@ -47,7 +52,7 @@ def load(
     if not weights.is_file():
         raise ModelError(f"The weights {card.weights} that {card_path.name} names are not there.")
     before = _status(weights)
-    digest = sha256(weights)
+    digest = sha256(weights, task)
 
     def allowed(code: str, weights: str) -> bool:
         return trust or Trusted(code, weights) in trusted
@@ -58,12 +63,13 @@ def load(
             f"the card says {card.sha256[:12]}…."
         )
     if card.architecture == PROGRAM:
-        return _checked(_program(card, folder, digest, allowed, settings), card_path)
+        return _checked(_program(card, folder, digest, allowed, settings, task), card_path, task)
     # The weights are read first: what is refused there is refused before any code could run.
-    state = read_weights(weights, card.weights_key)
+    state = read_weights(weights, card.weights_key, task)
     code = _code(card, folder)
     if code is not None and not allowed(code.sha256, digest):
         raise UntrustedError(code.path, code.sha256, digest, card.name)
+    task.progress(0, 0, BUILDING)
     with QUIET:
         module = _made(card, state, weights.name) if code is None else _run_code(code, card.arguments)
     _check_inputs(_wanted(module))
@@ -72,7 +78,7 @@ def load(
         raise ModelError(f"The weights {weights.name} changed while they were read; open the model again.")
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
     model.remarks = (left_out(aside),) if aside else ()
-    return _checked(model, card_path)
+    return _checked(model, card_path, task)
 
 
 def _made(card: Card, state: dict[str, Tensor], name: str) -> nn.Module:
@@ -92,13 +98,13 @@ def _status(path: Path) -> tuple[int, ...] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _checked(model: Model, card_path: Path) -> Model:
+def _checked(model: Model, card_path: Path, task: Task) -> Model:
     """The model, if it gives as many numbers as its card has labels."""
     odd = remark(model.card.input)
     model.remarks += () if odd is None else (odd,)
     model.untried = True
     labels = model.card.output.labels
-    shape = model.dry_run.output
+    shape = model.run_dry(task).output
     if shape is not None and shape[:1] != (len(labels),):
         given = shape[0] if shape else 1
         raise ModelError(
@@ -109,7 +115,12 @@ def _checked(model: Model, card_path: Path) -> Model:
 
 
 def _program(
-    card: Card, folder: Path, digest: str, allowed: Callable[[str, str], bool], settings: Settings
+    card: Card,
+    folder: Path,
+    digest: str,
+    allowed: Callable[[str, str], bool],
+    settings: Settings,
+    task: Task,
 ) -> Model:
     """A model whose weights are a program: code and weights are one file, and one hash."""
     if card.arguments or card.weights_key is not None:
@@ -118,6 +129,7 @@ def _program(
     check_program(path, path.stat().st_size)
     if not allowed(digest, digest):
         raise UntrustedError(path, digest, digest, card.name)
+    task.progress(0, 0, BUILDING)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise ModelError(f"The program {path.name} changed while it was read; open it again.")

@@ -27,7 +27,7 @@ from viewer.models.select import logits as chosen
 from viewer.models.structure import Structure, attention_modules, structure
 from viewer.models.tiling import Tiling, blocks, tiling
 from viewer.models.trial import Trial, tried
-from viewer.task import Task
+from viewer.task import CHECKING, LAYERS, TRYING, Task
 from viewer.types import Field, ModelInput, Prediction, Score, Series, Sweep
 from viewer.types.digest import digest
 
@@ -105,15 +105,31 @@ class Model:
     @cached_property
     def dry_run(self) -> DryRun:
         """What one forward without an image shows; costs next to nothing for most networks."""
-        with self.guarded(Task()) as forward:
-            return dry_run(forward.module, self.input_shape, self._select, attention_modules(forward.module))
+        return self.run_dry(Task())
 
     @cached_property
     def structure(self) -> Structure:
         """Layers with their layouts, attention and tokens of the network, found once by runs of its own."""
-        ran = self.dry_run
-        with self.guarded(Task()) as forward:
-            return structure(forward.module, ran, self.input_shape, self.card.explain.attention)
+        return self.find_layers(Task())
+
+    def run_dry(self, task: Task) -> DryRun:
+        """`dry_run`, which is found, unless it is known, as a part of a task."""
+        if "dry_run" not in vars(self):
+            task.progress(0, 0, CHECKING)
+            with self.guarded(task) as forward:
+                hidden = attention_modules(forward.module)
+                self.dry_run = dry_run(forward.module, self.input_shape, self._select, hidden)
+        return self.dry_run
+
+    def find_layers(self, task: Task) -> Structure:
+        """`structure`, which is found, unless it is known, as a part of a task."""
+        if "structure" not in vars(self):
+            ran = self.run_dry(task)
+            task.progress(0, 0, LAYERS)
+            with self.guarded(task) as forward:
+                facts = self.card.explain.attention
+                self.structure = structure(forward.module, ran, self.input_shape, facts)
+        return self.structure
 
     @contextmanager
     def guarded(self, task: Task, thorough: bool = False) -> Iterator[Forward]:
@@ -200,7 +216,7 @@ class Model:
         """What a trial on made-up images shows of the network, made once; see `viewer.models.trial`."""
         if self.untried:
             with self.guarded(task or Task()) as forward, torch.no_grad():
-                forward.expect(2, "trying the model on made-up images")
+                forward.expect(2, TRYING)
                 self.tried = tried(lambda x: self.run(forward, x), self.card, self.device)
             self.untried = False
         return self.tried

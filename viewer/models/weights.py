@@ -2,6 +2,7 @@
 """Reading weights without running anything that is in them."""
 
 import hashlib
+import io
 import re
 import struct
 import warnings
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.serialization import safe_globals
 
 from viewer.errors import ModelError
+from viewer.task import LOADING, READING, Task
 
+_BLOCK = 2**20
+"""Bytes between two looks whether the reader has cancelled."""
 _MAX_HEADER = 16 * 1024**2  # a hundred thousand tensors; a real file has some thousands
 _MAX_WRAPPERS = 4
 # In this order: the network as it was trained before its running average.
@@ -38,13 +41,18 @@ _PROGRAM = (
 )
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
+def sha256(path: Path, task: Task | None = None) -> str:
+    """SHA-256 of a file, in hex; progress is in bytes."""
+    digest, task = hashlib.sha256(), task or Task()
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            size = path.stat().st_size
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                task.progress(file.tell(), size, READING)
     except OSError as error:
         raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +65,25 @@ class FoundWeights:
     others: tuple[str, ...] = ()
 
 
-def read_weights(path: Path, key: str | None = None) -> dict[str, Tensor]:
+def read_weights(path: Path, key: str | None = None, task: Task | None = None) -> dict[str, Tensor]:
     """The state dict in a file, told by its content and not by its name, on the CPU.
 
     `key` names the entry that holds it; without one the usual wrappers are tried. What DataParallel and
     torch.compile put before all names is dropped. Never unpickles anything but tensors and plain values.
+    Progress is in bytes.
     """
-    found = find_weights(path, key)
+    found = find_weights(path, key, task)
     return found.state | found.beside
 
 
-def find_weights(path: Path, key: str | None = None) -> FoundWeights:
+def find_weights(path: Path, key: str | None = None, task: Task | None = None) -> FoundWeights:
     """What `read_weights` reads, and where in the file it was found."""
     head, size = first_bytes(path)
     if is_program(path):
         raise ModelError(f"The weights {path.name} are not opened: {_PROGRAM}.")
     # A safetensors file is the length of its JSON header, 8 bytes, and the header.
-    content: Any = _safetensors(path, size) if head[8:9] == b"{" else _torch(path, head, size)
+    task = task or Task()
+    content: Any = _safetensors(path, size, task) if head[8:9] == b"{" else _torch(path, head, size, task)
     return _state(content, path, key)
 
 
@@ -95,7 +105,7 @@ def first_bytes(path: Path) -> tuple[bytes, int]:
     return head, size
 
 
-def _safetensors(path: Path, size: int) -> dict[str, Tensor]:
+def _safetensors(path: Path, size: int, task: Task) -> dict[str, Tensor]:
     damaged = f"The weights {path.name} are damaged or cut short; copy the file again."
     with path.open("rb") as file:
         length = struct.unpack("<Q", file.read(8))[0]
@@ -103,18 +113,51 @@ def _safetensors(path: Path, size: int) -> dict[str, Tensor]:
             raise ModelError(damaged)
         if length > _MAX_HEADER:
             raise ModelError(f"The weights {path.name} have a header that is too large to be true.")
+    state: dict[str, Tensor] = {}
+    done = 8 + length
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - it is no mapping
+                task.progress(done, size, LOADING)
+                state[name] = tensors.get_tensor(name)
+                done += state[name].nbytes
     except SafetensorError as error:
         raise ModelError(damaged) from error
+    return state
 
 
-def _torch(path: Path, head: bytes, size: int) -> Any:
+class _Watched(io.BufferedReader):
+    """A file that tells how much of it was read, and whose reading may be cancelled."""
+
+    def __init__(self, path: Path, size: int, task: Task) -> None:
+        super().__init__(io.FileIO(path))
+        self._size, self._task, self._done = size, task, 0
+
+    def _came(self, count: int) -> None:
+        self._done = min(self._done + count, self._size)
+        self._task.progress(self._done, self._size, LOADING)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self._came(len(found))
+        return found
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = super().readinto(buffer)
+        self._came(count)
+        return count
+
+
+def _torch(path: Path, head: bytes, size: int, task: Task) -> Any:
     if head[:2] == b"PK":
         check_zip(path, size)
     try:
         # An open file, because of a path torch looks at the name; its warnings are for programmers.
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"), safe_globals(_ASIDE):
+        with (
+            _Watched(path, size, task) as file,
+            warnings.catch_warnings(action="ignore"),
+            safe_globals(_ASIDE),
+        ):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything on a hostile file
         if (objects := objects_in(path, str(error))) is not None:

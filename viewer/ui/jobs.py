@@ -110,12 +110,12 @@ class Jobs(QObject):
     def _reporter(self, job: _Job) -> Callable[[Progress], None] | None:
         if job.progress is None:
             return None
-        last = 0.0
+        last, doing = 0.0, ""
 
         def report(step: Progress) -> None:
-            nonlocal last
-            if monotonic() - last >= _REPORT_EVERY:
-                last = monotonic()
+            nonlocal last, doing
+            if step.doing != doing or monotonic() - last >= _REPORT_EVERY:  # a long phase may say no more
+                last, doing = monotonic(), step.doing
                 self._arrived.emit(job, job.progress, step)
 
         return report

@@ -8,7 +8,6 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
-from viewer.settings import GIB, MIB
 from viewer.types import Series
 from viewer.ui.commands import Run
 from viewer.ui.keyboard import key_of
@@ -19,7 +18,7 @@ from viewer.ui.state import Memory, ViewState
 from viewer.ui.widgets.controls import IconButton, Segments
 from viewer.ui.widgets.parts import Text, by_tab, colours, dress_panel
 from viewer.ui.widgets.theme import DARK
-from viewer.wording import RESEARCH_USE, true_minus
+from viewer.wording import RESEARCH_USE, bytes_text, true_minus
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -52,11 +51,7 @@ def _patient_words(series: Series | None, masked: bool) -> str:
 
 def _memory_words(memory: Memory) -> str:
     """What the slices take of their bound."""
-    return f"Slices {_size(memory.used)} of {_size(memory.room)}"
-
-
-def _size(count: int) -> str:
-    return f"{count / GIB:.3g} GiB" if count >= GIB else f"{count / MIB:.0f} MiB"
+    return f"Slices {bytes_text(memory.used)} of {bytes_text(memory.room)}"
 
 
 class _PatientButton(QPushButton):

@@ -214,7 +214,7 @@ class ExplainPanel(QWidget):
 
     def _show_regions(self, state: ViewState, item: MethodItem | None) -> None:
         """The regions that a method may be limited to, where there are any; grey where this one cannot be."""
-        offered = state.answer.model is not None and bool(state.regions.regions)
+        offered = bool(state.regions.regions)
         limited = item is not None and item.limited
         for widget in (self._within_name, self.within):
             widget.setVisible(offered)

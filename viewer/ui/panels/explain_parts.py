@@ -27,6 +27,8 @@ from viewer.ui.widgets.parts import (
 _SUGGESTED = "suggested"
 _SMALL = 40
 """Pixels along a side of a baseline's picture."""
+_FINE = 100
+"""Parts of a step that the bar of progress tells apart."""
 
 
 class LayerCombo(Combo):
@@ -121,10 +123,10 @@ class RunBar(QStackedWidget):
         self.run.setToolTip(obstacle or "Compute the map for this target with these settings.")
         if under_way:
             most = max(under_way, key=lambda one: one.total)
-            self.progress.setRange(0, most.total)
-            self.progress.setValue(most.done)
-            count = f"step {most.done} / {most.total}" if most.total else f"{most.doing}…"
-            every = " · ".join(one.doing for one in under_way)
+            self.progress.setRange(0, most.total * _FINE)
+            self.progress.setValue(round((most.done + most.part) * _FINE))
+            count = f"step {most.done + bool(most.step)} / {most.total}" if most.total else f"{most.doing}…"
+            every = " · ".join(" · ".join(filter(None, (one.words, one.detail))) for one in under_way)
             self.words.set_text(count if len(under_way) == 1 else f"{every}…", every)
         self.setCurrentIndex(1 if under_way else 0)
         if had:

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from viewer.settings import Recent
 from viewer.ui.commands import Run
-from viewer.ui.state import ViewState
+from viewer.ui.state import Busy, ViewState
 from viewer.ui.widgets.controls import Link
 from viewer.ui.widgets.icons import draw_icon
-from viewer.ui.widgets.parts import ROW, Sentence, by_tab, colours, heading
+from viewer.ui.widgets.parts import ROW, Sentence, Text, by_tab, colours, heading
 from viewer.ui.widgets.theme import mark
 from viewer.wording import clean
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
+NO_MODEL = "No model is open. It says what it sees; the map shows why."
 HIDDEN = "●●●●●●"
 _LONGEST = 48
 """Characters of a name in a menu."""
+_FINE = 100
+"""Parts of a step that the bar of progress tells apart."""
 STUDY = {"folder": "Folder…", "files": "Files…", "demo": "Demo"}
 MODEL = {"folder": "Model folder…"}
 
@@ -115,6 +118,46 @@ class MenuButton(QPushButton):
             action.triggered.connect(lambda _on=False, p=one.paths: self.recent_wished.emit(p))
         menu.addSeparator()
         menu.addAction("Forget these").triggered.connect(lambda _on=False: self.forget_wished.emit())
+
+
+class NoModel(QWidget):
+    """What stands in the place of the answer: how to open a model, or how far one is that is being opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sentence = Sentence(NO_MODEL, "quiet")
+        self.open_model = QPushButton("Open model…")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(4)
+        self.steps, self.detail = Text("", "quiet"), Text("", "quiet")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(self.sentence)
+        column.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.bar)
+        column.addWidget(self.steps)
+        column.addWidget(self.detail)
+        column.addStretch(1)
+
+    def put(self, loading: Busy | None, height: int) -> None:
+        """Show how far a model is that is being opened, or that none is; in the height of a short answer, so
+        that what is below keeps its place when there is one."""
+        self.setMinimumHeight(height)
+        self.open_model.setVisible(loading is None)
+        for widget in (self.bar, self.steps, self.detail):
+            widget.setVisible(loading is not None)
+        if loading is None:
+            self.sentence.setText(NO_MODEL)
+            return
+        self.sentence.setText(f"{loading.doing}…".capitalize())
+        self.bar.setRange(0, loading.total * _FINE)
+        self.bar.setValue(round((loading.done + loading.part) * _FINE))
+        self.steps.set_text(
+            f"Step {loading.done + 1} of {loading.total}: {loading.step}" if loading.total else ""
+        )
+        self.detail.set_text(loading.detail)
 
 
 class StartPanel(QWidget):

@@ -16,7 +16,6 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPen
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QPushButton,
     QSizePolicy,
     QStyledItemDelegate,
     QStyleOptionViewItem,
@@ -28,6 +27,7 @@ from viewer.caveats import doubts, unknown_text
 from viewer.types import Score
 from viewer.ui.commands import Run
 from viewer.ui.panels.answer import Answer, draw_score
+from viewer.ui.panels.opening import NoModel
 from viewer.ui.state import ViewState, shows
 from viewer.ui.widgets.controls import Rows
 from viewer.ui.widgets.parts import MARGIN, Sentence, Text, colours, dress_panel, heading
@@ -36,9 +36,10 @@ from viewer.wording import called_text, clean, figures, kind_of, number, outside
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
-NO_MODEL = "No model is open. It says what it sees; the map shows why."
 ROW = 26
 _MOST_ROWS = 12
+_SPACE = 4
+"""Between two parts of the panel."""
 _NUMBER = 46
 """Width of the column of numbers."""
 _SPREAD = 44
@@ -201,12 +202,11 @@ class PredictionPanel(QWidget):
         self.list.picked.connect(self.target_chosen)
         self.caption = Text("", "quiet")
         self.outside, self.unknown, self.doubts = Sentence("", "stop"), Sentence(""), Sentence("", "warning")
-        self.empty = Sentence(NO_MODEL, "quiet")
-        self.open_model = QPushButton("Open model…")
-        self.open_model.clicked.connect(self.model_requested)
+        self.no_model = NoModel()
+        self.no_model.open_model.clicked.connect(self.model_requested)
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN - 8, 10, MARGIN - 8, 4)
-        column.setSpacing(4)
+        column.setSpacing(_SPACE)
         head = QHBoxLayout()
         head.setContentsMargins(8, 0, 8, 0)
         head.setSpacing(0)
@@ -225,8 +225,7 @@ class PredictionPanel(QWidget):
         below.addWidget(self.unknown)
         below.addWidget(self.doubts)
         below.addWidget(self.caption)
-        below.addWidget(self.empty)
-        below.addWidget(self.open_model, 0, Qt.AlignmentFlag.AlignLeft)
+        below.addWidget(self.no_model)
         column.addLayout(below)
         self.show(ViewState())
 
@@ -248,10 +247,10 @@ class PredictionPanel(QWidget):
         self.unknown.setVisible(unknown is not None)
         self.doubts.setText(" ".join(doubts(prediction)))
         self.doubts.setVisible(bool(doubts(prediction)))
-        self.empty.setVisible(model is None)
-        loading = state.shell.loading
-        self.empty.setText(NO_MODEL if loading is None else f"{loading.doing}…".capitalize())
-        self.open_model.setVisible(model is None and loading is None)
+        self.answer.put(state)
+        self.no_model.setVisible(model is None)
+        short = self.answer.sizeHint().height() + _SPACE + self.caption.sizeHint().height()
+        self.no_model.put(state.shell.loading, short)
         self.answer.setVisible(model is not None)
         self.list.setVisible(model is not None and len(model.labels) > 1)
         self.caption.setVisible(model is not None)
@@ -267,7 +266,6 @@ class PredictionPanel(QWidget):
             rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
         else:
             rows = tuple((score.label, score) for score in prediction.scores)
-        self.answer.put(state)
         self.list.put(rows, state.request.target)
         self.caption.set_text(self._words(state), "The mark on a bar is where its label is called from.")
 

@@ -12,7 +12,7 @@ from viewer.task import Task
 from viewer.types import Attribution, Series, Style
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
-from viewer.ui.presenter.loading import Question, loaded, said_of
+from viewer.ui.presenter.loading import OpeningProgress, Question, loaded, said_of
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
 from viewer.ui.presenter.refusing import DEMO_MODEL, demo_model, refused
@@ -80,8 +80,8 @@ class Explaining:
         # What was asked of the model until now is given up.
         self._store.show(loading=Busy("opening the model"), busy=None, notice=warned, code=None)
 
-        def work(_task: Task) -> tuple[Any, ModelItem] | Question:
-            return loaded(path, trust, settings, known if decided is None else (*known, decided))
+        def work(task: Task) -> tuple[Any, ModelItem] | Question:
+            return loaded(path, trust, settings, known if decided is None else (*known, decided), task)
 
         def done(found: tuple[Any, ModelItem] | Question) -> None:
             if isinstance(found, Question):
@@ -92,7 +92,8 @@ class Explaining:
             self._preferences.opened_model(path)
             self._loaded(*found, known)
 
-        self._jobs.run("model", "load", work, done, partial(self._store.failed, work="loading"))
+        failed, progress = partial(self._store.failed, work="loading"), OpeningProgress(self._store)
+        self._jobs.run("model", "load", work, done, failed, progress.show)
 
     def _ask(self, path: Path, question: Question) -> None:
         """Whether the program beside the weights may run: the reader decides for these bytes alone."""

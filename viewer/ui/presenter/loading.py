@@ -5,12 +5,16 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from viewer.errors import ModelError, UntrustedError
-from viewer.settings import Settings, Trusted
+from viewer.settings import MIB, Settings, Trusted
+from viewer.task import ENGINE, LOADING, METHODS, OPENING, READING, TRYING, Progress, Task
 from viewer.ui import engine
-from viewer.ui.state import BroughtCode, MethodItem, ModelItem, Notice
+from viewer.ui.presenter.store import Store
+from viewer.ui.state import BroughtCode, Busy, MethodItem, ModelItem, Notice
+from viewer.wording import bytes_text, time_text
 
 if TYPE_CHECKING:
     from viewer.models import Model
@@ -21,6 +25,47 @@ _FACTS = ("target_dependent", "caution", "paper", "unit", "signed", "library")
 
 _LONGEST = 4_000_000
 """Bytes of a program that can be shown; nobody reads more."""
+_OBSERVED, _WORTH = 0.5, 2.0
+"""Seconds after which what is left of a phase can be estimated, and from which on that is worth saying."""
+
+
+class OpeningProgress:
+    """Shows of a model that is opened which phases are done, and how far the present one is.
+
+    The time left is that of the phase, and only of one whose steps are counted and alike: no other can be
+    estimated, nor can the whole.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._phase, self._began = "", 0.0
+
+    def show(self, step: Progress) -> None:
+        """A phase has begun, or has come so far; what is none of the phases goes on within one."""
+        if step.doing not in OPENING:
+            return
+        if step.doing != self._phase:
+            self._phase, self._began = step.doing, monotonic()
+        counted = step.total > 0 and step.doing in (READING, LOADING, TRYING)
+        self._store.show(
+            loading=Busy(
+                "opening the model", OPENING.index(step.doing), len(OPENING),
+                min(step.done / step.total, 1.0) if counted else 0.0,
+                step.doing, self._detail(step, monotonic() - self._began) if counted else "",
+            )
+        )  # fmt: skip
+
+    @staticmethod
+    def _detail(step: Progress, seconds: float) -> str:
+        """How much of a counted phase is done, and how long it still takes once that can be told."""
+        if step.doing == TRYING:
+            words = [f"run {min(step.done + 1, step.total)} of {step.total}"]
+        else:
+            words = [f"{bytes_text(step.done)} of {bytes_text(step.total)}"] if step.total >= MIB else []
+        left = seconds * (step.total - step.done) / step.done if step.done else 0.0
+        if seconds >= _OBSERVED and left >= _WORTH:
+            words.append(f"about {time_text(left)} left")
+        return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -34,17 +79,21 @@ class Question:
 
 
 def loaded(
-    path: Path, trust: bool, settings: Settings, trusted: Collection[Trusted]
+    path: Path, trust: bool, settings: Settings, trusted: Collection[Trusted], task: Task | None = None
 ) -> "tuple[Model, ModelItem] | Question":
     """A model and what the window shows of it, or the question whether its own program may run."""
+    task = task or Task()
+    task.progress(0, 0, ENGINE)
     engine.start()
     from viewer import session
 
     try:
-        model = session.load_model(path, trust, settings, trusted)
+        model = session.load_model(path, trust, settings, trusted, task)
     except UntrustedError as error:
         return _question(error)
-    model.try_out()
+    model.try_out(task)
+    model.find_layers(task)
+    task.progress(0, 0, METHODS)
     hints = session.setting_types()
     return model, _model_item(
         model, session.describe(model), session.suggest(model), session.stages(model), hints

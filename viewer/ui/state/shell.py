@@ -16,6 +16,17 @@ class Busy:
     doing: str
     done: int = 0
     total: int = 0
+    part: float = 0.0
+    """Which share of the step that is under way is done too."""
+    step: str = ""
+    """What that step is, where steps differ."""
+    detail: str = ""
+    """How far it is in words, e.g. "412 MiB of 980 MiB, about 4 s left"."""
+
+    @property
+    def words(self) -> str:
+        """What is under way, and in which step."""
+        return f"{self.doing}: {self.step}" if self.step else self.doing
 
 
 @dataclass(frozen=True, slots=True)

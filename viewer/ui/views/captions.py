@@ -63,7 +63,7 @@ def sentence(state: ViewState) -> Line | None:
     if unread is not None and (unread.series, unread.slice) == (state.view.series, state.view.slice):
         return f"{unread.why}\n{_AGAIN}", "text"
     if state.shell.under_way:
-        return f"{' · '.join(one.doing.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
+        return f"{' · '.join(one.words.rstrip('.… ') for one in state.shell.under_way)} …", "quiet"
     if state.view.series is not None:
         return READING, "quiet"
     if state.studies.items:
