@@ -26,7 +26,7 @@ from viewer.explain.double import AGREES
 from viewer.types import PeerCheck
 from viewer.ui.panels import method_card
 from viewer.ui.panels.method_card import check_words
-from viewer.ui.state import Busy, Notice, ViewState
+from viewer.ui.state import Busy, ViewState, reply
 from viewer.ui.window import Window
 
 ROOT = Path(__file__).parents[2]
@@ -150,7 +150,7 @@ def test_it_can_be_cancelled_and_asked_for_again(explained: Desk, held: Held) ->
     assert held.began.wait(20)
     p.cancel()
     state = explained.state
-    assert state.shell.notice == Notice("Cancelled.")
+    assert state.shell.notice == reply("Cancelled.")
     assert (state.shell.busy, state.answer.checking) == (None, False)
     assert state.answer.attribution is not None
     held.go.set()

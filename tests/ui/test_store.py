@@ -47,7 +47,8 @@ def test_what_could_not_be_done_is_known_by_its_first_sentence(desk: Desk, folde
     assert first is not None
     assert desk.state.shell.notice.text == first
     presenter.library_check.check()
-    assert desk.state.shell.notice.text != first
+    assert [one.text for one in desk.state.shell.waiting] != [first]
+    assert len(desk.state.shell.waiting) == 1
     assert presenter.problem == first
 
 

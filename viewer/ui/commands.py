@@ -67,7 +67,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("place-patch", "Place the patch here", "Map", ("B",)),
     Command("middle-patch", "Patch in the middle", "Map", ("Shift+B",)),
     Command("keep", "Keep the map to compare others with it", "Map", ("K",)),
-    Command("cancel", "Cancel what is under way", "Map", ("Esc",)),
+    Command("cancel", "Cancel what is under way, or close the message", "Map", ("Esc",)),
     Command("overlay", "Show or hide the map", "Map", ("W",)),
     Command("hide-while-held", "Hide the map while held", "Map", ("H",), held=True),
     Command("outlines", "Show or hide outlines", "Map", ("T",)),

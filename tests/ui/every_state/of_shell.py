@@ -86,19 +86,31 @@ def _under_way(seen: Seen, shell: ShellState) -> None:
         every(seen, one)
 
 
-@of(Busy, "doing", "done", "total")
+@of(Busy, "doing", "done", "total", "part", "step", "detail")
 def _so_far(seen: Seen, busy: Busy) -> None:
     assert busy.doing
     assert 0 <= busy.done <= max(busy.total, busy.done)
+    assert 0.0 <= busy.part <= 1.0
+    if busy.step:  # the last of them is not done while it is said
+        assert busy.done < busy.total
+    else:
+        assert (busy.part, busy.detail) == (0.0, "")
 
 
-@of(ShellState, "notice")
+@of(ShellState, "notice", "waiting")
 def _notice(seen: Seen, shell: ShellState) -> None:
-    if shell.notice is not None:
-        every(seen, shell.notice)
+    messages = () if shell.notice is None else (shell.notice, *shell.waiting)
+    assert messages or not shell.waiting
+    assert len(set(messages)) == len(messages)
+    kinds = [("stop", "warning", "info").index(one.kind) for one in messages]
+    assert kinds == sorted(kinds)
+    matters = [one.about for one in messages if one.about]
+    assert len(set(matters)) == len(matters)
+    for one in messages:
+        every(seen, one)
 
 
-@of(Notice, "text", "wish")
+@of(Notice, "text", "wish", "about")
 def _notice_text(seen: Seen, notice: Notice) -> None:
     state = seen.state
     if notice.wish == "show" or "would explain a negative" in notice.text:
@@ -106,6 +118,8 @@ def _notice_text(seen: Seen, notice: Notice) -> None:
         assert state.answer.gate == "negative"
         assert state.regions.loaded is None
         assert notice.text.startswith(f"{state.request.target} is not called")
+    matter = {"show": "map", "override": "gate", "trust": "question"}.get(notice.wish or "")
+    assert matter is None or notice.about == matter
     if notice.wish == "override":
         assert notice.text == state.answer.outside
         assert state.answer.gate == "outside"

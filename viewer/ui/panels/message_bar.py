@@ -6,23 +6,25 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 from viewer.ui.state import Notice, ViewState
 from viewer.ui.widgets.controls import IconButton
 from viewer.ui.widgets.icons import Icon, draw_icon
-from viewer.ui.widgets.parts import Sentence, by_tab, colours
+from viewer.ui.widgets.parts import Sentence, by_tab, colours, mark_as
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
 
 
+_CLOSE, _NEXT = "Close this message", "Close this message and show the next"
 _LEAST = 52
 """Height that covers the two lowest lines that a view says, instead of cutting one in two."""
 
 
 class MessageBar(QWidget):
-    """One message: a shape and a colour for its kind, a sentence, a button, and a way to close it.
+    """One message: a shape and a colour for its kind, a sentence, a button, how many there are, and a way to
+    close it, after which comes the next.
 
     It lies over the lower edge of what it is given, and nothing moves for it.
     """
@@ -34,18 +36,22 @@ class MessageBar(QWidget):
         super().__init__(over)
         self._over = over
         self._notice: Notice | None = None
+        self._waiting = 0
         over.installEventFilter(self)
         self.sentence = Sentence("")
         self.button, self.other = QPushButton(), QPushButton()
         for button in (self.button, self.other):
             by_tab(button)
-        self.close_button = IconButton("close", "Close this message")
+        self.count = QLabel()
+        mark_as(self.count, "quiet")
+        self.close_button = IconButton("close", _CLOSE)
         line = QHBoxLayout(self)
         line.setContentsMargins(44, 7, 8, 7)
         line.setSpacing(12)
         line.addWidget(self.sentence, 1)
         line.addWidget(self.other)
         line.addWidget(self.button)
+        line.addWidget(self.count)
         line.addWidget(self.close_button)
         self.button.clicked.connect(self._act)
         self.other.clicked.connect(self._act_otherwise)
@@ -70,17 +76,21 @@ class MessageBar(QWidget):
         if state is None:
             super().show()
             return
-        notice = state.shell.notice
-        if notice == self._notice:
+        notice, waiting = state.shell.notice, len(state.shell.waiting)
+        if (notice, waiting) == (self._notice, self._waiting):
             return
-        self._notice = notice
+        self._notice, self._waiting = notice, waiting
+        self.count.setText(f"1 of {waiting + 1}")
+        self.count.setVisible(waiting > 0)
+        self.close_button.setToolTip(_NEXT if waiting else _CLOSE)
         if notice is not None:
             self.sentence.setText(_breakable(notice.text))
             self.button.setText(notice.action or "")
             self.button.setVisible(notice.action is not None)
             self.other.setText(notice.other or "")
             self.other.setVisible(notice.other is not None)
-            self.setAccessibleName(f"{notice.kind}: {notice.text}")
+            more = f" ({self.count.text()})" if waiting else ""
+            self.setAccessibleName(f"{notice.kind}: {notice.text}{more}")
         self.setVisible(notice is not None)
         self._lie()
         self.update()

@@ -8,7 +8,7 @@ from viewer.cache import ArrayCache
 from viewer.types import Attribution, LoadedMap, Style
 from viewer.ui.presenter.evidence import scores, volume_profile
 from viewer.ui.presenter.maps import Maps
-from viewer.ui.state import Notice, ViewState, choice_of, position_of
+from viewer.ui.state import Notice, ViewState, choice_of, messages, position_of
 from viewer.wording import hidden_text
 
 
@@ -56,12 +56,12 @@ class Answers:
             return {}
         if found is None:
             return _undrawn(state)
-        style, notice = state.views.style, state.shell.notice
+        style, said = state.views.style, {}
         if found is not state.views.styled:
             among = self._maps.all(position_of(state), choice_of(state))
-            style, notice = self._maps.style(found, among, state.views.locked), _judged(state, found)
+            style, said = self._maps.style(found, among, state.views.locked), _judged(state, found)
         drawn = self._maps.drawn.on_slice(found, state.view.slice, style)
-        return {"style": style, "styled": found, "map": drawn, "notice": notice}
+        return {"style": style, "styled": found, "map": drawn, **said}
 
     def _profile(self, state: ViewState, found: Attribution | None) -> tuple[float | None, ...]:
         """Evidence per slice: the share of a volume's map, or the target's score where it has been run."""
@@ -103,17 +103,15 @@ def _nothing(state: ViewState, **gate: Any) -> dict[str, Any]:
 
 def _undrawn(state: ViewState) -> dict[str, Any]:
     """No map: the style of one that came with the study goes with it, as does what a negative asked."""
-    notice = state.shell.notice
-    offered = notice is not None and notice.wish == "show"
-    changes = {"map": None, "styled": None, "notice": None if offered else notice}
+    changes = {"map": None, "styled": None, **messages.unsaid(state.shell, "map")}
     return changes | ({"style": Style()} if isinstance(state.views.styled, LoadedMap) else {})
 
 
-def _judged(state: ViewState, found: Attribution) -> Notice | None:
+def _judged(state: ViewState, found: Attribution) -> dict[str, Any]:
     """What is said of a map that comes: that of a label below its threshold is hidden until asked for."""
-    notice = state.shell.notice
     if not found.negative or found.target is None:
-        return None if notice is not None and notice.wish == "show" else notice
+        return messages.unsaid(state.shell, "map")
     if state.answer.asked:
-        return notice
-    return Notice(hidden_text(found), "info", "Show it hatched", "show")
+        return {}
+    offer = Notice(hidden_text(found), "info", "Show it hatched", "show", about="map")
+    return messages.said(state.shell, offer)

@@ -22,7 +22,7 @@ from viewer.types import LoadedMap, Region, Series, Style
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.drawn_maps import DrawnMaps
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Notice, ViewState
+from viewer.ui.state import Notice, ViewState, messages
 from viewer.ui.views.captions import span_words
 
 _ROOM = 512 * 2**20
@@ -116,8 +116,7 @@ class Companions:
 
         def done(found: OnSeries) -> None:
             self._read.put(series, found, found.size)
-            notice = Notice(found.faults[0], "warning") if found.faults else self._state.shell.notice
-            self._store.show(notice=notice)
+            self._store.show(**({"notice": Notice(found.faults[0], "warning")} if found.faults else {}))
 
         self._jobs.run(
             "io", _JOB, lambda task: read(series, drawn, computed, limits, task), done, self._store.failed
@@ -139,9 +138,7 @@ class Companions:
         style = self._styles.get(quantity(loaded)) or here.styles[here.maps.index(loaded)]
         map = self._drawn.on_slice(loaded, state.view.slice, style)
         # What it asks belongs to the map that is not drawn now; it is asked again with that.
-        asks = state.shell.notice is not None and state.shell.notice.wish == "show"
-        notice = None if asks else state.shell.notice
-        return changes | {"style": style, "styled": loaded, "map": map, "notice": notice}
+        return changes | {"style": style, "styled": loaded, "map": map} | messages.unsaid(state.shell, "map")
 
     # --- wishes -----------------------------------------------------------------------------------
 

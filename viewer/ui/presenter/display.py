@@ -14,7 +14,7 @@ from viewer.ui.presenter.companions import Companions, quantity
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.history import History, Step
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import UNFLIPPED, Notice, Seen, ViewState
+from viewer.ui.state import UNFLIPPED, Seen, ViewState, reply
 from viewer.wording import number
 
 # Exact, so that the command line draws the same with their two numbers.
@@ -88,7 +88,7 @@ class Displaying:
         if values is None or series is None:
             return
         if series.colour:
-            self._store.show(notice=Notice("A colour image has no window."))
+            self._store.show(notice=reply("A colour image has no window."))
         elif number == 0:
             low, high = (float(v) for v in np.percentile(values[np.isfinite(values)], (1, 99)))
             window = Window((low + high) / 2, max(high - low, 1e-6), "auto", "LINEAR_EXACT")
@@ -97,7 +97,7 @@ class Displaying:
             self._change("window", window=self._next_of_file())
         elif number in PRESETS and series.modality != "CT" and series.display.unit != "HU":
             said = f"The window “{PRESETS[number].name}” is in Hounsfield units, and this image is not."
-            self._store.show(notice=Notice(said))
+            self._store.show(notice=reply(said))
         elif number in PRESETS:
             self._change("window", window=PRESETS[number])
 
@@ -119,7 +119,7 @@ class Displaying:
         """Turn the slice over: 0 changes left and right, 1 top and bottom."""
         if self._state.three or self._state.views.layout == "sheet":
             said = "Only views of slices are flipped: planes and the contact sheet keep the patient's sides."
-            self._store.show(notice=Notice(said))
+            self._store.show(notice=reply(said))
             return
         across, down = self._state.flips
         self._change("flip", flips=(not across, down) if axis == 0 else (across, not down))
@@ -127,7 +127,7 @@ class Displaying:
     def choose_layout(self, layout: str) -> None:
         """Show one view, two, or the three planes of a volume."""
         if layout == "3" and self._state.planes.flat is not None:
-            self._store.show(notice=Notice(self._state.planes.flat))
+            self._store.show(notice=reply(self._state.planes.flat))
         else:
             self._change("layout", layout=layout)
 
@@ -191,7 +191,7 @@ class Displaying:
         if name == "sign" and old.range != new.range and self._state.shown is not None:
             low, high = (number(end) for end in new.range)
             text = f"Colours now run from {low} to {high}: another sign has a range of its own."
-            self._store.show(notice=self._store.lasting or Notice(text))
+            self._store.show(notice=reply(text))
 
     def change_opacity(self, by: float) -> None:
         """More or less opacity, within 0 and 1."""

@@ -74,11 +74,10 @@ class Explaining:
         self.wished += decided is None  # else it is the same wish, of which the reader was asked
         known = self._preferences.now.trusted
         settings = self._maps.settings
-        lasting = self._store.lasting  # what it says of another model does not
-        warned = lasting if lasting is not None and lasting.kind == "warning" else None
+        said = self._store.lasting("question")  # of another model, which is wished for no more
         self._rest()
         # What was asked of the model until now is given up.
-        self._store.show(loading=Busy("opening the model"), busy=None, notice=warned, code=None)
+        self._store.show(loading=Busy("opening the model"), busy=None, **said, code=None)
 
         def work(task: Task) -> tuple[Any, ModelItem] | Question:
             return loaded(path, trust, settings, known if decided is None else (*known, decided), task)
@@ -116,7 +115,7 @@ class Explaining:
         self._store.note(
             model=item, loading=None, busy=None, method=method, settings={}, layer=None, within=None,
             target=None, against=None, placed=None, swept=None, reference=None, asked=False,
-            notice=said_of(item, remembered) or self._store.lasting,
+            **self._store.lasting("model", said_of(item, remembered)),
         )  # fmt: skip
         if not self.arrived():
             self.study_changed()
@@ -266,7 +265,7 @@ class Explaining:
         unscored = run and not known and self._scoring.wanted
         elsewhere = self._jobs.active("explain") and not shows(state, self._explained_place)
         if unscored and elsewhere and self._stop():
-            self._store.note(busy=None, notice=self._store.lasting or Notice(GAVE_WAY))
+            self._store.note(busy=None, **self._store.lasting(then=Notice(GAVE_WAY)))
         if unscored:
             self._slice_profile.rest()
         if not (unscored and self._scoring.score()):
@@ -322,7 +321,7 @@ class Explaining:
             self._store.failed(sentence)
             self._scoring.score()
 
-        self._store.show(busy=Busy("explaining"), notice=self._store.lasting)
+        self._store.show(busy=Busy("explaining"), **self._store.lasting())
 
         def done(found: RunResult) -> None:
             for attribution, one in found.overlaid:
@@ -381,7 +380,7 @@ class Explaining:
         if explained.refused:
             self._store.could_not(explained.refused[0][1], **changes)
         else:
-            self._store.show(**changes, notice=self._store.lasting)
+            self._store.show(**changes, **self._store.lasting())
         self._slice_profile.score_slices()
 
     def next_peak(self) -> int | str | None:

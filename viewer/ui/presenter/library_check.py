@@ -68,7 +68,7 @@ class LibraryCheck:
 
         self._under_way = drawn, Busy("checking")
         self._jobs.run("model", _JOB, lambda task: _checked(model, drawn, task), done, self._store.failed)
-        self._store.show(busy=self._under_way[1], notice=self._store.lasting)
+        self._store.show(busy=self._under_way[1], **self._store.lasting())
 
     def _end(self) -> None:
         if self._under_way is not None:

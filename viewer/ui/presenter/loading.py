@@ -103,8 +103,8 @@ def loaded(
 def _question(error: UntrustedError) -> Question:
     code = _text_of(error) if error.path.suffix == ".py" else None
     text = f"{error.question(error.path, error.code)}; {error.advice(error.path)} first."
-    shows = ("Show the code", "show-code") if code is not None else (None, None)
-    notice = Notice(text, "stop", "Trust and run it", "trust", True, *shows)
+    other, wish = ("Show the code", "show-code") if code is not None else (None, None)
+    notice = Notice(text, "stop", "Trust and run it", "trust", True, other, wish, "question")
     return Question(notice, Trusted(error.code, error.weights), code)
 
 
@@ -153,4 +153,4 @@ def said_of(item: ModelItem, remembered: bool) -> Notice | None:
     """What is said of a model that has been opened: that its program runs, and what was found."""
     program = f"{item.name} runs a program of its own, which you trusted before and which has not changed."
     said = " ".join((*([program] if remembered else []), *item.remarks))
-    return Notice(said, "warning" if item.remarks else "info", stays=True) if said else None
+    return Notice(said, "warning" if item.remarks else "info", stays=True, about="model") if said else None

@@ -16,7 +16,7 @@ from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
 from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import NOWHERE, Notice, SearchSize, ViewState, position_of
+from viewer.ui.state import NOWHERE, Notice, SearchSize, ViewState, position_of, reply
 from viewer.ui.views.captions import best_blocks, chosen_block, search_words
 
 _WHOLE_INPUT = "This model reads the whole image, so there is no patch to place."
@@ -128,7 +128,7 @@ class Patches:
             self.place_at(state.planes.crosshair)
         else:
             said = "Point at the image and press the key, or hold Ctrl and click on it."
-            self._store.show(notice=Notice(said))
+            self._store.show(notice=reply(said))
 
     def middle(self) -> None:
         """Put it in the middle of the image again."""
@@ -160,7 +160,9 @@ class Patches:
     def explain(self) -> None:
         """Run the chosen method; of a long search it is said how long it takes, and a button starts it."""
         if self._state.long:
-            self._store.show(notice=Notice(search_words(self._state), "info", "Start the search", "start"))
+            self._store.show(
+                notice=Notice(search_words(self._state), "info", "Start the search", "start", about="reply")
+            )
         else:
             self._display.explain()
 
@@ -172,11 +174,11 @@ class Patches:
         """Whether there is a patch to place; says why not."""
         state = self._state
         if state.answer.model is not None and state.answer.model.patch is None:
-            self._store.show(notice=Notice(_WHOLE_INPUT))
+            self._store.show(notice=reply(_WHOLE_INPUT))
         elif state.answer.model is None:
-            self._store.show(notice=Notice("Open a model that reads a patch first."))
+            self._store.show(notice=reply("Open a model that reads a patch first."))
         elif state.view.series is None or state.view.number is None:
-            self._store.show(notice=Notice("Open an image first."))
+            self._store.show(notice=reply("Open an image first."))
         else:
             return True
         return False

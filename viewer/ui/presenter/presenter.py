@@ -30,7 +30,7 @@ from viewer.ui.presenter.running import write
 from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store, WindowView
 from viewer.ui.presenter.studies import Studies
-from viewer.ui.state import Busy, Notice, ViewState
+from viewer.ui.state import Busy, Notice, ViewState, reply
 
 
 class Presenter:
@@ -170,7 +170,7 @@ class Presenter:
         """Go to the strongest peak of the evidence that has not been visited since the last round."""
         peak = self.explaining.next_peak()
         if isinstance(peak, str):
-            self._store.show(notice=Notice(peak))
+            self._store.show(notice=reply(peak))
         elif peak is not None:
             self.go_to(peak)
             self.mpr.mark_strongest()
@@ -217,7 +217,7 @@ class Presenter:
         if "scan" in stopped:
             self.studies.forget_preview()
         ended = dict.fromkeys(("reading", "loading", "busy", "writing"))
-        self._store.show(**ended, notice=Notice("Cancelled.") if stopped else None)
+        self._store.show(**ended, notice=reply("Cancelled.") if stopped else None)
 
     @property
     def working(self) -> bool:

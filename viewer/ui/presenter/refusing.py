@@ -18,7 +18,7 @@ DEMO_MODEL = "demo-model"
 def refused(state: ViewState, model: "Model | None") -> Notice:
     """That the model was not made for this series; the decision is the reader's."""
     text = state.answer.outside or "This lies outside what the model accepts."
-    notice = Notice(text, "stop", "Go on all the same", "override")
+    notice = Notice(text, "stop", "Go on all the same", "override", about="gate")
     if demo_model(state, model) is None:
         return notice
     return replace(notice, other="Open the demo's model for this", other_wish=DEMO_MODEL)

@@ -20,13 +20,12 @@ from viewer.ui.presenter.display import levels_of
 from viewer.ui.presenter.explaining import Explaining
 from viewer.ui.presenter.read import Place, Read, read, together
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import Memory, Notice, Unread, ViewState
+from viewer.ui.state import Memory, Notice, ShellState, Unread, ViewState, messages
 
 _NEAR = 32
 """Slices on either side that are read before they are wanted, where each must be decoded."""
 _NEAR_POINTS = 4
 """Likewise points of the fourth dimension, of which the same place is read."""
-_LACKS = " has no slice at this place"
 
 
 class Scrolling:
@@ -151,7 +150,7 @@ class Scrolling:
         self._at = self._here()
         self._store.note(
             series=series, window=self._held(),
-            notice=state.shell.notice if state.views.playing else _missing(series, apart, state.shell.notice),
+            **({} if state.views.playing else _missing(series, apart, state.shell)),
         )  # fmt: skip
         self._show_place((number, slice))
         self._explaining.point_changed(run=not state.views.playing)
@@ -350,11 +349,12 @@ class Scrolling:
         self._memory.forget(self._own)
 
 
-def _missing(series: Series, apart: float, now: Notice | None) -> Notice | None:
-    """That a point has no slice at the place that was shown at another one; else what is said now."""
+def _missing(series: Series, apart: float, shell: ShellState) -> dict[str, Any]:
+    """It is said that a point has no slice at the place that was shown at another one, while that is so."""
     spacing = series.geometry.spacing
     step = spacing[0] if spacing is not None else None
     if series.part is None or apart < 0.5 * (step or 2.0):
-        return None if now is not None and _LACKS in now.text else now
+        return messages.unsaid(shell, "point")
     words = series.part.words[0].upper() + series.part.words[1:]
-    return Notice(f"{words}{_LACKS}: the nearest is shown, {apart:.1f} mm away.", "warning")
+    text = f"{words} has no slice at this place: the nearest is shown, {apart:.1f} mm away."
+    return messages.said(shell, Notice(text, "warning", about="point"))

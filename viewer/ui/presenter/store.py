@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from viewer.task import Progress
-from viewer.ui.state import Busy, Notice, ViewState
+from viewer.ui.state import Busy, Notice, ViewState, messages
 
 _Work = Literal["reading", "loading", "busy", "writing"]
 """What may go on at once, each by its field of the state."""
@@ -40,7 +40,13 @@ class Store:
         self._shown: ViewState | None = None
 
     def note(self, **changes: Any) -> None:
-        """Change the state without showing it: more follows before anything may be seen."""
+        """Change the state without showing it: more follows before anything may be seen.
+
+        A `notice` is one more message, and None the next after the one that is shown; see `state.messages`.
+        """
+        if "notice" in changes and "waiting" not in changes:
+            notice, shell = changes.pop("notice"), self.state.shell
+            changes |= messages.dismissed(shell) if notice is None else messages.said(shell, notice)
         self.state = self.state.changed(**changes)
 
     def settle(self) -> ViewState:
@@ -64,11 +70,10 @@ class Store:
         for part in self.parts:
             part.ask(state)
 
-    @property
-    def lasting(self) -> Notice | None:
-        """The notice, where it is one that nothing that happens meanwhile may hide."""
-        notice = self.state.shell.notice
-        return notice if notice is not None and notice.stays else None
+    def lasting(self, but: str = "", then: Notice | None = None) -> dict[str, Any]:
+        """Changes to the messages that stay, without those about a matter that is over; `then` one more."""
+        changes = messages.lasting(self.state.shell, but)
+        return changes if then is None else changes | messages.said(self.state.changed(**changes).shell, then)
 
     def failed(self, sentence: str, work: _Work = "busy") -> None:
         """A job ended with a sentence for the reader."""

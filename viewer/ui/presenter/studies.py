@@ -22,7 +22,7 @@ from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, rows
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import UNFLIPPED, Busy, Notice, ViewState, one_stack
+from viewer.ui.state import UNFLIPPED, Busy, ViewState, one_stack, reply
 from viewer.ui.views.captions import nothing_opened
 
 _MASKED = "The patient is masked already. Hold Ctrl, and click on it or press the same key, to show it."
@@ -75,7 +75,7 @@ class Studies:
         """Scan files and folders in the background; a folder with a model card is opened as a model."""
         self.forget_preview()
         given = self._explaining.wished if self._jobs.active("load") else None
-        self._store.show(reading=Busy("reading files"), notice=self._store.lasting)
+        self._store.show(reading=Busy("reading files"), **self._store.lasting())
         failed = partial(self._store.failed, work="reading")
         sort = partial(self._scan, given=given)
         self._jobs.run("io", "scan", lambda _task: _sorted(paths), sort, failed)
@@ -148,11 +148,11 @@ class Studies:
         )
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, reading=None, notice=self._store.lasting, previewed=None,
+            values=None, busy=None, reading=None, **self._store.lasting(), previewed=None,
         )  # fmt: skip
         if not items:
             text = nothing_opened(not_opened)
-            self._store.could_not(text, notice=self._store.lasting or Notice(text, "warning"))
+            self._store.could_not(text)
         if items:
             self._for_model = given if place is None else None
             self._choose(study, *(place or (self._accepted(study) or 0, None)))
@@ -202,7 +202,7 @@ class Studies:
             number=number, series=series, slice=series.shape[0] // 2 if slice is None else slice,
             seen=view.seen if together else None, flips=view.flips if together else UNFLIPPED,
             values=None, graphics=None, window=None, inverted=series.dark_first, placed=None,
-            swept=None, probed=None, busy=None, asked=False, notice=self._store.lasting,
+            swept=None, probed=None, busy=None, asked=False, **self._store.lasting(),
         )  # fmt: skip
         self._slices.enter(study)
         self._explaining.study_changed()
@@ -237,7 +237,7 @@ class Studies:
         """Hide or show whose image this is, in the file's own descriptions too."""
         if masked == self.state.shell.masked:
             if masked:
-                self._store.show(notice=Notice(_MASKED))
+                self._store.show(notice=reply(_MASKED))
             return
         self._store.note(masked=masked)
         if self.preview:

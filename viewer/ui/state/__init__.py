@@ -6,6 +6,7 @@ The presenter makes a `ViewState`; every widget draws its part of it in `show(st
 
 from viewer.ui.state.answer import AnswerState, Cell, Compared, MethodItem, ModelItem, Side, Tile
 from viewer.ui.state.asked import Position, choice_of, position_of, shows
+from viewer.ui.state.messages import reply
 from viewer.ui.state.planes import Cut, Marked, PlanesState, Slab
 from viewer.ui.state.regions import RegionsState
 from viewer.ui.state.request import (
@@ -67,5 +68,6 @@ __all__ = [
     "choice_of",
     "one_stack",
     "position_of",
+    "reply",
     "shows",
 ]  # fmt: skip

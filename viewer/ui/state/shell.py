@@ -74,6 +74,8 @@ class Notice:
     """Until it is answered or dismissed, whatever happens meanwhile."""
     other: str | None = None
     other_wish: str | None = None
+    about: str = ""
+    """The matter, e.g. the model: what is said of it later takes the place, and goes when that is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,9 @@ class ShellState:
     writing: Busy | None = None
     """An export."""
     notice: Notice | None = None
+    """The message that is shown."""
+    waiting: tuple[Notice, ...] = ()
+    """Those that are shown after it, in order."""
     probed: Probed | None = None
     header: ShownHeader | None = None
     """The shown slice's header, while somebody looks at it."""
