@@ -8,7 +8,7 @@ from viewer.dicom.display import default_window, displayed, graded, modality_val
 from viewer.dicom.overlays import Graphics, graphics
 from viewer.dicom.parametric import ParametricMap, maps
 from viewer.dicom.placing import belongs
-from viewer.dicom.scan import Study, scan, segmentation_in
+from viewer.dicom.scan import Study, lost, scan, segmentation_in
 from viewer.dicom.segmentation import Segmentation, regions
 from viewer.dicom.tags import Row, header
 from viewer.dicom.walk import Listed
@@ -29,6 +29,7 @@ __all__ = [
     "graphics",
     "header",
     "in_time",
+    "lost",
     "maps",
     "modality_values",
     "presented",

@@ -17,7 +17,7 @@ from viewer.dicom.decode import read_frame
 from viewer.dicom.decoder_pool import DecodingError
 from viewer.dicom.facts import Image
 from viewer.dicom.header import NATIVE
-from viewer.dicom.image import content_hash
+from viewer.dicom.image import told_by
 from viewer.settings import Limits
 from viewer.task import Task
 
@@ -61,10 +61,14 @@ def _stored(image: Image) -> bytes:
     """A digest of the pixels as they lie in the file; of the whole file where they are not told from it."""
     pixels = image.pixels
     if pixels.offset is None or pixels.photometric == "PALETTE COLOR":
-        return content_hash(image.path).encode()
+        return told_by(image.path).encode()
     facts = replace(pixels, path=Path(), offset=None, notes=())
     found = hashlib.sha256(repr(facts).encode())
-    with image.path.open("rb") as file:
+    try:
+        file = image.path.open("rb")
+    except OSError:  # gone since its header was read
+        return told_by(image.path).encode()
+    with file:
         file.seek(pixels.offset)
         left = -1 if pixels.length is None else pixels.length
         while block := file.read(1 << 20 if left < 0 else min(left, 1 << 20)):
@@ -88,7 +92,7 @@ def apart(same: Sequence[Image], limits: Limits, task: Task) -> tuple[list[Image
     decoded is never kept where one can be.
     """
     ranked = sorted(
-        same, key=lambda i: (i.pixels.syntax not in NATIVE, i.lossy is not False, content_hash(i.path))
+        same, key=lambda i: (i.pixels.syntax not in NATIVE, i.lossy is not False, told_by(i.path))
     )
     alike: dict[Any, list[Image]] = defaultdict(list)
     for image in ranked:

@@ -143,7 +143,8 @@ class Decoder:
             try:
                 found = _exchange(process, self._shared, {**request, "seconds": self._seconds}, most)
             except DecodingError as error:
-                failure = error
+                gone = str(error) == "decode" and not os.access(request["path"], os.R_OK)
+                failure = DecodingError("gone") if gone else error
             else:
                 self._proven = True
                 return found

@@ -20,7 +20,7 @@ from viewer.dicom.dimensions import TIMES, Branch, branches, in_order_of_time, p
 from viewer.dicom.facts import GREYS, Image, Lut, Slice
 from viewer.dicom.further import COMPONENTS, component_of
 from viewer.dicom.geometry import PROJECTION, pixel_spacing, stacking
-from viewer.dicom.image import content_hash
+from viewer.dicom.image import told_by
 from viewer.dicom.joined import whole
 from viewer.dicom.turned import LEAST, turned
 from viewer.settings import Limits
@@ -83,7 +83,7 @@ def _apart(one: Slice) -> Key:
         placed,
         frame.stack if placed else "",
         image.frame_of_reference if placed else "",
-        (image.sop_uid or content_hash(image.path)) if single or projection else "",
+        (image.sop_uid or told_by(image.path)) if single or projection else "",
     )
 
 
@@ -91,7 +91,7 @@ def _series_uid(image: Image) -> str:
     """The series' identifier, or one for the image alone where the file has none."""
     if image.series_uid:
         return image.series_uid
-    return f"image:{image.sop_uid}" if image.sop_uid else f"file:{content_hash(image.path)[:32]}"
+    return f"image:{image.sop_uid}" if image.sop_uid else f"file:{told_by(image.path)[:32]}"
 
 
 _COSINES, _SPACING = 2e-3, 1e-3
@@ -316,7 +316,7 @@ def _tie(members: list[Image]) -> Any:
     """`_rank`, and where that leaves two images equal, what is in their files."""
     ranks = [_rank(i) for i in members]
     twice = len(set(ranks)) < len(ranks)
-    return (lambda i: (_rank(i), content_hash(i.path))) if twice else _rank
+    return (lambda i: (_rank(i), told_by(i.path))) if twice else _rank
 
 
 def _number(image: Image) -> Key:

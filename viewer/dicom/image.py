@@ -3,6 +3,7 @@
 
 import functools
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,11 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def told_by(path: Path) -> str:
+    """What tells a file from others: the hash of its content, of its path where it is gone by now."""
+    try:
+        return content_hash(path)
+    except OSError:
+        return hashlib.sha256(os.fsencode(path)).hexdigest()

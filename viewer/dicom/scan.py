@@ -24,6 +24,7 @@ from viewer.settings import Limits, Settings
 from viewer.task import Task
 from viewer.types import Series
 
+GONE = "The file was there when its folder was listed, and is gone."
 MANY = 40
 """Files of which series are told before all are read; fewer are read before it could be seen."""
 _DICOM_NAMES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
@@ -77,6 +78,13 @@ def scan(
                 arrivals.take(finding)
             arrivals.tell()
     return _study(kinds, limits, task or Task())
+
+
+def lost(study: Study) -> bool:
+    """Whether files of a study are gone, and were there when it began to be read."""
+    return any(one.reason == GONE for one in study.refused) or not all(
+        os.access(series.paths[0], os.R_OK) for series in study.series
+    )
 
 
 class _Kinds:
@@ -210,6 +218,8 @@ def _attempt(path: Path, limits: Limits) -> Finding:
         return _read(path, limits)
     except (NotAnImage, SeriesError) as finding:
         return finding
+    except FileNotFoundError:
+        return SeriesError(GONE)
     except OSError:
         return SeriesError("The file cannot be opened or read.")
     except MemoryError:

@@ -275,7 +275,8 @@ class Scrolling:
     def _slice_failed(self, sentence: str) -> None:
         view = self.state.view
         unread = None if view.series is None else Unread(view.series, view.slice, sentence)
-        self._store.could_not(sentence, values=None, unread=unread)
+        notice = Notice(sentence, "warning", about="slice")  # of many slices only the last is said
+        self._store.could_not(sentence, notice=notice, values=None, unread=unread)
 
     # --- playing ----------------------------------------------------------------------------------
 

@@ -22,10 +22,15 @@ from viewer.ui.presenter.rows import Names, Overlaid, not_opened, overlaid, rows
 from viewer.ui.presenter.scan_preview import ScanPreview
 from viewer.ui.presenter.slices import Scrolling
 from viewer.ui.presenter.store import Store
-from viewer.ui.state import UNFLIPPED, Busy, ViewState, one_stack, reply
+from viewer.ui.state import UNFLIPPED, Busy, Notice, ViewState, one_stack, reply
 from viewer.ui.views.captions import nothing_opened
 
 _MASKED = "The patient is masked already. Hold Ctrl, and click on it or press the same key, to show it."
+
+_LOST = (
+    "Files were lost while they were read: their folder was deleted, or its drive is gone. What was read of "
+    "them is listed, but cannot be shown; open the folder again once it is back."
+)
 
 
 class Studies:
@@ -91,17 +96,21 @@ class Studies:
             return
         first = self._study is None  # else what is read now stays until there is something to show for it
 
-        def work(task: Task) -> tuple[Study, Names, Overlaid]:
+        def work(task: Task) -> tuple[Study, Names, Overlaid, bool]:
             listener = self.preview.listener(task) if first else None
             with garbage.put_off():
                 study = dicom.scan(studies, self._settings, task, listener)
-            return study, not_opened(study), overlaid(study)
+            return study, not_opened(study), overlaid(study), dicom.lost(study)
 
         def failed(sentence: str) -> None:
             self.forget_preview()
             self._store.failed(sentence, "reading")
 
-        opened = lambda read: self.show_study(read[0], read[1], studies, read[2], given)  # noqa: E731
+        def opened(read: tuple[Study, Names, Overlaid, bool]) -> None:
+            self.show_study(read[0], read[1], studies, read[2], given)
+            if read[3] and read[0].series:
+                self._store.could_not(_LOST, notice=Notice(_LOST, "warning", stays=True, about="study"))
+
         so_far = partial(self._store.progress, work="reading")
         self._jobs.run("io", "scan", work, opened, failed, so_far)
 
@@ -148,7 +157,7 @@ class Studies:
         )
         self._store.note(
             items=items, not_opened=not_opened, number=None, series=None, seen=None, flips=UNFLIPPED,
-            values=None, busy=None, reading=None, **self._store.lasting(), previewed=None,
+            values=None, busy=None, reading=None, **self._store.lasting("study"), previewed=None,
         )  # fmt: skip
         if not items:
             text = nothing_opened(not_opened)
