@@ -64,6 +64,12 @@ def border(field: Field, picture: Matrix) -> NDArray[np.float32]:
     return np.stack([corners, np.roll(corners, -1, axis=0)], axis=1).astype(np.float32)
 
 
+def box_field(box: Box) -> Field:
+    """Where a box of voxels (slice, row, column) lies, to their edges."""
+    slices, rows, columns = (round(last - first) + 1 for first, last in zip(*box, strict=True))
+    return Field(affine.scale_offset((1, 1, 1), box[0]), (slices, rows, columns))
+
+
 def box(region: Region, drawn: Outline | None = None) -> Box:
     """The first and the last voxel, both (slice, row, column), of the box that holds a trimmed region.
 

@@ -8,7 +8,7 @@ import numpy as np
 from known import Asked
 
 from every_state.seen import Seen, belongs, every, negative, of, same_scores
-from viewer import explain, overlay
+from viewer import affine, explain, overlay
 from viewer.overlay import ranks
 from viewer.types import Attribution, DerivedMap, Map, Sweep
 from viewer.ui.presenter.evidence import volume_profile
@@ -93,6 +93,22 @@ def _patch(seen: Seen, request: RequestState) -> None:
         wanted = seen.model.field(seen.known.series(seen.series), seen.place, state.at)
         np.testing.assert_array_equal(request.patch.matrix, wanted.matrix)
         assert request.patch.shape == wanted.shape
+
+
+@of(RequestState, "searched")
+def _searched(seen: Seen, request: RequestState) -> None:
+    """Where the box lies that is swept, voxel by voxel; nothing of any other sweep."""
+    if request.searched is None:
+        assert request.box is None or seen.series is None or not _reads(seen)
+        return
+    first, last = request.box
+    corners = affine.apply(request.searched.matrix, [(0, 0, 0), [n - 1 for n in request.searched.shape]])
+    np.testing.assert_array_equal(corners, [first, last])
+
+
+def _reads(seen: Seen) -> bool:
+    item = seen.state.answer.model
+    return item is not None and item.patch is not None and seen.state.answer.gate != "outside"
 
 
 @of(RequestState, "best")

@@ -16,6 +16,7 @@ from viewer.ui.commands import Run
 from viewer.ui.panels.explain_parts import BaselineThumbnails, LayerCombo, RunBar
 from viewer.ui.panels.layer_strip import LayerStripView
 from viewer.ui.panels.method_card import MethodCombo
+from viewer.ui.panels.searched_slices import SearchedSlices
 from viewer.ui.panels.values import FeatureValues
 from viewer.ui.state import NO_SEGMENTS, NOWHERE, SEGMENTS, WHOLE, MethodItem, ViewState, choice_of
 from viewer.ui.views.captions import patch_place, region_name, search_words, swept_name
@@ -54,7 +55,7 @@ class ExplainPanel(QWidget):
     within_chosen = Signal(object)
     """The source of a region, or None."""
     sweep_chosen = Signal(object)
-    """`WHOLE`, the source of a region, or None for one patch."""
+    """`WHOLE`, the source of a region, a box, or None for one patch."""
     setting_changed = Signal(str, object)
     explain_requested = Signal()
     cancel_requested = Signal()
@@ -85,12 +86,12 @@ class ExplainPanel(QWidget):
         ):
             add_row(grid, text, control)
         self.within = Combo()
-        self.patch = Combo()
+        self.patch, self.slices = Combo(), SearchedSlices()
         self._grid = grid
         self._within_name = add_row(grid, "Only inside", self.within)
         self._within_row = grid.rowCount() - 1
-        self._patch_name = add_row(grid, "Look at", self.patch)
-        self._patch_row = grid.rowCount() - 1
+        self._patch_name, self._patch_row = add_row(grid, "Look at", self.patch), grid.rowCount() - 1
+        self._slices_name = add_row(grid, "Slices", self.slices)
         self._regions: tuple[object, ...] = ()
         self._sweeps: tuple[object, ...] = ()
         column.addLayout(grid)
@@ -131,6 +132,7 @@ class ExplainPanel(QWidget):
         self.setting_changed.connect(explaining.set_setting)
         self.explain_requested.connect(presenter.patches.explain)
         self.sweep_chosen.connect(presenter.patches.sweep)
+        self.slices.changed.connect(presenter.patches.choose_slices)
         self.layer_strip_requested.connect(presenter.layer_strip.wish)
         self.cancel_requested.connect(presenter.cancel)
         self.card_requested.connect(partial(run, "method-card"))
@@ -240,20 +242,27 @@ class ExplainPanel(QWidget):
         for widget in (self._patch_name, self.patch):
             widget.setVisible(offered)
         self._grid.setRowMinimumHeight(self._patch_row, ROW if offered else 0)
+        ranged = offered and self.slices.put(state)
+        self._slices_name.setVisible(ranged)
+        self.slices.setVisible(ranged)
+        self._grid.setRowMinimumHeight(self._patch_row + 1, ROW if ranged else 0)
         if model is None or model.patch is None:
             return
-        sweeps = (model, state.shell.masked, *state.regions.regions)
+        box = state.request.box
+        sweeps = (model, state.shell.masked, box, *state.regions.regions)
         if sweeps != self._sweeps:
             self._sweeps = sweeps
             self.patch.clear()
             self.patch.addItem("one block", None)
-            for over in (WHOLE, *(region.source for region in state.regions.regions)):
+            sources = (region.source for region in state.regions.regions)
+            for over in (WHOLE, *(() if box is None else (box,)), *sources):
                 self.patch.addItem(f"search {swept_name(state, over)}", over)
         self.patch.choose(state.request.swept)
         size = " × ".join(map(str, model.patch))
         self.patch.setToolTip(
             f"The model reads blocks of {size} pixels. One lies {patch_place(state)}: hold Ctrl and click\n"
-            f"to place it. A search shows the model many, refines the best and blends their maps."
+            f"to place it, hold Ctrl and drag to search a box.\n"
+            f"A search shows the model many blocks, refines the best and blends their maps."
         )
 
     @staticmethod

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from viewer.overlay import restyled
+from viewer.overlay.outline import Box
 from viewer.types import Array, Series, Window
 from viewer.ui.commands import Bindings
 from viewer.ui.presenter.companions import Companions, quantity
@@ -197,7 +198,7 @@ class Displaying:
         """More or less opacity, within 0 and 1."""
         self.set_style("opacity", round(min(max(self._state.views.style.opacity + by, 0.0), 1.0), 2))
 
-    def look(self, placed: tuple[float, ...] | None, swept: str | None = None) -> None:
+    def look(self, placed: tuple[float, ...] | None, swept: str | Box | None = None) -> None:
         """Show the model another patch, or patches all over; `Explaining.look` says which."""
         before = {"placed": self._state.request.placed, "swept": self._state.request.swept}
         after = {"placed": placed, "swept": swept}

@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from viewer.overlay.outline import Box
 from viewer.settings import Device, Trusted
 from viewer.task import Task
 from viewer.types import Attribution, Series, Style
 from viewer.ui.jobs import Jobs
 from viewer.ui.presenter.answers import Answers
+from viewer.ui.presenter.boxes import in_stack
 from viewer.ui.presenter.loading import OpeningProgress, Question, loaded, said_of
 from viewer.ui.presenter.maps import Asking, Maps
 from viewer.ui.presenter.preferences import ReaderPreferences
@@ -152,10 +154,8 @@ class Explaining:
         """Another point of the fourth dimension: show its own map, or none; `run` as for a slice."""
         self.leave()
         self._store.note(busy=None, asked=False)
-        series, placed = self._state.view.series, self._state.request.placed
-        if series is not None and placed is not None:  # of a shorter stack, the nearest voxel there is
-            most = series.shape[3 - len(placed) :]
-            self._store.note(placed=tuple(min(i, n - 1) for i, n in zip(placed, most, strict=True)))
+        if self._state.view.series is not None:
+            self._store.note(**in_stack(self._state.view.series, self._state.request))
         if run and self._settled().answer.gate == "outside":
             self._refuse()
         else:
@@ -235,7 +235,7 @@ class Explaining:
     def set_setting(self, name: str, value: object) -> None:
         self._wish(settings={**self._state.request.settings, name: value}, run=False)
 
-    def look(self, placed: tuple[float, ...] | None = None, swept: str | None = None) -> None:
+    def look(self, placed: tuple[float, ...] | None = None, swept: str | Box | None = None) -> None:
         """Show the model the patch about a voxel, the middle one, or patches all over; see `RequestState`.
 
         A sweep waits for the reader, for it is many forwards.

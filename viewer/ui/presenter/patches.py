@@ -8,9 +8,11 @@ import numpy as np
 
 from viewer import affine
 from viewer.errors import ModelError, WhyscopeError
+from viewer.overlay.outline import Box, box_field
 from viewer.planes import Point, within
-from viewer.types import Field, Sweep
+from viewer.types import Array, Field, Sweep
 from viewer.ui.commands import Bindings
+from viewer.ui.presenter import boxes
 from viewer.ui.presenter.display import Displaying
 from viewer.ui.presenter.maps import Maps
 from viewer.ui.presenter.mpr import MPR
@@ -33,6 +35,7 @@ class Patches:
         self._slices = slices
         self._last: tuple[tuple[object, ...], Field | None] = ((), None)
         self._counted: tuple[tuple[object, ...], int | None] = ((), None)
+        self._boxed: tuple[Box | None, Field | None] = (None, None)
 
     @property
     def _state(self) -> ViewState:
@@ -46,7 +49,7 @@ class Patches:
 
     def follows(self, state: ViewState) -> Mapping[str, Any]:
         """The field of a state that is about to be shown, and how large its sweep is: of its own place."""
-        return {"patch": self._field(state), "search": self._size(state)}
+        return {"patch": self._field(state), "search": self._size(state), "searched": self._searched(state)}
 
     def ask(self, state: ViewState) -> None:
         """Nothing: a field is known at once."""
@@ -74,6 +77,13 @@ class Patches:
                 found = None  # the run says why
             self._last = (model, series, place), found
         return self._last[1]
+
+    def _searched(self, state: ViewState) -> Field | None:
+        """Where the box lies that is searched."""
+        box = state.request.box if self._reads(state) else None
+        if box != self._boxed[0]:
+            self._boxed = box, None if box is None else box_field(box)
+        return self._boxed[1]
 
     def _size(self, state: ViewState) -> SearchSize | None:
         """How many blocks the wished sweep has, and what one takes; None of one block, or of nowhere."""
@@ -135,10 +145,40 @@ class Patches:
         if self._ready():
             self._display.look(None)
 
-    def sweep(self, over: str | None) -> None:
-        """Lay patches over all of the slice or volume (`WHOLE`) or the region of this source; None: one."""
+    def sweep(self, over: str | Box | None) -> None:
+        """Lay patches over all of a slice or volume (`WHOLE`), the region of a source or a box; None: one."""
         if self._ready():
             self._display.look(self._state.request.placed, over)
+
+    def draw_box(self, first: tuple[float, float], last: tuple[float, float]) -> None:
+        """Search the box about a rectangle on the shown slice, from (row, column) to (row, column)."""
+        self._draw(*boxes.from_slice(self._state.view.slice, np.array([first, last])))
+
+    def draw_box_in(self, first: Point, last: Point, normal: Array) -> None:
+        """The same of a rectangle in a plane with this normal, between two LPS positions."""
+        series = self._state.view.series
+        if series is not None:
+            self._draw(*boxes.from_plane(series, first, last, normal))
+
+    def choose_slices(self, first: int, last: int) -> None:
+        """Let the box that is searched go from one slice to another."""
+        series, box = self._state.view.series, self._state.request.box
+        if series is not None and box is not None:
+            self._display.look(self._state.request.placed, boxes.with_slices(series, box, first, last))
+
+    def _draw(self, corners: Array, open_axis: int) -> None:
+        series, model = self._state.view.series, self._maps.model
+        if not self._ready() or series is None or model is None:
+            return
+        place = np.clip(corners.mean(axis=0), 0, np.array(series.shape) - 1)
+        depth = series.shape[0]  # a network of slices searches the same rows and columns of every one
+        if self._state.answer.model is not None and self._state.answer.model.volume:
+            try:
+                depth = round(model.field(series, None, tuple(place)).extent[open_axis])
+            except ModelError:
+                return  # the run of one block says why
+        box = boxes.drawn(series, corners, open_axis, self._state.request.box, depth)
+        self._display.look(self._state.request.placed, box)
 
     def show_block(self, number: int) -> None:
         """Go to one of the best blocks: its slice, the crosshair, and its border around it."""

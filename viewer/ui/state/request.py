@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from viewer.overlay.outline import Box
 from viewer.types import Field, Sweep
 
 At = tuple[float, ...] | Sweep | None
@@ -62,13 +63,21 @@ class RequestState:
     placed: tuple[float, ...] | None = None
     """The middle of the patch that the model reads: (row, column) or, of a volume, (slice, row, column);
     None: that of the image."""
-    swept: str | None = None
-    """What patches are laid over in place of one: `WHOLE`, or the source of a region."""
+    swept: str | Box | None = None
+    """What patches are laid over in place of one: `WHOLE`, the source of a region, or a box, its first and
+    its last voxel (slice, row, column)."""
     best: int = 0
     """Which of the best blocks of a sweep is outlined."""
     search: SearchSize | None = None
     """How large the sweep is that is wished for."""
     reference: tuple[object, MethodChoice, str | None, str | None] | None = None
     """What others are compared with: model, the method as it was set, its target and its rival."""
+    searched: Field | None = None
+    """Where the box lies that is swept, if one is."""
     patch: Field | None = None
     """Where the patch lies; of what has been swept, the best block that the reader has chosen."""
+
+    @property
+    def box(self) -> Box | None:
+        """The box that is swept, if one is."""
+        return None if self.swept is None or isinstance(self.swept, str) else self.swept

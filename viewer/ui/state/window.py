@@ -116,7 +116,11 @@ class ViewState:
             return self.request.placed
         if self.request.swept == WHOLE:
             return Sweep()
-        box = self.regions.boxes.get((self.request.swept, None if self.answer.model.volume else slice))
+        volume = self.answer.model.volume
+        if not isinstance(self.request.swept, str):
+            first, last = self.request.swept
+            return Sweep((first, last) if volume else (first[1:], last[1:]))
+        box = self.regions.boxes.get((self.request.swept, None if volume else slice))
         return NOWHERE if box is None else Sweep(box)
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 
 from viewer.caveats import UNKNOWN_USE, marks
 from viewer.overlay import blank, native_facts
+from viewer.overlay.outline import Box, box_field
 from viewer.types import Attribution, BestBlock, Display, LoadedMap, Map, Region, SeriesPoint, Window
 from viewer.ui.state import NOWHERE, WHOLE, Flips, View, ViewState
 from viewer.wording import (
@@ -22,6 +23,7 @@ from viewer.wording import (
     number,
     remark_text,
     score_text,
+    size_text,
     spacing_text,
     target_text,
     time_text,
@@ -184,14 +186,16 @@ def patch_place(state: ViewState) -> str:
     return f"at {''.join(f'Im {round(i) + 1}, ' for i in slices)}row {row:g}, column {column:g}"
 
 
-def swept_name(state: ViewState, swept: str) -> str:
+def swept_name(state: ViewState, swept: str | Box) -> str:
     """What patches are laid over."""
+    model, series = state.answer.model, state.view.series
+    volume = model is not None and model.volume
+    if not isinstance(swept, str):
+        first, last = swept if volume else ((0.0, *swept[0][1:]), (0.0, *swept[1][1:]))
+        size = "" if series is None else f" of {size_text(series, box_field((first, last)))}"
+        return f"your box{size}"
     if swept == WHOLE:
-        return (
-            "the whole scan"
-            if state.answer.model is not None and state.answer.model.volume
-            else "the whole slice"
-        )
+        return "the whole scan" if volume else "the whole slice"
     region = next((one for one in state.regions.regions if one.source == swept), None)
     return "a region of another series" if region is None else region_name(state, region)
 

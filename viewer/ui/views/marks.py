@@ -62,8 +62,11 @@ def outlines(painter: QPainter, drawn: Sequence[Outline], frame: QRectF, shape: 
             painter.drawLines(lines)
 
 
-def patch_border(painter: QPainter, lines: Array, frame: QRectF, shape: tuple[int, int]) -> None:
-    """What the model is shown, (n, 2, 2) as the lines of an outline: thinner than one, in the accent."""
+def patch_border(
+    painter: QPainter, lines: Array, frame: QRectF, shape: tuple[int, int], dashed: bool = False
+) -> None:
+    """What the model is shown, (n, 2, 2) as the lines of an outline: thinner than one, in the accent; dashed
+    what it is to be shown block by block."""
     rows, columns = shape
     down, across = frame.height() / rows, frame.width() / columns
     x, y = (
@@ -78,6 +81,8 @@ def patch_border(painter: QPainter, lines: Array, frame: QRectF, shape: tuple[in
     for width, tone in ((3.0, GROUND), (1.0 + 0.2 * askew, colour("accent"))):
         pen = QPen(tone, width)
         pen.setCapStyle(Qt.PenCapStyle.SquareCap)
+        if dashed and tone != GROUND:
+            pen.setDashPattern([6.0, 4.0])
         painter.setPen(pen)
         painter.drawLines(drawn)
     painter.restore()

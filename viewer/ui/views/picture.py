@@ -55,8 +55,10 @@ class Picture:
     outlines: tuple[Outline, ...] = ()
     patch: Field | None = None
     """What the model is shown, whose border is drawn."""
+    searched: Field | None = None
+    """What the model is to be shown block by block, whose border is drawn too."""
     places: bool = False
-    """Whether a click with Ctrl held places that."""
+    """Whether a click with Ctrl held places a block, and a drag draws what is searched."""
     sentence: captions.Line | None = ("", "quiet")
     """What is said where there is no picture."""
     says: Callable[[bool], captions.Corners] = field(default=captions.silent, repr=False)
@@ -110,6 +112,7 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
         graphics=view.graphics if state.views.annotated and view.values is not None else None,
         outlines=state.outlines_in(view),
         patch=state.request.patch if state.views.outlined else None,
+        searched=state.request.searched if state.views.outlined and not plain else None,
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == state.views.shown[0] else ("", "quiet"),
         says=says,

@@ -40,6 +40,8 @@ class PlaneView(SliceView):
     """An LPS position that the pointer marks: Shift is held."""
     placed = Signal(object)
     """An LPS position of a click with Ctrl held, where the model reads a patch."""
+    box_drawn_in = Signal(object, object, object)
+    """Two LPS positions and the plane's normal: opposite corners of a drag with Ctrl held."""
     turned = Signal(float)
     """Radians clockwise by which the lines were dragged about the crosshair."""
 
@@ -101,6 +103,7 @@ class PlaneView(SliceView):
             graphics=view.graphics if state.views.annotated else None,
             outlines=state.outlines_in(view),
             patch=state.request.patch if state.views.outlined else None,
+            searched=state.request.searched if state.views.outlined else None,
             places=model is not None and model.patch is not None,
             sentence=self._sentence(),
             says=self._corners,
@@ -284,6 +287,11 @@ class PlaneView(SliceView):
     def _place_patch(self, row: float, column: float) -> None:
         if self.plane is not None:
             self.placed.emit(self.plane.point(row, column))
+
+    def _draw_box(self, first: tuple[float, float], last: tuple[float, float]) -> None:
+        plane = self.plane
+        if plane is not None:
+            self.box_drawn_in.emit(plane.point(*first), plane.point(*last), plane.normal)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._angle is not None:

@@ -96,7 +96,7 @@ class PlanesPanel(QWidget):
         if not state.three or state.view.series is None:
             return
         patch = state.answer.model is not None and state.answer.model.patch is not None
-        self.hands.setText(f"{_HANDS} · Ctrl + click: patch" if patch else _HANDS)
+        self.hands.setText(f"{_HANDS} · Ctrl + click: block, drag: search" if patch else _HANDS)
         self._along = _alignment(state.planes.ways, state.view.series)
         self.along.choose(self._along)
         found, shown = state.planes.marked, state.shown

@@ -27,6 +27,7 @@ class ViewGrid(QWidget):
     point_wheel = Signal(int)
     pointer_moved = Signal(object, object)
     patch_placed = Signal(float, float)
+    box_drawn = Signal(object, object)
     view_changed = Signal(object)
     enlarge_requested = Signal(int)
     """The place of a view, among those of its layout, that was clicked twice."""
@@ -59,6 +60,7 @@ class ViewGrid(QWidget):
         self.point_wheel.connect(presenter.step_point)
         self.pointer_moved.connect(presenter.point)
         self.patch_placed.connect(presenter.patches.place)
+        self.box_drawn.connect(presenter.patches.draw_box)
 
     def link(self, view: SliceView) -> None:
         """Tell on what a view tells."""
@@ -67,6 +69,7 @@ class ViewGrid(QWidget):
         view.point_wheel.connect(self.point_wheel)
         view.pointer_moved.connect(self.pointer_moved)
         view.patch_placed.connect(self.patch_placed)
+        view.box_drawn.connect(self.box_drawn)
         view.view_changed.connect(self.view_changed)
 
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from viewer.overlay import outline
 from viewer.types import Array
 from viewer.ui.views import captions, marks, writing
+from viewer.ui.views.band import Band
 from viewer.ui.views.graphics import GraphicsLayer
 from viewer.ui.views.layers import ImageLayer, MapLayer, RenderCache
 from viewer.ui.views.picture import Picture
@@ -52,6 +53,8 @@ class SliceView(QWidget):
     """Row and column, 0 at the first pixel's centre, so that `round` is an index; None, None outside."""
     patch_placed = Signal(float, float)
     """Row and column of a click with Ctrl held, where the model reads a patch."""
+    box_drawn = Signal(object, object)
+    """(row, column) at opposite corners of a drag with Ctrl held, where the model reads a patch."""
     view_changed = Signal(object)
     """The part of the image that is seen, as `Seen` has it, or None where the whole image is fitted."""
 
@@ -68,7 +71,8 @@ class SliceView(QWidget):
         self._image = ImageLayer(self._cache)
         self._map = MapLayer(self._cache)
         self._graphics = GraphicsLayer()
-        self._border: tuple[tuple[object, ...], Array] = ((), _NO_LINES)
+        self._borders: dict[bool, tuple[tuple[object, ...], Array]] = {}
+        self._band = Band()
         self._seen: QRectF | None = None
         self._writing = writing.Writing(self)
         self._from: QPointF | None = None
@@ -216,20 +220,24 @@ class SliceView(QWidget):
             if values is not None:
                 marks.outlines(painter, self._picture.outlines, frame, values.shape[:2])
                 marks.patch_border(painter, self.border(), frame, values.shape[:2])
+                marks.patch_border(painter, self.border(searched=True), frame, values.shape[:2], dashed=True)
             painter.resetTransform()
         image = QRectF() if frame is None else self._flips().mapRect(frame)
+        self._band.draw(painter)
         self._writing.draw(painter, self._said(), image, self.evidence_in)
         painter.end()
 
-    def border(self) -> Array:
-        """The border of what the model is shown, where it lies here: (n, 2, 2), row and column of pixels."""
+    def border(self, searched: bool = False) -> Array:
+        """The border of what the model is shown, or of the box that is searched, where it lies here:
+        (n, 2, 2), row and column of pixels."""
         shown = self._picture
-        if shown.patch is None or shown.matrix is None:
+        field = shown.searched if searched else shown.patch
+        if field is None or shown.matrix is None:
             return _NO_LINES
-        key = (shown.patch, *shown.lies)
-        if key != self._border[0]:
-            self._border = key, outline.border(shown.patch, shown.matrix)
-        return self._border[1]
+        key = (field, *shown.lies)
+        if key != self._borders.get(searched, ((),))[0]:
+            self._borders[searched] = key, outline.border(field, shown.matrix)
+        return self._borders[searched][1]
 
     def _said(self) -> writing.Said:
         """What is written over the picture."""
@@ -273,15 +281,23 @@ class SliceView(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.touched.emit()
         if self._places(event):
-            at = self.position(event.position())
-            if at is not None:
-                self._place_patch(*at)
+            if self.position(event.position()) is not None:
+                self._band.begin(event.position())
             return
         self._from = event.position()
         self._start = event.position()
         self._button = event.button()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and self._band.drawn is not None:
+            ends, box = self._band.end(event.position())
+            places = [place for end in ends if (place := self.position(self._in_image(end))) is not None]
+            if box and len(places) == 2:
+                self._draw_box(places[0], places[1])
+            elif places:
+                self._place_patch(*places[0])
+            self.update()
+            return
         if event.button() == self._button:
             self._button, self._from = Qt.MouseButton.NoButton, None
 
@@ -291,6 +307,9 @@ class SliceView(QWidget):
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         now = event.position()
+        if self._band.drawn is not None:
+            self._band.follow(now)
+            self.update()
         if self._from is not None and self._button != Qt.MouseButton.NoButton:
             step = now - self._from
             self._from = now
@@ -310,6 +329,18 @@ class SliceView(QWidget):
 
     def _place_patch(self, row: float, column: float) -> None:
         self.patch_placed.emit(row, column)
+
+    def _draw_box(self, first: tuple[float, float], last: tuple[float, float]) -> None:
+        self.box_drawn.emit(first, last)
+
+    def _in_image(self, point: QPointF) -> QPointF:
+        """The nearest point of the widget that lies in the image."""
+        frame = self.frame() or QRectF(self.rect())
+        inside = self._flips().mapRect(frame).adjusted(0.01, 0.01, -0.01, -0.01)
+        return QPointF(
+            min(max(point.x(), inside.left()), inside.right()),
+            min(max(point.y(), inside.top()), inside.bottom()),
+        )
 
     def _drag(self, step: QPointF) -> None:
         drags: dict[Qt.MouseButton, Callable[[QPointF], None]] = {

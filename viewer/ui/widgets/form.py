@@ -218,7 +218,7 @@ class WholeNumber(_Number, QSpinBox):
         self.setRange(least - field.optional, most)
         if field.optional:
             self.setSpecialValueText(_NONE)
-        _dress(self)
+        dress(self)
 
 
 class RealNumber(_Number, QDoubleSpinBox):
@@ -237,7 +237,7 @@ class RealNumber(_Number, QDoubleSpinBox):
         self.setRange(least - (self.singleStep() if field.optional else 0), most)
         if field.optional:
             self.setSpecialValueText(_NONE)
-        _dress(self)
+        dress(self)
 
     def textFromValue(self, value: float) -> str:
         """The number without zeros at its end."""
@@ -246,7 +246,8 @@ class RealNumber(_Number, QDoubleSpinBox):
         return text.rstrip("0").removesuffix(point) if point in text else text
 
 
-def _dress(spin: QSpinBox | QDoubleSpinBox) -> None:
+def dress(spin: QSpinBox | QDoubleSpinBox) -> None:
+    """The manner of every field of a number here."""
     spin.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     spin.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     # One run with what was typed, not one with its first digit and then one with all.
