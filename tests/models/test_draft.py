@@ -19,7 +19,8 @@ from viewer import dicom
 from viewer.errors import ModelError
 from viewer.models import draft, load
 from viewer.models.architectures import build
-from viewer.models.card import TO_FILL, read_card
+from viewer.models.card import read_card
+from viewer.models.card_values import TO_FILL
 from viewer.models.recognise import recognise
 
 NAMES = [

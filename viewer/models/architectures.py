@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from viewer.errors import ModelError
+from viewer.models import transformers
 from viewer.models.builtin import BUILTIN
 
 FAULTS = (
@@ -35,11 +36,12 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
         "torchvision": _torchvision,
         "timm": _timm,
         "builtin": _builtin,
+        "transformers": transformers.build,
     }
     if source not in makers or not name:
         raise ModelError(
             f"The architecture {architecture!r} is unknown; write torchvision:NAME, timm:NAME, "
-            "builtin:NAME, network.py:Net, or program."
+            "builtin:NAME, transformers:NAME, network.py:Net, or program."
         )
     if not re.fullmatch(r"[\w.\-]+", name):
         raise ModelError(f"The architecture name {name!r} is not a plain name.")
@@ -51,6 +53,17 @@ def build(architecture: str, arguments: dict[str, Any]) -> nn.Module:
     except FAULTS as error:
         reason = str(error).split("\n")[0]
         raise ModelError(f"The architecture {architecture!r} cannot be built so: {reason}") from error
+
+
+def translated(architecture: str, arguments: dict[str, Any], state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the names that the network of `build` has, where its origin has others."""
+    source, _, name = architecture.partition(":")
+    if source != "transformers":
+        return state
+    try:
+        return transformers.translated(name, arguments, state)
+    except FAULTS as error:  # tensors of shapes that cannot be joined
+        raise ModelError(f"The weights do not fit the architecture {architecture!r}: {error}") from error
 
 
 def outline(architecture: str, arguments: dict[str, Any]) -> nn.Module | None:

@@ -19,11 +19,10 @@ from pydantic import (
 )
 
 from viewer.errors import ModelError
-from viewer.models.card_values import Pair, Part, Positive, Values
+from viewer.models.card_values import TO_FILL, Pair, Part, Positive, Values
+from viewer.models.folders import CONFIG, fields
 
 CARD = "model.yaml"
-TO_FILL = "TO FILL"
-"""What a drafted card has in the place of a value that weights do not tell."""
 WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl")
 _MAX_CARD_BYTES = 1024**2
 _MAX_NUMBERS = 2**29  # of one input: 2 GiB as float32
@@ -170,7 +169,7 @@ def find_card(path: Path) -> Path:
         return path
     if not path.exists():
         raise ModelError(f"There is no model at {path}; give a model folder or its {CARD}.")
-    for name in (CARD, "model.yml", "config.json"):
+    for name in (CARD, "model.yml", CONFIG):
         if (path / name).is_file():
             return path / name
     raise ModelError(
@@ -208,6 +207,23 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("(true|false)
 
 def read_card(path: Path) -> Card:
     """Read and check a card file; raises `ModelError` naming the field at fault."""
+    data = read_fields(path)
+    open_fields = list(_open(data))
+    if open_fields and path.suffix == ".json":
+        raise ModelError(
+            f"The folder {path.parent.name} does not say {', '.join(open_fields)}: copy its "
+            f"preprocessor_config.json too, or complete the {CARD} that `whyscope card` drafts from it."
+        )
+    if open_fields:
+        raise ModelError(f"{path.name} is a draft; complete its fields {', '.join(open_fields)}.")
+    try:
+        return Card.model_validate(data)
+    except ValidationError as error:
+        raise ModelError(f"{path.name}: {_sentence(error)}") from error
+
+
+def read_fields(path: Path) -> dict[str, Any]:
+    """The fields of a card file, unchecked, or those that a `config.json` stands for; raises `ModelError`."""
     try:
         if path.stat().st_size > _MAX_CARD_BYTES:
             raise ModelError(f"{path.name} is too large for a model card.")
@@ -223,14 +239,9 @@ def read_card(path: Path) -> Card:
     if not isinstance(data, dict):
         raise ModelError(f"{path.name} is not a model card; it holds no fields.")
     if path.suffix == ".json":
-        data = _from_timm(data, path)
-    open_fields = list(_open(data))
-    if open_fields:
-        raise ModelError(f"{path.name} is a draft; complete its fields {', '.join(open_fields)}.")
-    try:
-        return Card.model_validate(data)
-    except ValidationError as error:
-        raise ModelError(f"{path.name}: {_sentence(error)}") from error
+        data = fields(data, path)
+    found: dict[str, Any] = data
+    return found
 
 
 def _open(data: Any, name: str = "") -> Iterator[str]:
@@ -283,36 +294,3 @@ def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for inner in get_args(annotation):
         yield from _parts(inner)
-
-
-_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
-
-
-def _from_timm(config: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A card's fields from the `config.json` that timm writes for the Hugging Face hub."""
-    facts = config.get("pretrained_cfg", config)
-    name = config.get("architecture")
-    if not isinstance(name, str) or not isinstance(facts, dict):
-        raise ModelError(f"{path.name} names no timm architecture; write a {CARD} for this model.")
-    size = facts.get("input_size") or [3, 224, 224]
-    count = config.get("num_classes") or facts.get("num_classes") or 1000
-    arguments = config.get("model_args") or {}
-    if not (isinstance(size, list) and len(size) == 3 and isinstance(count, int) and 0 < count <= 10**6):
-        raise ModelError(f"{path.name}: input_size wants three numbers, and num_classes one.")
-    if not isinstance(arguments, dict):
-        raise ModelError(f"{path.name}: model_args wants names and values.")
-    labels = config.get("label_names") or facts.get("label_names") or [f"class {i}" for i in range(count)]
-    return {
-        "name": path.parent.name or name,
-        "architecture": f"timm:{name}",
-        "arguments": {"num_classes": count, "in_chans": size[0], **arguments},
-        "weights": next((n for n in _HUB_WEIGHTS if (path.parent / n).is_file()), _HUB_WEIGHTS[0]),
-        "input": {
-            "channels": size[0],
-            "size": size[1:],
-            "fit": "crop",
-            "mean": facts.get("mean"),
-            "std": facts.get("std"),
-        },
-        "output": {"labels": labels, "activation": "softmax" if count > 1 else "sigmoid"},
-    }

@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+TO_FILL = "TO FILL"
+"""What a card has in the place of a value that nothing told."""
+
 Pair = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
 

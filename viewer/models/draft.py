@@ -11,7 +11,9 @@ from typing import Any
 import yaml
 
 from viewer.errors import ModelError
-from viewer.models.card import TO_FILL, WEIGHTS
+from viewer.models.card import CARD, WEIGHTS, read_fields
+from viewer.models.card_values import TO_FILL
+from viewer.models.folders import CONFIG
 from viewer.models.program import PROGRAM, check_program
 from viewer.models.recognise import Guess, Shapes, recognise, shapes_of
 from viewer.models.weights import FoundWeights, find_weights, first_bytes, is_program, left_out, sha256
@@ -87,6 +89,8 @@ def draft(path: Path, beside: Path | None = None) -> Draft:
 
     `beside` is the folder that the card will lie in, if not that of the weights. Nothing in the file is run.
     """
+    if (path / CONFIG).is_file():
+        return _of_folder(path, beside)
     file = _only(path)
     _, size = first_bytes(file)
     place = {"weights": _relative(file, beside), "sha256": sha256(file)}
@@ -110,6 +114,17 @@ def draft(path: Path, beside: Path | None = None) -> Draft:
         notes["mean"] += f"; of {_IMAGENET}"
     card = {"name": file.stem, **_architecture(guess), **place, **_input(known), **_output(known, thresholds)}
     return Draft(file, card, (*_remarks(found, guess), *more), notes)
+
+
+def _of_folder(folder: Path, beside: Path | None) -> Draft:
+    """The card that a folder of timm or transformers stands for, which opens without one if all is said."""
+    card = read_fields(folder / CONFIG)
+    file = folder / str(card["weights"])
+    first_bytes(file)
+    card |= {"weights": _relative(file, beside), "sha256": sha256(file)}
+    opens = Draft(file, card, (), _NOTES).to_fill == ()
+    how = f"the folder opens without a {CARD} too" if opens else "no file says how pixels are prepared"
+    return Draft(file, card, (f"From {CONFIG}; {how}.",), _NOTES)
 
 
 def _architecture(guess: Guess | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from viewer.errors import ModelError, UntrustedError
-from viewer.models.architectures import build, outline
+from viewer.models.architectures import build, outline, translated
 from viewer.models.card import Card, find_card, read_card
 from viewer.models.guard import QUIET
 from viewer.models.interval import remark
@@ -65,7 +65,7 @@ def load(
     if card.architecture == PROGRAM:
         return _checked(_program(card, folder, digest, allowed, settings, task), card_path, task)
     # The weights are read first: what is refused there is refused before any code could run.
-    state = read_weights(weights, card.weights_key, task)
+    state = translated(card.architecture, card.arguments, read_weights(weights, card.weights_key, task))
     code = _code(card, folder)
     if code is not None and not allowed(code.sha256, digest):
         raise UntrustedError(code.path, code.sha256, digest, card.name)
