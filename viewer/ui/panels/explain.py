@@ -33,7 +33,7 @@ from viewer.ui.widgets.parts import (
     pair,
     rows,
 )
-from viewer.wording import SAME_FOR_ALL, clean, used_words
+from viewer.wording import SAME_FOR_ALL, clean, time_text, used_words
 
 if TYPE_CHECKING:
     from viewer.ui.presenter.presenter import Presenter
@@ -256,7 +256,8 @@ class ExplainPanel(QWidget):
             self.patch.addItem("one block", None)
             sources = (region.source for region in state.regions.regions)
             for over in (WHOLE, *(() if box is None else (box,)), *sources):
-                self.patch.addItem(f"search {swept_name(state, over)}", over)
+                name = swept_name(state, over) if isinstance(over, str) else "your box"
+                self.patch.addItem(f"search {name}", over)
         self.patch.choose(state.request.swept)
         size = " × ".join(map(str, model.patch))
         self.patch.setToolTip(
@@ -296,11 +297,23 @@ def _waiting_words(state: ViewState) -> tuple[str, str]:
     if item is None or item.unsuitable or state.free or not asked or state.shell.under_way:
         return "", ""
     if isinstance(state.at, Sweep):
-        return f"Waits for Explain. {search_words(state)}", "A search shows the model many blocks."
+        return (
+            f"Waits for Explain{_size_words(state)}",
+            f"A search shows the model many blocks.\n{search_words(state)}",
+        )
     if item.quick:
         return f"{item.title} waits for Explain.", "It took long on this model, so it does not run unasked."
     tip = f"It asks the model often, so it does not run unasked. Its cost: {item.cost}."
     return f"{item.title} waits for Explain.", tip
+
+
+def _size_words(state: ViewState) -> str:
+    """How many blocks are searched, and how long that takes where it is known; short, for one line."""
+    size = state.request.search
+    if size is None:
+        return "."
+    time = "" if size.seconds is None else f", about {time_text(size.seconds * size.blocks)}"
+    return f": {size.blocks} {'block' if size.blocks == 1 else 'blocks'}{time}"
 
 
 def completeness_words(state: ViewState) -> tuple[str, str]:

@@ -18,6 +18,8 @@ class SearchedSlices(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = QSpinBox(), QSpinBox()
+        between = Text("to", "quiet")
+        between.setMinimumWidth(between.fontMetrics().horizontalAdvance("to") + 2)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
@@ -30,7 +32,7 @@ class SearchedSlices(QWidget):
                 lambda _value: self.changed.emit(self.first.value() - 1, self.last.value() - 1)
             )
         row.addWidget(self.first, 1)
-        row.addWidget(Text("to", "quiet"))
+        row.addWidget(between)
         row.addWidget(self.last, 1)
 
     def put(self, state: ViewState) -> bool:

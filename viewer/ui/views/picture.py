@@ -112,7 +112,7 @@ def picture(state: ViewState, place: int, blank: captions.Blank = blank) -> Pict
         graphics=view.graphics if state.views.annotated and view.values is not None else None,
         outlines=state.outlines_in(view),
         patch=state.request.patch if state.views.outlined else None,
-        searched=state.request.searched if state.views.outlined and not plain else None,
+        searched=state.request.searched if state.views.outlined else None,
         places=model is not None and model.patch is not None,
         sentence=sentence if sentence is None or place == state.views.shown[0] else ("", "quiet"),
         says=says,
