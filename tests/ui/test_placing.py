@@ -474,7 +474,7 @@ def test_no_state_ever_holds_what_belongs_to_another_place(placed: Desk, dimensi
     for place in PLACES[dimensions]:
         put(placed, place)  # known, so that they are shown at once
     del placed.shown[:]
-    for _ in range(80):
+    for _ in range(160):
         dice.choice(wishes)()
     placed.at_rest()
     model = presenter.explaining._maps.model

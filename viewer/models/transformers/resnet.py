@@ -5,7 +5,6 @@ import re
 from collections import OrderedDict
 
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from viewer.errors import ModelError
 from viewer.models.transformers.config import Config
@@ -55,6 +54,8 @@ def build(config: Config) -> nn.Module:
 
 def _block(kind: str, before: int, size: int, stride: int, early: bool) -> nn.Module:
     """A residual block; `early` takes its stride in the first of the three convolutions."""
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
     shortcut = None
     if stride != 1 or before != size:
         shortcut = nn.Sequential(nn.Conv2d(before, size, 1, stride, bias=False), nn.BatchNorm2d(size))
