@@ -21,6 +21,8 @@ from pydantic import (
 from viewer.errors import ModelError
 from viewer.models.card_values import TO_FILL, Pair, Part, Positive, Values
 from viewer.models.folders import CONFIG, fields
+from viewer.models.foreign import foreign
+from viewer.models.shards import is_index
 
 CARD = "model.yaml"
 WEIGHTS = (".safetensors", ".pt", ".pth", ".th", ".ckpt", ".bin", ".pt2", ".pkl")
@@ -160,8 +162,11 @@ class Card(Part):
 
 def find_card(path: Path) -> Path:
     """The card, or the Hugging Face `config.json`, that `path` (a folder or the file) means."""
+    other = foreign(path)
+    if other is not None:
+        raise ModelError(other)
     if path.is_file():
-        if path.suffix.lower() in WEIGHTS:
+        if path.suffix.lower() in WEIGHTS or is_index(path):
             raise ModelError(
                 f"{path.name} is weights alone; a model is a folder with a {CARD} beside them, which "
                 "`whyscope card` drafts."

@@ -16,6 +16,7 @@ from viewer.models.card_values import TO_FILL
 from viewer.models.folders import CONFIG
 from viewer.models.program import PROGRAM, check_program
 from viewer.models.recognise import Guess, Shapes, recognise, shapes_of
+from viewer.models.shards import is_index
 from viewer.models.weights import FoundWeights, find_weights, first_bytes, is_program, left_out, sha256
 
 _IMAGENET = "torchvision's own weights: [0.485, 0.456, 0.406] and [0.229, 0.224, 0.225]"
@@ -92,9 +93,9 @@ def draft(path: Path, beside: Path | None = None) -> Draft:
     if (path / CONFIG).is_file():
         return _of_folder(path, beside)
     file = _only(path)
-    _, size = first_bytes(file)
+    size = 0 if is_index(file) else first_bytes(file)[1]
     place = {"weights": _relative(file, beside), "sha256": sha256(file)}
-    if is_program(file):
+    if size and is_program(file):
         check_program(file, size)
         remark = (
             "A program: it runs only where it is trusted, and does not tell before what it reads and gives."
@@ -120,7 +121,6 @@ def _of_folder(folder: Path, beside: Path | None) -> Draft:
     """The card that a folder of timm or transformers stands for, which opens without one if all is said."""
     card = read_fields(folder / CONFIG)
     file = folder / str(card["weights"])
-    first_bytes(file)
     card |= {"weights": _relative(file, beside), "sha256": sha256(file)}
     opens = Draft(file, card, (), _NOTES).to_fill == ()
     how = f"the folder opens without a {CARD} too" if opens else "no file says how pixels are prepared"

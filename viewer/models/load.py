@@ -23,6 +23,7 @@ from viewer.models.guard import QUIET
 from viewer.models.interval import remark
 from viewer.models.model import Model
 from viewer.models.program import PROGRAM, check_program, open_program
+from viewer.models.shards import parts
 from viewer.models.weights import fit, left_out, matched, read_weights, sha256
 from viewer.settings import Settings, Trusted
 from viewer.task import BUILDING, Task
@@ -51,7 +52,8 @@ def load(
     weights = folder / card.weights
     if not weights.is_file():
         raise ModelError(f"The weights {card.weights} that {card_path.name} names are not there.")
-    before = _status(weights)
+    files = (weights, *parts(weights))
+    before = [_status(file) for file in files]
     digest = sha256(weights, task)
 
     def allowed(code: str, weights: str) -> bool:
@@ -74,7 +76,8 @@ def load(
         module = _made(card, state, weights.name) if code is None else _run_code(code, card.arguments)
     _check_inputs(_wanted(module))
     aside = fit(module, state, weights.name)
-    if _status(weights) != before:  # the hash would be that of other weights than those in the network
+    # Else the hash would be that of other weights than those in the network.
+    if [_status(file) for file in files] != before:
         raise ModelError(f"The weights {weights.name} changed while they were read; open the model again.")
     model = Model(card, module, digest, device(settings), None if code is None else code.sha256, folder)
     model.remarks = (left_out(aside),) if aside else ()

@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from viewer.errors import ModelError
+from viewer.models.foreign import foreign
+from viewer.models.shards import is_index, listed, parts
 from viewer.task import LOADING, READING, Task
 
 _BLOCK = 2**20
@@ -42,16 +44,19 @@ _PROGRAM = (
 
 
 def sha256(path: Path, task: Task | None = None) -> str:
-    """SHA-256 of a file, in hex; progress is in bytes."""
-    digest, task = hashlib.sha256(), task or Task()
+    """SHA-256 of a file, in hex, of an index together with all its parts; progress is in bytes."""
+    digest, task, done, one = hashlib.sha256(), task or Task(), 0, path
+    files = (path, *parts(path))
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                task.progress(file.tell(), size, READING)
+        size = sum(one.stat().st_size for one in files)
+        for one in files:
+            with one.open("rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+                    done += len(block)
+                    task.progress(done, size, READING)
     except OSError as error:
-        raise ModelError(f"The file {path.name} cannot be read: {error.strerror}.") from error
+        raise ModelError(f"The file {one.name} cannot be read: {error.strerror}.") from error
     return digest.hexdigest()
 
 
@@ -78,13 +83,34 @@ def read_weights(path: Path, key: str | None = None, task: Task | None = None) -
 
 def find_weights(path: Path, key: str | None = None, task: Task | None = None) -> FoundWeights:
     """What `read_weights` reads, and where in the file it was found."""
+    task = task or Task()
+    return _state(_joined(path, task) if is_index(path) else _content(path, task), path, key)
+
+
+def _content(path: Path, task: Task) -> Any:
+    """What is in a file."""
     head, size = first_bytes(path)
     if is_program(path):
         raise ModelError(f"The weights {path.name} are not opened: {_PROGRAM}.")
     # A safetensors file is the length of its JSON header, 8 bytes, and the header.
-    task = task or Task()
-    content: Any = _safetensors(path, size, task) if head[8:9] == b"{" else _torch(path, head, size, task)
-    return _state(content, path, key)
+    return _safetensors(path, size, task) if head[8:9] == b"{" else _torch(path, head, size, task)
+
+
+def _joined(path: Path, task: Task) -> dict[str, Any]:
+    """The tensors of all parts that an index lists."""
+    found: dict[str, Any] = {}
+    wanted = listed(path)
+    for part in parts(path):
+        content = _content(part, task)
+        held = content if isinstance(content, Mapping) else {}
+        twice = next((key for key in held if key in found), None)
+        if twice is not None:
+            raise ModelError(f"The tensor {twice!r} is in two parts of {path.name}; copy them again.")
+        found |= held
+    absent = [key for key in wanted if key not in found]
+    if absent:
+        raise ModelError(f"No part of the weights {path.name} holds {_some(absent)}; copy them again.")
+    return found
 
 
 def first_bytes(path: Path) -> tuple[bytes, int]:
@@ -97,10 +123,12 @@ def first_bytes(path: Path) -> tuple[bytes, int]:
         raise ModelError(f"The weights {path.name} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise ModelError(f"The weights {path.name} are empty (0 bytes); copy the file again.")
+    if (other := foreign(path)) is not None:
+        raise ModelError(other)
     if head.lstrip()[:1] == b"{":
         raise ModelError(
-            f"The file {path.name} is JSON and holds no tensors; weights that are parted into several files "
-            "are not joined here, so save them as one safetensors file."
+            f"The file {path.name} is JSON and holds no tensors; an index of parted weights is named "
+            "NAME.safetensors.index.json."
         )
     return head, size
 

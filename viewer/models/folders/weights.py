@@ -3,7 +3,9 @@
 
 from pathlib import Path
 
-_NAMES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
+_NAMES = (
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json",
+)  # fmt: skip
 
 
 def weights(folder: Path) -> str:
