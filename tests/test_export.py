@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from made_maps import BORN, NAME, NUMBER, SCORES, Method, explain, predict, series, snapshot
+from made_maps import BORN, NAME, NUMBER, SCORES, Method, explain, predict, series, snapshot, sweep
 from PIL import Image, ImageDraw, features
 
 from viewer import affine
@@ -123,6 +123,14 @@ def test_no_distance_is_given_between_uneven_slices() -> None:
     source = series()
     for geometry, text in ((even, "0.7 mm · 3 mm between slices"), (uneven, "0.7 mm · slices uneven")):
         assert spacing_text(dataclasses.replace(source, geometry=geometry)) == text
+
+
+def test_a_search_burns_in_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    map = sweep(series((20, 60, 80)), (8, 20, 24))
+    said = words(snapshot(map, 3), monkeypatch)
+    assert "pneumonia · score 0.82, best of 100 blocks" in said
+    assert "(called from" not in said
+    assert "white mark: one block is called from here on" in said
 
 
 def test_the_sentences_are_burned_in(monkeypatch: pytest.MonkeyPatch) -> None:

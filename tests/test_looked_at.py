@@ -112,6 +112,20 @@ def test_the_stride_says_what_it_may_miss(how: dict[str, Any], words: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("stride", "words"), [((0, 10, 12), "Blocks lie 7 × 8.4 mm apart"), ((0, 0, 12), "Blocks lie beside")]
+)
+def test_blocks_of_a_slice_lie_apart_on_it(stride: tuple[int, int, int], words: str) -> None:
+    map = sweep(series(VOLUME), (1, 20, 24))
+    assert stride_text(map.series, dataclasses.replace(map.swept, stride=stride)).startswith(words)
+
+
+def test_steps_of_one_slice_are_told_too() -> None:
+    map = sweep(series(VOLUME), (8, 20, 24))
+    said = stride_text(map.series, dataclasses.replace(map.swept, stride=(1, 10, 12)))
+    assert said.startswith("Blocks lie 3 × 7 × 8.4 mm apart")
+
+
+@pytest.mark.parametrize(
     ("map", "words"),
     [
         (

@@ -39,25 +39,25 @@ def kind_of(score: Score) -> str:
     return "probability" if score.calibrated else "score"
 
 
-def score_text(score: Score) -> str:
-    """What the number is, the number, and where its label is called from: "score 0.82 (called from 0.50)"."""
-    threshold = "" if score.threshold is None else f" (called from {threshold_text(score.threshold)})"
+def score_text(score: Score, blocks: int = 1) -> str:
+    """What the number is, the number, and where its label is called from: "score 0.82 (called from 0.50)".
+
+    Of the best of many blocks nothing is called, for the threshold holds for one.
+    """
+    called = score.threshold is not None and blocks == 1
+    threshold = f" (called from {threshold_text(score.threshold or 0)})" if called else ""
     return f"{kind_of(score)} {figures(score)}{threshold}"
 
 
-def called_text(score: Score) -> str:
-    """Whether the label is called, what its number is, and from where on it is called."""
+def called_text(score: Score, blocks: int = 1) -> str:
+    """Whether the label is called, what its number is, and from where on it is called; see `score_text`."""
     kind = kind_of(score)
+    if blocks > 1:
+        kind = f"{kind.capitalize()}, best of {blocks} blocks"
     if score.threshold is None:
-        return kind.capitalize()
-    side = "Called" if score.positive else "Not called"
-    return f"{side} · {kind}, called from {threshold_text(score.threshold)}"
-
-
-def best_called_text(score: Score, count: int) -> str:
-    """The same of the best of many blocks: no call, for the threshold holds for one block."""
-    kind = f"{kind_of(score).capitalize()}, best of {count} blocks"
-    if score.threshold is None:
-        return kind
-    side = "above" if score.positive else "below"
-    return f"{kind} · {side} {threshold_text(score.threshold)}, from which one block is called"
+        return kind if blocks > 1 else kind.capitalize()
+    threshold = threshold_text(score.threshold)
+    if blocks > 1:
+        side = "above" if score.positive else "below"
+        return f"{kind} · {side} {threshold}, from which one block is called"
+    return f"{'Called' if score.positive else 'Not called'} · {kind}, called from {threshold}"

@@ -10,7 +10,6 @@ from itertools import product
 import numpy as np
 
 from viewer import affine
-from viewer.score_words import best_called_text as best_called_text
 from viewer.score_words import called_text as called_text
 from viewer.score_words import figures as figures
 from viewer.score_words import kind_of as kind_of
@@ -215,11 +214,12 @@ def place_text(series: Series, block: BestBlock) -> str:
 def stride_text(series: Series, swept: Swept) -> str:
     """How blocks were laid, what may have been missed, and what to do then."""
     field = swept.best[0].field
-    steps = Field(field.matrix, swept.stride)
+    flat = field.shape[0] == 1  # blocks of a slice lie side by side on it
+    steps = np.array(Field(field.matrix, swept.stride).extent[flat:])
     moved = [n > 0 for n in swept.stride]
     if not any(moved):
         return "There is room for one block."
-    apart = f"Blocks lie {size_text(series, steps)} apart" if all(moved[field.shape[0] == 1 :]) else ""
+    apart = f"Blocks lie {_size_text(steps, series)} apart" if all(moved[flat:]) else ""
     apart = apart or "Blocks lie beside each other where there is room"
     how = "and were moved in smaller steps around the best" if swept.refined else "and nothing between them"
     return f"{apart} {how}. {_missed_text(swept)}"

@@ -17,9 +17,9 @@ from test_three_planes import settled
 from viewer.types import Score, Sweep
 from viewer.ui.presenter import running
 from viewer.ui.state import WHOLE, SearchSize
-from viewer.ui.views.captions import best_blocks, block_words, chosen_block, search_words
+from viewer.ui.views.captions import best_blocks, block_words, chosen_block, explained, search_words
 from viewer.ui.window import Window
-from viewer.wording import best_called_text, figures, time_text
+from viewer.wording import called_text, figures, time_text
 
 LEFT = Qt.MouseButton.LeftButton
 FIXTURES = (paths, deep, flat)  # those of the tests of placing
@@ -83,7 +83,27 @@ def test_no_call_is_made_of_the_best_of_many(deep: Window, qtbot: QtBot) -> None
     ],
 )
 def test_the_threshold_of_one_block_is_called_that(score: Score, words: str) -> None:
-    assert best_called_text(score, 9) == words
+    assert called_text(score, 9) == words
+
+
+def test_nothing_is_called_by_the_best_of_many(flat: Window, qtbot: QtBot) -> None:
+    """In the panel, its rows and the mark, in the view and the list: the threshold holds for one block."""
+    flat.presenter.explaining.choose_target("mass")
+    searched(flat, qtbot)
+    state = flat.presenter.state
+    shown = state.answer.attribution
+    assert shown.score.threshold is not None
+    rows = flat.prediction.list.scores
+    tips = [rows.data(rows.index(i), Qt.ItemDataRole.ToolTipRole) for i in range(len(rows.rows))]
+    above = [text for text, _ in explained(state, True, state.view).top_left]
+    said = [
+        *tips, *above, flat.prediction.caption.toolTip(),
+        *(score.toolTip() for _, score in flat.found.rows if score.isVisibleTo(flat)),
+    ]  # fmt: skip
+    assert len(said) > len(tips) + 2
+    assert [text for text in said if "its label is called" in text or "(called from" in text] == []
+    assert [text for text in said if text.startswith(("Called", "Not called"))] == []
+    assert "called" in " ".join(said)  # that one block is
 
 
 def test_of_one_block_there_is_no_list(flat: Window, qtbot: QtBot) -> None:

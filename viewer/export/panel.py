@@ -187,7 +187,8 @@ def _scores(result: Column, shown: Attribution, labels: set[str]) -> None:
     if len(scores) > len(listed):
         result.paragraph(f"… and {len(scores) - len(listed)} more")
     if any(s.threshold is not None for s in listed):
-        result.paragraph("white mark: called from here on")
+        what = "called" if swept is None else "one block is called"
+        result.paragraph(f"white mark: {what} from here on")
     result.paragraph(f"of {looked_at_text(shown)}", TEXT)
     if swept is not None:
         result.paragraph(f"{ONE_BLOCK} {stride_text(shown.series, swept)} {weighed_text(swept)}")

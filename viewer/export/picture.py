@@ -249,7 +249,7 @@ def _map_texts(snapshot: Snapshot, remarks: tuple[str, ...], drawn: bool) -> _Te
     if isinstance(shown, Attribution):
         title, what, score = method_text(shown), target_text(shown), shown.score
         if score is not None and len(explained_labels(shown)) == 1:
-            what += f" · {score_text(score)}"
+            what += f" · {score_text(score, len(shown.predictions))}"
             what += f", {best_of_text(shown.swept)}" if shown.swept else ""
     facts = f"{native_facts(shown)} · {snapshot.overlay.style.interpolation}"
     return {

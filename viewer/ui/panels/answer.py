@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 from viewer.types import Prediction, Score
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.parts import Sentence, Text, colours
-from viewer.wording import best_called_text, called_text, clean, figures, region_text
+from viewer.wording import called_text, clean, figures, region_text
 
 _BAR = 14
 """Height of the bar with its mark."""
@@ -46,9 +46,10 @@ class Answer(QWidget):
         self.number.set_text("–" if score is None else figures(score))
         self.bar.put(score)
         tip = "The mark on the bar is where the card calls the label from."
-        self.called.setText("" if score is None else _called(score, _many(state)))
+        blocks = blocks_of(state)
+        self.called.setText("" if score is None else called_text(score, blocks))
         self.called.setToolTip(tip)
-        looked = "" if score is None or prediction is None else f"of {region_text(prediction, _many(state))}"
+        looked = "" if score is None or prediction is None else f"of {region_text(prediction, blocks)}"
         self.region.setText(looked)
         self.region.setToolTip("What the model looked at for this score")
         lines = 1 if model is None or model.patch is None else 2  # a block has its size and its share
@@ -64,11 +65,7 @@ def _of_target(state: ViewState) -> Score | None:
     return next((one for one in said.scores if one.label == state.request.target), said.top)
 
 
-def _called(score: Score, blocks: int) -> str:
-    return called_text(score) if blocks == 1 else best_called_text(score, blocks)
-
-
-def _many(state: ViewState) -> int:
+def blocks_of(state: ViewState) -> int:
     """How many places were looked at, of which the shown score is the highest."""
     shown = state.answer.attribution
     return 1 if shown is None else len(shown.predictions)

@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from viewer.caveats import doubts, unknown_text
 from viewer.types import Score
 from viewer.ui.commands import Run
-from viewer.ui.panels.answer import Answer, draw_score
+from viewer.ui.panels.answer import Answer, blocks_of, draw_score
 from viewer.ui.panels.opening import NoModel
 from viewer.ui.state import ViewState, shows
 from viewer.ui.widgets.controls import Rows
@@ -54,10 +54,11 @@ class _ScoreModel(QAbstractListModel):
     def __init__(self) -> None:
         super().__init__()
         self.rows: tuple[tuple[str, Score | None], ...] = ()
+        self.blocks = 1
 
-    def put(self, rows: tuple[tuple[str, Score | None], ...]) -> None:
+    def put(self, rows: tuple[tuple[str, Score | None], ...], blocks: int) -> None:
         same = [label for label, _ in rows] == [label for label, _ in self.rows]
-        self.rows = rows
+        self.rows, self.blocks = rows, blocks
         if same and rows:
             self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
         elif not same:
@@ -74,15 +75,15 @@ class _ScoreModel(QAbstractListModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return clean(label)
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return _describe(label, score)
+            return _describe(label, score, self.blocks)
         return None
 
 
-def _describe(label: str, score: Score | None) -> str:
+def _describe(label: str, score: Score | None, blocks: int) -> str:
     """All that is known of a row, in words."""
     if score is None:
         return f"{clean(label)}: not run yet"
-    return f"{clean(label)} {figures(score)}\n{called_text(score)} · logit {number(score.logit)}"
+    return f"{clean(label)} {figures(score)}\n{called_text(score, blocks)} · logit {number(score.logit)}"
 
 
 class _ScoreDelegate(QStyledItemDelegate):
@@ -162,13 +163,13 @@ class _ScoreList(Rows):
         if pressed and self.currentIndex().isValid():
             self._pick(self.currentIndex())
 
-    def put(self, rows: tuple[tuple[str, Score | None], ...], target: str | None) -> None:
-        """Show scores and which label is explained; emits nothing."""
-        moved, same = target != self.target, rows == self.scores.rows
+    def put(self, rows: tuple[tuple[str, Score | None], ...], target: str | None, blocks: int = 1) -> None:
+        """Show scores, the best of so many blocks, and which label is explained; emits nothing."""
+        moved, same = target != self.target, (rows, blocks) == (self.scores.rows, self.scores.blocks)
         if same and not moved:
             return
         self.target = target
-        self.scores.put(rows)
+        self.scores.put(rows, blocks)
         self.setFixedHeight(min(len(rows), _MOST_ROWS) * ROW)
         place = next((i for i, (label, _) in enumerate(rows) if label == target), -1)
         if place >= 0 and (moved or not self.currentIndex().isValid()):
@@ -266,8 +267,10 @@ class PredictionPanel(QWidget):
             rows: tuple[tuple[str, Score | None], ...] = tuple((label, None) for label in model.labels)
         else:
             rows = tuple((score.label, score) for score in prediction.scores)
-        self.list.put(rows, state.request.target)
-        self.caption.set_text(self._words(state), "The mark on a bar is where its label is called from.")
+        blocks = blocks_of(state)
+        self.list.put(rows, state.request.target, blocks)
+        what = "its label is" if blocks == 1 else "one block is"
+        self.caption.set_text(self._words(state), f"The mark on a bar is where {what} called from.")
 
     @staticmethod
     def _words(state: ViewState) -> str:

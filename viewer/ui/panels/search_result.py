@@ -87,7 +87,7 @@ class SearchResultPanel(QWidget):
                 mark = "▸ " if block is chosen else ""
                 link.setText(f"{mark}{block_words(block)}")
                 link.setToolTip(f"Go there: {place_text(series, block)}")
-                score.set_text(figures(block.score), score_text(block.score))
+                score.set_text(figures(block.score), score_text(block.score, swept.count))
         self.about.setText(f"{stride_text(series, swept)} {ONE_BLOCK}")
         self.about.setToolTip(weighed_text(swept))
         self.finer.setVisible(swept.finer > 0)

@@ -347,7 +347,7 @@ def _target(state: ViewState, shown: Attribution) -> Line:
     if score is None or shown.target.minus is not None:
         return target_text(shown), "accent"
     best = "" if shown.swept is None else f", {best_of_text(shown.swept)}"
-    return f"{target_text(shown)} · {score_text(score)}{best}", "accent"
+    return f"{target_text(shown)} · {score_text(score, len(shown.predictions))}{best}", "accent"
 
 
 def _remark(state: ViewState, view: View, shown: Attribution, drawn: bool, blank: Blank) -> tuple[Line, ...]:
