@@ -42,6 +42,7 @@ NETS: dict[str, tuple[str, dict[str, Any]]] = {
         "use_shared_relative_position_bias": True, "use_absolute_position_embeddings": True,
         "use_mean_pooling": False,
     }),
+    "data2vec": ("Data2VecVision", _TOKENS | {"use_relative_position_bias": True}),
     "dinov2": ("Dinov2", _WIDE | {"mlp_ratio": 2}),
     "dinov2-gated": ("Dinov2", _WIDE | {"mlp_ratio": 3, "use_swiglu_ffn": True}),
     "dinov2-registers": ("Dinov2WithRegisters", _WIDE | {"mlp_ratio": 2, "num_register_tokens": 3}),

@@ -90,8 +90,9 @@ class Config:
         """Normalisation of layers with the network's epsilon."""
         return partial(nn.LayerNorm, eps=self.number("layer_norm_eps", default))
 
-    def ratio(self, width: int) -> float:
+    def ratio(self) -> float:
         """The width of the hidden layer of a block over that of its input, so that it comes out whole."""
+        width = self.whole("hidden_size", 768)
         return (self.whole("intermediate_size", 4 * width) + 0.5) / width
 
     def windows(self, name: str, count: int) -> list[int]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from viewer.models.transformers.config import Config
-from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed
+from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed, sizes
 
 _NAMES: Names = (
     *TOKENS,
@@ -39,13 +39,7 @@ def build(config: Config) -> nn.Module:
     facts: dict[str, Any] = {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU} if gated else {"act_layer": act}
     registers = config.whole("num_register_tokens", 4) if config.kind == "dinov2_with_registers" else 0
     net: nn.Module = ClassAndMean(
-        img_size=config.input_size(224),
-        patch_size=config.sides("patch_size", 14),
-        in_chans=config.whole("num_channels", 3),
-        num_classes=config.whole("num_labels", 2),
-        embed_dim=width,
-        depth=config.layers("num_hidden_layers", 12),
-        num_heads=config.whole("num_attention_heads", 12),
+        **sizes(config, 14) | {"img_size": config.input_size(224)},
         mlp_ratio=(hidden + 0.5) / width,
         qkv_bias=config.flag("qkv_bias", True),
         init_values=1.0,

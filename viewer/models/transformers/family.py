@@ -2,7 +2,7 @@
 """What a family of networks is, and the renaming of tensors that several share."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +44,42 @@ def renamed(state: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
     return found
 
 
-def joined(state: Mapping[str, Tensor], parts: Iterable[str] = ("q", "k", "v")) -> dict[str, Tensor]:
-    """Queries, keys and values as the one layer `qkv`; where the keys have no bias it is 0."""
+def joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Queries, keys and values as the one layer `qkv`, weights and biases."""
     found = dict(state)
-    for key in [k for k in state if k.endswith(".q.weight")]:
-        stem = key.removesuffix("q.weight")
-        found[f"{stem}qkv.weight"] = torch.cat([found.pop(f"{stem}{p}.weight") for p in parts])
-        if f"{stem}q.bias" in found:
-            zero = torch.zeros_like(found[f"{stem}q.bias"])
-            found[f"{stem}qkv.bias"] = torch.cat([found.pop(f"{stem}{p}.bias", zero) for p in parts])
+    for stem in _stems(state):
+        for kind in ("weight", "bias"):
+            if f"{stem}q.{kind}" in found:
+                found[f"{stem}qkv.{kind}"] = torch.cat([found.pop(f"{stem}{p}.{kind}") for p in "qkv"])
     return found
+
+
+def joined_without_key_bias(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same where keys have no bias: those of queries and values are `q_bias` and `v_bias`."""
+    found = dict(state)
+    for stem in _stems(state):
+        found[f"{stem}qkv.weight"] = torch.cat([found.pop(f"{stem}{p}.weight") for p in "qkv"])
+        for part in "qv":
+            if f"{stem}{part}.bias" in found:
+                found[f"{stem}{part}_bias"] = found.pop(f"{stem}{part}.bias")
+    return found
+
+
+def _stems(state: Mapping[str, Tensor]) -> list[str]:
+    return [key.removesuffix("q.weight") for key in state if key.endswith(".q.weight")]
+
+
+def sizes(config: Config, patch: int = 16) -> dict[str, Any]:
+    """The arguments that timm's plain transformers have in common; `patch` is the default side of a patch."""
+    return {
+        "img_size": config.sides("image_size", 224),
+        "patch_size": config.sides("patch_size", patch),
+        "in_chans": config.whole("num_channels", 3),
+        "num_classes": config.whole("num_labels", 2),
+        "embed_dim": config.whole("hidden_size", 768),
+        "depth": config.layers("num_hidden_layers", 12),
+        "num_heads": config.whole("num_attention_heads", 12),
+    }
 
 
 # What names of saved files and of modules (transformers 5) have in common, towards timm's transformers.

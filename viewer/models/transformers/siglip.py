@@ -4,7 +4,7 @@
 from torch import Tensor, nn
 
 from viewer.models.transformers.config import Config
-from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed
+from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed, sizes
 
 _NAMES: Names = (
     (r"^vision_model\.head\.", None),  # the pooling towards texts, which the classifier does not read
@@ -22,16 +22,9 @@ def build(config: Config) -> nn.Module:
     """The network; logits (n, labels) of images (n, channels, rows, columns)."""
     from timm.models.vision_transformer import VisionTransformer
 
-    width = config.whole("hidden_size", 768)
     net: nn.Module = VisionTransformer(
-        img_size=config.sides("image_size", 224),
-        patch_size=config.sides("patch_size", 16),
-        in_chans=config.whole("num_channels", 3),
-        num_classes=config.whole("num_labels", 2),
-        embed_dim=width,
-        depth=config.layers("num_hidden_layers", 12),
-        num_heads=config.whole("num_attention_heads", 12),
-        mlp_ratio=config.ratio(width),
+        **sizes(config),
+        mlp_ratio=config.ratio(),
         norm_layer=config.norm(1e-6),
         act_layer=activation(config.text("hidden_act", "gelu_pytorch_tanh")),
         class_token=False,

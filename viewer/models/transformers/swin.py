@@ -4,12 +4,19 @@
 import re
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from viewer.errors import ModelError
 from viewer.models.transformers.config import Config
-from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed
+from viewer.models.transformers.family import (
+    TOKENS,
+    Family,
+    Names,
+    activation,
+    joined,
+    joined_without_key_bias,
+    renamed,
+)
 
 _NAMES: Names = (
     (r"^(swin|swinv2)\.", ""),
@@ -75,15 +82,7 @@ def translated(config: Config, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors under timm's names; what makes an image smaller stands before the stage it leads to."""
     found = renamed(state, _NAMES)
     found = {re.sub(r"^layers\.(\d+)\.downsample\.", _next, k): v for k, v in found.items()}
-    if config.kind == "swin":
-        return joined(found)
-    for key in [k for k in found if k.endswith(".attn.q.weight")]:
-        stem = key.removesuffix("q.weight")
-        found[f"{stem}qkv.weight"] = torch.cat([found.pop(f"{stem}{p}.weight") for p in "qkv"])
-        for part in "qv":
-            if f"{stem}{part}.bias" in found:
-                found[f"{stem}{part}_bias"] = found.pop(f"{stem}{part}.bias")
-    return found
+    return joined(found) if config.kind == "swin" else joined_without_key_bias(found)
 
 
 def _next(match: re.Match[str]) -> str:

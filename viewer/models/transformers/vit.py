@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """ViT (Dosovitskiy et al. 2021) and DeiT with and without its teacher (Touvron et al. 2021)."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from viewer.models.transformers.config import Config
-from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed
+from viewer.models.transformers.family import TOKENS, Family, Names, activation, joined, renamed, sizes
 
 _TEACHER = "DeiTForImageClassificationWithTeacher"
 # With a teacher timm has the token of distillation and a head for it, else it is a register that is embedded.
@@ -27,16 +25,8 @@ def build(config: Config) -> nn.Module:
     from timm.models.deit import VisionTransformerDistilled
     from timm.models.vision_transformer import VisionTransformer
 
-    width = config.whole("hidden_size", 768)
-    facts: dict[str, Any] = {
-        "img_size": config.sides("image_size", 224),
-        "patch_size": config.sides("patch_size", 16),
-        "in_chans": config.whole("num_channels", 3),
-        "num_classes": config.whole("num_labels", 2),
-        "embed_dim": width,
-        "depth": config.layers("num_hidden_layers", 12),
-        "num_heads": config.whole("num_attention_heads", 12),
-        "mlp_ratio": config.ratio(width),
+    facts = sizes(config) | {
+        "mlp_ratio": config.ratio(),
         "qkv_bias": config.flag("qkv_bias", True),
         "norm_layer": config.norm(1e-12),
         "act_layer": activation(config.text("hidden_act", "gelu")),
