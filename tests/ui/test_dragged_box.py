@@ -2,16 +2,14 @@
 """A box that the reader drags, and its search: the same as the command line's, of its own series alone."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from program import ROWS
 from PySide6.QtCore import QPoint
 from pytestqt.qtbot import QtBot
-from test_placing import patch_model, paths
-from test_placing_window import CONTROL, LEFT, NONE, SLICES, opened, pixel
+from test_placing import paths
+from test_placing_window import CONTROL, LEFT, NONE, SLICES, deep, flat, pixel
 from test_three_planes import settled, view
 
 from viewer import affine, session
@@ -22,19 +20,7 @@ from viewer.ui.views.captions import swept_name
 from viewer.ui.views.slice_view import SliceView
 from viewer.ui.window import Window
 
-__all__ = ["paths"]
-
-
-@pytest.fixture
-def flat(window: Window, qtbot: QtBot, paths: Path, tmp_path: Path) -> Window:
-    """A network that reads a patch of a slice."""
-    return opened(window, qtbot, paths, patch_model(tmp_path / "model"))
-
-
-@pytest.fixture
-def deep(window: Window, qtbot: QtBot, paths: Path, tmp_path: Path) -> Window:
-    """A network that reads a patch of a volume."""
-    return opened(window, qtbot, paths, patch_model(tmp_path / "model", 3))
+__all__ = ["deep", "flat", "paths"]
 
 
 def panel(window: Window) -> ExplainPanel:
