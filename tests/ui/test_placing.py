@@ -336,7 +336,8 @@ def test_a_sweep_waits_for_the_reader_and_is_that_of_the_command_line(placed: De
     assert best.score.logit == pytest.approx(state.answer.attribution.score.logit, abs=1e-5)
     many = len(found.predictions)
     assert many > 10
-    assert captions.patched(state)[0][0].endswith(f", {many} blocks")
+    assert captions.patched(state)[0][0].startswith("searched: the whole ")
+    assert captions.explained(state, True).top_left[1][0].endswith(f"best of {many} blocks")
     score = lambda p: p.score(state.request.target).logit  # noqa: E731
     assert score(state.answer.prediction) == pytest.approx(max(score(p) for p in found.predictions), abs=1e-5)
     asked = idle(placed)
@@ -516,7 +517,7 @@ def test_a_region_is_swept_in_its_box(regions: Desk, dimensions: int) -> None:
     state = swept(regions, region.source)
     assert state.at == Sweep(box)
     same(state, wanted(regions, Sweep(box)))
-    assert captions.patched(state)[0][0].startswith("searched: thing 2, ")
+    assert captions.patched(state)[0][0].startswith("searched: thing 2")
     assert state.request.patch is state.answer.attribution.swept.best[0].field  # the best block is outlined
 
 

@@ -2,7 +2,7 @@
 """From which slice to which a box goes that is searched."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QSpinBox, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSpinBox, QWidget
 
 from viewer.ui.state import ViewState
 from viewer.ui.widgets.form import dress
@@ -19,7 +19,7 @@ class SearchedSlices(QWidget):
         super().__init__()
         self.first, self.last = QSpinBox(), QSpinBox()
         between = Text("to", "quiet")
-        between.setMinimumWidth(between.fontMetrics().horizontalAdvance("to") + 2)
+        between.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)

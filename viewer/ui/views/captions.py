@@ -138,15 +138,9 @@ def patched(state: ViewState) -> tuple[Line, ...]:
     name = swept_name(state, state.request.swept)
     if state.at == NOWHERE:
         return ((f"{name} does not lie on this slice: nothing to search", "warning"),)
-    shown = state.answer.attribution
-    if shown is None:
-        return ((f"not searched yet: {name}", "accent"),)
-    return ((f"searched: {name}, {_searched(shown)}", "accent"),)
-
-
-def _searched(shown: Attribution) -> str:
-    count = len(shown.predictions) if shown.swept is None else shown.swept.count
-    return f"{count} {'block' if count == 1 else 'blocks'}"
+    # How many blocks that were stands beside the score, which is the best of them.
+    done = "not searched yet" if state.answer.attribution is None else "searched"
+    return ((f"{done}: {name}", "accent"),)
 
 
 def best_blocks(state: ViewState) -> tuple[BestBlock, ...]:
